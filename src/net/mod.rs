@@ -1,0 +1,318 @@
+//! The seam to the network: the few traits that everything above is written against.
+//!
+//! A [`Net`] makes [`Listener`]s, [`Stream`]s and [`Datagram`] sockets and tells when they are ready. The engine
+//! holds them boxed: one virtual call beside a system call is noise, and no user's code grows a type parameter.
+//! [`os::OsNet`] is the operating system; the simulated network is another one; you can bring your own.
+//!
+//! # The contract of a backend
+//!
+//! * **Nothing blocks** except [`Net::harvest`] with a wait. What cannot go on says `WouldBlock`.
+//! * **Readiness is an edge, and a hint.** A source is reported when it *becomes* ready. The engine latches that
+//!   and keeps trying until `WouldBlock` (or a [short read](Stream::short_read_drains)) clears the latch, so a
+//!   backend must report again after each `WouldBlock` it returned, and may report too often, never too seldom.
+//! * **Registering reports what is already true.** A stream with bytes waiting is ready at the next harvest.
+//! * **Dropping closes** and forgets the registration, at once and without blocking.
+//! * **Errors are `io::Error`s** with the kind (and, where there is one, the errno) of the operating system.
+//!
+//! # Middleware
+//!
+//! Whatever wraps a `Box<dyn Stream>` and is a [`Stream`] is middleware: [`Tap`](crate::wire::Tap) is one. It passes
+//! every method on, changes what it is about, and keeps the contract. `Stream` has [`Any`](core::any::Any) as its supertrait, so a wrapper can be
+//! found again and taken off.
+
+mod addr;
+#[cfg(feature = "os")]
+pub mod os;
+mod spec;
+
+use core::any::Any;
+use core::fmt;
+use core::time::Duration;
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+
+pub use addr::{Addr, AddrError};
+pub use spec::{BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
+
+use crate::tyme::Tyme;
+
+/// A network: makes sockets and waits until some of them are ready.
+pub trait Net: Send {
+    /// The monotonic time of this network, since an origin of its own; never goes back. An engine that is not wound
+    /// to a clock goes by it.
+    fn now(&mut self) -> Tyme;
+
+    /// Opens a stream listener.
+    ///
+    /// # Errors
+    /// What the network says: address in use, no such address, no permission, no descriptors left.
+    fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>>;
+
+    /// Begins to connect a stream; [`Stream::connected`] tells when it is done.
+    ///
+    /// # Errors
+    /// What the network says at once; most refusals come later, from [`Stream::connected`].
+    fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        let _ = spec;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Takes over a listening socket made elsewhere, such as by a service manager.
+    ///
+    /// # Errors
+    /// Gives the socket back, with [`Unsupported`](io::ErrorKind::Unsupported) from a network that has no such sockets.
+    fn adopt_listener(
+        &mut self,
+        listener: std::net::TcpListener,
+        options: &SocketOptions,
+    ) -> Result<Box<dyn Listener>, (io::Error, std::net::TcpListener)> {
+        let _ = options;
+        Err((io::ErrorKind::Unsupported.into(), listener))
+    }
+
+    /// Takes over a connected stream made elsewhere.
+    ///
+    /// # Errors
+    /// Gives the socket back, with [`Unsupported`](io::ErrorKind::Unsupported) from a network that has no such sockets.
+    fn adopt_stream(
+        &mut self,
+        stream: std::net::TcpStream,
+        options: &SocketOptions,
+    ) -> Result<Box<dyn Stream>, (io::Error, std::net::TcpStream)> {
+        let _ = options;
+        Err((io::ErrorKind::Unsupported.into(), stream))
+    }
+
+    /// Appends to `ready` what has become ready since the last time; if nothing has, waits for it up to `wait`
+    /// (`None`: for ever, zero: not at all). Bounded: what does not fit in one go comes the next time.
+    /// May return early with nothing, as when a [`Waker`] or a signal interrupted it.
+    ///
+    /// # Errors
+    /// Only where the network as a whole has failed; what happens to one socket, that socket tells.
+    fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
+
+    /// A handle that ends a wait in [`harvest`](Net::harvest) from another thread.
+    ///
+    /// # Errors
+    /// If the network has no such thing or no descriptor for it.
+    fn waker(&mut self) -> io::Result<Waker>;
+
+    /// A descriptor that polls as readable while [`harvest`](Net::harvest) has something to report, if there is one.
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// A listening socket.
+pub trait Listener: Send {
+    /// Starts reporting readiness as `token`.
+    ///
+    /// # Errors
+    /// What the poller says.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Takes the next connection from the queue, not yet registered.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the queue is empty; otherwise the trouble of one connection or of the listener.
+    fn accept(&mut self) -> io::Result<Box<dyn Stream>>;
+
+    /// The address it is bound to, with the port that was picked.
+    fn local_addr(&self) -> &Addr;
+
+    /// Sizes of the socket's buffers, inherited by what it accepts.
+    ///
+    /// # Errors
+    /// What the network says.
+    fn buffer_sizes(&self) -> io::Result<BufferSizes>;
+
+    /// Its descriptor, for options that this crate does not know and for handing it to another process.
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// One connection: an ordered stream of bytes each way.
+pub trait Stream: Any + Send {
+    /// Starts reporting readiness, both ways, as `token`. Called once.
+    ///
+    /// # Errors
+    /// What the poller says.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Whether a connection begun by [`Net::connect`] has come up.
+    ///
+    /// # Errors
+    /// Why it did not: refused, unreachable, timed out.
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Takes one bounded step towards being usable, as a TLS handshake does.
+    ///
+    /// # Errors
+    /// `WouldBlock` while the peer has to say something first; otherwise why it failed for good.
+    fn advance(&mut self) -> io::Result<Stage> {
+        Ok(Stage::Live)
+    }
+
+    /// Reads what is there into `buf`. `Ok(0)` is the clean end of the peer's half, for a `buf` that is not empty.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; otherwise why the connection is lost.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether a read that did not fill its buffer proves that nothing more was there, so that the read that would only say
+    /// `WouldBlock` can be saved. Holds for edge-triggered kernel sockets; not for layers with records or buffers.
+    fn short_read_drains(&self) -> bool {
+        false
+    }
+
+    /// Writes some of `bufs`, in order; returns how many bytes were taken, at least one.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none was taken; otherwise why the connection is lost.
+    fn write(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Bytes that [`write`](Stream::write), [`shutdown`](Stream::shutdown) or [`advance`](Stream::advance) took and that still wait in here to go out,
+    /// as sealed TLS records do. While it is not zero the engine calls [`flush`](Stream::flush) when writable.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// Sends on what is [held](Stream::held).
+    ///
+    /// # Errors
+    /// `WouldBlock` when some is left; otherwise why the connection is lost.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Ends one half or both, in order: what was written before arrives before the end does.
+    ///
+    /// # Errors
+    /// `NotConnected` where the peer is already gone; what else the network says.
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()>;
+
+    /// Makes the coming drop an abortive one: the peer sees a reset, and what was not sent is thrown away.
+    ///
+    /// # Errors
+    /// What the network says; the drop then closes as usual.
+    fn set_abortive(&mut self) -> io::Result<()>;
+
+    /// Our end.
+    fn local_addr(&self) -> &Addr;
+
+    /// The peer's end.
+    fn peer_addr(&self) -> &Addr;
+
+    /// Sizes of the socket's buffers.
+    ///
+    /// # Errors
+    /// What the network says.
+    fn buffer_sizes(&self) -> io::Result<BufferSizes>;
+
+    /// Its descriptor, for options that this crate does not know.
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// A datagram socket.
+pub trait Datagram: Send {
+    /// Starts reporting readiness as `token`.
+    ///
+    /// # Errors
+    /// What the poller says.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Takes the next datagram into `buf`: its length there, whether it was cut to fit, and who sent it. An empty datagram is one too.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; otherwise what the network reports of an earlier send.
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram>;
+
+    /// Sends one datagram, whole or not at all.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room now; otherwise what the network says.
+    fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()>;
+
+    /// The address it is bound to.
+    fn local_addr(&self) -> &Addr;
+}
+
+/// What [`Datagram::receive`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gram {
+    /// Bytes put into the buffer.
+    pub len: usize,
+    /// Whether the datagram was longer than the buffer and its rest is lost.
+    pub truncated: bool,
+    /// Who sent it.
+    pub from: Addr,
+}
+
+/// How far a stream is on its way to being usable.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Made a step; has more to do.
+    Handshaking,
+    /// Usable.
+    Live,
+}
+
+/// What a registered source is called in a [`Readiness`].
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub usize);
+
+impl Token {
+    pub(crate) const ID_BITS: u32 = usize::BITS - 2;
+    pub(crate) const ID_MASK: usize = (1 << Self::ID_BITS) - 1;
+
+    pub(crate) const fn kind(self) -> usize {
+        self.0 >> Self::ID_BITS
+    }
+}
+
+/// That a source has become ready, and for what. All of it is a hint; the call that follows tells the truth.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Who.
+    pub token: Token,
+    /// A read (an accept, a receive) would do something.
+    pub readable: bool,
+    /// A write would do something.
+    pub writable: bool,
+    /// An end, a reset or an error is on the way in: reads must go on until they have met it, short ones too.
+    pub ending: bool,
+}
+
+/// Ends the wait of an engine from any thread; see `Server::waker`.
+#[derive(Clone)]
+pub struct Waker(Arc<dyn Fn() -> io::Result<()> + Send + Sync>);
+
+impl Waker {
+    /// A waker that calls `wake`.
+    pub fn new(wake: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Waker(Arc::new(wake))
+    }
+
+    /// Makes the wait under way, or else the next one, return at once. Several calls before that count as one.
+    ///
+    /// # Errors
+    /// What the operating system says; in practice none while the process has memory.
+    pub fn wake(&self) -> io::Result<()> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waker")
+    }
+}

@@ -1,0 +1,175 @@
+//! The operating system's network, on mio and socket2: the only room that names them.
+//!
+//! One poller, edge-triggered, one registration per socket for its whole life. A stream is written at once and never
+//! waited for first. `harvest` takes up to 1024 reports a call.
+
+mod listener;
+mod options;
+mod stream;
+
+use core::fmt;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::listener::OsListener;
+use self::stream::OsStream;
+use crate::net::{Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker};
+use crate::tyme::Tyme;
+
+/// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
+const EVENTS: usize = 1024;
+/// What the waker's own events are called; no source gets this token.
+const WAKE: mio::Token = mio::Token(usize::MAX);
+
+/// The operating system as a [`Net`].
+///
+/// Takes descriptors only once something is opened: the poller and a handle to it, and one for the first waker.
+pub struct OsNet {
+    origin: Instant,
+    poller: Option<Poller>,
+}
+
+struct Poller {
+    poll: mio::Poll,
+    registry: Arc<mio::Registry>,
+    events: mio::Events,
+    waker: Option<Arc<mio::Waker>>,
+}
+
+impl OsNet {
+    /// A network with nothing open, whose clock starts now.
+    #[must_use]
+    pub fn new() -> Self {
+        OsNet { origin: clock(), poller: None }
+    }
+
+    fn poller(&mut self) -> io::Result<&mut Poller> {
+        let poller = match self.poller.take() {
+            Some(poller) => poller,
+            None => {
+                let poll = mio::Poll::new()?;
+                let registry = Arc::new(poll.registry().try_clone()?);
+                Poller { poll, registry, events: mio::Events::with_capacity(EVENTS), waker: None }
+            }
+        };
+        Ok(self.poller.insert(poller))
+    }
+
+    fn registry(&mut self) -> io::Result<Arc<mio::Registry>> {
+        self.poller().map(|poller| Arc::clone(&poller.registry))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this room is where real time comes from")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+impl Default for OsNet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for OsNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OsNet").field("open", &self.poller.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Net for OsNet {
+    fn now(&mut self) -> Tyme {
+        Tyme::ZERO + clock().duration_since(self.origin)
+    }
+
+    fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
+        let listener: std::net::TcpListener = options::listening(spec)?.into();
+        let local = OsListener::prepare(&listener, &spec.socket)?;
+        Ok(Box::new(OsListener::new(listener, local, &spec.socket, self.registry()?)))
+    }
+
+    fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        let addr = options::inet(&spec.addr)?;
+        let socket = options::connecting(spec, addr)?;
+        let stream = std::net::TcpStream::from(socket);
+        Ok(Box::new(OsStream::dialled(stream, spec.addr.clone(), self.registry()?)?))
+    }
+
+    fn adopt_listener(
+        &mut self,
+        listener: std::net::TcpListener,
+        options: &SocketOptions,
+    ) -> Result<Box<dyn Listener>, (io::Error, std::net::TcpListener)> {
+        let mut prepare = || {
+            options::check_listening(&listener)?;
+            listener.set_nonblocking(true)?;
+            Ok((OsListener::prepare(&listener, options)?, self.registry()?))
+        };
+        match prepare() {
+            Ok((local, registry)) => {
+                Ok(Box::new(OsListener::new(listener, local, options, registry)))
+            }
+            Err(error) => Err((error, listener)),
+        }
+    }
+
+    fn adopt_stream(
+        &mut self,
+        stream: std::net::TcpStream,
+        options: &SocketOptions,
+    ) -> Result<Box<dyn Stream>, (io::Error, std::net::TcpStream)> {
+        let mut prepare = || {
+            let ends = (stream.local_addr()?, stream.peer_addr()?);
+            stream.set_nonblocking(true)?;
+            options::apply(&socket2::SockRef::from(&stream), options)?;
+            Ok((ends, self.registry()?))
+        };
+        match prepare() {
+            Ok(((local, peer), registry)) => Ok(Box::new(OsStream::connected(
+                mio::net::TcpStream::from_std(stream),
+                local.into(),
+                peer.into(),
+                registry,
+            ))),
+            Err(error) => Err((error, stream)),
+        }
+    }
+
+    fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        let Poller { poll, events, .. } = self.poller()?;
+        match poll.poll(events, wait) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        ready.extend(events.iter().filter(|event| event.token() != WAKE).map(|event| {
+            let failed = event.is_error() || event.is_write_closed();
+            let ending = failed || event.is_read_closed();
+            Readiness {
+                token: Token(event.token().0),
+                readable: event.is_readable() || ending,
+                writable: event.is_writable() || failed,
+                ending,
+            }
+        }));
+        Ok(())
+    }
+
+    fn waker(&mut self) -> io::Result<Waker> {
+        let poller = self.poller()?;
+        let waker = match &poller.waker {
+            Some(waker) => Arc::clone(waker),
+            None => Arc::new(mio::Waker::new(&poller.registry, WAKE)?),
+        };
+        poller.waker = Some(Arc::clone(&waker));
+        Ok(Waker::new(move || waker.wake()))
+    }
+
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        use std::os::fd::AsFd;
+        self.poller.as_ref().map(|poller| poller.registry.as_fd())
+    }
+}

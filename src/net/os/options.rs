@@ -1,0 +1,120 @@
+//! Socket options, and sockets made with them.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::net::{Addr, BufferSizes, Dial, Listen, SocketOptions};
+
+/// Whether an accepted socket has the options of its listener, all of them, which saves a system call per option and accept.
+pub(super) const INHERITED: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+pub(super) fn inet(addr: &Addr) -> io::Result<SocketAddr> {
+    addr.inet().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::Unsupported, format!("{addr} is no internet address"))
+    })
+}
+
+/// A bound and listening socket, nonblocking.
+pub(super) fn listening(spec: &Listen) -> io::Result<Socket> {
+    let addr = inet(&spec.addr)?;
+    let socket = tcp(addr)?;
+    if spec.reuse_addr && cfg!(not(windows)) {
+        socket.set_reuse_address(true)?;
+    }
+    if spec.reuse_port {
+        reuse_port(&socket)?;
+    }
+    if let (Some(only), SocketAddr::V6(_)) = (spec.only_v6, addr) {
+        socket.set_only_v6(only)?;
+    }
+    socket.bind(&addr.into())?;
+    socket.listen(i32::try_from(spec.backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+/// A socket whose connect has begun.
+pub(super) fn connecting(spec: &Dial, addr: SocketAddr) -> io::Result<Socket> {
+    let socket = tcp(addr)?;
+    apply(&SockRef::from(&socket), &spec.socket)?;
+    if let Some(local) = &spec.local {
+        socket.bind(&inet(local)?.into())?;
+    }
+    match socket.connect(&addr.into()) {
+        Ok(()) => Ok(socket),
+        Err(error) if in_progress(&error) => Ok(socket),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn in_progress(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
+#[cfg(not(unix))]
+fn in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn tcp(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+#[cfg(unix)]
+fn reuse_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn reuse_port(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "reuse_port needs Unix"))
+}
+
+/// Sets what `options` asks for. Buffer sizes are only ever raised.
+pub(super) fn apply(socket: &SockRef<'_>, options: &SocketOptions) -> io::Result<()> {
+    if options.no_delay {
+        socket.set_tcp_nodelay(true)?;
+    }
+    if let Some(keep) = options.keep_alive {
+        let params = TcpKeepalive::new().with_time(keep.idle).with_interval(keep.interval);
+        #[cfg(not(target_os = "windows"))]
+        let params = params.with_retries(keep.retries);
+        socket.set_tcp_keepalive(&params)?;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(limit) = options.user_timeout {
+        socket.set_tcp_user_timeout(Some(limit))?;
+    }
+    if let Some(size) = options.recv_buffer
+        && socket.recv_buffer_size()? < size
+    {
+        socket.set_recv_buffer_size(size)?;
+    }
+    if let Some(size) = options.send_buffer
+        && socket.send_buffer_size()? < size
+    {
+        socket.set_send_buffer_size(size)?;
+    }
+    Ok(())
+}
+
+pub(super) fn buffer_sizes(socket: &SockRef<'_>) -> io::Result<BufferSizes> {
+    Ok(BufferSizes { recv: socket.recv_buffer_size()?, send: socket.send_buffer_size()? })
+}
+
+/// Refuses a descriptor that is no listening socket, which would otherwise fail at every accept for ever.
+pub(super) fn check_listening(listener: &std::net::TcpListener) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    if !SockRef::from(listener).is_listener()? {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the adopted socket does not listen; call listen() on it first",
+        ));
+    }
+    let _ = listener;
+    Ok(())
+}
