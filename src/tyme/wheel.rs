@@ -90,14 +90,11 @@ impl<T: Copy> Wheel<T> {
     pub fn arm(&mut self, deadline: Tyme, payload: T) -> Timer {
         let was_empty = self.entries.is_empty();
         let order = self.bump();
-        let entry =
-            Entry { deadline, order, stamp: order, prev: NIL, next: NIL, list: 0, payload };
+        let entry = Entry { deadline, order, stamp: order, prev: NIL, next: NIL, list: 0, payload };
         let index = u32::try_from(self.entries.insert(entry)).unwrap_or(NIL);
         assert!(index != NIL, "more than 2^32 - 1 timers armed");
         self.link(index);
-        if was_empty {
-            self.earliest.set(Some(deadline));
-        } else if self.earliest.get().is_some_and(|earliest| deadline < earliest) {
+        if was_empty || self.earliest.get().is_some_and(|earliest| deadline < earliest) {
             self.earliest.set(Some(deadline));
         }
         Timer { index, stamp: order }
@@ -240,8 +237,11 @@ impl<T: Copy> Wheel<T> {
         }
         let differ = deadline.as_nanos() ^ self.elapsed.as_nanos();
         let level = differ.ilog2() / BITS;
-        let slot = (deadline.as_nanos() >> (level * BITS)) as usize % SLOTS;
-        level as usize * SLOTS + slot
+        let digit = (deadline.as_nanos() >> (level * BITS)) % SLOTS as u64;
+        // Both fit: a digit is below 64, a level below 11.
+        #[allow(clippy::cast_possible_truncation, reason = "see above")]
+        let list = level as usize * SLOTS + digit as usize;
+        list
     }
 
     /// Appends the entry to the list where its deadline belongs.
