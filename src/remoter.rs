@@ -271,6 +271,15 @@ impl Remoter {
         bytes
     }
 
+    /// Puts bytes back in front of the unread ones, as after looking too far ahead. They count against the cap again, and may exceed it.
+    /// Copies what is unread unless that is nothing.
+    pub fn unread(&mut self, data: Bytes) {
+        if self.state.phase != Phase::Closed {
+            self.shared.add(data.len());
+            self.rx.push_front(data);
+        }
+    }
+
     /// Whether more can still come in: the peer has not ended its half, and you have not closed this one.
     #[must_use]
     pub fn may_receive(&self) -> bool {

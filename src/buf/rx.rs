@@ -34,6 +34,16 @@ impl RxQueue {
         }
     }
 
+    /// Puts `data` before what is there.
+    pub(crate) fn push_front(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        let mut front = BytesMut::from(data);
+        front.extend_from_slice(&self.bytes);
+        self.bytes = front;
+    }
+
     /// Drops the first `count` bytes, or all if there are fewer; returns how many.
     pub(crate) fn consume(&mut self, count: usize) -> usize {
         let count = count.min(self.bytes.len());
@@ -71,6 +81,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Push(Vec<u8>),
+        PushFront(Vec<u8>),
         Consume(usize),
         TakeFirst(usize),
         Take,
@@ -79,6 +90,7 @@ mod tests {
     fn op() -> impl Strategy<Value = Op> {
         prop_oneof![
             4 => prop::collection::vec(any::<u8>(), 0..200).prop_map(Op::Push),
+            1 => prop::collection::vec(any::<u8>(), 0..50).prop_map(Op::PushFront),
             3 => (0..300usize).prop_map(Op::Consume),
             2 => (0..300usize).prop_map(Op::TakeFirst),
             1 => Just(Op::Take),
@@ -95,6 +107,12 @@ mod tests {
                     Op::Push(data) => {
                         rx.push(&data);
                         model.extend(&data);
+                    }
+                    Op::PushFront(data) => {
+                        for &byte in data.iter().rev() {
+                            model.push_front(byte);
+                        }
+                        rx.push_front(data.into());
                     }
                     Op::Consume(count) => {
                         let want = count.min(model.len());
