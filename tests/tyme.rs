@@ -284,7 +284,17 @@ fn a_skewed_handle_is_ahead_and_drifts() {
     assert_eq!(plain.due(Tyme::from_secs(5)), Tyme::from_secs(5));
 }
 
-/// Reads `handle` at `tyme` of the clock below it.
+#[test]
+fn drift_is_cut_where_a_clock_would_stand_still_or_go_back() {
+    let hour = Tyme::from_secs(3_600);
+    for too_much in [-1_000_000_000, -2_000_000_000, i32::MIN] {
+        let skew = (Duration::ZERO, too_much);
+        assert_eq!(read_at(skew, hour), at(3_600), "at a thousand-millionth of the speed");
+    }
+    assert_eq!(read_at((Duration::ZERO, i32::MAX), hour), at(7_199_999_996_400));
+}
+
+/// What a handle with that skew reads at `tyme` of the clock below it.
 fn read_at(skew: (Duration, i32), tyme: Tyme) -> Tyme {
     Tymist::starting_at(tyme).tymth().skewed(skew.0, skew.1).tyme()
 }
@@ -310,7 +320,7 @@ fn skews() -> impl Strategy<Value = (Duration, i32)> {
         any::<i32>(),
         Just(i32::MIN),
         Just(i32::MAX),
-        Just(-999_999_999),
+        -1_000_000_002..-999_999_997,
     ];
     (ahead, drift)
 }

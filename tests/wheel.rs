@@ -271,6 +271,21 @@ fn equal_deadlines_fire_in_the_order_in_which_they_were_armed() {
     assert_eq!(fire(&mut wheel, deadline), expected);
 }
 
+/// More than a sort leaves alone by chance.
+#[test]
+fn a_crowd_that_is_due_at_once_fires_in_order() {
+    let mut wheel = Wheel::new(at(0));
+    let mut expected = Vec::new();
+    for n in 0..2_000_u32 {
+        let deadline = 1 + u64::from(n.wrapping_mul(2_654_435_761) % 97); // about 20 to each
+        wheel.arm(at(deadline), n);
+        expected.push((deadline, n));
+    }
+    expected.sort_unstable();
+    let payloads: Vec<u32> = expected.into_iter().map(|(_, n)| n).collect();
+    assert_eq!(fire(&mut wheel, 100), payloads);
+}
+
 #[test]
 fn a_stale_timer_touches_nobody_who_came_after() {
     let mut wheel = Wheel::new(at(0));
