@@ -148,6 +148,10 @@ mod tests {
 
     use super::*;
 
+    fn insert<T>(slots: &mut Slots<T>, item: T) -> Id {
+        slots.insert_with(|_| item).unwrap()
+    }
+
     #[derive(Clone, Debug)]
     enum Op {
         Insert,
@@ -202,13 +206,7 @@ mod tests {
             match op {
                 Op::Insert => {
                     item += 1;
-                    let mut named = None;
-                    let id = slots.insert_with(|id| {
-                        named = Some(id);
-                        item
-                    });
-                    let id = id.unwrap();
-                    prop_assert_eq!(named, Some(id), "made under the name that it got");
+                    let id = insert(&mut slots, item);
                     prop_assert!(model.iter().all(|(old, _)| *old != id), "{} twice", id);
                     prop_assert!(id.generation() != 0);
                     model.push((id, Some(item)));
@@ -261,9 +259,9 @@ mod tests {
     #[test]
     fn a_place_given_again_has_another_name() {
         let mut slots = Slots::new();
-        let old = slots.insert_with(|_| 'a').unwrap();
+        let old = insert(&mut slots, 'a');
         assert_eq!(slots.remove(old), Some('a'));
-        let new = slots.insert_with(|_| 'b').unwrap();
+        let new = insert(&mut slots, 'b');
         assert_eq!(old.index(), new.index(), "the same place, or this shows nothing");
         assert_eq!((slots.get(old), slots.get(new)), (None, Some(&'b')));
         assert_eq!(slots.remove(old), None);
@@ -277,9 +275,9 @@ mod tests {
     fn generations_come_again_only_after_all_of_them_and_never_as_zero() {
         let mut slots = Slots::new();
         slots.generation = GENERATION_MASK - 1;
-        let last = slots.insert_with(|_| ()).unwrap();
+        let last = insert(&mut slots, ());
         assert_eq!(last.generation(), GENERATION_MASK);
-        let first = slots.insert_with(|_| ()).unwrap();
+        let first = insert(&mut slots, ());
         assert_eq!(first.generation(), 1);
     }
 
