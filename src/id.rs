@@ -111,7 +111,9 @@ impl<T> Slots<T> {
 
     /// The id that a token of `kind` was made from, if it is still there.
     pub(crate) fn by_token(&self, token: Token, kind: u8) -> Option<Id> {
-        let id = self.slab.get(token.0 & (INDEX_MASK as usize))?.0;
+        #[expect(clippy::cast_possible_truncation, reason = "24 bits fit in any usize")]
+        let index = token.0 & (INDEX_MASK as usize);
+        let id = self.slab.get(index)?.0;
         (id.token(kind) == token).then_some(id)
     }
 
