@@ -10,6 +10,7 @@ use super::Tyme;
 /// Digits of a deadline: 6 bits each, so a level has 64 slots and 11 levels cover all of u64.
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
+const SLOT_MASK: u64 = SLOTS as u64 - 1;
 const LEVELS: usize = 11;
 /// The list of those whose deadline is not later than `elapsed`; one past the last slot.
 const LATE: usize = LEVELS * SLOTS;
@@ -103,9 +104,7 @@ impl<T: Copy> Wheel<T> {
         let index = u32::try_from(self.entries.insert(entry)).unwrap_or(NIL);
         assert!(index != NIL, "more than 2^32 - 1 timers armed");
         self.link(index);
-        if was_empty {
-            self.earliest.set(Some(deadline));
-        } else if self.earliest.get().is_some_and(|earliest| deadline < earliest) {
+        if was_empty || self.earliest.get().is_some_and(|earliest| deadline < earliest) {
             self.earliest.set(Some(deadline));
         }
         Timer { index, stamp: order }
@@ -261,7 +260,7 @@ impl<T: Copy> Wheel<T> {
         }
         let differ = deadline.as_nanos() ^ self.elapsed.as_nanos();
         let level = differ.ilog2() / BITS;
-        let slot = (deadline.as_nanos() >> (level * BITS)) as usize % SLOTS;
+        let slot = ((deadline.as_nanos() >> (level * BITS)) & SLOT_MASK) as usize;
         level as usize * SLOTS + slot
     }
 
