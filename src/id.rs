@@ -18,11 +18,18 @@ pub struct Id(NonZeroU64);
 /// Low bits that hold the index: at most 16,777,216 connections an engine.
 const INDEX_BITS: u32 = 24;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+/// The same, of a token.
+const TOKEN_INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 /// High bits that hold the generation, never 0; the two bits above are the token's.
 const GENERATION_BITS: u32 = 62 - INDEX_BITS;
 const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
 
 impl Id {
+    /// Before all others.
+    pub(crate) const MIN: Id = Id(NonZeroU64::MIN);
+    /// After all others.
+    pub(crate) const MAX: Id = Id(NonZeroU64::MAX);
+
     fn new(index: usize, generation: u64) -> Option<Id> {
         let index = u64::try_from(index).ok().filter(|&index| index <= INDEX_MASK)?;
         NonZeroU64::new((generation & GENERATION_MASK) << INDEX_BITS | index).map(Id)
@@ -32,7 +39,6 @@ impl Id {
     /// indexing a side table that is cleared at `Closed`.
     #[must_use]
     pub const fn index(self) -> usize {
-        // Fits: the mask leaves 24 bits.
         (self.0.get() & INDEX_MASK) as usize
     }
 
@@ -51,7 +57,7 @@ impl Id {
     /// What the poller reports for this connection. Where `usize` has 32 bits the generation is cut to six; a
     /// false match then costs one spare look at a socket, since readiness is only ever a hint.
     pub(crate) const fn token(self, kind: u8) -> Token {
-        #[expect(clippy::cast_possible_truncation, reason = "the cut is meant, see above")]
+        #[allow(clippy::cast_possible_truncation, reason = "the cut is meant, see above")]
         let low = self.0.get() as usize;
         Token((low & Token::ID_MASK) | ((kind as usize) << Token::ID_BITS))
     }
@@ -86,17 +92,17 @@ impl<T> Slots<T> {
         self.slab.len()
     }
 
-    /// Puts in what `make` makes of its id; gives `None`, and does not call it, where 2^24 places are taken.
-    pub(crate) fn insert_with(&mut self, make: impl FnOnce(Id) -> T) -> Option<Id> {
-        let mut generation = (self.generation + 1) & GENERATION_MASK;
-        if generation == 0 {
-            generation = 1;
-        }
-        let vacant = self.slab.vacant_entry();
-        let id = Id::new(vacant.key(), generation)?;
-        vacant.insert((id, make(id)));
-        self.generation = generation;
-        Some(id)
+    /// The id that the next [`fill`](Slots::fill) is to be given; `None` where 2^24 places are taken.
+    pub(crate) fn reserve(&self) -> Option<Id> {
+        let generation = (self.generation + 1) & GENERATION_MASK;
+        Id::new(self.slab.vacant_key(), generation.max(1))
+    }
+
+    /// Puts `item` in the place that was reserved last.
+    pub(crate) fn fill(&mut self, id: Id, item: T) {
+        debug_assert_eq!(self.reserve(), Some(id), "filled without reserving");
+        self.generation = id.generation();
+        self.slab.insert((id, item));
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&T> {
@@ -109,9 +115,7 @@ impl<T> Slots<T> {
 
     /// The id that a token of `kind` was made from, if it is still there.
     pub(crate) fn by_token(&self, token: Token, kind: u8) -> Option<Id> {
-        #[expect(clippy::cast_possible_truncation, reason = "24 bits fit in any usize")]
-        let index = token.0 & (INDEX_MASK as usize);
-        let id = self.slab.get(index)?.0;
+        let id = self.slab.get(token.0 & TOKEN_INDEX_MASK)?.0;
         (id.token(kind) == token).then_some(id)
     }
 
@@ -124,12 +128,12 @@ impl<T> Slots<T> {
         self.slab.iter().map(|(_, (id, _))| *id)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
-        self.slab.iter().map(|(_, (id, item))| (*id, item))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slab.iter().map(|(_, (_, item))| item)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Id, &mut T)> {
-        self.slab.iter_mut().map(|(_, (id, item))| (*id, item))
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slab.iter_mut().map(|(_, (_, item))| item)
     }
 
     /// Gives back memory that a past crowd needed, once nobody is left.
@@ -149,7 +153,9 @@ mod tests {
     use super::*;
 
     fn insert<T>(slots: &mut Slots<T>, item: T) -> Id {
-        slots.insert_with(|_| item).unwrap()
+        let id = slots.reserve().unwrap();
+        slots.fill(id, item);
+        id
     }
 
     #[derive(Clone, Debug)]
@@ -186,7 +192,10 @@ mod tests {
             slots.ids().collect::<Vec<_>>(),
             live.iter().map(|l| l.0).collect::<Vec<_>>()
         );
-        prop_assert_eq!(slots.iter().map(|(id, item)| (id, *item)).collect::<Vec<_>>(), live);
+        prop_assert_eq!(
+            slots.iter().copied().collect::<Vec<_>>(),
+            live.iter().map(|l| l.1).collect::<Vec<_>>()
+        );
         for (id, item) in model {
             prop_assert_eq!(slots.get(*id), item.as_ref(), "{}", id);
             for kind in 0..3 {
@@ -235,7 +244,7 @@ mod tests {
             }
             check(&slots, &model)?;
         }
-        for (_, item) in slots.iter_mut() {
+        for item in slots.iter_mut() {
             *item += 5;
         }
         for (_, item) in &mut model {

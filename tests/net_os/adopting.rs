@@ -19,7 +19,9 @@ fn an_adopted_listener_serves() {
     let addr = Addr::from(made.local_addr().unwrap());
     let mut listener = net.adopt_listener(made, &SocketOptions::new()).map_err(|e| e.0).unwrap();
     assert_eq!(*listener.local_addr(), addr);
-    would_block(listener.accept().map(drop)); // though it was made blocking
+    #[cfg(unix)]
+    assert!(super::socket(listener.as_fd()).nonblocking().unwrap(), "though it was made blocking");
+    would_block(listener.accept().map(drop));
     listener.register(LISTENER).unwrap();
     let mut far = connect(&addr);
     report(&mut net, LISTENER, |report| report.readable);
@@ -104,10 +106,12 @@ fn an_adopted_stream_talks() {
     assert_eq!(*near.peer_addr(), Addr::from(far.local_addr().unwrap()));
     assert_eq!(*near.local_addr(), Addr::from(far.peer_addr().unwrap()));
     assert!(near.connected().unwrap());
+    #[cfg(unix)]
+    assert!(super::socket(near.as_fd()).nonblocking().unwrap(), "though it was made blocking");
     near.register(STREAM).unwrap();
     report(&mut net, STREAM, |report| report.readable && report.writable);
     assert_eq!(receive(&mut net, &mut *near, 5), b"early");
-    would_block(near.read(&mut [0])); // though it was made blocking
+    would_block(near.read(&mut [0]));
     near.write(&[IoSlice::new(b"late")]).unwrap();
     let mut buf = [0; 4];
     far.read_exact(&mut buf).unwrap();
