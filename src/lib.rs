@@ -24,4 +24,4 @@ pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
 pub use remoter::Remoter;
-pub use server::{Broadcast, Draining, Server};
+pub use server::{Broadcast, Detached, Draining, Server};

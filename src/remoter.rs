@@ -15,6 +15,7 @@ use crate::counters::RemoterCounters;
 use crate::error::{CloseReason, TxError};
 use crate::id::Id;
 use crate::net::{Addr, BufferSizes, Stream};
+use crate::server::Detached;
 use crate::tyme::{Timer, Tyme};
 use crate::wire::{Tap, WireLog};
 
@@ -521,6 +522,13 @@ impl Remoter {
         core::mem::replace(&mut self.stream, Box::new(gone))
     }
 
+    pub(crate) fn detach(&mut self) -> Detached {
+        self.doom(CloseReason::Detached);
+        let unread = self.take();
+        self.shared.sub(self.tx.len());
+        Detached { stream: self.take_stream(), unread, unsent: self.tx.take() }
+    }
+
     pub(crate) fn drop_stream(&mut self, abortive: bool) {
         let mut stream = self.take_stream();
         if abortive {
@@ -592,5 +600,16 @@ impl Stream for NoStream {
     }
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {
         not_connected()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_fits_its_share_of_memory() {
+        // The whole, with the socket's own box, its places in the slab, the index and the wheel, is under 600 bytes; see benches.
+        assert!(size_of::<Remoter>() <= 400, "{}", size_of::<Remoter>());
     }
 }

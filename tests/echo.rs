@@ -1,5 +1,8 @@
 //! The way of a byte: in, to the user, and out again.
 
+#![allow(clippy::unwrap_used, reason = "a test says so by failing")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
 mod util;
 
 use tymist::{CloseReason, Config, Event};

@@ -2,6 +2,8 @@
 //! something happens, bounded by count. Nothing here sleeps: waiting is `Server::wait`, which ends with the event.
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::needless_pass_by_value, reason = "what is dropped is moved in")]
+#![allow(clippy::cast_possible_truncation, reason = "patterns wrap")]
 #![allow(clippy::disallowed_methods, reason = "the clients are plain blocking sockets")]
 
 use std::io::{Read, Write};
