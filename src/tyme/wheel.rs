@@ -90,8 +90,7 @@ impl<T: Copy> Wheel<T> {
     pub fn arm(&mut self, deadline: Tyme, payload: T) -> Timer {
         let was_empty = self.entries.is_empty();
         let order = self.bump();
-        let entry =
-            Entry { deadline, order, stamp: order, prev: NIL, next: NIL, list: 0, payload };
+        let entry = Entry { deadline, order, stamp: order, prev: NIL, next: NIL, list: 0, payload };
         let index = u32::try_from(self.entries.insert(entry)).unwrap_or(NIL);
         assert!(index != NIL, "more than 2^32 - 1 timers armed");
         self.link(index);
