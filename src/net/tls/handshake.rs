@@ -12,7 +12,10 @@ use super::info::TlsInfo;
 use super::server::Active;
 use super::session::{Greeting, Refusal};
 use super::stream::{CHUNK, Phase, TlsStream};
-use crate::net::Stage;
+use crate::net::{Stage, Stream};
+
+/// Held bytes that do not keep us from reading.
+const BOTH_SEND: usize = 128;
 
 /// What only a connection needs that is not live yet; dropped as soon as it is.
 pub(super) enum Opening {
@@ -125,8 +128,26 @@ impl TlsStream {
     }
 
     fn step_shaking(&mut self, left: usize) -> io::Result<Stage> {
-        // Our own flight first: a peer that does not read it is not read from either.
-        self.send_out()?;
+        // Our own flight first: a peer that does not read it is not read from either. Unless it is so little that both may be
+        // sending at once, as TLS 1.3 clients do with their dummy change_cipher_spec; then each would wait for the other.
+        match self.send_out() {
+            Ok(()) => self.read_step(left),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if self.held() > BOTH_SEND {
+                    Err(error)
+                } else {
+                    self.read_step(left)
+                }
+            }
+            // A peer that gave up and closed has said why, and that may still be there to read.
+            Err(error) => match self.read_step(left) {
+                Err(why) if HandshakeFailure::of(&why).is_some() => Err(why),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn read_step(&mut self, left: usize) -> io::Result<Stage> {
         let mut chunk = [0; CHUNK];
         let got = self.inner.read(&mut chunk[..left.min(CHUNK)])?;
         if got == 0 {
