@@ -187,8 +187,8 @@ fn a_cut_after_any_byte_of_the_handshake_is_an_end() {
         };
         let ((at_client, at_server), (up, down)) = attempt(None, None);
         assert!(at_client.unwrap().is_ok() && at_server.unwrap().is_ok());
-        assert!(up > 600 && down > 600);
-        for cut in 0..up - 1 {
+        assert!(up > 500 && down > 500, "{up} and {down}");
+        for cut in 0..up {
             let (_, at_server) = attempt(Some(cut), None).0;
             let error = at_server.expect("the server waits for ever").unwrap_err();
             assert_eq!(Failure::of(&error), Some(Failure::Eof), "{version}, client cut at {cut}");
@@ -218,8 +218,9 @@ fn a_change_of_any_byte_of_the_handshake_is_found() {
     for version in VERSIONS {
         let mut world = pki::world();
         world.server = world.server.with_versions([version]);
+        world.client.common.resumption = false;
         let (client, server) = world.ends();
-        let mut attempt = |up: Option<usize>, down: Option<usize>| {
+        let attempt = |up: Option<usize>, down: Option<usize>| {
             let (near, far) = duplex();
             let pipes = (near.tx.clone(), far.tx.clone());
             pipes.0.lock().unwrap().flip = up;
