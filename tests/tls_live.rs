@@ -63,12 +63,18 @@ fn data_crosses_intact_whatever_the_sizes() {
 
 #[test]
 fn small_writes_of_one_call_share_a_record() {
-    let (mut client, _server) = pair(TlsVersion::Tls13);
+    let (client, server) = pki::world().ends();
     let (near, far) = duplex();
-    drop((near, far));
+    let pipe = near.tx.clone();
+    let mut client = client.connect(Box::new(near), "server.test").unwrap();
+    let mut server = server.accept(Box::new(far));
+    assert!(drive(&mut client, &mut server).1.unwrap().is_ok());
+    pipe.lock().unwrap().record = Some(Vec::new());
     let parts = [IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"two")];
     assert_eq!(client.write(&parts).unwrap(), 6);
     assert_eq!(client.write(&[IoSlice::new(b"")]).unwrap(), 0);
+    // Header, content, its type, and the tag.
+    assert_eq!(pipe.lock().unwrap().record.as_ref().unwrap().len(), 5 + 6 + 1 + 16);
 }
 
 #[test]
@@ -188,8 +194,6 @@ fn a_close_before_the_hello_only_ends_the_transport() {
 }
 
 fn start_tls(server: &ServerTls, ahead: ReadAhead<'_>) -> Result<(), usize> {
-    let client = tymist::net::tls::ClientTls::new(&pki::world().client).unwrap();
-    drop(client);
     let (near, far) = duplex();
     match server.upgrade(Box::new(far), ahead) {
         Ok(_) => Ok(()),

@@ -83,6 +83,12 @@ pub fn duplex() -> (End, End) {
 }
 
 impl End {
+    /// An end that goes on sending into `tx` and hears nothing.
+    pub fn sending(tx: Arc<Mutex<Pipe>>) -> Self {
+        let rx = Arc::new(Mutex::new(Pipe::new()));
+        End { tx, rx, local: Addr::Unnamed, peer: Addr::Unnamed }
+    }
+
     /// Writes all of `bytes`, which must fit.
     pub fn send(&mut self, bytes: &[u8]) {
         let taken = self.write(&[IoSlice::new(bytes)]).unwrap();
