@@ -12,6 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rcgen::KeyPair;
 use tls_support::pki::{self, Authority};
 use tymist::net::os::OsNet;
 use tymist::net::tls::HandshakeFailure as Failure;
@@ -115,8 +116,9 @@ impl World {
         World { dir, authority, server }
     }
 
-    fn client_files(&self, ask: &pki::Ask) -> (String, String) {
-        let issued = self.authority.issue(ask);
+    fn files(&self, ask: &pki::Ask) -> (String, String) {
+        // OpenSSL 3.0 does not read Ed25519 keys of the newer PKCS #8, which is what rcgen writes.
+        let issued = self.authority.issue_for(ask, KeyPair::generate().unwrap());
         (self.dir.write("client.pem", &issued.cert), self.dir.write("client.key", &issued.key))
     }
 }
@@ -321,7 +323,7 @@ fn s_client_with_certificates_good_and_bad() {
     let mut server = Server::new(config);
     let good = pki::Ask { not_after: until(), ..pki::client() };
     for flag in ["-tls1_3", "-tls1_2"] {
-        let (cert, key) = world.client_files(&good);
+        let (cert, key) = world.files(&good);
         let mut client = server.s_client(&world, &[flag, "-cert", &cert, "-key", &key]);
         client.say("hello\n");
         let mut stream = server.accept().unwrap();
@@ -348,7 +350,7 @@ fn s_client_with_certificates_good_and_bad() {
         for (ask, failure, told) in bad {
             let expired = failure == Failure::CertExpired;
             let ask = if expired { pki::Ask { not_after: tls_support::EPOCH, ..ask } } else { ask };
-            let (cert, key) = world.client_files(&ask);
+            let (cert, key) = world.files(&ask);
             let client = server.s_client(&world, &[flag, "-cert", &cert, "-key", &key]);
             let error = server.accept().unwrap_err();
             assert_eq!(Failure::of(&error), Some(failure), "{flag}: {error}");
@@ -524,9 +526,7 @@ fn keys_of_openssl_are_read() {
 fn our_client_talks_to_s_server() {
     let world = World::new();
     let ask = pki::Ask { not_after: until(), ..pki::server() };
-    let issued = world.authority.issue(&ask);
-    let (cert, key) =
-        (world.dir.write("s.pem", &issued.cert), world.dir.write("s.key", &issued.key));
+    let (cert, key) = world.files(&ask);
     let config = ClientTlsConfig::with_roots(world.authority.root());
     let client = ClientTls::new(&config.with_alpn(["echo"])).unwrap();
     // Its loop waits as the server's does.

@@ -93,8 +93,10 @@ impl Material {
             return Err(self.error(Problem::EncryptedKey));
         }
         if !is_pem(&bytes) {
-            return PrivateKeyDer::try_from(bytes.to_vec())
-                .map_err(|_| self.expected(EXPECTED, &bytes));
+            // An archive looks like a key to who only looks at its first bytes.
+            let key = PrivateKeyDer::try_from(bytes.to_vec()).ok();
+            let key = key.filter(|_| !der::is_pkcs12(&bytes));
+            return key.ok_or_else(|| self.expected(EXPECTED, &bytes));
         }
         let mut keys = PrivateKeyDer::pem_slice_iter(&bytes)
             .collect::<Result<Vec<_>, _>>()
