@@ -1,6 +1,6 @@
 //! Configuration: what it is made of, what is wrong with it, how it is replaced, and time.
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod tls_support;
 

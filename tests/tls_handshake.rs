@@ -1,6 +1,6 @@
 //! The handshake, and what it says when it fails.
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod tls_support;
 

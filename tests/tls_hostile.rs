@@ -1,6 +1,6 @@
 //! Peers that are broken or mean no good, byte by byte.
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod tls_support;
 

@@ -1,6 +1,6 @@
 //! The live connection: data, back pressure, closing in every order, and going over to TLS on a stream in use.
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod tls_support;
 

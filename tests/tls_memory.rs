@@ -2,7 +2,13 @@
 //!
 //! One test, since the counter is that of the whole process. Run with `--nocapture` to see the numbers.
 #![cfg(feature = "tls")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "tests"
+)]
 
 mod tls_support;
 
@@ -96,7 +102,7 @@ fn a_connection_costs_no_more_than_documented() {
                 wait(&mut server);
                 drop((client, rx));
                 tx.lock().unwrap().closed = false;
-                let mut near = tls_support::wire::End::sending(tx);
+                let mut near = End::sending(tx);
                 let kind = if version == TlsVersion::Tls13 { 1 } else { 16 };
                 near.send(&[22, 3, 3, 0, 4, kind, 0, 0x3f, 0xf0]);
                 for _ in 0..(16 * KIB - 10) / 6 {

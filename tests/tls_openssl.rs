@@ -1,6 +1,6 @@
 //! Against OpenSSL and curl, on real sockets of the loopback interface. Needs both to be installed.
 #![cfg(all(feature = "tls", feature = "os", unix))]
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod tls_support;
 

@@ -1,6 +1,6 @@
 //! A run with TLS is repeated bit for bit: randomness from a seed, time from a Tymist, signatures of one size.
 #![cfg(feature = "tls-test-provider")]
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 mod tls_support;
 

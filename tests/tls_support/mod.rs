@@ -4,6 +4,8 @@
     missing_docs,
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
     reason = "each test file uses its part of this"
 )]
 

@@ -227,6 +227,7 @@ pub(super) fn is_encrypted_key(der: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -281,7 +281,7 @@ impl TlsTruncated {
     /// Whether this is what an error that a read gave is about.
     #[must_use]
     pub fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<TlsTruncated>())
+        error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<TlsTruncated>)
     }
 
     pub(super) fn io() -> io::Error {

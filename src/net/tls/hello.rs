@@ -218,7 +218,7 @@ pub enum Choice {
     Same,
     /// Goes on with this one. Its own chooser is not asked.
     Use(ServerTls),
-    /// Ends the handshake with the alert access_denied and [`HandshakeFailure::Refused`].
+    /// Ends the handshake with the alert `access_denied` and [`HandshakeFailure::Refused`].
     Refuse,
 }
 

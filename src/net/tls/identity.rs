@@ -156,6 +156,7 @@ impl ResolvesServerCert for Names {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

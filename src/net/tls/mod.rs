@@ -7,15 +7,20 @@
 //!
 //! # Memory
 //!
-//! A connection costs, besides the stream below it and with the default limits (measured by `tests/tls_memory.rs`):
+//! What a server's connection costs besides the stream below it, with the default limits and on 64-bit systems. `tests/tls_memory.rs` counts it at
+//! the allocator.
 //!
-//! * before its ClientHello is whole, what it has sent of it and about 500 bytes: there is no rustls connection yet. At most
-//!   [`hello_max`](ServerTlsConfig::hello_max) + 512 bytes, 16.5 KiB;
-//! * between the ClientHello and the end of the handshake, at most [`handshake_max`](ServerTlsConfig::handshake_max) and about 6 KiB: 22 KiB;
-//! * live and idle about 7 KiB, of which 4 KiB are a read buffer that rustls never gives back. A client's certificates, where it gave some,
-//!   come on top;
-//! * live and busy up to 20 KiB more for a record that has not come whole, and up to 33 KiB for records that the peer does not
-//!   take. Both are given back once the connection is idle.
+//! * Before its ClientHello is whole: what has come of it and about 300 bytes, at most 16.3 KiB. There is no rustls connection yet, so
+//!   thousands of stalled ones are cheap.
+//! * From the ClientHello to the end of the handshake: 8 KiB, and at most 21.5 KiB where the client sends as much as
+//!   [`handshake_max`](ServerTlsConfig::handshake_max) lets it. Nobody is authenticated so far; 22 KiB is the most that costs.
+//! * Live and idle: 7.7 KiB, of which 4 KiB are a read buffer that rustls never gives back; a client's certificates, where it gave some, come on
+//!   top. Everything that only the handshake needs is gone.
+//! * Live and busy: up to 20 KiB more for a record that has not come whole, up to 33 KiB for records that the peer does not take, and
+//!   plaintext that the caller has not read where its buffer holds less than a record. All of it is given back once the connection is idle.
+//!
+//! Give [`read`](crate::net::Stream::read) at least 37,000 bytes, better 64 KiB: it then takes in as much with one system call; with less it is
+//! 4 KiB at a time.
 //!
 //! # Not for
 //!

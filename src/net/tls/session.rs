@@ -8,6 +8,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
 use rustls::client::ClientConnection;
+use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello};
 use rustls::{ClientConfig, Connection, HandshakeKind, ServerConfig};
@@ -139,7 +140,7 @@ impl Session {
     }
 
     pub(super) fn group(&self) -> Option<rustls::NamedGroup> {
-        self.connection.negotiated_key_exchange_group().map(|group| group.name())
+        self.connection.negotiated_key_exchange_group().map(SupportedKxGroup::name)
     }
 
     pub(super) fn alpn(&self) -> Option<&[u8]> {

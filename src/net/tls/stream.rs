@@ -266,8 +266,7 @@ impl Stream for TlsStream {
             return Ok(0);
         }
         let mut barren = 0;
-        loop {
-            let Some(info) = &mut self.info else { break };
+        while let Some(info) = &mut self.info {
             let plain = info.session.read(buf);
             if plain > 0 {
                 return Ok(plain);

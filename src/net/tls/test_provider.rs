@@ -27,7 +27,7 @@ use rustls::{
 
 use super::config::ring_provider;
 
-/// ecdhe_private_use of RFC 8422 section 5.1.1.
+/// `ecdhe_private_use` of RFC 8422 section 5.1.1.
 const GROUP: u16 = 0xfe00;
 /// Reserved for private use by RFC 8446 appendix B.4.
 const NULL_SUITE: u16 = 0xff00;
@@ -60,7 +60,7 @@ fn null_suite() -> Option<SupportedCipherSuite> {
     static SUITE: OnceLock<Option<&'static Tls13CipherSuite>> = OnceLock::new();
     let suite = SUITE.get_or_init(|| {
         let suites = &ring_provider().cipher_suites;
-        let real = suites.iter().find_map(|suite| suite.tls13())?;
+        let real = suites.iter().find_map(SupportedCipherSuite::tls13)?;
         let common = CipherSuiteCommon {
             suite: CipherSuite::from(NULL_SUITE),
             hash_provider: real.common.hash_provider,
@@ -73,7 +73,7 @@ fn null_suite() -> Option<SupportedCipherSuite> {
     suite.map(SupportedCipherSuite::Tls13)
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
 #[derive(Debug)]
 struct Seeded(AtomicU64);
 

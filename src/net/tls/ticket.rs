@@ -10,7 +10,7 @@ use rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, Iv, NONCE_LEN, OutboundPlainMessage, Tls13AeadAlgorithm,
 };
 use rustls::server::ProducesTickets;
-use rustls::{ContentType, ProtocolVersion};
+use rustls::{ContentType, ProtocolVersion, SupportedCipherSuite};
 
 use super::time::TlsTime;
 
@@ -47,7 +47,7 @@ struct Key {
 impl Tickets {
     /// `None` if the provider has no TLS 1.3 cipher with keys of 256 bits, the only ones that can be made outside rustls.
     pub(super) fn new(provider: &Arc<CryptoProvider>, time: TlsTime) -> Option<Self> {
-        let mut suites = provider.cipher_suites.iter().filter_map(|suite| suite.tls13());
+        let mut suites = provider.cipher_suites.iter().filter_map(SupportedCipherSuite::tls13);
         let aead = suites.find(|suite| suite.aead_alg.key_len() == SECRET)?.aead_alg;
         Some(Tickets { aead, provider: Arc::clone(provider), time, keys: Mutex::default() })
     }
