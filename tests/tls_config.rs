@@ -13,6 +13,7 @@ use std::time::Duration;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
 use tls_support::{EPOCH, clock, failures, live, pki, time, transfer};
 use tymist::net::Stream;
+use tymist::net::tls::rustls;
 use tymist::net::tls::rustls::CipherSuite;
 use tymist::net::tls::{
     ClientTls, ClientTlsConfig, HandshakeFailure, Identity, Material, Problem, ServerTls,
@@ -327,7 +328,7 @@ fn no_session_is_resumed_with_client_certificates_or_if_switched_off() {
 fn secrets_are_logged_only_where_asked_for() {
     #[derive(Debug, Default)]
     struct Log(AtomicU32);
-    impl tymist::net::tls::rustls::KeyLog for Log {
+    impl rustls::KeyLog for Log {
         fn log(&self, _: &str, _: &[u8], _: &[u8]) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -345,7 +346,7 @@ fn secrets_are_logged_only_where_asked_for() {
 fn the_default_provider_of_the_process_is_left_alone() {
     let (client, server) = pki::world().ends();
     live(&client, &server);
-    assert!(tymist::net::tls::rustls::crypto::CryptoProvider::get_default().is_none());
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
     assert!(Arc::ptr_eq(&ring_provider(), &ring_provider()));
 }
 
@@ -376,11 +377,9 @@ fn the_system_clock_is_the_default() {
 fn a_clock_that_fails_fails_the_handshake_and_nothing_else() {
     #[derive(Debug)]
     struct Broken(Arc<std::sync::atomic::AtomicBool>);
-    impl tymist::net::tls::rustls::time_provider::TimeProvider for Broken {
-        fn current_time(&self) -> Option<tymist::net::tls::rustls::pki_types::UnixTime> {
-            let unix = tymist::net::tls::rustls::pki_types::UnixTime::since_unix_epoch(
-                Duration::from_secs(EPOCH),
-            );
+    impl rustls::time_provider::TimeProvider for Broken {
+        fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
+            let unix = rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(EPOCH));
             (!self.0.load(Ordering::Relaxed)).then_some(unix)
         }
     }

@@ -111,6 +111,19 @@ fn a_hello_within_the_limit_may_come_in_any_fragments() {
 }
 
 #[test]
+fn a_record_is_waited_for_even_if_the_hello_in_it_is_whole() {
+    let (client, server) = pki::world().ends();
+    let hello = client_hello(&client);
+    let two = record(22, &[&hello[5..], &[20, 0, 0, 0]].concat());
+    for missing in 1..=4 {
+        assert_eq!(answer(&server, &two[..two.len() - missing]), (None, vec![]));
+    }
+    let (failure, answered) = answer(&server, &two);
+    assert_eq!(failure, Some(Failure::Misbehaved), "a Finished in the place of nothing");
+    assert_eq!(answered[0], 21);
+}
+
+#[test]
 fn a_hello_beyond_the_limit_is_refused_by_what_it_announces() {
     let server = server();
     let limit = 16 * 1024;

@@ -183,6 +183,26 @@ fn a_close_that_does_not_go_out_at_once_follows_what_was_written() {
     }
 }
 
+/// The close_notify is the last that leaves, and then the transport's half ends, so that a peer that waits for that gets it.
+#[test]
+fn the_half_of_the_transport_ends_behind_the_close() {
+    let (client, server) = pki::world().ends();
+    let (near, far) = duplex();
+    let pipe = near.tx.clone();
+    let mut client = client.connect(Box::new(near), "server.test").unwrap();
+    let mut server = server.accept(Box::new(far));
+    assert!(drive(&mut client, &mut server).1.unwrap().is_ok());
+    pipe.lock().unwrap().capacity = 10;
+    client.shutdown(Shutdown::Write).unwrap();
+    assert!(client.held() > 0);
+    assert!(!pipe.lock().unwrap().closed);
+    pipe.lock().unwrap().capacity = 100;
+    client.flush().unwrap();
+    assert_eq!(client.held(), 0);
+    assert!(pipe.lock().unwrap().closed);
+    assert_eq!(rest(&mut server).unwrap(), b"");
+}
+
 #[test]
 fn a_close_before_the_hello_only_ends_the_transport() {
     let (_, server) = pki::world().ends();

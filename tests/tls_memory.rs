@@ -87,6 +87,17 @@ fn a_connection_costs_no_more_than_documented() {
         });
         assert!(cost_of < 12 * KIB);
 
+        let names: Vec<String> = (0..1100).map(|number| format!("protocol-{number}")).collect();
+        let wordy = ClientTls::new(&world.client.clone().with_alpn(names)).unwrap();
+        let cost_of = cost(&format!("{version}, answered a long ClientHello"), |near, far| {
+            let mut client = wordy.connect(Box::new(near), "server.test").unwrap();
+            let mut server = plain.accept(Box::new(far));
+            let _ = client.advance();
+            wait(&mut server);
+            server
+        });
+        assert!(cost_of < 12 * KIB);
+
         let cost_of =
             cost(&format!("{version}, a message in fragments of one byte"), |near, far| {
                 // TLS 1.3 expects another ClientHello in plain where the first had no share of its group.

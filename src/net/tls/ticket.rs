@@ -140,3 +140,45 @@ impl fmt::Debug for Tickets {
         f.write_str("Tickets")
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::net::tls::ring_provider;
+    use crate::tyme::Tymist;
+
+    #[test]
+    fn a_ticket_is_good_until_its_key_is_forgotten() {
+        let mut tymist = Tymist::new();
+        let time = TlsTime::simulated(tymist.tymth(), Duration::from_secs(1_000_000_000));
+        let tickets = Tickets::new(&ring_provider(), time).unwrap();
+        let ticket = tickets.encrypt(b"state").unwrap();
+        assert_ne!(ticket, tickets.encrypt(b"state").unwrap(), "a nonce of its own");
+        let mut step = |seconds| tymist.tick_by(Duration::from_secs(seconds));
+        step(2 * ROTATION - 1);
+        assert_eq!(tickets.decrypt(&ticket).as_deref(), Some(&b"state"[..]));
+        let later = tickets.encrypt(b"later").unwrap();
+        assert_ne!(ticket[..KEY_NAME], later[..KEY_NAME], "by a key of its own");
+        step(1);
+        assert_eq!(tickets.decrypt(&ticket), None);
+        assert_eq!(tickets.decrypt(&later).as_deref(), Some(&b"later"[..]));
+    }
+
+    #[test]
+    fn what_is_no_ticket_is_none() {
+        let time = TlsTime::simulated(Tymist::new().tymth(), Duration::ZERO);
+        let tickets = Tickets::new(&ring_provider(), time).unwrap();
+        let ticket = tickets.encrypt(b"state").unwrap();
+        for cut in 0..ticket.len() {
+            assert_eq!(tickets.decrypt(&ticket[..cut]), None, "{cut}");
+            let mut changed = ticket.clone();
+            changed[cut] ^= 1;
+            assert_eq!(tickets.decrypt(&changed), None, "{cut}");
+        }
+        assert_eq!(tickets.decrypt(&vec![0; TICKET_MAX + 1]), None);
+        assert_eq!(tickets.encrypt(&vec![0; TICKET_MAX]), None);
+    }
+}
