@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use tls_support::wire::{End, duplex};
 use tls_support::{drive, failures, live, pki, read_error, transfer};
 use tymist::net::tls::HandshakeFailure as Failure;
+use tymist::net::tls::rustls;
 use tymist::net::tls::{
     ClientTls, ServerTls, TlsError, TlsFailure, TlsStream, TlsTruncated, TlsVersion,
 };
@@ -421,13 +422,55 @@ fn garbage_after_our_close_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn endless_records_without_content_end_the_connection() {
+fn unprotected_records_to_a_live_connection_end_it() {
     let (_client, mut server, mut tap) = tapped(TlsVersion::Tls13);
-    // Unprotected, so each is a bad record on its own; what counts is that it ends at the first.
-    for _ in 0..1000 {
-        tap.far.send(&[20, 3, 3, 0, 1, 1]);
-    }
+    tap.far.send(&[20, 3, 3, 0, 1, 1]);
     assert!(TlsError::of(&read_error(&mut server)).is_some());
+}
+
+/// A server of rustls that sends any number of tickets, which are the one thing without content that may come without end.
+fn ticket_server(issued: &pki::Issued, tickets: usize) -> rustls::ServerConnection {
+    let provider = tymist::net::tls::ring_provider();
+    let chain = vec![rustls::pki_types::CertificateDer::from(issued.cert_der.clone())];
+    let key = issued.key_der.clone().try_into().unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    config.send_tls13_tickets = tickets;
+    rustls::ServerConnection::new(config.into()).unwrap()
+}
+
+#[test]
+fn a_server_that_sends_a_flight_of_tickets_without_end_is_cut_off() {
+    let world = pki::world();
+    let issued = world.authority.issue(&pki::server());
+    let client = ClientTls::new(&world.client).unwrap();
+    for (tickets, cut_off) in [(500, false), (5000, true)] {
+        let (near, mut far) = duplex();
+        far.tx.lock().unwrap().capacity = 16 << 20;
+        let mut client = client.connect(Box::new(near), "server.test").unwrap();
+        let mut server = ticket_server(&issued, tickets);
+        for _ in 0..4 {
+            let _ = client.advance();
+            let bytes = far.receive();
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                server.read_tls(&mut rest).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            let mut bytes = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut bytes).unwrap();
+            }
+            far.send(&bytes);
+        }
+        assert!(client.tls().is_some());
+        let error = read_error(&mut client);
+        assert_eq!(TlsError::of(&error).is_some(), cut_off, "{tickets} tickets: {error}");
+    }
 }
 
 #[test]

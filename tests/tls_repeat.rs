@@ -4,16 +4,17 @@
 
 mod tls_support;
 
+use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tls_support::wire::duplex;
+use tls_support::wire::{End, duplex};
 use tls_support::{clock, drive, pki, transfer};
 use tymist::net::Stream;
 use tymist::net::tls::rustls::crypto::CryptoProvider;
 use tymist::net::tls::test_provider::{null, seeded};
-use tymist::net::tls::{ClientTls, ServerTls, TlsVersion};
+use tymist::net::tls::{ClientTls, ServerTls, TlsError, TlsFailure, TlsVersion};
 
 /// Every byte of three connections, each way; the later ones resume the first.
 fn trace(world: &pki::World, provider: &Arc<CryptoProvider>, version: TlsVersion) -> Vec<Vec<u8>> {
@@ -75,4 +76,45 @@ fn keys_with_random_signatures_are_refused() {
     let config = tymist::net::tls::ServerTlsConfig::new(identity).with_time(tls_support::time());
     let error = ServerTls::new(config.with_provider(seeded(1))).unwrap_err();
     assert!(error.to_string().contains("Ed25519 only"), "{error}");
+}
+
+/// With the null cipher anything can be forged: here tickets, which carry nothing for the application and may come at any time.
+#[test]
+fn records_that_carry_nothing_are_not_read_for_ever() {
+    let mut world = pki::world();
+    let provider = null(1);
+    world.server = world.server.with_provider(Arc::clone(&provider));
+    world.client = world.client.with_provider(provider);
+    let (client, server) = world.ends();
+    for (tickets, cut_off) in [(60, false), (70, true)] {
+        let (near, far) = duplex();
+        let to_client = Arc::clone(&far.tx);
+        to_client.lock().unwrap().capacity = 1 << 20;
+        let mut near = client.connect(Box::new(near), "server.test").unwrap();
+        let mut far = server.accept(Box::new(far));
+        assert!(drive(&mut near, &mut far).1.unwrap().is_ok());
+        assert_eq!(near.read(&mut [0; 64]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let mut forger = End::sending(to_client);
+        for _ in 0..tickets {
+            forger.send(&ticket_record(4096));
+        }
+        let error = near.read(&mut [0; 64]).unwrap_err();
+        assert_eq!(TlsError::of(&error), cut_off.then_some(TlsFailure::Barren), "{error}");
+    }
+}
+
+/// A NewSessionTicket (RFC 8446 section 4.6.1) with a ticket of `size` bytes in a record of the null cipher.
+fn ticket_record(size: u16) -> Vec<u8> {
+    let mut body = vec![0, 0, 0, 60, 0, 0, 0, 0, 1, 7];
+    body.extend(size.to_be_bytes());
+    body.extend(vec![7; size.into()]);
+    body.extend([0, 0]);
+    let length = u16::try_from(body.len()).unwrap();
+    let mut record = vec![23, 3, 3];
+    record.extend((length + 5).to_be_bytes());
+    record.extend([4, 0]);
+    record.extend(length.to_be_bytes());
+    record.extend(body);
+    record.push(22);
+    record
 }
