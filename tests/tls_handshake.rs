@@ -211,12 +211,15 @@ fn each_name_gets_its_certificate_and_an_unknown_one_is_refused() {
     assert_eq!(connect("10.0.0.2"), refused, "no name at all");
 }
 
+/// Server name, application protocols, and the two ends.
+type Seen = (Option<String>, Vec<Vec<u8>>, Addr, Addr);
+
 #[test]
 fn a_chooser_sees_the_hello_and_picks_or_refuses() {
     let world = pki::world();
     let other = world.server.clone().with_alpn(["other"]);
     let other = ServerTls::new(other).unwrap();
-    let seen: Arc<Mutex<Vec<(Option<String>, Vec<Vec<u8>>, Addr, Addr)>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let log = Arc::clone(&seen);
     let chooser = Chooser::new(move |hello| {
         let alpn: Vec<Vec<u8>> = hello.alpn().map(<[u8]>::to_vec).collect();
@@ -376,4 +379,44 @@ fn a_client_names_what_is_wrong_with_the_server() {
     tymist.tick_by(std::time::Duration::from_secs(366 * pki::DAY));
     let both = (Some(Failure::CertExpired), Some(Failure::PeerAlert(ALERT_EXPIRED)));
     assert_eq!(failures(&client, &server), both, "certificates expire in simulated time");
+}
+
+#[cfg(feature = "webpki-roots")]
+#[test]
+fn the_roots_of_the_web_do_not_know_a_test_authority() {
+    let world = pki::world();
+    let client = ClientTlsConfig::new(ServerTrust::WebPki).with_time(time());
+    let client = ClientTls::new(&client).unwrap();
+    let server = ServerTls::new(world.server).unwrap();
+    assert_eq!(failures(&client, &server).0, Some(Failure::CertUnknownIssuer));
+}
+
+#[cfg(feature = "dev-cert")]
+#[test]
+fn a_development_certificate_serves_who_trusts_it() {
+    let dev = tymist::net::tls::DevCert::new(["server.test", "127.0.0.1"], &time()).unwrap();
+    let server = ServerTls::new(dev.server_config().with_time(time())).unwrap();
+    assert_eq!(server.expires_in(), std::time::Duration::from_secs(90 * pki::DAY));
+    let trusting = ClientTlsConfig::with_roots(dev.cert_pem().as_bytes().to_vec());
+    let (client, _server) = live(&ClientTls::new(&trusting.with_time(time())).unwrap(), &server);
+    let identity = client.tls().unwrap().peer_identity().unwrap();
+    assert_eq!(identity.dns_names, ["server.test"]);
+    assert_eq!(identity.common_name.as_deref(), Some("tymist development"));
+    let other = ClientTls::new(&pki::world().client).unwrap();
+    assert_eq!(failures(&other, &server).0, Some(Failure::CertUnknownIssuer));
+    assert!(tymist::net::tls::DevCert::new(["not a name \u{e9}"], &time()).is_err());
+    assert!(!format!("{dev:?}").contains("PRIVATE"));
+}
+
+/// Post-quantum key exchange, between ends that have it.
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn the_other_provider_exchanges_keys_in_the_hybrid_group() {
+    let mut world = pki::world();
+    world.server = world.server.with_provider(tymist::net::tls::aws_lc_rs_provider());
+    world.client = world.client.with_provider(tymist::net::tls::aws_lc_rs_provider());
+    let (client, server) = world.ends();
+    let (mut client, mut server) = live(&client, &server);
+    assert_eq!(server.tls().unwrap().group(), Some("X25519MLKEM768"));
+    transfer(&mut client, &mut server, b"there", 64);
 }

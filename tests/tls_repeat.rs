@@ -103,7 +103,7 @@ fn records_that_carry_nothing_are_not_read_for_ever() {
     }
 }
 
-/// A NewSessionTicket (RFC 8446 section 4.6.1) with a ticket of `size` bytes in a record of the null cipher.
+/// A `NewSessionTicket` (RFC 8446 section 4.6.1) with a ticket of `size` bytes in a record of the null cipher.
 fn ticket_record(size: u16) -> Vec<u8> {
     let mut body = vec![0, 0, 0, 60, 0, 0, 0, 0, 1, 7];
     body.extend(size.to_be_bytes());
