@@ -8,7 +8,8 @@ use super::{Core, Engine};
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Fin, Phase, Remoter, Slot};
+use crate::remoter::{Fin, Phase, Remoter, SLOTS, Slot};
+use crate::tyme::Tyme;
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent.
@@ -29,6 +30,8 @@ impl Remoter {
         if matches!(self.state.phase, Phase::Handshaking | Phase::Closed) {
             return false;
         }
+        #[cfg(feature = "tls")]
+        self.line_up_upgrade(core);
         let going_on = self.state.phase == Phase::Live && self.state.fin == Fin::No;
         let settled = going_on && !self.state.eof;
         if !settled && self.step_to_end(core) {
@@ -63,6 +66,27 @@ impl Remoter {
             }
         }
         self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
+    }
+
+    /// Ends it for what a read or write met. Where a layer broke it off over what the peer said, the peer is there and to be told: what the
+    /// layer has to say goes out, then our end, then the peer's is waited for, so that no reset destroys the alert.
+    pub(super) fn break_off(&mut self, core: &mut Core, reason: CloseReason) {
+        if !reason.is_ours() {
+            return self.doom(reason);
+        }
+        if self.state.parting || self.state.doomed || self.state.phase == Phase::Closed {
+            return;
+        }
+        self.state.parting = true;
+        self.state.phase = Phase::Flushing;
+        self.state.reason = Some(reason);
+        core.shared.sub(self.tx.clear());
+        self.deadlines = [Tyme::NEVER; SLOTS];
+        self.arm(core, Slot::Linger);
+        self.note_held();
+        if self.state.holding {
+            self.arm(core, Slot::WriteStall);
+        }
     }
 
     /// Sends our end, once.
@@ -122,11 +146,18 @@ impl Engine {
         remoter.state.reason = Some(reason);
         self.core.counters.closed.count(reason);
         self.core.serviced.closed += 1;
-        if remoter.state.shaken {
+        let shaking = core::mem::take(&mut remoter.state.shaking);
+        if shaking {
+            self.index.end_shaking(remoter.peer_addr());
+        }
+        if remoter.state.shaken && !shaking {
             self.live -= 1;
-            self.core.events.push(Event::Closed(id, reason));
         } else {
             self.handshaking -= 1;
+        }
+        if remoter.state.shaken {
+            self.core.events.push(Event::Closed(id, reason));
+        } else {
             let peer = remoter.peer_addr().clone();
             let acceptor = remoter.acceptor;
             self.core.events.push(Event::HandshakeFailed { acceptor, peer, reason });

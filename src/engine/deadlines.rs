@@ -91,10 +91,11 @@ impl Remoter {
         }
     }
 
-    /// Starts what runs from the beginning of a usable connection.
-    pub(super) fn arm_opened(&mut self, core: &mut Core) {
+    /// Starts what runs from the beginning of a usable connection, or of one that is usable `again`.
+    pub(super) fn arm_opened(&mut self, core: &mut Core, again: bool) {
         self.disarm(Slot::Handshake);
-        for slot in [Slot::FirstByte, Slot::Idle, Slot::Lifetime, Slot::Rate] {
+        let from_start = [Slot::FirstByte, Slot::Lifetime].into_iter().filter(|_| !again);
+        for slot in from_start.chain([Slot::Idle, Slot::Rate]) {
             self.arm(core, slot);
         }
         self.window_start = self.moved();
@@ -155,7 +156,7 @@ impl Remoter {
                 Slot::Lifetime => Deadline::Lifetime,
                 Slot::WriteStall => Deadline::WriteStall,
             };
-            if self.state.shaken {
+            if self.state.shaken && !self.state.parting {
                 core.events.push(Event::Expired(self.id, which));
             }
             return self.doom(CloseReason::Expired(which));

@@ -14,6 +14,8 @@ mod deadlines;
 mod events;
 mod index;
 mod io;
+#[cfg(feature = "tls")]
+mod upgrade;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -71,6 +73,9 @@ pub(crate) struct Core {
     pub(crate) tick_left: usize,
     /// Those to whom `Drained` is owed.
     pub(crate) starved: Vec<Id>,
+    /// Those that can go over to TLS now.
+    #[cfg(feature = "tls")]
+    pub(crate) upgrades: Vec<Id>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
 }
@@ -93,6 +98,8 @@ impl Engine {
                 scratch: Vec::new(),
                 tick_left: 0,
                 starved: Vec::new(),
+                #[cfg(feature = "tls")]
+                upgrades: Vec::new(),
                 tick: 0,
                 config,
             },
@@ -268,6 +275,12 @@ impl Engine {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
+            if remoter.state.phase == Phase::Handshaking {
+                // It was in line when it went over to TLS, and belongs elsewhere now.
+                remoter.state.queued = true;
+                self.shaking.push_back(id);
+                continue;
+            }
             remoter.send(&mut self.core);
             remoter.receive(&mut self.core, false);
             if remoter.rest(&mut self.core, &mut self.ready) {
@@ -309,11 +322,17 @@ impl Engine {
             || !self.harvested.is_empty()
             || (!self.ready.is_empty() && !stalled)
             || !self.shaking.is_empty()
+            || self.has_upgrades()
             || (!self.core.starved.is_empty() && !stalled)
             || self
                 .touched
                 .iter()
                 .any(|id| self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn has_upgrades(&self) -> bool {
+        false
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {

@@ -2,6 +2,8 @@
 
 mod no_stream;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 
 use core::any::Any;
 use core::fmt;
@@ -22,6 +24,8 @@ use crate::tyme::{Timer, Tyme};
 use crate::wire::{Tap, WireLog};
 use no_stream::NoStream;
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
+#[cfg(feature = "tls")]
+pub(crate) use tls::Upgrade;
 
 /// One accepted connection.
 ///
@@ -47,6 +51,9 @@ pub struct Remoter {
     /// Bytes moved when the current rate window began.
     pub(crate) window_start: u64,
     pub(crate) data: Option<Box<dyn Any + Send>>,
+    /// What it is to go over to, once what is queued in plain has left.
+    #[cfg(feature = "tls")]
+    pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) state: State,
 }
 
@@ -76,6 +83,8 @@ impl Remoter {
             opened_at: now,
             window_start: 0,
             data: None,
+            #[cfg(feature = "tls")]
+            upgrade: None,
             state,
         }
     }
@@ -154,7 +163,13 @@ impl Remoter {
 
     /// Puts bytes back in front of the unread ones, as after looking too far ahead. They count against the cap again, and may exceed it.
     /// Copies what is unread unless that is nothing.
+    ///
+    /// Of a connection that is going over to TLS it would be plaintext that looks protected: that ends the connection.
     pub fn unread(&mut self, data: Bytes) {
+        #[cfg(feature = "tls")]
+        if self.is_upgrading() && !data.is_empty() {
+            return self.refuse_plaintext();
+        }
         if self.state.phase != Phase::Closed {
             self.shared.add(data.len());
             self.rx.push_front(data);
@@ -164,7 +179,10 @@ impl Remoter {
     /// Whether more can still come in: the peer has not ended its half, and you have not closed this one.
     #[must_use]
     pub fn may_receive(&self) -> bool {
-        self.state.phase == Phase::Live && !self.state.eof && !self.state.deaf
+        self.state.phase == Phase::Live
+            && !self.state.eof
+            && !self.state.deaf
+            && !self.is_upgrading()
     }
 
     /// Whether there are unread bytes.
@@ -214,6 +232,9 @@ impl Remoter {
 
     /// How many of `wanted` bytes may be queued; they are counted as queued.
     fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
+        if self.is_upgrading() {
+            return Err(TxError::Upgrading);
+        }
         if self.state.phase != Phase::Live {
             return Err(TxError::Closed);
         }
@@ -249,7 +270,7 @@ impl Remoter {
     /// Whether our half is still open.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        self.state.phase == Phase::Live && self.state.fin == Fin::No
+        self.state.phase == Phase::Live && self.state.fin == Fin::No && !self.is_upgrading()
     }
 
     /// Whether [`tx`](Remoter::tx) would take something now.
@@ -392,7 +413,22 @@ impl Remoter {
 
     /// Whether it has a socket and is past its handshake.
     pub(crate) fn is_live(&self) -> bool {
-        !matches!(self.state.phase, Phase::Handshaking | Phase::Closed) && self.state.shaken
+        !matches!(self.state.phase, Phase::Handshaking | Phase::Closed)
+            && self.state.shaken
+            && !self.state.shaking
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn is_upgrading(&self) -> bool {
+        false
+    }
+
+    /// It is ending: there is nothing to go over to any more.
+    fn forget_upgrade(&mut self) {
+        #[cfg(feature = "tls")]
+        {
+            self.upgrade = None;
+        }
     }
 
     pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
@@ -420,8 +456,11 @@ impl Remoter {
 
     pub(crate) fn begin_close(&mut self, reason: CloseReason) {
         if matches!(self.state.phase, Phase::Live | Phase::Handshaking) && !self.state.doomed {
+            // A layer that has not come to speak yet would not hear of the peer's end.
+            self.state.parting |= self.state.phase == Phase::Handshaking;
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
+            self.forget_upgrade();
         }
     }
 
@@ -429,7 +468,10 @@ impl Remoter {
     pub(crate) fn doom(&mut self, reason: CloseReason) {
         if self.state.phase != Phase::Closed && !self.state.doomed {
             self.state.doomed = true;
-            self.state.reason = Some(reason);
+            if !self.state.parting {
+                self.state.reason = Some(reason);
+            }
+            self.forget_upgrade();
             self.state.phase = Phase::Flushing;
         }
     }

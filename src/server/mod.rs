@@ -5,6 +5,8 @@
 mod drain;
 mod listen;
 mod steps;
+#[cfg(feature = "tls")]
+mod tls;
 mod wait;
 
 use core::fmt;
@@ -160,6 +162,8 @@ impl Server {
         self.engine.shake();
         self.engine.turns();
         self.engine.expire();
+        #[cfg(feature = "tls")]
+        self.tls_pass();
         self.drain_pass();
         self.engine.end()
     }

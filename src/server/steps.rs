@@ -86,6 +86,8 @@ impl Server {
     pub fn service_deadlines(&mut self) {
         self.step();
         self.engine.expire();
+        #[cfg(feature = "tls")]
+        self.tls_pass();
         self.drain_pass();
     }
 

@@ -17,6 +17,10 @@ impl Server {
         if self.engine.is_pending() || self.can_accept_now() {
             return Wake::Now;
         }
+        #[cfg(feature = "tls")]
+        if self.tls_is_pending() {
+            return Wake::Now;
+        }
         match self.next_deadline() {
             Some(tyme) if tyme <= self.engine.core.now => Wake::Now,
             Some(tyme) => Wake::At(tyme),
@@ -74,7 +78,10 @@ impl Server {
         let deque = self.deque();
         let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
         let draining = self.draining.as_ref().map(super::drain::State::deadline);
-        resting.chain(self.engine.next_deadline()).chain(draining).min()
+        let rest = resting.chain(self.engine.next_deadline()).chain(draining);
+        #[cfg(feature = "tls")]
+        let rest = rest.chain(self.next_tls_look());
+        rest.min()
     }
 
     fn deque(&self) -> usize {

@@ -47,6 +47,7 @@ pub mod test_provider;
 mod ticket;
 mod time;
 mod upgrade;
+mod watch;
 
 pub use client::{ClientTls, ClientTlsConfig, ServerTrust};
 #[cfg(feature = "aws-lc-rs")]
@@ -63,4 +64,5 @@ pub use rustls;
 pub use server::ServerTls;
 pub use stream::TlsStream;
 pub use time::TlsTime;
-pub use upgrade::{ReadAhead, UpgradeError};
+pub(crate) use watch::{News, Watch};
+pub use upgrade::{ReadAhead, Unread, UpgradeError};
