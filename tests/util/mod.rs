@@ -195,3 +195,39 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
+
+/// Exactly `count` bytes of the client, while `go_on` drives the other end.
+#[track_caller]
+pub(crate) fn receive_while(
+    client: &mut TcpStream,
+    count: usize,
+    mut go_on: impl FnMut(),
+) -> Vec<u8> {
+    client.set_nonblocking(true).unwrap();
+    let mut data = vec![0; count];
+    let mut got = 0;
+    for _ in 0..ROUNDS {
+        match client.read(&mut data[got..]) {
+            Ok(0) => panic!("the end after {got} of {count} bytes"),
+            Ok(more) => got += more,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => go_on(),
+            Err(error) => panic!("after {got} of {count} bytes: {error}"),
+        }
+        if got == count {
+            client.set_nonblocking(false).unwrap();
+            return data;
+        }
+    }
+    panic!("only {got} of {count} bytes came");
+}
+
+/// A blocking client like [`connect`]'s, from an address of one's own choice.
+#[track_caller]
+pub(crate) fn connect_from(from: std::net::IpAddr, addr: SocketAddr) -> TcpStream {
+    let socket =
+        socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)
+            .unwrap();
+    socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    socket.into()
+}
