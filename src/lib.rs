@@ -77,9 +77,9 @@ pub mod wire;
 pub use acceptor::{Acceptor, AcceptorId, Layer};
 pub use config::{Config, Limits, MinRate, OverLimit, RxFull, Timeouts, TxFull};
 pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters, TlsCounters};
-pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 #[cfg(feature = "tls")]
 pub use error::UpgradeRefused;
+pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
 pub use remoter::Remoter;

@@ -103,7 +103,8 @@ impl Remoter {
             self.counters.reads += 1;
             core.counters.reads += 1;
             let buf = &mut core.scratch[..want];
-            let read = if self.state.parting { self.stream.discard(buf) } else { self.stream.read(buf) };
+            let read =
+                if self.state.parting { self.stream.discard(buf) } else { self.stream.read(buf) };
             match read {
                 Ok(0) => self.met_eof(core),
                 Ok(count) => self.met_bytes(core, count, want, thrown_away),

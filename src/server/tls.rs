@@ -68,7 +68,10 @@ impl Server {
 
     /// Whether a reload waits to be told.
     pub(super) fn tls_is_pending(&self) -> bool {
-        self.acceptors.iter().filter_map(|acceptor| acceptor.watch.as_ref()).any(|it| it.is_pending())
+        self.acceptors
+            .iter()
+            .filter_map(|acceptor| acceptor.watch.as_ref())
+            .any(|it| it.is_pending())
     }
 
     /// When to look at certificates again.

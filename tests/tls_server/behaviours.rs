@@ -70,7 +70,8 @@ fn a52_all_four_ways_to_verify_work_in_both_versions() {
                 let mut rig = TlsRig::with(
                     |_| {},
                     |authority, tls| {
-                        let auth = if server_verifies { authority.required() } else { ClientAuth::None };
+                        let auth =
+                            if server_verifies { authority.required() } else { ClientAuth::None };
                         tls.with_client_auth(auth).with_versions([expected])
                     },
                 );
@@ -163,7 +164,9 @@ fn a53_a_client_that_leaves_in_its_handshake_is_dropped_and_may_come_again() {
 fn a54_the_name_that_is_verified_is_apart_from_the_address() {
     let mut rig = TlsRig::new();
     // The address is 127.0.0.1 in each case, the certificate's names are server.test, localhost and 127.0.0.1.
-    for (name, right) in [("server.test", true), ("localhost", true), ("127.0.0.1", true), ("other.test", false)] {
+    for (name, right) in
+        [("server.test", true), ("localhost", true), ("127.0.0.1", true), ("other.test", false)]
+    {
         let mut peer = Peer::connect(rig.addr, &rig.client, name);
         if right {
             rig.shake(&mut peer);

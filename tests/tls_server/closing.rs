@@ -90,7 +90,11 @@ fn an_end_without_close_notify_is_a_truncation_and_no_end() {
     assert_eq!(rig.closed(&mut peer, id), CloseReason::TlsTruncated);
     assert!(!rig.log.contains(&Event::Eof(id)), "it is never told as an end");
     assert!(!CloseReason::TlsTruncated.is_clean());
-    assert_eq!(rig.server.remoter(id).unwrap().rx(), b"the first half of", "what came is authentic");
+    assert_eq!(
+        rig.server.remoter(id).unwrap().rx(),
+        b"the first half of",
+        "what came is authentic"
+    );
     let closed = rig.server.counters().closed;
     assert_eq!((closed.tls_truncated, closed.eof, closed.total()), (1, 0, 1));
 }
@@ -144,10 +148,8 @@ fn a_live_connection_that_breaks_tells_the_peer_why() {
 
 #[test]
 fn a_failed_handshake_waits_for_the_peer_no_longer_than_linger() {
-    let mut rig = TlsRig::with(
-        |config| config.timeouts.linger = Some(Duration::from_secs(3)),
-        |_, tls| tls,
-    );
+    let mut rig =
+        TlsRig::with(|config| config.timeouts.linger = Some(Duration::from_secs(3)), |_, tls| tls);
     let mut raw = rig.silent();
     send(&mut raw, b"GET / HTTP/1.1\r\n\r\n");
     let alert = crate::util::receive_while(&mut raw, 7, || {
@@ -245,7 +247,9 @@ fn draining_waits_for_handshakes_and_cuts_them_in_the_end() {
     let events = rig.tick_after(Duration::from_secs(2));
     let cut = CloseReason::Expired(Deadline::Drain);
     assert!(
-        events.iter().any(|event| matches!(event, Event::HandshakeFailed { reason, .. } if *reason == cut)),
+        events
+            .iter()
+            .any(|event| matches!(event, Event::HandshakeFailed { reason, .. } if *reason == cut)),
         "{events:?}"
     );
     assert_eq!(events.last(), Some(&Event::DrainEnded { cut: 1 }));

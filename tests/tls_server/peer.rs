@@ -5,12 +5,15 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tymist::net::tls::rustls::client::{ClientConfig, ClientConnection, WebPkiServerVerifier};
+use tymist::net::tls::ring_provider;
+use tymist::net::tls::rustls::client::{
+    ClientConfig, ClientConnection, Resumption, WebPkiServerVerifier,
+};
+use tymist::net::tls::rustls::crypto::CryptoProvider;
 use tymist::net::tls::rustls::pki_types::pem::PemObject;
 use tymist::net::tls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tymist::net::tls::rustls::time_provider::TimeProvider;
 use tymist::net::tls::rustls::{self, RootCertStore, SupportedProtocolVersion};
-use tymist::net::tls::ring_provider;
 
 use crate::tls_support::EPOCH;
 use crate::tls_support::pki::{Authority, Issued};
@@ -34,17 +37,28 @@ pub(crate) fn config(
     versions: &[&'static SupportedProtocolVersion],
     identity: Option<&Issued>,
 ) -> ClientConfig {
+    make(authority, ring_provider(), versions, identity)
+}
+
+/// One with cryptography of its own.
+pub(crate) fn with_provider(authority: &Authority, provider: Arc<CryptoProvider>) -> ClientConfig {
+    make(authority, provider, BOTH, None)
+}
+
+fn make(
+    authority: &Authority,
+    provider: Arc<CryptoProvider>,
+    versions: &[&'static SupportedProtocolVersion],
+    identity: Option<&Issued>,
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(authority.cert.der().clone()).unwrap();
-    let builder = ClientConfig::builder_with_details(ring_provider(), Arc::new(Standing))
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(Standing))
         .with_protocol_versions(versions)
         .unwrap()
-        .with_webpki_verifier(
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), ring_provider())
-                .build()
-                .unwrap(),
-        );
-    match identity {
+        .with_webpki_verifier(verifier.build().unwrap());
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(issued) => builder
             .with_client_auth_cert(
@@ -52,7 +66,10 @@ pub(crate) fn config(
                 PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap(),
             )
             .unwrap(),
-    }
+    };
+    // Each handshake a full one, so that what is shown is what is there.
+    config.resumption = Resumption::disabled();
+    config
 }
 
 /// How the server's half ended, as the client sees it.
@@ -72,6 +89,10 @@ pub(crate) struct Peer {
     pub(crate) tls: ClientConnection,
     pub(crate) got: Vec<u8>,
     pub(crate) end: Option<End>,
+    /// Bytes that it has sent, TLS and all.
+    pub(crate) sent: usize,
+    /// The most it may send in all.
+    pub(crate) limit: usize,
     /// The transport has ended too.
     pub(crate) over: bool,
     /// Most bytes to send at a time.
@@ -91,7 +112,16 @@ impl Peer {
         socket.set_nodelay(true).unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let tls = ClientConnection::new(Arc::clone(config), name).unwrap();
-        Peer { socket, tls, got: Vec::new(), end: None, over: false, chunk: usize::MAX }
+        Peer {
+            socket,
+            tls,
+            got: Vec::new(),
+            end: None,
+            sent: 0,
+            limit: usize::MAX,
+            over: false,
+            chunk: usize::MAX,
+        }
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -119,8 +149,11 @@ impl Peer {
                 Ok(())
             }
         }
-        while self.tls.wants_write() {
-            match self.tls.write_tls(&mut Some(&self.socket, self.chunk)) {
+        while self.tls.wants_write() && self.sent < self.limit {
+            let most = self.chunk.min(self.limit - self.sent);
+            let sent = self.tls.write_tls(&mut Some(&self.socket, most));
+            self.sent += sent.as_ref().copied().unwrap_or(0);
+            match sent {
                 Ok(_) if self.chunk < usize::MAX => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

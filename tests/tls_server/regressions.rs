@@ -17,7 +17,8 @@ use crate::util::{reset, send};
 fn b3_garbage_and_then_a_reset_is_the_trouble_of_one_connection() {
     let mut rig = TlsRig::new();
     let (mut live, id) = rig.live();
-    for garbage in [&b"\x16\x03\x01\x00\x05garbage"[..], b"\x00\x01\x02", b"GET / HTTP/1.0\r\n\r\n"] {
+    for garbage in [&b"\x16\x03\x01\x00\x05garbage"[..], b"\x00\x01\x02", b"GET / HTTP/1.0\r\n\r\n"]
+    {
         // The reset comes together with the garbage, or after the alert.
         for later in [false, true] {
             let mut raw = rig.silent();
@@ -141,7 +142,10 @@ fn b34_verification_is_strict_by_default_and_client_certificates_are_asked_for_o
     // Where they are, what is wrong with one is found without anything else being set.
     let mut rig = TlsRig::with(|_| {}, |authority, tls| tls.with_client_auth(authority.required()));
     let cases = [
-        (pki::Ask { not_after: crate::tls_support::EPOCH - 1, ..pki::client() }, Failure::CertExpired),
+        (
+            pki::Ask { not_after: crate::tls_support::EPOCH - 1, ..pki::client() },
+            Failure::CertExpired,
+        ),
         (pki::Ask { purpose: pki::server().purpose, ..pki::client() }, Failure::CertWrongPurpose),
     ];
     for (ask, expected) in cases {

@@ -10,8 +10,8 @@ use tymist::net::tls::{HandshakeFailure, ServerTls, ServerTlsConfig, TlsTime};
 use tymist::{CloseReason, Config, Event, Id};
 
 use crate::peer::{self, BOTH, Peer};
-use crate::tls_support::pki::{self, Authority};
 use crate::tls_support::EPOCH;
+use crate::tls_support::pki::{self, Authority};
 use crate::util::{ROUNDS, Rig};
 
 pub(crate) struct TlsRig {

@@ -5,9 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use tymist::net::SocketOptions;
-use tymist::net::tls::{
-    ClientTls, ClientTlsConfig, HandshakeFailure as Failure, TlsTime, Unread,
-};
+use tymist::net::tls::{ClientTls, ClientTlsConfig, HandshakeFailure as Failure, TlsTime, Unread};
 use tymist::tyme::Tyme;
 use tymist::wire::WireLog;
 use tymist::{CloseReason, Deadline, Event, Id, TxError, UpgradeRefused};
@@ -182,9 +180,7 @@ fn what_was_read_ahead_can_be_the_beginning_of_tls() {
         assert!(remoter.rx().is_empty(), "it is no plaintext any more");
         send(&mut client, later);
         client.set_nonblocking(true).unwrap();
-        rig.drive(&mut peer, |rig, peer| {
-            rig.log.contains(&Event::Upgraded(id)) && peer.is_live()
-        });
+        rig.drive(&mut peer, |rig, peer| rig.log.contains(&Event::Upgraded(id)) && peer.is_live());
         rig.echoes(&mut peer, id, b"hello");
         assert_eq!(rig.server.remoter(id).unwrap().rx(), b"");
     }
@@ -220,8 +216,7 @@ fn the_client_end_goes_over_as_well() {
     let (client, there) = plain(&mut rig);
     let here = rig.server.adopt_stream(client, &SocketOptions::new()).unwrap();
     let mut config = ClientTlsConfig::with_roots(rig.authority.root());
-    config.common.time =
-        Some(TlsTime::simulated(rig.tymist.tymth(), Duration::from_secs(EPOCH)));
+    config.common.time = Some(TlsTime::simulated(rig.tymist.tymth(), Duration::from_secs(EPOCH)));
     let tls = ClientTls::new(&config).unwrap();
     rig.server.tx(here, b"STARTTLS\r\n").unwrap();
     rig.until_unread(there, 10);

@@ -64,5 +64,5 @@ pub use rustls;
 pub use server::ServerTls;
 pub use stream::TlsStream;
 pub use time::TlsTime;
-pub(crate) use watch::{News, Watch};
 pub use upgrade::{ReadAhead, Unread, UpgradeError};
+pub(crate) use watch::{News, Watch};
