@@ -1,6 +1,10 @@
 //! What all example servers share: the command line, the line that says where they listen, and ending on a signal.
 #![allow(dead_code, reason = "each example uses its part")]
 #![allow(clippy::print_stdout, reason = "the line that says where it listens")]
+#![allow(clippy::print_stderr, reason = "what else there is to say")]
+
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -8,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lexopt::ValueExt;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tymist::net::{Addr, Listen, Waker};
 use tymist::{AcceptorId, Server};
 
@@ -29,6 +33,10 @@ impl Default for Bind {
 impl Bind {
     /// Listens there.
     pub(crate) fn listen(&self, server: &mut Server) -> Result<AcceptorId> {
+        Ok(server.listen(self.spec()?)?)
+    }
+
+    pub(crate) fn spec(&self) -> Result<Listen> {
         let bare_v6 = self.host.contains(':') && !self.host.starts_with('[');
         let text = if bare_v6 {
             format!("[{}]:{}", self.host, self.port)
@@ -36,7 +44,7 @@ impl Bind {
             format!("{}:{}", self.host, self.port)
         };
         let addr: Addr = text.parse()?;
-        Ok(server.listen(Listen::new(addr))?)
+        Ok(Listen::new(addr))
     }
 }
 
@@ -55,9 +63,18 @@ pub(crate) fn secs(text: &std::ffi::OsString) -> Result<Duration> {
 
 /// A flag that SIGINT and SIGTERM set; the server is woken by them.
 pub(crate) fn stop_on_signal(waker: Waker) -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    flag_on_signals(&[SIGINT, SIGTERM], waker)
+}
+
+/// A flag that SIGHUP sets: certificates are to be read again.
+pub(crate) fn reload_on_signal(waker: Waker) -> Result<Arc<AtomicBool>> {
+    flag_on_signals(&[SIGHUP], waker)
+}
+
+fn flag_on_signals(signals: &[i32], waker: Waker) -> Result<Arc<AtomicBool>> {
+    let told = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&told);
+    let mut signals = signal_hook::iterator::Signals::new(signals)?;
     #[expect(
         clippy::disallowed_methods,
         reason = "a thread that waits for signals and wakes the loop"
@@ -69,5 +86,5 @@ pub(crate) fn stop_on_signal(waker: Waker) -> Result<Arc<AtomicBool>> {
             let _ = waker.wake();
         }
     });
-    Ok(stop)
+    Ok(told)
 }
