@@ -5,7 +5,7 @@ use crate::acceptor::{Acceptor, AcceptorId};
 use crate::error::ListenError;
 use crate::event::Event;
 use crate::net::Listen;
-use crate::net::tls::{News, ServerTls};
+use crate::net::tls::{News, ServerTls, Watch};
 use crate::tyme::Tyme;
 
 impl Server {
@@ -68,15 +68,12 @@ impl Server {
 
     /// Whether a reload waits to be told.
     pub(super) fn tls_is_pending(&self) -> bool {
-        self.acceptors
-            .iter()
-            .filter_map(|acceptor| acceptor.watch.as_ref())
-            .any(|it| it.is_pending())
+        self.acceptors.iter().filter_map(|acceptor| acceptor.watch.as_ref()).any(Watch::is_pending)
     }
 
     /// When to look at certificates again.
     pub(super) fn next_tls_look(&self) -> Option<Tyme> {
         let watches = self.acceptors.iter().filter_map(|acceptor| acceptor.watch.as_ref());
-        watches.map(|watch| watch.next_look()).min()
+        watches.map(Watch::next_look).min()
     }
 }
