@@ -38,12 +38,25 @@ impl Remoter {
         (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
     }
 
+    /// Whether it would also do something while there is no room for anybody's bytes.
+    pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
+        let takes = self.state.readable && self.may_read(core);
+        (takes && (room || self.throws_away())) || (self.state.writable && self.has_output())
+    }
+
+    /// Whether what comes in is wanted by nobody.
+    fn throws_away(&self) -> bool {
+        self.state.deaf || self.state.phase != Phase::Live
+    }
+
     /// Whether what the caller did to it calls for a turn.
-    pub(super) fn wants_turn(&self, core: &Core) -> bool {
+    pub(super) fn wants_turn(&self, core: &Core, room: bool) -> bool {
+        if self.state.phase == Phase::Closed {
+            return false;
+        }
         self.state.doomed
             || self.state.retime
-            || (self.state.writable && self.has_output())
-            || (self.state.readable && self.may_read(core) && core.shared.room() > 0)
+            || self.can_go_on(core, room)
             || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing
@@ -53,6 +66,7 @@ impl Remoter {
     fn begin_tick(&mut self, core: &Core) {
         if self.state.spent_at != core.tick {
             self.state.spent_at = core.tick;
+            self.state.exhausted = false;
             self.state.spent_in = 0;
             self.state.spent_out = 0;
         }
@@ -64,6 +78,9 @@ impl Remoter {
     }
 
     fn count_exhausted(&mut self, core: &mut Core) {
+        if core::mem::replace(&mut self.state.exhausted, true) {
+            return;
+        }
         self.counters.budget += 1;
         core.counters.budget.remoter_bytes += 1;
     }
@@ -71,8 +88,10 @@ impl Remoter {
     /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
     pub(super) fn receive(&mut self, core: &mut Core, once: bool) {
         self.begin_tick(core);
+        // At the cap when this turn began, not only by what it reads.
+        self.state.stuffed &= self.rx.len() >= self.rx_limit;
         while self.state.readable && self.may_read(core) {
-            let thrown_away = self.state.deaf || self.state.phase != Phase::Live;
+            let thrown_away = self.throws_away();
             let mut want = core.scratch.len().min(core.tick_left);
             if !thrown_away {
                 // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
@@ -117,6 +136,8 @@ impl Remoter {
         self.counters.bytes_in += count as u64;
         core.counters.bytes_in += count as u64;
         core.serviced.bytes_in += count as u64;
+        self.disarm(Slot::FirstByte);
+        self.refresh_idle(core);
         if thrown_away {
             return;
         }
@@ -125,8 +146,6 @@ impl Remoter {
         }
         self.rx.push(&core.scratch[..count]);
         core.shared.add(count);
-        self.disarm(Slot::FirstByte);
-        self.refresh_idle(core);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));
         }
@@ -137,9 +156,6 @@ impl Remoter {
         self.state.readable = false;
         if self.state.phase == Phase::Live {
             core.events.push(Event::Eof(self.id));
-            if !self.state.half_open {
-                self.arm(core, Slot::Linger);
-            }
         }
     }
 
@@ -232,7 +248,9 @@ impl Remoter {
         self.disarm(Slot::WriteStall);
         if self.state.backlogged && self.state.phase == Phase::Live {
             // Where there is no room for anybody, it is told once there is.
-            core.starved.push(self.id);
+            if !core::mem::replace(&mut self.state.starved, true) {
+                core.starved.push(self.id);
+            }
         }
         self.state.backlogged = false;
     }
