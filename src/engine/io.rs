@@ -77,6 +77,10 @@ impl Remoter {
         core.config.limits.remoter_tick_bytes.max(1).saturating_sub(spent as usize)
     }
 
+    pub(super) fn has_budget(&self, core: &Core) -> bool {
+        Self::budget_left(core, self.state.spent_in) > 0
+    }
+
     fn count_exhausted(&mut self, core: &mut Core) {
         if core::mem::replace(&mut self.state.exhausted, true) {
             return;

@@ -23,9 +23,9 @@ impl Engine {
         }
     }
 
-    /// Gives everybody in line one turn: send, then receive, each within its budget.
+    /// Gives everybody in line one turn: send, then receive, each within its budget. Who has more to do goes to the back of the line.
     pub(crate) fn turns(&mut self) {
-        for _ in 0..self.ready.len() {
+        for turn in 0..self.ready.len() {
             if self.core.tick_left == 0 {
                 break;
             }
@@ -35,6 +35,10 @@ impl Engine {
             remoter.send(&mut self.core);
             remoter.receive(&mut self.core, false);
             self.settle(id);
+            // Cut short by what others had before it, it is first in the next tick; who was first, is not again.
+            if self.core.tick_left == 0 && turn > 0 && self.was_cut_short(id) {
+                self.ready.rotate_right(1);
+            }
         }
         self.tell_drained();
         if self.ready.is_empty() {
@@ -43,6 +47,12 @@ impl Engine {
         self.core.counters.budget.tick_bytes += u64::from(self.core.tick_left == 0);
         self.core.counters.budget.buffered += u64::from(self.core.shared.room() == 0);
         self.core.serviced.more |= self.line_moves(self.core.shared.room() > 0);
+    }
+
+    /// Whether it is last in line with some of its own budget left.
+    fn was_cut_short(&self, id: Id) -> bool {
+        self.ready.back() == Some(&id)
+            && self.slots.get(id).is_some_and(|remoter| remoter.has_budget(&self.core))
     }
 
     /// Whether somebody in line can do something. Where there is no room only those can who send or throw away, and they
