@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tymist::Layer;
 use tymist::net::os::OsNet;
 use tymist::net::{
-    Addr, BufferSizes, Listen, Listener, Net, Readiness, Stage, Stream, Token, Waker,
+    Addr, BufferSizes, Listen, Listener, Net, Readiness, SocketOptions, Stage, Stream, Token, Waker,
 };
 use tymist::tyme::Tyme;
 
@@ -147,6 +147,22 @@ impl Net for WatchedNet {
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
         let inner = self.inner.listen(spec)?;
         Ok(Box::new(WatchedListener { watched: self.watched.clone(), inner }))
+    }
+
+    fn adopt_listener(
+        &mut self,
+        listener: TcpListener,
+        options: &SocketOptions,
+    ) -> Result<Box<dyn Listener>, (io::Error, TcpListener)> {
+        self.inner.adopt_listener(listener, options)
+    }
+
+    fn adopt_stream(
+        &mut self,
+        stream: TcpStream,
+        options: &SocketOptions,
+    ) -> Result<Box<dyn Stream>, (io::Error, TcpStream)> {
+        self.inner.adopt_stream(stream, options)
     }
 
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
