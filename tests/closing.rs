@@ -1,7 +1,8 @@
 //! How connections and servers end: nothing that was queued is lost on a graceful way, everybody knows why, and what is over is over.
 
 #![cfg(feature = "os")]
-#![allow(clippy::unwrap_used, reason = "a test says so by failing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says so by failing")]
+#![allow(clippy::disallowed_methods, reason = "the clients are plain blocking sockets")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 mod util;
