@@ -564,6 +564,35 @@ fn of_several_the_earliest_counts() {
     ends_at(&mut rig, id, Tyme::from_nanos(2_900_000_000), Deadline::Idle);
 }
 
+/// Under load a connection could expire with its bytes at the door.
+#[test]
+fn who_has_spoken_but_not_had_its_turn_is_not_silent() {
+    let mut rig = Rig::with(|config| {
+        config.timeouts = never();
+        config.timeouts.idle = Some(SECOND);
+        config.timeouts.first_byte = Some(SECOND);
+        config.limits.tick_bytes = 100;
+        config.limits.remoter_tick_bytes = 100;
+    });
+    let (mut loud, loud_id) = rig.client();
+    let (mut quiet, quiet_id) = rig.client();
+    send(&mut loud, &pattern(350));
+    rig.until_unread(loud_id, 100);
+    send(&mut quiet, b"!");
+    // The loud one is first in line and takes all that a tick can read.
+    let mut events = rig.tick_at(Tyme::from_secs(1));
+    assert_eq!(rig.server.remoter(loud_id).unwrap().rx().len(), 200);
+    assert_eq!(rig.server.remoter(quiet_id).unwrap().rx(), b"", "or this shows nothing");
+    assert_eq!(closed(&events), None);
+    events.clear();
+    for _ in 0..3 {
+        events.extend(rig.tick_after(NANO));
+    }
+    assert!(events.contains(&Event::Received(quiet_id)) && closed(&events).is_none(), "{events:?}");
+    rig.tick_at(Tyme::from_nanos(1_900_000_000));
+    assert_eq!(rig.server.len(), 2);
+}
+
 #[test]
 fn timeouts_of_its_own_at_run_time() {
     let mut rig = rig(|timeouts| timeouts.idle = Some(100 * SECOND));

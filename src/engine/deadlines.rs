@@ -161,6 +161,11 @@ impl Remoter {
                     self.arm(core, slot);
                     continue;
                 }
+                // It has spoken, and the tick's budget ended before its turn: it is judged after that.
+                Slot::FirstByte | Slot::Idle if self.waits_to_be_read(core) => {
+                    self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
+                    continue;
+                }
                 Slot::Linger => Deadline::Linger,
                 Slot::Handshake => Deadline::Handshake,
                 Slot::FirstByte => Deadline::FirstByte,

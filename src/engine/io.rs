@@ -44,6 +44,11 @@ impl Remoter {
         (takes && (room || self.throws_away())) || (self.state.writable && self.has_output())
     }
 
+    /// Whether it is in line with something to read, in a tick that can read no more.
+    pub(super) fn waits_to_be_read(&self, core: &Core) -> bool {
+        core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
+    }
+
     /// Whether what comes in is wanted by nobody.
     fn throws_away(&self) -> bool {
         self.state.deaf || self.state.phase != Phase::Live
