@@ -123,7 +123,8 @@ impl Server {
         &self.engine.core.config
     }
 
-    /// Changes the settings. Limits count from the next tick on; timeouts and what is set per connection for new connections.
+    /// Changes the settings. Limits count from the next tick on; timeouts for what starts, or is started anew by traffic, from then on; what
+    /// is set per connection for new connections.
     pub fn config_mut(&mut self) -> &mut Config {
         &mut self.engine.core.config
     }
@@ -150,7 +151,6 @@ impl Server {
     /// is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
         self.engine.core.counters.ticks += 1;
-        self.engine.bury_told();
         self.engine.begin();
         self.engine.flush();
         self.engine.harvest_once();
@@ -161,7 +161,7 @@ impl Server {
         self.engine.turns();
         self.engine.expire();
         self.drain_pass();
-        self.engine.end()
+        self.engine.core.serviced
     }
 
     /// Takes the next event of those that have not been taken, oldest first.
@@ -287,8 +287,10 @@ impl Server {
     /// Closes everything at once: listeners, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
-        self.engine.sample();
+        self.engine.begin();
+        self.engine.begin(); // Whatever a wait has spent already, there is a tick's budget for it.
         self.engine.flush();
+        self.engine.send_all();
         self.shut(CloseReason::ServerClosed);
         self.draining = None;
     }

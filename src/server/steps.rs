@@ -1,7 +1,7 @@
 //! The steps of a tick one by one, for those who drive them by hand as in hio.
 //!
 //! Each samples the clock and, where it does input, asks the network who is ready (one system call). `service()` does them all, in
-//! order, at the cost of one. A step is a tick of its own to the budgets.
+//! order, at the cost of one. A step is a tick of its own to the budgets, with the `wait()` before it.
 
 use super::Server;
 use crate::acceptor::Accepted;
@@ -23,7 +23,7 @@ impl Server {
     /// Makes remoters of the connections in the deques, in the order they were accepted; those that must shake hands first begin to. Returns how
     /// many are usable at once.
     pub fn service_axes(&mut self) -> usize {
-        self.step();
+        self.engine.begin();
         self.admit_pass()
     }
 
@@ -68,7 +68,7 @@ impl Server {
     /// Sends what was queued, and ends what was asked to end, since the last tick; returns the bytes sent. No look at readiness: what is
     /// blocked waits for `service`.
     pub fn service_sends(&mut self) -> u64 {
-        self.step();
+        self.engine.begin();
         self.engine.flush();
         self.engine.core.serviced.bytes_out
     }
@@ -78,27 +78,20 @@ impl Server {
     /// # Errors
     /// [`Gone`] if the id names no live connection.
     pub fn service_sends_of(&mut self, id: Id) -> Result<u64, Gone> {
-        self.step();
+        self.engine.begin();
         self.engine.send_of(id).then_some(self.engine.core.serviced.bytes_out).ok_or(Gone)
     }
 
     /// Closes what is due at the current tyme.
     pub fn service_deadlines(&mut self) {
-        self.step();
+        self.engine.begin();
         self.engine.expire();
         self.drain_pass();
     }
 
-    /// Begins a step, which is a tick of its own.
-    fn step(&mut self) {
-        self.engine.end();
-        self.engine.bury_told();
-        self.engine.begin();
-    }
-
     /// Begins a step that does input.
     fn step_in(&mut self) {
-        self.step();
+        self.engine.begin();
         self.engine.harvest_once();
         self.latch();
     }
@@ -125,16 +118,19 @@ impl Server {
     pub(super) fn accept_pass(&mut self) {
         let core = &mut self.engine.core;
         let now = core.now;
+        // Each has one event at least: no more of them than may wait.
+        let room = core.config.limits.events.max(1).saturating_sub(core.events.len());
         let deque = core.config.limits.accept_deque.max(1);
         let pause = core.config.timeouts.accept_pause;
         let ready = self.acceptors.iter().filter(|acceptor| acceptor.can_accept(now, deque));
         let mut going = ready.count();
-        if going == 0 || core.events.len() >= core.config.limits.events.max(1) {
+        if going == 0 || room == 0 {
             return;
         }
         let count = self.acceptors.len();
         self.turn = (self.turn + 1) % count;
-        let mut budget = core.config.limits.accepts_per_tick.max(1);
+        let allowed = core.config.limits.accepts_per_tick.max(1);
+        let mut budget = allowed.min(room);
         let mut at = self.turn;
         while going > 0 && budget > 0 {
             let acceptor = &mut self.acceptors[at % count];
@@ -167,7 +163,7 @@ impl Server {
             }
         }
         if going > 0 {
-            core.counters.budget.accepts += 1;
+            core.counters.budget.accepts += u64::from(allowed <= room);
             core.serviced.more = true;
         }
     }
@@ -176,7 +172,7 @@ impl Server {
     pub(super) fn admit_pass(&mut self) -> usize {
         let mut opened = 0;
         for at in 0..self.acceptors.len() {
-            while self.may_admit(at) {
+            while self.takes_connections() && self.may_admit(at) {
                 let acceptor = &mut self.acceptors[at];
                 let Some(stream) = acceptor.axes.pop_front() else { break };
                 let stream = match &acceptor.layer {
