@@ -19,7 +19,7 @@ mod turns;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::Config;
 use crate::counters::Counters;
@@ -51,10 +51,10 @@ pub(crate) struct Engine {
     /// Closed, and told: to be forgotten at the next tick.
     told: Vec<Id>,
     harvested: Vec<Readiness>,
-    /// The next tick has been harvested for already.
-    fresh: bool,
-    /// The next tick has begun already, in a wait.
+    /// The tick was begun by a wait and goes on in the service that follows.
     begun: bool,
+    /// `harvested` is from that wait.
+    fresh: bool,
     due: Vec<(Tyme, Id)>,
 }
 
@@ -108,8 +108,8 @@ impl Engine {
             shaking: VecDeque::new(),
             told: Vec::new(),
             harvested: Vec::new(),
-            fresh: false,
             begun: false,
+            fresh: false,
             due: Vec::new(),
         }
     }
@@ -147,32 +147,32 @@ impl Engine {
 
     // Ticks.
 
-    /// Begins the tick that a wait is part of, unless it has begun: reads the clock, fills the budgets.
-    pub(crate) fn begin_wait(&mut self) {
-        if !core::mem::replace(&mut self.begun, true) {
-            self.refill();
-        }
-        let limit = self.core.config.limits.buffered.max(1);
-        self.core.shared.buffered_limit.store(limit, core::sync::atomic::Ordering::Relaxed);
-        self.sample();
-    }
-
-    /// Begins a tick, or goes on with the one that a wait has begun: forgets what was closed and told.
+    /// Begins a tick, or goes on with the one that a wait has begun: reads the clock, fills the budgets.
     pub(crate) fn begin(&mut self) {
-        while let Some(id) = self.told.pop() {
-            self.bury(id);
+        self.sample();
+        let limit = self.core.config.limits.buffered.max(1);
+        self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
+        if core::mem::replace(&mut self.begun, true) {
+            return;
         }
-        self.begin_wait();
-        self.begun = false;
-    }
-
-    /// Fills the budgets.
-    fn refill(&mut self) {
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
         self.core.serviced = Serviced::default();
         if self.slots.len() > 0 {
             self.fit_scratch();
+        }
+    }
+
+    /// Ends a tick; what was done in it.
+    pub(crate) fn end(&mut self) -> Serviced {
+        self.begun = false;
+        self.core.serviced
+    }
+
+    /// Forgets the connections whose `Closed` was taken.
+    pub(crate) fn bury_told(&mut self) {
+        while let Some(id) = self.told.pop() {
+            self.bury(id);
         }
     }
 
@@ -194,19 +194,23 @@ impl Engine {
                     remoter.retime(&mut self.core);
                 }
                 remoter.send(&mut self.core);
-                self.settle(id);
+                if remoter.rest(&mut self.core, &mut self.ready) {
+                    self.release(id);
+                }
             }
         }
         self.touched = touched;
         self.tell_drained();
     }
 
-    /// Whether a harvest since the last tick has already been made, by a wait.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.fresh
+    /// Asks the network who is ready, unless the wait just before has done so.
+    pub(crate) fn harvest_once(&mut self) {
+        if !self.fresh {
+            self.harvest(Some(Duration::ZERO));
+        }
     }
 
-    /// Asks the network who is ready. What it says of acceptors goes to `acceptors`.
+    /// Asks the network who is ready.
     pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
         if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
             let event = Event::NetFailed { error: error.kind(), errno: error.raw_os_error() };
@@ -234,21 +238,14 @@ impl Engine {
         remoter.state.readable |= readiness.readable;
         remoter.state.writable |= readiness.writable;
         remoter.state.ending |= readiness.ending;
-        if remoter.state.phase == Phase::Handshaking {
-            if !core::mem::replace(&mut remoter.state.queued, true) {
-                self.shaking.push_back(id);
-            }
-        } else {
-            self.enqueue(id);
+        if remoter.state.queued {
+            return;
         }
-    }
-
-    /// Puts it in line if it has something to do and is not there yet.
-    fn enqueue(&mut self, id: Id) {
-        if let Some(remoter) = self.slots.get_mut(id)
-            && remoter.has_work(&self.core)
-            && !core::mem::replace(&mut remoter.state.queued, true)
-        {
+        if remoter.state.phase == Phase::Handshaking {
+            remoter.state.queued = true;
+            self.shaking.push_back(id);
+        } else if remoter.has_work(&self.core) {
+            remoter.state.queued = true;
             self.ready.push_back(id);
         }
     }
