@@ -2,9 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod event;
 pub mod id;
 pub mod net;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod tyme;
+
+pub use event::Wake;
+
 /// x
 pub mod wire {
     /// x
