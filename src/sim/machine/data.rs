@@ -193,7 +193,8 @@ impl Core {
         let tcp = &mut self.tcps[index];
         tcp.acked = tcp.acked.max(segment.ack.min(tcp.next));
         tcp.limit = tcp.limit.max(segment.ack + u64::from(segment.window));
-        if tcp.trouble.since.is_some() {
+        // In the accept queue's antechamber it is the queue that has to answer.
+        if tcp.trouble.since.is_some() && tcp.state != State::SynReceived {
             self.calm(index);
         }
         let tcp = &mut self.tcps[index];
