@@ -56,7 +56,7 @@ errnos! {
     /// Protocol error.
     Eproto = 71 "EPROTO" Other;
     /// The datagram is too long.
-    Emsgsize = 90 "EMSGSIZE" InvalidInput;
+    Emsgsize = 90 "EMSGSIZE" Other;
     /// The address is taken.
     Eaddrinuse = 98 "EADDRINUSE" AddrInUse;
     /// The address is none of this host's, or no port is left.

@@ -1,6 +1,6 @@
 //! Two hosts and helpers, for tests that call the seam by hand.
-#![allow(dead_code, reason = "each test binary uses some of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses some of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_debug_implementations, reason = "tests")]
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -150,3 +150,5 @@ pub fn token(number: usize) -> Token {
 pub fn inet(addr: &Addr) -> SocketAddr {
     addr.inet().unwrap()
 }
+
+pub mod programs;

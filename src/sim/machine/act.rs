@@ -95,6 +95,7 @@ impl Core {
         host.turn_stamp = host.turn_stamp.wrapping_add(1);
         host.deadline = None;
         self.forget_sockets(id);
+        self.record(&What::Up { host: id, up: false });
         true
     }
 
@@ -107,6 +108,7 @@ impl Core {
         host.up = true;
         host.free_at = now;
         self.schedule_turn(id, now);
+        self.record(&What::Up { host: id, up: true });
         true
     }
 

@@ -141,6 +141,10 @@ pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
             kind(out, 9, *host);
             put_bytes(out, text.as_bytes());
         }
+        What::Up { host, up } => {
+            kind(out, 10, *host);
+            out.push(u8::from(*up));
+        }
     }
 }
 
@@ -272,6 +276,14 @@ pub(super) fn decode(mut body: &[u8]) -> Option<(Tyme, What)> {
         },
         8 => What::Act { text: take_text(rest)? },
         9 => What::Note { host: take_host(rest)?, text: take_text(rest)? },
+        10 => What::Up {
+            host: take_host(rest)?,
+            up: match take_u8(rest)? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+        },
         _ => return None,
     };
     rest.is_empty().then_some((tyme, what))
@@ -324,6 +336,7 @@ mod tests {
             What::Fault { host: a, rule: "r".into(), op: Op::Accept, effect: "EMFILE".into() },
             What::Act { text: "crash".into() },
             What::Note { host: b, text: String::new() },
+            What::Up { host: b, up: true },
         ]
     }
 

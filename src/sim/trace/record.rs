@@ -124,6 +124,13 @@ pub enum What {
         /// In words.
         text: String,
     },
+    /// A host went down or came up.
+    Up {
+        /// Who.
+        host: HostId,
+        /// Whether it is up now.
+        up: bool,
+    },
     /// A program's own remark.
     Note {
         /// Whose.
@@ -253,6 +260,8 @@ impl fmt::Display for What {
                 write!(f, "{host:?} fault {rule:?} on {op}: {effect}")
             }
             What::Act { text } => write!(f, "act: {text}"),
+            What::Up { host, up: true } => write!(f, "{host:?} is up"),
+            What::Up { host, up: false } => write!(f, "{host:?} is down"),
             What::Note { host, text } => write!(f, "{host:?} notes: {text}"),
         }
     }
