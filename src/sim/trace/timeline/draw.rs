@@ -6,6 +6,7 @@ use super::{Scene, arrival, class};
 use crate::sim::trace::record::{Record, What};
 use crate::sim::trace::Trace;
 use crate::sim::{HostId, Op};
+use crate::tyme::Tyme;
 
 const TOP: f64 = 96.0;
 const LANE: f64 = 130.0;
@@ -129,7 +130,8 @@ impl<'a, W: Write> Page<'a, W> {
             write!(
                 self.out,
                 "<line class=\"tick\" x1=\"{x:.1}\" y1=\"78\" x2=\"{x:.1}\" y2=\"{height}\"/>\
-                 <text class=\"small\" x=\"{x:.1}\" y=\"74\">{tyme}</text>"
+                 <text class=\"small\" x=\"{x:.1}\" y=\"74\">{}</text>",
+                plain(tyme)
             )?;
         }
         for &(host, from, until) in &self.scene.down {
@@ -257,7 +259,19 @@ impl<'a, W: Write> Page<'a, W> {
                      d=\"M{x:.1} {y}C{x:.1} {high} {x2:.1} {high} {x2:.1} {y}\"><title>{title}</title></path>"
                 )
             }
-            Some(at) => self.arrow(class, colour, (x, y), (self.scene.scale.x(at), end), &title),
+            Some(at) => {
+                let (x2, y2) = (self.scene.scale.x(at), end);
+                self.arrow(class, colour, (x, y), (x2, y2), &title)?;
+                // A third of the way: beside what begins there, and clear of what ends.
+                let (mx, my) = (x + (x2 - x) * 0.34 + 5.0, y + (y2 - y) * 0.34);
+                match size(&record.what) {
+                    0 => Ok(()),
+                    bytes => write!(
+                        self.out,
+                        "<text class=\"small\" x=\"{mx:.1}\" y=\"{my:.1}\">{bytes} B</text>"
+                    ),
+                }
+            }
             None => {
                 let (mx, my) = (x + 24.0, y + (end - y) * 0.4);
                 let (l, r, t, b) = (mx - 4.0, mx + 4.0, my - 4.0, my + 4.0);
@@ -289,6 +303,21 @@ impl<'a, W: Write> Page<'a, W> {
     pub(super) fn tail(mut self) -> io::Result<()> {
         self.out.write_all(b"</svg></div></body></html>\n")?;
         self.out.flush()
+    }
+}
+
+/// A tyme without the zeros at its end.
+fn plain(tyme: Tyme) -> String {
+    let text = tyme.to_string();
+    let whole = text.trim_end_matches('0').trim_end_matches('.');
+    if whole.is_empty() { "0".to_owned() } else { whole.to_owned() }
+}
+
+/// Bytes of payload.
+fn size(what: &What) -> usize {
+    match what {
+        What::Segment { data, .. } | What::Gram { data, .. } => data.len(),
+        _ => 0,
     }
 }
 
