@@ -98,9 +98,8 @@ fn an_early_end_is_an_end_for_good() {
 #[test]
 fn chosen_errors_come_from_each_call() {
     let mut pair = Pair::new();
-    let fail = |name: &'static str, errno, op: Op| {
-        Rule::new(name, Effect::Fail(errno)).on(&[op]).times(1)
-    };
+    let fail =
+        |name: &'static str, errno, op: Op| Rule::new(name, Effect::Fail(errno)).on(&[op]).times(1);
     pair.world.rule(fail("listen", Errno::Eacces, Op::Listen));
     pair.world.rule(fail("connect", Errno::Enetunreach, Op::Connect));
     pair.world.rule(fail("connected", Errno::Etimedout, Op::Connected));
@@ -318,6 +317,8 @@ fn what_never_fired_is_named() {
 /// The same rules and the same expectations on real sockets.
 #[cfg(feature = "os")]
 mod real {
+    #![expect(clippy::disallowed_methods, reason = "the other end is a plain socket")]
+
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::time::Duration;

@@ -81,9 +81,8 @@ fn who_closes_second_keeps_nothing() {
 #[test]
 fn reuse_port_spreads_connections() {
     let mut pair = Pair::new();
-    let mut both: Vec<_> = (0..2)
-        .map(|_| pair.try_listen(80, |listen| listen.reuse_port = true).unwrap())
-        .collect();
+    let mut both: Vec<_> =
+        (0..2).map(|_| pair.try_listen(80, |listen| listen.reuse_port = true).unwrap()).collect();
     assert!(pair.try_listen(80, |_| {}).is_err());
     let _calls: Vec<_> = (0..10).map(|_| pair.dial(80)).collect();
     pair.run(millis(5));

@@ -151,10 +151,7 @@ fn a_reader_that_stops_stops_the_writer_and_going_on_lets_it_go_on() {
     let (_listener, mut dialled, mut accepted) = pair.connection();
     dialled.register(token(7)).unwrap();
     harvest(&mut pair.client_net);
-    assert_eq!(
-        dialled.buffer_sizes().unwrap(),
-        BufferSizes { recv: 2 * 65_536, send: 1000 }
-    );
+    assert_eq!(dialled.buffer_sizes().unwrap(), BufferSizes { recv: 2 * 65_536, send: 1000 });
     let data: Vec<u8> = (0..5000_u32).map(|n| (n % 251) as u8).collect();
     let mut sent = 0;
     for _ in 0..20 {
@@ -330,11 +327,8 @@ fn user_timeout_and_keep_alive_find_a_dead_peer() {
     dial.socket.user_timeout = Some(5 * SECOND);
     let mut impatient = pair.client_net.connect(&dial).unwrap();
     let mut dial = Dial::new(pair.target(80));
-    dial.socket.keep_alive = Some(tymist::net::KeepAlive {
-        idle: 10 * SECOND,
-        interval: 2 * SECOND,
-        retries: 3,
-    });
+    dial.socket.keep_alive =
+        Some(tymist::net::KeepAlive { idle: 10 * SECOND, interval: 2 * SECOND, retries: 3 });
     let mut watchful = pair.client_net.connect(&dial).unwrap();
     pair.run(millis(5));
     let _both = (listener.accept().unwrap(), listener.accept().unwrap());

@@ -1,5 +1,6 @@
 //! What is written down: file, difference, pcapng, timeline.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 mod sim_util;
 
@@ -231,7 +232,8 @@ fn the_timeline_is_one_page_that_shows_it_all() {
     let segments = trace.records().filter(|r| matches!(r.what, What::Segment { .. })).count();
     assert!(page.matches("class=\"arrow").count() >= segments);
     for tag in ["g", "svg", "path", "text", "title"] {
-        let open = page.matches(&format!("<{tag} ")).count() + page.matches(&format!("<{tag}>")).count();
+        let open =
+            page.matches(&format!("<{tag} ")).count() + page.matches(&format!("<{tag}>")).count();
         let closed = page.matches(&format!("</{tag}>")).count();
         assert!(closed <= open && (open == closed || tag == "path"), "{tag}: {open}, {closed}");
     }

@@ -39,10 +39,8 @@ fn datagrams_keep_their_bounds_and_say_who_sent_them() {
     client.send(b"a longer one", &to).unwrap();
     pair.run(MS);
     assert_eq!(reports(&mut pair.server_net), [(1, true, false, false)]);
-    let from = Addr::from((
-        pair.world.host(pair.client).addrs()[0],
-        client.local_addr().port().unwrap(),
-    ));
+    let from =
+        Addr::from((pair.world.host(pair.client).addrs()[0], client.local_addr().port().unwrap()));
     let mut buf = [0; 8];
     let gram = |len, truncated| Gram { len, truncated, from: from.clone() };
     assert_eq!(server.receive(&mut buf).unwrap(), gram(3, false));

@@ -1,5 +1,5 @@
 //! Stepping, programs, clocks, idleness, determinism.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod sim_util;
 
@@ -109,8 +109,11 @@ fn engines_can_be_serviced_by_hand() {
         turns.push((host, pair.world.tyme()));
     }
     // The handshake's answer, the finished handshake, the deadline.
-    let expected =
-        [(pair.client, at_millis(2)), (pair.server, at_millis(3)), (pair.server, Tyme::from_secs(7))];
+    let expected = [
+        (pair.client, at_millis(2)),
+        (pair.server, at_millis(3)),
+        (pair.server, Tyme::from_secs(7)),
+    ];
     assert_eq!(turns, expected);
 }
 

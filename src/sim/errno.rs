@@ -84,7 +84,12 @@ errnos! {
 /// Linux on all processors but those few where it took over the numbers of an older Unix.
 const LINUX_NUMBERS: bool = cfg!(all(
     any(target_os = "linux", target_os = "android"),
-    not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc", target_arch = "sparc64"))
+    not(any(
+        target_arch = "mips",
+        target_arch = "mips64",
+        target_arch = "sparc",
+        target_arch = "sparc64"
+    ))
 ));
 
 impl Errno {

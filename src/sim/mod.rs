@@ -17,7 +17,7 @@
 //! # What TCP is here
 //!
 //! Streams with what a program can see of TCP on Linux: handshake, backlog, refusal, time-outs, windows, partial writes, half-close,
-//! resets, TIME_WAIT, port rules, errors by number. Loss shows as delay. Below what a program can see it is simpler: no congestion control, no
+//! resets, `TIME_WAIT`, port rules, errors by number. Loss shows as delay. Below what a program can see it is simpler: no congestion control, no
 //! Nagle, no urgent data, no simultaneous open; `TCP_NODELAY` is always on.
 //!
 //! # For example

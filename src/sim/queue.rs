@@ -1,7 +1,7 @@
 //! What is still to happen, in the order in which it will.
 
-use std::collections::BinaryHeap;
 use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 
 use crate::tyme::Tyme;
 

@@ -1,6 +1,6 @@
 //! Random numbers that are the same everywhere, for ever.
 
-/// A stream of random numbers: xoshiro256++ (Blackman and Vigna, 2019), seeded by SplitMix64.
+/// A stream of random numbers: xoshiro256++ (Blackman and Vigna, 2019), seeded by `SplitMix64`.
 ///
 /// Written out here because reproducing an old run from its seed must not depend on the version of another crate.
 /// Not for secrets. 32 bytes; a number costs about a nanosecond.
@@ -101,7 +101,7 @@ impl Rng {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
 fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut word = *state;
@@ -118,11 +118,19 @@ mod tests {
     fn numbers_are_those_of_the_reference() {
         let mut mix = 1_234_567;
         let words: Vec<u64> = (0..3).map(|_| split_mix(&mut mix)).collect();
-        assert_eq!(words, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+        assert_eq!(
+            words,
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+        );
         let mut rng = Rng { state: [1, 2, 3, 4] };
         let words: Vec<u64> = (0..5).map(|_| rng.next_u64()).collect();
-        let reference =
-            [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386, 9_228_616_714_210_784_205];
+        let reference = [
+            41_943_041,
+            58_720_359,
+            3_588_806_011_781_223,
+            3_591_011_842_654_386,
+            9_228_616_714_210_784_205,
+        ];
         assert_eq!(words, reference);
     }
 

@@ -28,7 +28,7 @@ impl fmt::Debug for HostId {
 pub struct HostSpec {
     /// Its name, by which others [resolve](super::World::resolve) it and rules select it.
     pub name: String,
-    /// Its addresses. Default empty: the world gives it 10.x.y.z and fd00::n by the order of adding.
+    /// Its addresses. Default empty: the world gives it `10.x.y.z` and `fd00::n` by the order of adding.
     pub addrs: Vec<IpAddr>,
     /// How far its clock is ahead of the world's from the start. Default zero.
     pub ahead: Duration,

@@ -19,12 +19,14 @@ use crate::tyme::Tyme;
 /// After how long a source is reported again that was made to say `WouldBlock`: not at once, or a storm of them would never let time pass.
 const AGAIN: Duration = Duration::from_micros(100);
 
+type Observe = dyn Fn(&Arc<str>, Op, &Effect) + Send + Sync;
+
 /// What a world wants to be told.
 pub(in crate::sim) struct Hooks {
     /// The host needs a turn at this tyme of its clock.
     pub(in crate::sim) alarm: Box<dyn Fn(Tyme) + Send + Sync>,
     /// A fault has fired.
-    pub(in crate::sim) observe: Box<dyn Fn(&Arc<str>, Op, &Effect) + Send + Sync>,
+    pub(in crate::sim) observe: Box<Observe>,
 }
 
 /// A network that fails by rules: short reads and writes, `WouldBlock` storms, errors, resets, stalls.
@@ -86,13 +88,7 @@ impl Link {
     }
 
     #[inline]
-    pub(super) fn decide(
-        &self,
-        op: Op,
-        who: Option<&Who>,
-        offset: u64,
-        len: usize,
-    ) -> Verdict {
+    pub(super) fn decide(&self, op: Op, who: Option<&Who>, offset: u64, len: usize) -> Verdict {
         if !self.faults.armed() {
             return Verdict::default();
         }

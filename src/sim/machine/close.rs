@@ -132,7 +132,15 @@ impl Core {
         }
     }
 
-    pub(super) fn send_reset(&mut self, path: u32, to: Key, conn: u32, side: Side, seq: u64, ack: u64) {
+    pub(super) fn send_reset(
+        &mut self,
+        path: u32,
+        to: Key,
+        conn: u32,
+        side: Side,
+        seq: u64,
+        ack: u64,
+    ) {
         let mut fate = self.fate(path, HEADERS, true);
         if let Fate::Arrives(at) = &mut fate {
             // Not before what was sent ahead of it.
@@ -262,7 +270,7 @@ impl Core {
         self.orphans.push_back((until, self.tcp_key(index)));
     }
 
-    /// Both halves have ended. Who ended first keeps the pair of ends for a while (TIME_WAIT).
+    /// Both halves have ended. Who ended first keeps the pair of ends for a while (`TIME_WAIT`).
     pub(super) fn finish(&mut self, index: usize) {
         let wait = self.tcps[index].fin_first && self.tcps[index].peer_fin;
         self.close_down(index, wait);
@@ -289,7 +297,9 @@ impl Core {
         let tries = tcp.trouble.tries;
         let since = tcp.trouble.since.unwrap_or(now);
         let at = match tcp.state {
-            State::SynSent | State::SynReceived => tcp.last_try + FIRST_TIMEOUT * (1 << tries.min(16)),
+            State::SynSent | State::SynReceived => {
+                tcp.last_try + FIRST_TIMEOUT * (1 << tries.min(16))
+            }
             _ => {
                 let usual = tcp.path.map_or(MIN_TIMEOUT, |path| 2 * self.round_trip(path));
                 let wait = (usual.max(MIN_TIMEOUT) * (1 << tries.min(16))).min(MAX_TIMEOUT);

@@ -6,7 +6,7 @@
 //! * `socket` — making, finding and closing listeners; options
 //! * `open` — TCP connections coming up
 //! * `data` — TCP bytes, acknowledgements and windows
-//! * `close` — FIN, RST, TIME_WAIT, and trying again
+//! * `close` — FIN, RST, `TIME_WAIT`, and trying again
 //! * `udp` — datagrams
 //! * `act` — partitions, crashes and what else befalls a world
 
@@ -37,9 +37,9 @@ use super::queue::{Event, Queue};
 use super::topology::{Cut, HostId, HostSpec, Link};
 use super::trace::{Recorder, What};
 use super::{Act, Errno, Key, Op, Rng, Stats, Step};
+use crate::Wake;
 use crate::net::{Readiness, Token};
 use crate::tyme::{Tyme, Tymist, Tymth};
-use crate::Wake;
 
 /// Readiness reports taken at one harvest; more wait for the next one, as with a real poller.
 const HARVEST: usize = 1024;
@@ -208,8 +208,9 @@ impl Core {
         let mut addrs = core::mem::take(&mut spec.addrs);
         if addrs.is_empty() {
             let [_, high, mid, low] = (index + 1).to_be_bytes();
+            let six = std::net::Ipv6Addr::from((0xfd00_u128 << 112) | u128::from(index + 1));
             addrs.push(IpAddr::from([10, high, mid, low]));
-            addrs.push(IpAddr::from([0xfd00, 0, 0, 0, 0, 0, (index >> 16) as u16, (index + 1) as u16]));
+            addrs.push(six.into());
         }
         for &ip in &addrs {
             let before = self.by_ip.insert(ip.to_canonical(), id);
@@ -219,7 +220,8 @@ impl Core {
         assert!(before.is_none(), "two hosts with the name {:?}", spec.name);
         self.record(&What::Host { host: id, name: spec.name.clone(), addrs: addrs.clone() });
         let (low, high) = spec.ephemeral_ports;
-        let first = low + (self.rng.below(u64::from(high.saturating_sub(low)) + 1) as u16);
+        let first = self.rng.between(low.into(), high.into());
+        let first = u16::try_from(first).unwrap_or(low);
         self.hosts.push(Host {
             tymth: self.tymth().skewed(spec.ahead, spec.drift_ppb),
             spec,

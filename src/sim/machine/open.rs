@@ -61,20 +61,15 @@ impl Core {
         if ip.is_ipv4() != target.is_ipv4() {
             return Err(Errno::Enetunreach);
         }
-        let holder = Holder {
-            scope: Scope::One(ip),
-            reuse_addr: false,
-            reuse_port: false,
-            listens: false,
-        };
+        let holder =
+            Holder { scope: Scope::One(ip), reuse_addr: false, reuse_port: false, listens: false };
         let now = self.now;
         let own = self.host_mut(host);
         own.ports.expire(now);
         let port = match wished {
             0 => {
-                let fits = |ports: &super::Ports, port| {
-                    ports.may_dial(SocketAddr::new(ip, port), target)
-                };
+                let fits =
+                    |ports: &super::Ports, port| ports.may_dial(SocketAddr::new(ip, port), target);
                 own.ports.pick(own.spec.ephemeral_ports, fits).ok_or(Errno::Eaddrnotavail)?
             }
             port if !own.ports.may_hold(port, &holder) => return Err(Errno::Eaddrinuse),

@@ -30,7 +30,7 @@ pub(super) struct Listening {
 impl Listening {
     pub(super) fn ready_bits(&self) -> u8 {
         let lost = u8::from(self.lost) * (READ | END);
-        lost | u8::from(!self.pending.is_empty()) * READ
+        lost | (u8::from(!self.pending.is_empty()) * READ)
     }
 
     /// As on Linux: one more than the backlog says.

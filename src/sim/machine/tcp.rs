@@ -140,7 +140,7 @@ impl Tcp {
                 let ended = self.peer_fin || self.read_shut;
                 let readable = self.in_len > 0 || ended;
                 let writable = self.queued() < self.send_cap;
-                u8::from(readable) * READ | u8::from(ended) * END | u8::from(writable) * WRITE
+                (u8::from(readable) * READ) | (u8::from(ended) * END) | (u8::from(writable) * WRITE)
             }
         }
     }

@@ -37,7 +37,7 @@ pub(super) struct Udp {
 impl Udp {
     pub(super) fn ready_bits(&self) -> u8 {
         let readable = !self.inbox.is_empty() || self.error.is_some();
-        WRITE | u8::from(readable) * READ
+        WRITE | (u8::from(readable) * READ)
     }
 
     /// An end in the form in which this socket sees ends.
@@ -85,9 +85,9 @@ impl Core {
         let scope = Scope::of(addr.ip(), spec.only_v6);
         let own = self.host_mut(host);
         let port = match addr.port() {
-            0 => own
-                .ports
-                .pick(own.spec.ephemeral_ports, |ports, port| ports.may_bind(port, scope)),
+            0 => {
+                own.ports.pick(own.spec.ephemeral_ports, |ports, port| ports.may_bind(port, scope))
+            }
             port => own.ports.may_bind(port, scope).then_some(port),
         };
         let port = port.ok_or(Errno::Eaddrinuse)?;
@@ -247,11 +247,7 @@ impl Core {
         }
     }
 
-    pub(in crate::sim) fn receive(
-        &mut self,
-        key: Key,
-        buf: &mut [u8],
-    ) -> Result<Received, Errno> {
+    pub(in crate::sim) fn receive(&mut self, key: Key, buf: &mut [u8]) -> Result<Received, Errno> {
         let index = self.udp(key).ok_or(Errno::Ebadf)?;
         let udp = &mut self.udps[index];
         let (host, port) = (udp.host, udp.local.port());

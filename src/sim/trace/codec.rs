@@ -305,6 +305,7 @@ fn decode_segment(rest: &mut &[u8]) -> Option<What> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -20,7 +20,7 @@ use std::io::{self, Read, Write};
 use twox_hash::XxHash3_64;
 
 pub use diff::Difference;
-pub use record::{Fate, Flags, Record, Why, What};
+pub use record::{Fate, Flags, Record, What, Why};
 
 use crate::tyme::Tyme;
 

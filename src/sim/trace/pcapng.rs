@@ -228,7 +228,8 @@ fn tcp(
     let builder = headers(host, to, source.ip(), target.ip())?;
     let mut step = builder.tcp(source.port(), target.port(), header.seq, header.window);
     if let Some(scale) = header.scale {
-        let options = [TcpOptionElement::MaximumSegmentSize(1460), TcpOptionElement::WindowScale(scale)];
+        let options =
+            [TcpOptionElement::MaximumSegmentSize(1460), TcpOptionElement::WindowScale(scale)];
         step = step.options(&options).map_err(io::Error::other)?;
     }
     let has = |flags| header.flags.has(flags);

@@ -361,7 +361,7 @@ impl World {
         self.shared.lock().host(host).sockets
     }
 
-    /// Connections of the host that nobody holds any more and that have not finished closing; waiting pairs of ends (TIME_WAIT) aside.
+    /// Connections of the host that nobody holds any more and that have not finished closing; waiting pairs of ends (`TIME_WAIT`) aside.
     #[must_use]
     pub fn lingering(&self, host: HostId) -> usize {
         self.shared.lock().lingering(host)

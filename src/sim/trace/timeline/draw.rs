@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::{Scene, arrival, class};
-use crate::sim::trace::record::{Record, What};
 use crate::sim::trace::Trace;
+use crate::sim::trace::record::{Record, What};
 use crate::sim::{HostId, Op};
 use crate::tyme::Tyme;
 
