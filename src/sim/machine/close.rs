@@ -154,11 +154,14 @@ impl Core {
             let data = Bytes::new();
             self.record(&What::Segment { conn, side, flags, seq, ack, window: 0, fate, data });
         }
-        if let Fate::Arrives(at) = fate {
-            let data = Bytes::new();
-            let from = Key::NOBODY;
-            let segment = Segment { from, to, conn, side, flags, seq, ack, window: 0, data };
-            self.dispatch(at, path, Body::Segment(segment));
+        match fate {
+            Fate::Arrives(at) => {
+                let (from, data) = (Key::NOBODY, Bytes::new());
+                let segment = Segment { from, to, conn, side, flags, seq, ack, window: 0, data };
+                self.dispatch(at, path, Body::Segment(segment));
+            }
+            // Who still waits for an answer asks again, and is reset then.
+            Fate::Lost(_) => self.arm_retry_of(Some(to)),
         }
     }
 
@@ -319,13 +322,13 @@ impl Core {
         self.tcps[index].user_timeout.filter(|limit| !limit.is_zero()).unwrap_or(GIVE_UP)
     }
 
-    /// The peer has answered. What was lost is still to be sent again; all else is settled.
+    /// The peer has answered: patience begins anew. A retry that is armed stays so, since what it is for may have been lost after the answer
+    /// was sent; if all is settled by then, it does nothing.
     pub(super) fn calm(&mut self, index: usize) {
         let now = self.now;
         let trouble = &mut self.tcps[index].trouble;
         trouble.tries = 0;
-        trouble.since = trouble.stuck.then_some(now);
-        trouble.armed &= trouble.stuck;
+        trouble.since = trouble.armed.then_some(now);
     }
 
     /// Whether there was something to try.
@@ -340,7 +343,6 @@ impl Core {
         tcp.trouble.armed = false;
         tcp.trouble.stuck = false;
         tcp.trouble.tries += 1;
-        self.stats.retries += 1;
         let (tries, since) = (tcp.trouble.tries, tcp.trouble.since.unwrap_or(now));
         match tcp.state {
             State::SynSent if tries > SYN_RETRIES => self.fail(index, Errno::Etimedout),
@@ -351,21 +353,33 @@ impl Core {
             }
             State::SynReceived => self.send_synack(index),
             State::Open if now - since >= limit => self.fail(index, Errno::Etimedout),
-            State::Open => self.try_again(index),
+            State::Open => {
+                if !self.try_again(index) {
+                    return false;
+                }
+            }
             State::Closed => return false,
         }
+        self.stats.retries += 1;
         true
     }
 
-    fn try_again(&mut self, index: usize) {
+    /// Sends what was lost, or asks where the answer to what got through is. Whether there was need for either.
+    fn try_again(&mut self, index: usize) -> bool {
         let before = self.tcps[index].next;
         self.transmit(index);
         let tcp = &self.tcps[index];
-        let sent = tcp.next != before || tcp.trouble.stuck;
-        if !sent && (tcp.acked < tcp.next || tcp.out_len > 0) {
-            self.probe(index);
+        if tcp.next != before || tcp.trouble.stuck {
+            return true;
+        }
+        if tcp.acked == tcp.next && tcp.out_len == 0 {
+            self.tcps[index].trouble.since = None;
+            return false;
+        }
+        if !self.probe(index) {
             self.arm_retry(index);
         }
+        true
     }
 
     /// A segment with an old number, which the peer must answer.

@@ -523,9 +523,11 @@ impl Core {
         self.arena.split().freeze()
     }
 
-    /// How many sockets of all kinds the host holds, and how many connections without a holder linger.
+    /// How many connections without a holder linger.
     pub(super) fn lingering(&self, host: HostId) -> usize {
-        self.tcps.iter().filter(|(_, tcp)| tcp.host == host && tcp.is_orphan()).count()
+        let lingers =
+            |tcp: &Tcp| tcp.host == host && tcp.is_orphan() && tcp.orphan_until > self.now;
+        self.tcps.iter().filter(|(_, tcp)| lingers(tcp)).count()
     }
 
     /// The host that has this address, as seen from `from`.

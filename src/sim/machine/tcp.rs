@@ -115,7 +115,7 @@ impl Tcp {
         let mut in_flight = self.next - self.acked;
         // Neither SYN nor FIN is a byte.
         in_flight -= u64::from(self.acked == 0 && self.next > 0);
-        in_flight -= u64::from(self.fin == Fin::Sent);
+        in_flight -= u64::from(self.fin == Fin::Sent && self.acked < self.next);
         self.out_len + usize::try_from(in_flight).unwrap_or(usize::MAX)
     }
 
