@@ -251,3 +251,26 @@ fn names_resolve_and_can_be_added() {
     assert!(world.resolve("nobody").is_empty());
     assert_eq!(world.host(host).addrs().len(), 2);
 }
+
+#[test]
+fn cuts_sever_what_they_say() {
+    let mut world = World::new(1);
+    let hosts: Vec<_> = ["a", "b", "c"].map(|name| world.add_host(name)).into();
+    let severed = |cut: &Cut| -> Vec<(usize, usize)> {
+        let ways = hosts.iter().flat_map(|from| hosts.iter().map(move |to| (*from, *to)));
+        let severed = ways.filter(|&(from, to)| cut.severs(from, to));
+        severed.map(|(from, to)| (from.index(), to.index())).collect()
+    };
+    let (a, b) = (hosts[0], hosts[1]);
+    assert_eq!(severed(&Cut::Isolate(a)), [(0, 1), (0, 2), (1, 0), (2, 0)]);
+    assert_eq!(severed(&Cut::Pair(a, b)), [(0, 1), (1, 0)]);
+    assert_eq!(severed(&Cut::OneWay { from: b, to: a }), [(1, 0)]);
+    assert_eq!(severed(&Cut::Split(vec![a, b])), [(0, 2), (1, 2), (2, 0), (2, 1)]);
+    let mut dice = world.rng("workload");
+    let sizes: Vec<usize> =
+        (0..200).map(|_| severed(&Cut::draw(&mut dice, &hosts)).len()).collect();
+    // All on one side a quarter of the time, else one against two.
+    assert!(sizes.iter().all(|&size| size == 0 || size == 4));
+    let whole = sizes.iter().filter(|&&size| size == 0).count();
+    assert!((25..75).contains(&whole), "{whole}");
+}

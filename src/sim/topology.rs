@@ -4,6 +4,8 @@ use core::fmt;
 use core::time::Duration;
 use std::net::IpAddr;
 
+use super::Rng;
+
 /// Names a host of one world: 0 for the first that was added, and so on.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub(super) u32);
@@ -151,6 +153,12 @@ pub enum Cut {
 }
 
 impl Cut {
+    /// Puts each host on one of two sides, evenly drawn.
+    #[must_use]
+    pub fn draw(rng: &mut Rng, hosts: &[HostId]) -> Cut {
+        Cut::Split(hosts.iter().copied().filter(|_| rng.chance(0.5)).collect())
+    }
+
     /// Whether packets from one to the other are lost.
     #[must_use]
     pub fn severs(&self, from: HostId, to: HostId) -> bool {

@@ -69,6 +69,11 @@ impl Core {
             let window = usize::try_from(tcp.limit.saturating_sub(tcp.next)).unwrap_or(usize::MAX);
             let count = front.len().min(window).min(MAX_SEGMENT);
             if count == 0 {
+                // The window is closed and no answer is due that could open it: ask (RFC 9293 section 3.8.6.1), since the offer may
+                // have been lost.
+                if tcp.acked == tcp.next {
+                    self.arm_retry(index);
+                }
                 return;
             }
             let piece = front.slice(..count);
@@ -172,20 +177,13 @@ impl Core {
             return; // Reset, for its listener is gone.
         }
         if segment.flags.has(Flags::SYN) || segment.seq < self.tcps[index].received {
-            self.on_ack(index, &segment);
-            return self.send_ack_if_there(segment.to);
+            // The answer first: what it acknowledges may be the last thing this end was there for.
+            self.send_ack(index);
+            return self.on_ack(index, &segment);
         }
         self.on_ack(index, &segment);
         if self.tcp(segment.to).is_some() && self.tcps[index].state != State::Closed {
             self.on_data(index, segment);
-        }
-    }
-
-    fn send_ack_if_there(&mut self, key: Key) {
-        if let Some(index) = self.tcp(key)
-            && self.tcps[index].state != State::Closed
-        {
-            self.send_ack(index);
         }
     }
 
