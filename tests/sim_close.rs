@@ -181,9 +181,42 @@ fn an_orphan_waits_a_minute_for_the_peers_end() {
     assert_eq!(pair.world.lingering(pair.client), 1);
     pair.run(61 * SECOND);
     // It is gone by now, so what comes is answered with a reset.
-    drop(accepted);
+    accepted.shutdown(Shutdown::Write).unwrap();
     pair.run(millis(5));
+    assert_eq!(write_error(&mut accepted), ErrorKind::ConnectionReset);
+    drop(accepted);
     assert_eq!(pair.world.lingering(pair.client) + pair.world.lingering(pair.server), 0);
+}
+
+#[test]
+fn bytes_for_an_orphan_reset_their_sender() {
+    let mut pair = Pair::new();
+    let (_listener, dialled, mut accepted) = pair.connection();
+    drop(dialled);
+    pair.run(millis(5));
+    write_all(&mut accepted, b"too late");
+    pair.run(millis(5));
+    assert_eq!(write_error(&mut accepted), ErrorKind::BrokenPipe);
+    assert_eq!(pair.world.lingering(pair.client), 0);
+}
+
+#[test]
+fn a_caller_that_crashed_may_call_again_from_the_same_port() {
+    let mut pair = Pair::new();
+    let mut listener = pair.listen(80);
+    let mut dial = tymist::net::Dial::new(pair.target(80));
+    dial.local = Some("0.0.0.0:5000".parse::<tymist::net::Addr>().unwrap());
+    let before = pair.client_net.connect(&dial).unwrap();
+    pair.run(millis(5));
+    let mut old = listener.accept().unwrap();
+    pair.world.act(&Act::Crash(pair.client));
+    drop(before);
+    pair.world.act(&Act::Restart(pair.client));
+    let mut again = pair.client_net.connect(&dial).unwrap();
+    pair.run(SECOND * 2);
+    assert!(again.connected().unwrap());
+    assert_eq!(read_error(&mut old), ErrorKind::ConnectionReset);
+    assert_eq!(listener.accept().unwrap().peer_addr(), again.local_addr());
 }
 
 #[test]

@@ -349,25 +349,29 @@ fn life(seed: u64, rude: bool, faults: bool) {
     assert_eq!(world.next_due(), None, "seed {seed}: something never ends");
 }
 
-fn seeds() -> std::ops::Range<u64> {
+/// Those that have found something before, and some more.
+fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("TYMIST_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("TYMIST_SEEDS").unwrap_or(100),
+        Some(seed) => vec![seed],
+        None => {
+            let known = [30, 34, 42, 46, 192, 194, 365, 476, 501, 1440];
+            known.into_iter().chain(0..number("TYMIST_SEEDS").unwrap_or(30)).collect()
+        }
     }
 }
 
 #[test]
 fn polite_lives_end_complete() {
-    seeds().for_each(|seed| life(seed, false, false));
+    seeds().into_iter().for_each(|seed| life(seed, false, false));
 }
 
 #[test]
 fn polite_lives_under_faults_end_complete() {
-    seeds().for_each(|seed| life(seed, false, true));
+    seeds().into_iter().for_each(|seed| life(seed, false, true));
 }
 
 #[test]
 fn rude_lives_leave_nothing() {
-    seeds().for_each(|seed| life(seed, true, seed % 2 == 0));
+    seeds().into_iter().for_each(|seed| life(seed, true, seed % 2 == 0));
 }

@@ -198,11 +198,15 @@ fn pcapng_has_right_blocks_checksums_and_sequence_numbers() {
         let (way, flags) = ((port(0), port(2)), Flags(payload[13]));
         let data = &payload[usize::from(payload[12] >> 4) * 4..];
         let seq = word(4);
+        let window = u16::from_be_bytes([payload[14], payload[15]]);
         if flags.has(Flags::SYN) {
+            // 65,536 bytes: cut in the SYN, halved (scale 1) from then on.
+            assert_eq!((window, &payload[24..27]), (65_535, &[3, 3, 1][..]));
             next.insert(way, seq.wrapping_add(1));
             continue;
         }
         if !flags.has(Flags::RST) {
+            assert!(window <= 32_768);
             assert_eq!(next[&way], seq, "no gap, no overlap");
             let end = seq.wrapping_add(data.len() as u32 + u32::from(flags.has(Flags::FIN)));
             next.insert(way, end);

@@ -118,6 +118,24 @@ fn engines_can_be_serviced_by_hand() {
 }
 
 #[test]
+fn a_deadline_can_be_moved_both_ways() {
+    let mut world = World::new(1);
+    let host = world.add_host("host");
+    let at = |secs| Wake::At(Tyme::from_secs(secs));
+    world.set_wake(host, at(5));
+    world.set_wake(host, at(8));
+    assert_eq!(world.next_turn(Tyme::NEVER), Some(host));
+    assert_eq!(world.tyme(), Tyme::from_secs(8));
+    world.set_wake(host, at(20));
+    world.set_wake(host, at(10));
+    assert_eq!(world.next_turn(Tyme::NEVER), Some(host));
+    assert_eq!(world.tyme(), Tyme::from_secs(10));
+    world.set_wake(host, at(30));
+    world.set_wake(host, Wake::OnIo);
+    assert_eq!(world.next_turn(Tyme::NEVER), None);
+}
+
+#[test]
 fn one_step_does_one_thing() {
     let mut pair = Pair::new();
     let mut listener = pair.listen(80);
