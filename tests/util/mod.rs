@@ -6,6 +6,8 @@
 #![allow(clippy::cast_possible_truncation, reason = "patterns wrap")]
 #![allow(clippy::disallowed_methods, reason = "the clients are plain blocking sockets")]
 
+pub(crate) mod script;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -30,10 +32,18 @@ pub(crate) struct Rig {
 impl Rig {
     #[track_caller]
     pub(crate) fn new(config: Config) -> Rig {
+        Rig::alone(1, config)
+    }
+
+    /// One on a loopback address (`127.0.0.last`) of this test alone, where that system has more than one, so that no other test takes a
+    /// port which this one has given back.
+    #[track_caller]
+    pub(crate) fn alone(last: u8, config: Config) -> Rig {
+        let last = if cfg!(target_os = "linux") { last } else { 1 };
         let tymist = Tymist::new();
         let mut server = Server::new(config);
         server.wind(tymist.tymth());
-        let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
+        let acceptor = server.listen(([127, 0, 0, last], 0)).unwrap();
         let addr = server.local_addr(acceptor).unwrap().inet().unwrap();
         Rig { server, tymist, acceptor, addr, log: Vec::new() }
     }
@@ -194,4 +204,9 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
 #[cfg(target_os = "linux")]
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Whether somebody listens at `addr`.
+pub(crate) fn listens(addr: SocketAddr) -> bool {
+    TcpStream::connect(addr).is_ok()
 }
