@@ -110,6 +110,8 @@ pub(crate) struct State {
     pub(crate) received: bool,
     /// Something was left after a send, so that `Drained` is owed.
     pub(crate) backlogged: bool,
+    /// A `Drained` waits to be told or taken.
+    pub(crate) drained: bool,
     /// The caller has changed the timeouts.
     pub(crate) retime: bool,
     /// At the start of the tick the unread bytes were at their cap.
@@ -172,6 +174,7 @@ impl Remoter {
             touched: false,
             received: false,
             backlogged: false,
+            drained: false,
             retime: false,
             stuffed: false,
             doomed: false,

@@ -10,7 +10,7 @@ use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 impl Remoter {
-    /// Whether both halves are over and everything was taken and sent.
+    /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
     pub(super) fn is_finished(&self) -> bool {
         let state = &self.state;
         state.phase == Phase::Live
@@ -19,7 +19,13 @@ impl Remoter {
             && (state.fin == Fin::Sent || !state.half_open)
             && self.rx.is_empty()
             && self.tx.is_empty()
+            && !self.state.drained
             && self.stream.held() == 0
+    }
+
+    /// Whether the peer has ended its half and this connection ends once all was taken and sent.
+    pub(super) fn awaits_taking(&self) -> bool {
+        self.state.phase == Phase::Live && self.state.eof && !self.state.half_open
     }
 
     /// Takes the steps towards its end that can be taken now; returns whether it is to be released.
@@ -32,6 +38,8 @@ impl Remoter {
         }
         if self.is_finished() {
             self.begin_close(CloseReason::Eof);
+        } else if self.awaits_taking() && !self.is_armed(Slot::Linger) {
+            self.arm(core, Slot::Linger);
         }
         if self.state.phase == Phase::Flushing && self.tx.is_empty() {
             if self.state.eof && !self.stream.says_goodbye() {

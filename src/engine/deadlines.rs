@@ -143,6 +143,10 @@ impl Remoter {
                     self.end_window(core);
                     continue;
                 }
+                // It was decided since that the connection stays.
+                Slot::Linger if self.state.phase == Phase::Live && !self.awaits_taking() => {
+                    continue;
+                }
                 // The peer's end has come and ours is still on its way out: there is a deadline for that.
                 Slot::Linger if self.state.phase == Phase::Live && !self.tx.is_empty() => {
                     self.arm(core, slot);

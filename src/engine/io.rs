@@ -33,17 +33,28 @@ impl Remoter {
         !self.tx.is_empty() || self.stream.held() > 0
     }
 
+    /// Whether what comes in is thrown away.
+    fn throws_away(&self) -> bool {
+        self.state.deaf || self.state.phase != Phase::Live
+    }
+
     /// Whether a turn would do something with the latches as they are.
     pub(super) fn has_work(&self, core: &Core) -> bool {
         (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
+    }
+
+    /// The same with the memory as it is: where all is taken, only who sends or throws away can go on.
+    pub(super) fn can_work(&self, core: &Core) -> bool {
+        let room = self.throws_away() || core.shared.room() > 0;
+        (self.state.readable && self.may_read(core) && room)
+            || (self.state.writable && self.has_output())
     }
 
     /// Whether what the caller did to it calls for a turn.
     pub(super) fn wants_turn(&self, core: &Core) -> bool {
         self.state.doomed
             || self.state.retime
-            || (self.state.writable && self.has_output())
-            || (self.state.readable && self.may_read(core) && core.shared.room() > 0)
+            || self.can_work(core)
             || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing
@@ -72,7 +83,7 @@ impl Remoter {
     pub(super) fn receive(&mut self, core: &mut Core, once: bool) {
         self.begin_tick(core);
         while self.state.readable && self.may_read(core) {
-            let thrown_away = self.state.deaf || self.state.phase != Phase::Live;
+            let thrown_away = self.throws_away();
             let mut want = core.scratch.len().min(core.tick_left);
             if !thrown_away {
                 // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
@@ -137,10 +148,14 @@ impl Remoter {
         self.state.readable = false;
         if self.state.phase == Phase::Live {
             core.events.push(Event::Eof(self.id));
-            if !self.state.half_open {
-                self.arm(core, Slot::Linger);
-            }
         }
+    }
+
+    /// Takes in what the peer said before it went, as far as there is room for it.
+    pub(super) fn last_words(&mut self, core: &mut Core) {
+        self.state.readable = true;
+        self.state.ending = true;
+        self.receive(core, false);
     }
 
     /// Writes what is queued until nothing is left, the network takes no more, or the budget ends.
@@ -206,10 +221,7 @@ impl Remoter {
             io::ErrorKind::WouldBlock => self.state.writable = false,
             io::ErrorKind::Interrupted => {}
             _ => {
-                // What the peer said before it went may still be there to read.
-                self.state.readable = true;
-                self.state.ending = true;
-                self.receive(core, false);
+                self.last_words(core);
                 self.doom(CloseReason::of(error));
             }
         }
@@ -230,11 +242,11 @@ impl Remoter {
             return;
         }
         self.disarm(Slot::WriteStall);
-        if self.state.backlogged && self.state.phase == Phase::Live {
+        let owed = core::mem::take(&mut self.state.backlogged) && self.state.phase == Phase::Live;
+        if owed && !core::mem::replace(&mut self.state.drained, true) {
             // Where there is no room for anybody, it is told once there is.
             core.starved.push(self.id);
         }
-        self.state.backlogged = false;
     }
 }
 

@@ -184,11 +184,21 @@ impl Engine {
         self.tell_drained();
     }
 
+    /// Lets everybody send what the network takes now. Costs a look at every connection.
+    pub(crate) fn send_all(&mut self) {
+        for remoter in self.slots.iter_mut() {
+            remoter.send(&mut self.core);
+        }
+    }
+
     /// Tells those whose queue has run empty, as soon as there is room to queue more.
     fn tell_drained(&mut self) {
         if self.core.shared.room() > 0 {
             for id in self.core.starved.drain(..) {
-                self.core.events.push(Event::Drained(id));
+                // Whoever is ending meanwhile has no use for it.
+                if self.slots.get(id).is_some_and(|remoter| remoter.state.phase == Phase::Live) {
+                    self.core.events.push(Event::Drained(id));
+                }
             }
         }
     }
@@ -260,11 +270,20 @@ impl Engine {
             self.settle(id);
         }
         self.tell_drained();
-        let stalled = self.core.shared.room() == 0;
-        if stalled && !self.ready.is_empty() {
+        if self.core.shared.room() == 0 && !self.ready.is_empty() {
             self.core.counters.budget.buffered += 1;
         }
-        self.core.serviced.more |= !self.ready.is_empty() && !stalled;
+        self.core.serviced.more |= self.line_moves();
+    }
+
+    /// Whether somebody in line can go on. Costs a look at each only where all memory is taken.
+    fn line_moves(&self) -> bool {
+        if self.core.shared.room() > 0 {
+            return !self.ready.is_empty();
+        }
+        self.ready
+            .iter()
+            .any(|id| self.slots.get(*id).is_some_and(|remoter| remoter.can_work(&self.core)))
     }
 
     /// One connection's turn to receive, outside the line; `once` for a single read. False if there is no such live connection.
@@ -292,7 +311,7 @@ impl Engine {
         let stalled = self.core.shared.room() == 0;
         !self.core.events.is_empty()
             || !self.harvested.is_empty()
-            || (!self.ready.is_empty() && !stalled)
+            || self.line_moves()
             || !self.shaking.is_empty()
             || (!self.core.starved.is_empty() && !stalled)
             || self
@@ -365,6 +384,11 @@ impl Engine {
             Event::Eof(id) => {
                 if let Some(remoter) = self.get_mut(id) {
                     remoter.state.eof_told = true;
+                }
+            }
+            Event::Drained(id) => {
+                if let Some(remoter) = self.get_mut(id) {
+                    remoter.state.drained = false;
                 }
             }
             Event::Closed(id, _) => self.told.push(id),

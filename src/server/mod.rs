@@ -281,8 +281,9 @@ impl Server {
     /// Closes everything at once: listeners, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
-        self.engine.sample();
+        self.engine.begin();
         self.engine.flush();
+        self.engine.send_all();
         self.shut(CloseReason::ServerClosed);
         self.draining = None;
     }

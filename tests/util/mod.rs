@@ -97,10 +97,12 @@ impl Rig {
         panic!("the server did not get there; these events came: {:?}", self.log);
     }
 
-    /// Ticks until this connection has closed; why.
+    /// Ticks until this connection has closed, if it has not; why.
     #[track_caller]
     pub(crate) fn until_closed(&mut self, id: Id) -> CloseReason {
-        let event = self.until(|event| matches!(event, Event::Closed(closed, _) if *closed == id));
+        let is_it = |event: &Event| matches!(event, Event::Closed(closed, _) if *closed == id);
+        let told = self.log.iter().find(|event| is_it(event)).cloned();
+        let event = told.unwrap_or_else(|| self.until(is_it));
         let Event::Closed(_, reason) = event else { unreachable!() };
         reason
     }
@@ -166,6 +168,20 @@ impl Rig {
 #[track_caller]
 pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
     let client = TcpStream::connect(addr).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    client.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+    client
+}
+
+/// A client with a local address of its own choice, so that another can come from the same one later.
+#[track_caller]
+pub(crate) fn connect_from(local: SocketAddr, to: SocketAddr) -> TcpStream {
+    let domain = socket2::Domain::for_address(to);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&local.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let client = TcpStream::from(socket);
     client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     client.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
     client

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tymist::net::{
@@ -89,7 +89,7 @@ impl Peer {
     }
 
     pub(crate) fn far(&self) -> MutexGuard<'_, Far> {
-        self.0.lock().unwrap()
+        lock(&self.0)
     }
 
     pub(crate) fn addr(&self) -> Addr {
@@ -107,7 +107,7 @@ impl Peer {
         let far = self.far();
         let token = far.token.expect("not registered");
         let report = Readiness { token, readable, writable, ending: false };
-        far.net.as_ref().expect("not registered").lock().unwrap().ready.push_back(report);
+        lock(far.net.as_ref().expect("not registered")).ready.push_back(report);
     }
 }
 
@@ -151,7 +151,7 @@ impl Script {
 
     /// What the accepts to come answer, reported as readiness of the listener.
     pub(crate) fn accepts(&mut self, accepts: impl IntoIterator<Item = Accept>) {
-        let mut net = self.net.lock().unwrap();
+        let mut net = lock(&self.net);
         for accept in accepts {
             if let Accept::Peer(peer) = &accept {
                 self.peers.push(peer.clone());
@@ -191,16 +191,16 @@ impl Script {
     }
 
     pub(crate) fn accept_calls(&self) -> usize {
-        self.net.lock().unwrap().accept_calls
+        lock(&self.net).accept_calls
     }
 
     pub(crate) fn harvests(&self) -> usize {
-        self.net.lock().unwrap().harvests
+        lock(&self.net).harvests
     }
 
     /// Lets every harvest fail, or none.
     pub(crate) fn harvest_fails(&mut self, errno: Option<i32>) {
-        self.net.lock().unwrap().harvest_error = errno;
+        lock(&self.net).harvest_error = errno;
     }
 }
 
@@ -209,7 +209,7 @@ impl Drop for Script {
         if std::thread::panicking() {
             return;
         }
-        let accepts = &self.net.lock().unwrap().accepts;
+        let accepts = &lock(&self.net).accepts;
         let left = accepts.iter().filter(|accept| !matches!(accept, Accept::Always(_))).count();
         assert_eq!(left, 0, "accepts that were never made");
         for peer in &self.peers {
@@ -225,6 +225,11 @@ impl Drop for Script {
     }
 }
 
+/// After a failure too, so that what fails first is what is seen.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn would_block<T>() -> io::Result<T> {
     Err(io::ErrorKind::WouldBlock.into())
 }
@@ -237,11 +242,12 @@ impl Net for ScriptNet {
     }
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
-        Ok(Box::new(ScriptListener { net: Arc::clone(&self.0), local: spec.addr.clone() }))
+        let net = Arc::clone(&self.0);
+        Ok(Box::new(ScriptListener { net, local: spec.addr.clone(), token: None }))
     }
 
     fn harvest(&mut self, _: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        let mut net = self.0.lock().unwrap();
+        let mut net = lock(&self.0);
         net.harvests += 1;
         ready.extend(net.ready.drain(..));
         net.harvest_error.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
@@ -255,22 +261,27 @@ impl Net for ScriptNet {
 struct ScriptListener {
     net: Arc<Mutex<Shared>>,
     local: Addr,
+    token: Option<Token>,
 }
 
 impl Drop for ScriptListener {
     fn drop(&mut self) {
-        self.net.lock().unwrap().listener = None;
+        let mut net = lock(&self.net);
+        if net.listener == self.token {
+            net.listener = None;
+        }
     }
 }
 
 impl Listener for ScriptListener {
     fn register(&mut self, token: Token) -> io::Result<()> {
-        self.net.lock().unwrap().listener = Some(token);
+        self.token = Some(token);
+        lock(&self.net).listener = Some(token);
         Ok(())
     }
 
     fn accept(&mut self) -> io::Result<Box<dyn Stream>> {
-        let mut net = self.net.lock().unwrap();
+        let mut net = lock(&self.net);
         net.accept_calls += 1;
         match net.accepts.pop_front() {
             Some(Accept::Peer(peer)) => {
