@@ -97,6 +97,8 @@ pub(crate) struct State {
     /// The peer has ended its half, and whether that event was taken.
     pub(crate) eof: bool,
     pub(crate) eof_told: bool,
+    /// It broke: what a read now says of an end is not the peer's word.
+    pub(crate) broken: bool,
     /// What comes in is thrown away (`shutdown_receive`).
     pub(crate) deaf: bool,
     pub(crate) half_open: bool,
@@ -166,6 +168,7 @@ impl Remoter {
             ending: false,
             eof: false,
             eof_told: false,
+            broken: false,
             deaf: false,
             half_open: config.half_open,
             refreshable: config.refreshable,

@@ -177,3 +177,18 @@ fn ours_closing_the_server_gives_what_is_queued_a_try() {
     assert_eq!((spent.far().written.len(), over.far().written.len()), (150, 150));
     assert!(!spent.far().abortive && !over.far().abortive);
 }
+
+/// A write met the reset, and the read that looked for last words then said "end" (as Linux does once the error was told): a message that
+/// was cut short looked finished.
+#[test]
+fn ours_a_reset_met_by_a_write_is_not_told_as_an_end() {
+    let mut script = Script::new(Config::new());
+    let peer = Peer::new(1, []).writing([Write::Fails(104)]);
+    let id = script.admits(&peer);
+    script.tick();
+    peer.far().reads.extend([Read::Bytes(b"half a mess".to_vec()), Read::End]);
+    script.server.tx(id, b"anything").unwrap();
+    assert_eq!(script.tick(), [Event::Received(id), Event::Closed(id, CloseReason::Reset)]);
+    assert_eq!(script.server.remoter(id).unwrap().rx(), b"half a mess");
+    assert!(!script.server.remoter(id).unwrap().is_eof());
+}

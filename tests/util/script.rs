@@ -51,7 +51,7 @@ pub(crate) struct Far {
     name: Addr,
     token: Option<Token>,
     net: Option<Arc<Mutex<Shared>>>,
-    reads: VecDeque<Read>,
+    pub(crate) reads: VecDeque<Read>,
     writes: VecDeque<Write>,
     /// Steps of a handshake: whether there is a next one (`Ok`), the peer must speak first (`WouldBlock`) or it failed.
     pub(crate) handshake: VecDeque<io::Result<Stage>>,
