@@ -172,9 +172,9 @@ fn behaviour_40_a_send_just_after_the_peer_has_gone_may_succeed_and_ends_with_a_
         let mut rig = Rig::new(Config::new());
         let (client, id) = rig.client();
         if abrupt {
-            reset(client)
+            reset(client);
         } else {
-            drop(client)
+            drop(client);
         }
         assert_eq!(rig.server.tx(id, b"to nobody"), Ok(9));
         let reason = rig.until_closed(id);

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use tymist::{CloseReason, Config, Event};
+use tymist::{CloseReason, Config, Event, Wake};
 
 use crate::util::{Rig, end, pattern, reset, send};
 use crate::{Witness, only_the_witness_is_left};
@@ -81,9 +81,11 @@ fn a_reset_after_the_peers_end_cuts_the_reply_and_says_so() {
     rig.until(|event| *event == Event::Eof(id));
     let remoter = rig.server.remoter_mut(id).unwrap();
     remoter.take();
-    remoter.set_tx_limit(64 << 20);
-    assert_eq!(remoter.tx(&pattern(32 << 20)), Ok(32 << 20), "more than the kernel takes");
-    rig.tick();
+    let much = vec![b'x'; 16 << 20];
+    remoter.set_tx_limit(much.len());
+    assert_eq!(remoter.tx(&much), Ok(much.len()));
+    rig.until_server(|server| server.wake() != Wake::Now);
+    assert_ne!(rig.server.remoter(id).unwrap().tx_len(), 0, "more than the kernel takes");
     reset(client);
     assert_eq!(rig.until_closed(id), CloseReason::Reset);
     only_the_witness_is_left(&mut rig, &mut witness);

@@ -12,7 +12,7 @@ use crate::util::{Rig, connect, connect_from, receive, reset, send};
 #[test]
 fn hio_b22_an_old_id_never_names_the_new_connection_of_the_same_peer() {
     let mut rig = Rig::alone(22, Config::new());
-    let (client, old) = rig.client();
+    let (client, old) = rig.lone_client();
     let from = client.local_addr().unwrap();
     reset(client);
     assert_eq!(rig.until_closed(old), CloseReason::Reset);

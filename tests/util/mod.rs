@@ -119,6 +119,18 @@ impl Rig {
     #[track_caller]
     pub(crate) fn client(&mut self) -> (TcpStream, Id) {
         let client = connect(self.addr);
+        self.admit(client)
+    }
+
+    /// The same, from the server's own address and a port that nobody else has there, so that it can be bound again.
+    #[track_caller]
+    pub(crate) fn lone_client(&mut self) -> (TcpStream, Id) {
+        let client = connect_from(SocketAddr::new(self.addr.ip(), 0), self.addr);
+        self.admit(client)
+    }
+
+    #[track_caller]
+    fn admit(&mut self, client: TcpStream) -> (TcpStream, Id) {
         let ours = client.local_addr().unwrap();
         let mut found = None;
         self.until_server(|server| {
