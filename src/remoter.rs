@@ -112,16 +112,18 @@ pub(crate) struct State {
     pub(crate) received: bool,
     /// Something was left after a send, so that `Drained` is owed.
     pub(crate) backlogged: bool,
-    /// A `Drained` waits to be told or taken.
-    pub(crate) drained: bool,
+    /// A `Drained` is owed as soon as there is room, or waits to be taken.
+    pub(crate) starved: bool,
     /// The caller has changed the timeouts.
     pub(crate) retime: bool,
-    /// At the start of the tick the unread bytes were at their cap.
+    /// The last turn left the unread bytes at their cap.
     pub(crate) stuffed: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
     pub(crate) doomed: bool,
     /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
     pub(crate) spent_at: u32,
+    /// That a budget ran out was counted in that tick.
+    pub(crate) exhausted: bool,
     pub(crate) spent_in: u32,
     pub(crate) spent_out: u32,
 }
@@ -177,11 +179,12 @@ impl Remoter {
             touched: false,
             received: false,
             backlogged: false,
-            drained: false,
+            starved: false,
             retime: false,
             stuffed: false,
             doomed: false,
             spent_at: 0,
+            exhausted: false,
             spent_in: 0,
             spent_out: 0,
         };

@@ -19,13 +19,8 @@ impl Remoter {
             && (state.fin == Fin::Sent || !state.half_open)
             && self.rx.is_empty()
             && self.tx.is_empty()
-            && !self.state.drained
+            && !self.state.starved
             && self.stream.held() == 0
-    }
-
-    /// Whether the peer has ended its half and this connection ends once all was taken and sent.
-    pub(super) fn awaits_taking(&self) -> bool {
-        self.state.phase == Phase::Live && self.state.eof && !self.state.half_open
     }
 
     /// Takes the steps towards its end that can be taken now; returns whether it is to be released.
@@ -38,8 +33,6 @@ impl Remoter {
         }
         if self.is_finished() {
             self.begin_close(CloseReason::Eof);
-        } else if self.awaits_taking() && !self.is_armed(Slot::Linger) {
-            self.arm(core, Slot::Linger);
         }
         if self.state.phase == Phase::Flushing && self.tx.is_empty() {
             if self.state.eof && !self.stream.says_goodbye() {
@@ -50,6 +43,10 @@ impl Remoter {
             if out && (self.state.eof || !self.begin_linger(core)) {
                 return true;
             }
+        }
+        let waits_for_user = self.state.phase == Phase::Live && self.state.eof;
+        if waits_for_user && !self.state.half_open && !self.is_armed(Slot::Linger) {
+            self.arm(core, Slot::Linger);
         }
         self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
     }
@@ -109,6 +106,7 @@ impl Engine {
         if let Some(timer) = remoter.timer.take() {
             self.core.wheel.cancel(timer);
         }
+        remoter.disarm_all();
         remoter.state.phase = Phase::Closed;
         remoter.state.reason = Some(reason);
         self.core.counters.closed.count(reason);
@@ -130,6 +128,13 @@ impl Engine {
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.doom(reason);
             self.release(id);
+        }
+    }
+
+    /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick.
+    pub(crate) fn send_all(&mut self) {
+        for id in self.ids() {
+            self.send_of(id);
         }
     }
 

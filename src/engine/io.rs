@@ -33,28 +33,35 @@ impl Remoter {
         !self.tx.is_empty() || self.stream.held() > 0
     }
 
-    /// Whether what comes in is thrown away.
-    fn throws_away(&self) -> bool {
-        self.state.deaf || self.state.phase != Phase::Live
-    }
-
     /// Whether a turn would do something with the latches as they are.
     pub(super) fn has_work(&self, core: &Core) -> bool {
         (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
     }
 
-    /// The same with the memory as it is: where all is taken, only who sends or throws away can go on.
-    pub(super) fn can_work(&self, core: &Core) -> bool {
-        let room = self.throws_away() || core.shared.room() > 0;
-        (self.state.readable && self.may_read(core) && room)
-            || (self.state.writable && self.has_output())
+    /// Whether it would also do something while there is no room for anybody's bytes.
+    pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
+        let takes = self.state.readable && self.may_read(core);
+        (takes && (room || self.throws_away())) || (self.state.writable && self.has_output())
+    }
+
+    /// Whether it is in line with something to read, in a tick that can read no more.
+    pub(super) fn waits_to_be_read(&self, core: &Core) -> bool {
+        core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
+    }
+
+    /// Whether what comes in is wanted by nobody.
+    fn throws_away(&self) -> bool {
+        self.state.deaf || self.state.phase != Phase::Live
     }
 
     /// Whether what the caller did to it calls for a turn.
-    pub(super) fn wants_turn(&self, core: &Core) -> bool {
+    pub(super) fn wants_turn(&self, core: &Core, room: bool) -> bool {
+        if self.state.phase == Phase::Closed {
+            return false;
+        }
         self.state.doomed
             || self.state.retime
-            || self.can_work(core)
+            || self.can_go_on(core, room)
             || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing
@@ -64,6 +71,7 @@ impl Remoter {
     fn begin_tick(&mut self, core: &Core) {
         if self.state.spent_at != core.tick {
             self.state.spent_at = core.tick;
+            self.state.exhausted = false;
             self.state.spent_in = 0;
             self.state.spent_out = 0;
         }
@@ -74,7 +82,14 @@ impl Remoter {
         core.config.limits.remoter_tick_bytes.max(1).saturating_sub(spent as usize)
     }
 
+    pub(super) fn has_budget(&self, core: &Core) -> bool {
+        Self::budget_left(core, self.state.spent_in) > 0
+    }
+
     fn count_exhausted(&mut self, core: &mut Core) {
+        if core::mem::replace(&mut self.state.exhausted, true) {
+            return;
+        }
         self.counters.budget += 1;
         core.counters.budget.remoter_bytes += 1;
     }
@@ -82,6 +97,8 @@ impl Remoter {
     /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
     pub(super) fn receive(&mut self, core: &mut Core, once: bool) {
         self.begin_tick(core);
+        // At the cap when this turn began, not only by what it reads.
+        self.state.stuffed &= self.rx.len() >= self.rx_limit;
         while self.state.readable && self.may_read(core) {
             let thrown_away = self.throws_away();
             let mut want = core.scratch.len().min(core.tick_left);
@@ -128,6 +145,8 @@ impl Remoter {
         self.counters.bytes_in += count as u64;
         core.counters.bytes_in += count as u64;
         core.serviced.bytes_in += count as u64;
+        self.disarm(Slot::FirstByte);
+        self.refresh_idle(core);
         if thrown_away {
             return;
         }
@@ -136,8 +155,6 @@ impl Remoter {
         }
         self.rx.push(&core.scratch[..count]);
         core.shared.add(count);
-        self.disarm(Slot::FirstByte);
-        self.refresh_idle(core);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));
         }
@@ -247,11 +264,13 @@ impl Remoter {
             return;
         }
         self.disarm(Slot::WriteStall);
-        let owed = core::mem::take(&mut self.state.backlogged) && self.state.phase == Phase::Live;
-        if owed && !core::mem::replace(&mut self.state.drained, true) {
+        if self.state.backlogged && self.state.phase == Phase::Live {
             // Where there is no room for anybody, it is told once there is.
-            core.starved.push(self.id);
+            if !core::mem::replace(&mut self.state.starved, true) {
+                core.starved.push(self.id);
+            }
         }
+        self.state.backlogged = false;
     }
 }
 

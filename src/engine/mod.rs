@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of how a connection came to be; [`Server`](crate::Server) accepts them and hands them in. One
 //! file per pass: [`io`] receives and sends, [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands.
-//! [`index`] finds by address, [`events`] is the queue of what to tell.
+//! [`turns`] serves the line of those that have something to do, [`index`] finds by address, [`events`] is the queue of what to tell.
 //!
 //! The work of a tick is in three lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
 //! caller since the last flush), `ready` (latched, with something to read or write) and `shaking` (handshaking and latched).
@@ -14,6 +14,7 @@ mod deadlines;
 mod events;
 mod index;
 mod io;
+mod turns;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -50,8 +51,10 @@ pub(crate) struct Engine {
     /// Closed, and told: to be forgotten at the next tick.
     told: Vec<Id>,
     harvested: Vec<Readiness>,
-    /// `harvested` is from a wait just before this tick.
+    /// The next tick has been harvested for already.
     fresh: bool,
+    /// The next tick has begun already, in a wait.
+    begun: bool,
     due: Vec<(Tyme, Id)>,
 }
 
@@ -106,6 +109,7 @@ impl Engine {
             told: Vec::new(),
             harvested: Vec::new(),
             fresh: false,
+            begun: false,
             due: Vec::new(),
         }
     }
@@ -133,7 +137,7 @@ impl Engine {
         self.core.now = Tyme::ZERO;
         let now = self.sample();
         self.core.wheel = Wheel::new(now);
-        for remoter in self.slots.iter_mut() {
+        for remoter in self.slots.iter_mut().filter(|it| it.state.phase != Phase::Closed) {
             remoter.timer = None;
             remoter.opened_at = now;
             remoter.retime(&mut self.core);
@@ -143,11 +147,35 @@ impl Engine {
 
     // Ticks.
 
-    /// Begins a tick: forgets what was closed and told, reads the clock, fills the budgets.
-    pub(crate) fn begin(&mut self) -> Tyme {
+    /// Begins the tick that a wait is part of, unless it has begun: reads the clock, fills the budgets.
+    pub(crate) fn begin_wait(&mut self) {
+        if !core::mem::replace(&mut self.begun, true) {
+            self.refill();
+        }
+        self.sample();
+    }
+
+    /// Begins a tick, or goes on with the one that a wait has begun: forgets what was closed and told.
+    pub(crate) fn begin_service(&mut self) {
+        self.bury_told();
+        self.begin_wait();
+        self.begun = false;
+    }
+
+    /// Begins a tick of its own: all of the above.
+    pub(crate) fn begin(&mut self) {
+        self.begun = false;
+        self.begin_service();
+    }
+
+    fn bury_told(&mut self) {
         while let Some(id) = self.told.pop() {
             self.bury(id);
         }
+    }
+
+    /// Fills the budgets.
+    fn refill(&mut self) {
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
         self.core.serviced = Serviced::default();
@@ -156,7 +184,6 @@ impl Engine {
         if self.slots.len() > 0 {
             self.fit_scratch();
         }
-        self.sample()
     }
 
     /// Makes the read buffer as large as configured. There is none while there is no connection.
@@ -182,25 +209,6 @@ impl Engine {
         }
         self.touched = touched;
         self.tell_drained();
-    }
-
-    /// Lets everybody send what the network takes now. Costs a look at every connection.
-    pub(crate) fn send_all(&mut self) {
-        for remoter in self.slots.iter_mut() {
-            remoter.send(&mut self.core);
-        }
-    }
-
-    /// Tells those whose queue has run empty, as soon as there is room to queue more.
-    fn tell_drained(&mut self) {
-        if self.core.shared.room() > 0 {
-            for id in self.core.starved.drain(..) {
-                // Whoever is ending meanwhile has no use for it.
-                if self.slots.get(id).is_some_and(|remoter| remoter.state.phase == Phase::Live) {
-                    self.core.events.push(Event::Drained(id));
-                }
-            }
-        }
     }
 
     /// Whether a harvest since the last tick has already been made, by a wait.
@@ -255,71 +263,6 @@ impl Engine {
         }
     }
 
-    /// Gives everybody in line one turn: send, then receive, each within its budget.
-    pub(crate) fn turns(&mut self) {
-        for _ in 0..self.ready.len() {
-            if self.core.tick_left == 0 {
-                self.core.counters.budget.tick_bytes += 1;
-                break;
-            }
-            let Some(id) = self.ready.pop_front() else { break };
-            let Some(remoter) = self.slots.get_mut(id) else { continue };
-            remoter.state.queued = false;
-            remoter.send(&mut self.core);
-            remoter.receive(&mut self.core, false);
-            self.settle(id);
-        }
-        self.tell_drained();
-        if self.core.shared.room() == 0 && !self.ready.is_empty() {
-            self.core.counters.budget.buffered += 1;
-        }
-        self.core.serviced.more |= self.line_moves();
-    }
-
-    /// Whether somebody in line can go on. Costs a look at each only where all memory is taken.
-    fn line_moves(&self) -> bool {
-        if self.core.shared.room() > 0 {
-            return !self.ready.is_empty();
-        }
-        self.ready
-            .iter()
-            .any(|id| self.slots.get(*id).is_some_and(|remoter| remoter.can_work(&self.core)))
-    }
-
-    /// One connection's turn to receive, outside the line; `once` for a single read. False if there is no such live connection.
-    pub(crate) fn receive_of(&mut self, id: Id, once: bool) -> bool {
-        let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
-            return false;
-        };
-        remoter.receive(&mut self.core, once);
-        self.settle(id);
-        true
-    }
-
-    /// One connection's turn to send, outside the line. False if there is no such live connection.
-    pub(crate) fn send_of(&mut self, id: Id) -> bool {
-        let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
-            return false;
-        };
-        remoter.send(&mut self.core);
-        self.settle(id);
-        true
-    }
-
-    /// Whether there is work that needs no news from the network.
-    pub(crate) fn is_pending(&self) -> bool {
-        let stalled = self.core.shared.room() == 0;
-        !self.core.events.is_empty()
-            || !self.harvested.is_empty()
-            || self.line_moves()
-            || !self.shaking.is_empty()
-            || (!self.core.starved.is_empty() && !stalled)
-            || self
-                .touched
-                .iter()
-                .any(|id| self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core)))
-    }
-
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {
         self.core.wheel.next()
     }
@@ -335,9 +278,9 @@ impl Engine {
         self.handshaking
     }
 
-    /// All places taken, of closed ones that were not told yet too.
+    /// All places taken, of closed ones too until their `Closed` was taken.
     pub(crate) fn taken(&self) -> usize {
-        self.slots.len()
+        self.slots.len() - self.told.len()
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&Remoter> {
@@ -388,7 +331,7 @@ impl Engine {
             }
             Event::Drained(id) => {
                 if let Some(remoter) = self.get_mut(id) {
-                    remoter.state.drained = false;
+                    remoter.state.starved = false;
                 }
             }
             Event::Closed(id, _) => self.told.push(id),

@@ -123,7 +123,8 @@ impl Server {
         &self.engine.core.config
     }
 
-    /// Changes the settings. Limits count from the next tick on; timeouts and what is set per connection for new connections.
+    /// Changes the settings. Limits count from the next tick on; timeouts for what starts, or is started anew by traffic, from then on; what
+    /// is set per connection for new connections.
     pub fn config_mut(&mut self) -> &mut Config {
         &mut self.engine.core.config
     }
@@ -150,13 +151,10 @@ impl Server {
     /// is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
         self.engine.core.counters.ticks += 1;
+        self.engine.begin_service();
+        self.engine.flush();
         if !self.engine.is_fresh() {
-            self.engine.begin();
-            self.engine.flush();
             self.engine.harvest(Some(core::time::Duration::ZERO));
-        } else {
-            self.engine.sample();
-            self.engine.flush();
         }
         self.latch();
         self.accept_pass();

@@ -14,7 +14,7 @@ impl Server {
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
     #[must_use]
     pub fn wake(&self) -> Wake {
-        if self.engine.is_pending() || self.can_accept_now() {
+        if self.engine.is_pending() || self.can_accept_now() || self.drain_is_pending() {
             return Wake::Now;
         }
         match self.next_deadline() {
@@ -31,11 +31,7 @@ impl Server {
     /// operating system rounds up to whole milliseconds. What readiness it finds is kept for the [`service`](Server::service) that follows, so a loop of both
     /// makes one such system call a round. Trouble of the poller comes as an event.
     pub fn wait(&mut self, limit: Option<Duration>) {
-        if !self.engine.is_fresh() {
-            self.engine.begin();
-        } else {
-            self.engine.sample();
-        }
+        self.engine.begin_wait();
         self.engine.flush();
         let until = match self.wake() {
             Wake::Now => return,
@@ -69,8 +65,8 @@ impl Server {
     fn can_accept_now(&self) -> bool {
         let (now, deque) = (self.engine.core.now, self.deque());
         (0..self.acceptors.len()).any(|at| {
-            let accepts = self.takes_connections() && self.acceptors[at].can_accept(now, deque);
-            accepts || self.may_admit(at)
+            self.takes_connections()
+                && (self.acceptors[at].can_accept(now, deque) || self.may_admit(at))
         })
     }
 
@@ -78,7 +74,8 @@ impl Server {
         let deque = self.deque();
         let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
         let draining = self.draining.as_ref().map(super::drain::State::deadline);
-        resting.chain(self.engine.next_deadline()).chain(draining).min()
+        let next = resting.chain(self.engine.next_deadline()).chain(draining).min();
+        next.filter(|tyme| *tyme != Tyme::NEVER)
     }
 
     fn deque(&self) -> usize {
