@@ -441,3 +441,34 @@ fn every_reason_is_counted_and_clean_ones_are_few() {
     assert_eq!(closed, expected.closed);
     assert_eq!(closed.total(), 4);
 }
+
+/// After the peer's end every read says just that, so nothing told of the reset that followed.
+#[test]
+fn a_peer_that_resets_after_its_end_is_noticed() {
+    let mut rig = Rig::with(|config| config.half_open = true);
+    let (client, id) = rig.client();
+    end(&client);
+    rig.until(|event| *event == Event::Eof(id));
+    for _ in 0..5 {
+        assert_eq!(rig.tick(), []);
+    }
+    reset(client);
+    assert_eq!(rig.until_closed(id), CloseReason::Reset);
+}
+
+#[test]
+fn both_ends_in_either_order_are_no_reset() {
+    let mut rig = Rig::with(|config| config.half_open = true);
+    let (mut client, id) = rig.client();
+    send(&mut client, b"untaken");
+    end(&client);
+    rig.until(|event| *event == Event::Eof(id));
+    rig.server.remoter_mut(id).unwrap().shutdown_send();
+    assert_eq!(rig.read_to_end(&mut client).unwrap(), b"");
+    drop(client);
+    for _ in 0..10 {
+        assert_eq!(rig.tick(), []);
+    }
+    rig.server.remoter_mut(id).unwrap().take();
+    assert_eq!(rig.until_closed(id), CloseReason::Eof);
+}

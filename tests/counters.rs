@@ -71,8 +71,13 @@ fn what_a_tick_did_is_told_once() {
     for round in 0..20 {
         rig.server.tx(id, b"12345").unwrap();
         // Sent by the tick, by the wait before it, or by a step of its own: never told twice.
-        match round % 4 {
+        match round % 5 {
             0 => {}
+            4 => {
+                rig.server.wait(Some(Duration::from_millis(1)));
+                rig.server.tx(id, b"89").unwrap();
+                sent += rig.server.service_sends();
+            }
             1 => rig.server.wait(Some(Duration::from_millis(1))),
             2 => sent += rig.server.service_sends(),
             _ => {
@@ -92,7 +97,7 @@ fn what_a_tick_did_is_told_once() {
     }
     assert_eq!(sent, rig.server.counters().bytes_out - before.bytes_out);
     assert_eq!(received, rig.server.counters().bytes_in - before.bytes_in);
-    assert_eq!((sent, received), (20 * 5 + 5 * 2, 60));
+    assert_eq!((sent, received), (20 * 5 + 4 * 2 + 4 * 2, 60));
 }
 
 #[test]

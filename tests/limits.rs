@@ -228,6 +228,23 @@ fn at_the_cap_of_events_nobody_is_accepted() {
 }
 
 #[test]
+fn at_the_cap_of_events_who_waits_in_the_deque_goes_on_waiting() {
+    let mut rig = Rig::with(|config| config.limits.events = 2);
+    let _clients = crowd(rig.addr, 5);
+    rig.server.wait(Some(std::time::Duration::from_secs(5)));
+    assert_eq!((rig.server.service_accepts(), rig.server.service_accepts()), (2, 2));
+    assert_eq!((rig.server.axes(), rig.server.service_axes()), (4, 2));
+    rig.server.service();
+    assert_eq!((rig.server.len(), rig.server.axes()), (2, 2));
+    for expected in [(4, 1), (5, 0)] {
+        rig.server.clear_events();
+        assert_eq!(rig.server.wake(), Wake::Now);
+        rig.server.service();
+        assert_eq!((rig.server.len(), rig.server.axes()), expected);
+    }
+}
+
+#[test]
 fn reading_pauses_at_the_cap_of_unread_bytes() {
     let mut rig = Rig::with(|config| config.limits.rx_bytes = 100);
     let data = pattern(301);

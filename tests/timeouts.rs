@@ -383,6 +383,16 @@ fn a_half_open_connection_does_not_linger() {
     let now = rig.server.tyme();
     rig.tick_now();
     ends_at_with_others(&mut rig, now + SECOND);
+
+    // Allowed while the wait was on already: it is off.
+    let (mut client, id) = rig.client();
+    send(&mut client, b"untaken");
+    end(&client);
+    rig.until(|event| *event == Event::Eof(id));
+    rig.tick_now();
+    rig.server.remoter_mut(id).unwrap().set_half_open(true);
+    rig.tick_after(5 * SECOND);
+    assert_eq!(rig.server.len(), 2);
 }
 
 #[track_caller]

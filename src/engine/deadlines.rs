@@ -111,9 +111,6 @@ impl Remoter {
     /// Starts all that runs anew, because the clock or the durations have changed.
     pub(super) fn retime(&mut self, core: &mut Core) {
         self.state.retime = false;
-        if self.state.phase == Phase::Closed {
-            return;
-        }
         if let Some(timer) = self.timer.take() {
             core.wheel.cancel(timer);
         }

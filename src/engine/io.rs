@@ -35,13 +35,31 @@ impl Remoter {
 
     /// Whether a turn would do something with the latches as they are.
     pub(super) fn has_work(&self, core: &Core) -> bool {
-        (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
+        self.can_go_on(core, true)
+    }
+
+    /// Whether something ended after the peer's half had: all that can is the rest of the connection.
+    fn may_be_lost(&self) -> bool {
+        let open = matches!(self.state.phase, Phase::Live | Phase::Flushing);
+        open && self.state.eof && self.state.ending && self.state.fin != Fin::Sent
+    }
+
+    /// Asks whether the connection is lost, where no read tells it: after the peer's end they all say just that.
+    fn look_for_loss(&mut self) {
+        if self.may_be_lost() {
+            self.state.ending = false;
+            if let Err(error) = self.stream.connected() {
+                self.doom(CloseReason::of(&error));
+            }
+        }
     }
 
     /// Whether it would also do something while there is no room for anybody's bytes.
     pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
         let takes = self.state.readable && self.may_read(core);
-        (takes && (room || self.throws_away())) || (self.state.writable && self.has_output())
+        (takes && (room || self.throws_away()))
+            || (self.state.writable && self.has_output())
+            || self.may_be_lost()
     }
 
     /// Whether it is in line with something to read, in a tick that can read no more.
@@ -97,6 +115,7 @@ impl Remoter {
     /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
     pub(super) fn receive(&mut self, core: &mut Core, once: bool) {
         self.begin_tick(core);
+        self.look_for_loss();
         // At the cap when this turn began, not only by what it reads.
         self.state.stuffed &= self.rx.len() >= self.rx_limit;
         while self.state.readable && self.may_read(core) {
@@ -166,6 +185,7 @@ impl Remoter {
             return;
         }
         self.state.eof = true;
+        self.state.ending = false;
         if self.state.phase == Phase::Live {
             core.events.push(Event::Eof(self.id));
         }

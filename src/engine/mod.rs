@@ -137,7 +137,7 @@ impl Engine {
         self.core.now = Tyme::ZERO;
         let now = self.sample();
         self.core.wheel = Wheel::new(now);
-        for remoter in self.slots.iter_mut().filter(|it| it.state.phase != Phase::Closed) {
+        for remoter in self.slots.iter_mut() {
             remoter.timer = None;
             remoter.opened_at = now;
             remoter.retime(&mut self.core);
@@ -152,26 +152,18 @@ impl Engine {
         if !core::mem::replace(&mut self.begun, true) {
             self.refill();
         }
+        let limit = self.core.config.limits.buffered.max(1);
+        self.core.shared.buffered_limit.store(limit, core::sync::atomic::Ordering::Relaxed);
         self.sample();
     }
 
     /// Begins a tick, or goes on with the one that a wait has begun: forgets what was closed and told.
-    pub(crate) fn begin_service(&mut self) {
-        self.bury_told();
-        self.begin_wait();
-        self.begun = false;
-    }
-
-    /// Begins a tick of its own: all of the above.
     pub(crate) fn begin(&mut self) {
-        self.begun = false;
-        self.begin_service();
-    }
-
-    fn bury_told(&mut self) {
         while let Some(id) = self.told.pop() {
             self.bury(id);
         }
+        self.begin_wait();
+        self.begun = false;
     }
 
     /// Fills the budgets.
@@ -179,8 +171,6 @@ impl Engine {
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
         self.core.serviced = Serviced::default();
-        let limit = self.core.config.limits.buffered.max(1);
-        self.core.shared.buffered_limit.store(limit, core::sync::atomic::Ordering::Relaxed);
         if self.slots.len() > 0 {
             self.fit_scratch();
         }

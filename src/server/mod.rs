@@ -151,7 +151,7 @@ impl Server {
     /// is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
         self.engine.core.counters.ticks += 1;
-        self.engine.begin_service();
+        self.engine.begin();
         self.engine.flush();
         if !self.engine.is_fresh() {
             self.engine.harvest(Some(core::time::Duration::ZERO));
@@ -280,6 +280,7 @@ impl Server {
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
         self.engine.begin();
+        self.engine.begin(); // Whatever a wait has spent already, there is a tick's budget for it.
         self.engine.flush();
         self.engine.send_all();
         self.shut(CloseReason::ServerClosed);

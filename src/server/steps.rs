@@ -1,7 +1,7 @@
 //! The steps of a tick one by one, for those who drive them by hand as in hio.
 //!
 //! Each samples the clock and, where it does input, asks the network who is ready (one system call). `service()` does them all, in
-//! order, at the cost of one. A step is a tick of its own to the budgets.
+//! order, at the cost of one. A step is a tick of its own to the budgets, with the `wait()` before it.
 
 use core::time::Duration;
 

@@ -312,6 +312,13 @@ impl Stream for MemoryStream {
         Ok(())
     }
 
+    fn connected(&mut self) -> io::Result<bool> {
+        match self.net.world().pipes[self.number].reset {
+            true => Err(ErrorKind::BrokenPipe.into()),
+            false => Ok(true),
+        }
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut world = self.net.world();
         let pipe = &world.pipes[self.number];
