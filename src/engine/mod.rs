@@ -19,7 +19,7 @@ mod turns;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::Config;
 use crate::counters::Counters;
@@ -153,7 +153,7 @@ impl Engine {
             self.refill();
         }
         let limit = self.core.config.limits.buffered.max(1);
-        self.core.shared.buffered_limit.store(limit, core::sync::atomic::Ordering::Relaxed);
+        self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
         self.sample();
     }
 
@@ -194,19 +194,23 @@ impl Engine {
                     remoter.retime(&mut self.core);
                 }
                 remoter.send(&mut self.core);
-                self.settle(id);
+                if remoter.rest(&mut self.core, &mut self.ready) {
+                    self.release(id);
+                }
             }
         }
         self.touched = touched;
         self.tell_drained();
     }
 
-    /// Whether a harvest since the last tick has already been made, by a wait.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.fresh
+    /// Asks the network who is ready, unless the wait just before has done so.
+    pub(crate) fn harvest_once(&mut self) {
+        if !self.fresh {
+            self.harvest(Some(Duration::ZERO));
+        }
     }
 
-    /// Asks the network who is ready. What it says of acceptors goes to `acceptors`.
+    /// Asks the network who is ready.
     pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
         if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
             let event = Event::NetFailed { error: error.kind(), errno: error.raw_os_error() };
@@ -234,21 +238,14 @@ impl Engine {
         remoter.state.readable |= readiness.readable;
         remoter.state.writable |= readiness.writable;
         remoter.state.ending |= readiness.ending;
-        if remoter.state.phase == Phase::Handshaking {
-            if !core::mem::replace(&mut remoter.state.queued, true) {
-                self.shaking.push_back(id);
-            }
-        } else {
-            self.enqueue(id);
+        if remoter.state.queued {
+            return;
         }
-    }
-
-    /// Puts it in line if it has something to do and is not there yet.
-    fn enqueue(&mut self, id: Id) {
-        if let Some(remoter) = self.slots.get_mut(id)
-            && remoter.has_work(&self.core)
-            && !core::mem::replace(&mut remoter.state.queued, true)
-        {
+        if remoter.state.phase == Phase::Handshaking {
+            remoter.state.queued = true;
+            self.shaking.push_back(id);
+        } else if remoter.has_work(&self.core) {
+            remoter.state.queued = true;
             self.ready.push_back(id);
         }
     }

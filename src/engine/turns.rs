@@ -34,7 +34,9 @@ impl Engine {
             remoter.state.queued = false;
             remoter.send(&mut self.core);
             remoter.receive(&mut self.core, false);
-            self.settle(id);
+            if remoter.rest(&mut self.core, &mut self.ready) {
+                self.release(id);
+            }
             // Cut short by what others had before it, it is first in the next tick; who was first, is not again.
             if self.core.tick_left == 0 && turn > 0 && self.was_cut_short(id) {
                 self.ready.rotate_right(1);

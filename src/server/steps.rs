@@ -3,8 +3,6 @@
 //! Each samples the clock and, where it does input, asks the network who is ready (one system call). `service()` does them all, in
 //! order, at the cost of one. A step is a tick of its own to the budgets, with the `wait()` before it.
 
-use core::time::Duration;
-
 use super::Server;
 use crate::acceptor::Accepted;
 use crate::config::OverLimit;
@@ -94,9 +92,7 @@ impl Server {
     /// Begins a step that does input.
     fn step_in(&mut self) {
         self.engine.begin();
-        if !self.engine.is_fresh() {
-            self.engine.harvest(Some(Duration::ZERO));
-        }
+        self.engine.harvest_once();
         self.latch();
     }
 
