@@ -17,13 +17,15 @@
 //! # Middleware
 //!
 //! Whatever wraps a `Box<dyn Stream>` and is a [`Stream`] is middleware: [`Tap`](crate::wire::Tap) is one. It passes
-//! every method on, changes what it is about, and keeps the contract. `Stream` has [`Any`](core::any::Any) as its supertrait, so a wrapper can be
+//! every method on, changes what it is about, and keeps the contract. `Stream` has [`Any`] as its supertrait, so a wrapper can be
 //! found again and taken off.
 
 mod addr;
 #[cfg(feature = "os")]
 pub mod os;
 mod spec;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use core::any::Any;
 use core::fmt;
@@ -153,10 +155,10 @@ pub trait Stream: Any + Send {
     /// What the poller says.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Whether a connection begun by [`Net::connect`] has come up.
+    /// Whether a connection begun by [`Net::connect`] has come up. Asked again when something happens after the peer's end.
     ///
     /// # Errors
-    /// Why it did not: refused, unreachable, timed out.
+    /// Why it did not: refused, unreachable, timed out; or why it was lost since.
     fn connected(&mut self) -> io::Result<bool> {
         Ok(true)
     }
@@ -207,11 +209,22 @@ pub trait Stream: Any + Send {
     /// `NotConnected` where the peer is already gone; what else the network says.
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()>;
 
+    /// Whether `shutdown(Write)` tells the peer something that a mere drop would not, as TLS's `close_notify` does.
+    fn says_goodbye(&self) -> bool {
+        false
+    }
+
     /// Makes the coming drop an abortive one: the peer sees a reset, and what was not sent is thrown away.
     ///
     /// # Errors
     /// What the network says; the drop then closes as usual.
     fn set_abortive(&mut self) -> io::Result<()>;
+
+    /// What a TLS layer has agreed with the peer, once it is live. A layer above one passes this on.
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&tls::TlsInfo> {
+        None
+    }
 
     /// Our end.
     fn local_addr(&self) -> &Addr;

@@ -6,6 +6,8 @@
 mod listener;
 mod options;
 mod stream;
+#[cfg(feature = "tls")]
+mod wall;
 
 use core::fmt;
 use core::time::Duration;
@@ -15,6 +17,8 @@ use std::time::Instant;
 
 use self::listener::OsListener;
 use self::stream::OsStream;
+#[cfg(feature = "tls")]
+pub(crate) use self::wall::WallClock;
 use crate::net::{Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker};
 use crate::tyme::Tyme;
 
@@ -36,6 +40,8 @@ struct Poller {
     registry: Arc<mio::Registry>,
     events: mio::Events,
     waker: Option<Arc<mio::Waker>>,
+    /// The waker has called outside a wait: the next one is to return at once.
+    woken: bool,
 }
 
 impl OsNet {
@@ -51,7 +57,13 @@ impl OsNet {
             None => {
                 let poll = mio::Poll::new()?;
                 let registry = Arc::new(poll.registry().try_clone()?);
-                Poller { poll, registry, events: mio::Events::with_capacity(EVENTS), waker: None }
+                Poller {
+                    poll,
+                    registry,
+                    events: mio::Events::with_capacity(EVENTS),
+                    waker: None,
+                    woken: false,
+                }
             }
         };
         Ok(self.poller.insert(poller))
@@ -85,9 +97,10 @@ impl Net for OsNet {
     }
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
+        let registry = self.registry()?;
         let listener: std::net::TcpListener = options::listening(spec)?.into();
-        let local = OsListener::prepare(&listener, &spec.socket)?;
-        Ok(Box::new(OsListener::new(listener, local, &spec.socket, self.registry()?)))
+        let local = listener.local_addr()?;
+        Ok(Box::new(OsListener::opened(listener, local, &spec.socket, registry)))
     }
 
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
@@ -102,14 +115,17 @@ impl Net for OsNet {
         listener: std::net::TcpListener,
         options: &SocketOptions,
     ) -> Result<Box<dyn Listener>, (io::Error, std::net::TcpListener)> {
+        // What changes the socket comes last, so that it is given back as it was.
         let mut prepare = || {
             options::check_listening(&listener)?;
+            let (local, registry) = (listener.local_addr()?, self.registry()?);
+            options::apply(&socket2::SockRef::from(&listener), options)?;
             listener.set_nonblocking(true)?;
-            Ok((OsListener::prepare(&listener, options)?, self.registry()?))
+            Ok((local, registry))
         };
         match prepare() {
             Ok((local, registry)) => {
-                Ok(Box::new(OsListener::new(listener, local, options, registry)))
+                Ok(Box::new(OsListener::adopted(listener, local, options, registry)))
             }
             Err(error) => Err((error, listener)),
         }
@@ -122,12 +138,13 @@ impl Net for OsNet {
     ) -> Result<Box<dyn Stream>, (io::Error, std::net::TcpStream)> {
         let mut prepare = || {
             let ends = (stream.local_addr()?, stream.peer_addr()?);
-            stream.set_nonblocking(true)?;
+            let registry = self.registry()?;
             options::apply(&socket2::SockRef::from(&stream), options)?;
-            Ok((ends, self.registry()?))
+            stream.set_nonblocking(true)?;
+            Ok((ends, registry))
         };
         match prepare() {
-            Ok(((local, peer), registry)) => Ok(Box::new(OsStream::connected(
+            Ok(((local, peer), registry)) => Ok(Box::new(OsStream::adopted(
                 mio::net::TcpStream::from_std(stream),
                 local.into(),
                 peer.into(),
@@ -138,12 +155,15 @@ impl Net for OsNet {
     }
 
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        let Poller { poll, events, .. } = self.poller()?;
-        match poll.poll(events, wait) {
+        let Poller { poll, events, woken, .. } = self.poller()?;
+        let waits = wait != Some(Duration::ZERO);
+        let was_woken = waits && core::mem::take(woken);
+        match poll.poll(events, if was_woken { Some(Duration::ZERO) } else { wait }) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
+        *woken |= !waits && events.iter().any(|event| event.token() == WAKE);
         ready.extend(events.iter().filter(|event| event.token() != WAKE).map(|event| {
             let failed = event.is_error() || event.is_write_closed();
             let ending = failed || event.is_read_closed();

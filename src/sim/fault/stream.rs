@@ -240,6 +240,15 @@ impl Stream for ChaosStream {
         self.inner.as_mut().ok_or_else(gone)?.shutdown(how)
     }
 
+    fn says_goodbye(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.says_goodbye())
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&crate::net::tls::TlsInfo> {
+        self.inner.as_ref()?.tls()
+    }
+
     fn set_abortive(&mut self) -> io::Result<()> {
         self.inner.as_mut().map_or(Ok(()), |inner| inner.set_abortive())
     }

@@ -1,0 +1,129 @@
+//! Finds connections by their peer's address, and counts them by IP address.
+
+use core::hash::{Hash, Hasher};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, hash_map};
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::id::Id;
+use crate::net::Addr;
+
+/// Ids by hash of the peer's address: 16 bytes a connection instead of the address itself a second time.
+///
+/// A tree, so that no choice of addresses makes it slow: what hashes alike stands side by side and is told apart by
+/// looking at the connection, and it takes full 64-bit collisions to stand there.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    by_peer: BTreeSet<(u64, Id)>,
+    by_ip: BTreeMap<IpAddr, usize>,
+}
+
+fn hash(peer: &Addr) -> u64 {
+    let mut hasher = hash_map::DefaultHasher::new();
+    peer.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What counts as one address: an IPv6 user has a /64 at least, so all of it is one.
+fn source(peer: &Addr) -> Option<IpAddr> {
+    match peer.ip()? {
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Some(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+        }
+        ip => Some(ip),
+    }
+}
+
+impl Index {
+    pub(crate) fn insert(&mut self, peer: &Addr, id: Id) {
+        if peer.is_named() {
+            self.by_peer.insert((hash(peer), id));
+        }
+        if let Some(ip) = source(peer) {
+            *self.by_ip.entry(ip).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, peer: &Addr, id: Id) {
+        if peer.is_named() {
+            self.by_peer.remove(&(hash(peer), id));
+        }
+        if let Some(ip) = source(peer)
+            && let Entry::Occupied(mut entry) = self.by_ip.entry(ip)
+        {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+
+    /// The oldest connection for which `fits`, among those that may have this peer.
+    pub(crate) fn find(&self, peer: &Addr, fits: impl Fn(Id) -> bool) -> Option<Id> {
+        let hash = hash(peer);
+        let same = self.by_peer.range((hash, Id::MIN)..=(hash, Id::MAX));
+        same.map(|&(_, id)| id).find(|&id| fits(id))
+    }
+
+    /// Connections from the same address as `peer`.
+    pub(crate) fn count_from(&self, peer: &Addr) -> usize {
+        source(peer).and_then(|ip| self.by_ip.get(&ip)).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test says so by failing")]
+mod tests {
+    use super::*;
+    use crate::id::Slots;
+
+    fn addr(text: &str) -> Addr {
+        text.parse().unwrap()
+    }
+
+    fn ids(count: usize) -> Vec<Id> {
+        let mut slots = Slots::new();
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            let id = slots.reserve().unwrap();
+            slots.fill(id, ());
+            ids.push(id);
+        }
+        ids
+    }
+
+    #[test]
+    fn a_64_of_ipv6_is_one_source_and_so_is_an_ipv4_address_however_written() {
+        let mut index = Index::default();
+        let ids = ids(3);
+        index.insert(&addr("[2001:db8:1:2:3:4:5:6]:1000"), ids[0]);
+        index.insert(&addr("[2001:db8:1:2:ffff::1]:1001"), ids[1]);
+        index.insert(&addr("[::ffff:192.0.2.7]:1002"), ids[2]);
+        assert_eq!(index.count_from(&addr("[2001:db8:1:2::]:1")), 2);
+        assert_eq!(index.count_from(&addr("[2001:db8:1:3::]:1")), 0, "one bit further");
+        assert_eq!(index.count_from(&addr("[2001:db8:1:1:ffff:ffff:ffff:ffff]:1")), 0);
+        assert_eq!(index.count_from(&addr("192.0.2.7:1")), 1);
+        assert_eq!(index.count_from(&addr("192.0.2.8:1")), 0);
+        assert_eq!(index.count_from(&Addr::Unnamed), 0);
+        index.remove(&addr("[2001:db8:1:2:ffff::1]:1001"), ids[1]);
+        assert_eq!(index.count_from(&addr("[2001:db8:1:2::]:1")), 1);
+        index.remove(&addr("[2001:db8:1:2:3:4:5:6]:1000"), ids[0]);
+        index.remove(&addr("[::ffff:192.0.2.7]:1002"), ids[2]);
+        assert!(index.by_ip.is_empty() && index.by_peer.is_empty(), "nothing is left");
+    }
+
+    #[test]
+    fn the_oldest_of_the_same_peer_is_found_first() {
+        let mut index = Index::default();
+        let ids = ids(2);
+        let peer = addr("192.0.2.7:1000");
+        index.insert(&peer, ids[1]);
+        index.insert(&peer, ids[0]);
+        assert_eq!(index.find(&peer, |_| true), Some(ids[0]));
+        assert_eq!(index.find(&peer, |id| id != ids[0]), Some(ids[1]));
+        assert_eq!(index.find(&addr("192.0.2.7:1001"), |_| true), None);
+        index.remove(&peer, ids[0]);
+        assert_eq!(index.find(&peer, |_| true), Some(ids[1]));
+    }
+}
