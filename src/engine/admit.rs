@@ -28,7 +28,7 @@ impl Engine {
         self.replace(&*stream);
         self.fit_scratch();
         let limits = &self.core.config.limits;
-        if self.slots.len() >= limits.remoters {
+        if self.taken() >= limits.remoters {
             return Err((stream, Refusal::Remoters));
         }
         if self.index.count_from(stream.peer_addr()) >= limits.remoters_per_ip {
@@ -78,9 +78,15 @@ impl Engine {
                 .get(id)
                 .is_some_and(|old| old.peer_addr() == peer && old.local_addr() == local)
         });
-        if let Some(old) = old {
-            self.cut(old, CloseReason::Replaced);
+        let Some(id) = old else { return };
+        if let Some(old) = self.slots.get_mut(id)
+            && !old.state.doomed
+        {
+            old.last_words(&mut self.core);
+            // However it ended, this is why it is let go.
+            old.state.doomed = false;
         }
+        self.cut(id, CloseReason::Replaced);
     }
 
     /// The connection is usable from now on, or usable again.

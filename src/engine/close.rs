@@ -8,11 +8,10 @@ use super::{Core, Engine};
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Fin, Phase, Remoter, SLOTS, Slot};
-use crate::tyme::Tyme;
+use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 impl Remoter {
-    /// Whether both halves are over and everything was taken and sent.
+    /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
     pub(super) fn is_finished(&self) -> bool {
         let state = &self.state;
         state.phase == Phase::Live
@@ -21,6 +20,7 @@ impl Remoter {
             && (state.fin == Fin::Sent || !state.half_open)
             && self.rx.is_empty()
             && self.tx.is_empty()
+            && !self.state.starved
             && !self.state.holding
     }
 
@@ -65,6 +65,10 @@ impl Remoter {
                 return true;
             }
         }
+        let waits_for_user = self.state.phase == Phase::Live && self.state.eof;
+        if waits_for_user && !self.state.half_open && !self.is_armed(Slot::Linger) {
+            self.arm(core, Slot::Linger);
+        }
         self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
     }
 
@@ -81,7 +85,7 @@ impl Remoter {
         self.state.phase = Phase::Flushing;
         self.state.reason = Some(reason);
         core.shared.sub(self.tx.clear());
-        self.deadlines = [Tyme::NEVER; SLOTS];
+        self.disarm_all();
         self.arm(core, Slot::Linger);
         self.note_held();
         if self.state.holding {
@@ -142,6 +146,7 @@ impl Engine {
         if let Some(timer) = remoter.timer.take() {
             self.core.wheel.cancel(timer);
         }
+        remoter.disarm_all();
         remoter.state.phase = Phase::Closed;
         remoter.state.reason = Some(reason);
         self.core.counters.closed.count(reason);
@@ -170,6 +175,13 @@ impl Engine {
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.doom(reason);
             self.release(id);
+        }
+    }
+
+    /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick.
+    pub(crate) fn send_all(&mut self) {
+        for id in self.ids() {
+            self.send_of(id);
         }
     }
 

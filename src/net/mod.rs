@@ -35,7 +35,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 pub use addr::{Addr, AddrError};
-pub use spec::{BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
+pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
 
 use crate::tyme::Tyme;
 
@@ -56,6 +56,16 @@ pub trait Net: Send {
     /// # Errors
     /// What the network says at once; most refusals come later, from [`Stream::connected`].
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        let _ = spec;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Opens a datagram socket.
+    ///
+    /// # Errors
+    /// What the network says: address in use, no such address, no permission, no descriptors left;
+    /// [`Unsupported`](io::ErrorKind::Unsupported) from a network without datagrams.
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
         let _ = spec;
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -145,10 +155,10 @@ pub trait Stream: Any + Send {
     /// What the poller says.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Whether a connection begun by [`Net::connect`] has come up.
+    /// Whether a connection begun by [`Net::connect`] has come up. Asked again when something happens after the peer's end.
     ///
     /// # Errors
-    /// Why it did not: refused, unreachable, timed out.
+    /// Why it did not: refused, unreachable, timed out; or why it was lost since.
     fn connected(&mut self) -> io::Result<bool> {
         Ok(true)
     }

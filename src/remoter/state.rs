@@ -58,6 +58,8 @@ pub(crate) struct State {
     /// The peer has ended its half, and whether that event was taken.
     pub(crate) eof: bool,
     pub(crate) eof_told: bool,
+    /// It broke: what a read now says of an end is not the peer's word.
+    pub(crate) broken: bool,
     /// What comes in is thrown away (`shutdown_receive`).
     pub(crate) deaf: bool,
     pub(crate) half_open: bool,
@@ -73,9 +75,11 @@ pub(crate) struct State {
     pub(crate) holding: bool,
     /// Something was left after a send, so that `Drained` is owed.
     pub(crate) backlogged: bool,
+    /// A `Drained` is owed as soon as there is room, or waits to be taken.
+    pub(crate) starved: bool,
     /// The caller has changed the timeouts.
     pub(crate) retime: bool,
-    /// At the start of the tick the unread bytes were at their cap.
+    /// The last turn left the unread bytes at their cap.
     pub(crate) stuffed: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
     pub(crate) doomed: bool,
@@ -85,6 +89,8 @@ pub(crate) struct State {
     pub(crate) shaking: bool,
     /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
     pub(crate) spent_at: u32,
+    /// That a budget ran out was counted in that tick.
+    pub(crate) exhausted: bool,
     pub(crate) spent_in: u32,
     pub(crate) spent_out: u32,
 }
@@ -102,6 +108,7 @@ impl State {
             ending: false,
             eof: false,
             eof_told: false,
+            broken: false,
             deaf: false,
             half_open: config.half_open,
             refreshable: config.refreshable,
@@ -111,12 +118,14 @@ impl State {
             received: false,
             holding: false,
             backlogged: false,
+            starved: false,
             retime: false,
             stuffed: false,
             doomed: false,
             parting: false,
             shaking: false,
             spent_at: 0,
+            exhausted: false,
             spent_in: 0,
             spent_out: 0,
         }

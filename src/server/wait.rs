@@ -14,7 +14,7 @@ impl Server {
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
     #[must_use]
     pub fn wake(&self) -> Wake {
-        if self.engine.is_pending() || self.can_accept_now() {
+        if self.engine.is_pending() || self.can_accept_now() || self.drain_is_pending() {
             return Wake::Now;
         }
         #[cfg(feature = "tls")]
@@ -69,8 +69,8 @@ impl Server {
     fn can_accept_now(&self) -> bool {
         let (now, deque) = (self.engine.core.now, self.deque());
         (0..self.acceptors.len()).any(|at| {
-            let accepts = self.takes_connections() && self.acceptors[at].can_accept(now, deque);
-            accepts || self.may_admit(at)
+            self.takes_connections()
+                && (self.acceptors[at].can_accept(now, deque) || self.may_admit(at))
         })
     }
 
@@ -81,7 +81,7 @@ impl Server {
         let rest = resting.chain(self.engine.next_deadline()).chain(draining);
         #[cfg(feature = "tls")]
         let rest = rest.chain(self.next_tls_look());
-        rest.min()
+        rest.min().filter(|tyme| *tyme != Tyme::NEVER)
     }
 
     fn deque(&self) -> usize {

@@ -134,7 +134,7 @@ fn one_address_gets_no_more_than_its_share_of_handshakes() {
     assert_eq!(told, Event::Refused { acceptor, peer, why });
     assert_eq!(rig.server.counters().refused.handshakes_per_ip, 1);
     // Another address, and connections without a handshake, are not kept out; nor is who is live already.
-    let other = util::connect_from([127, 0, 0, 2].into(), rig.addr);
+    let other = util::connect_from(([127, 0, 0, 2], 0).into(), rig.addr);
     rig.until_server(|server| server.cxes() == 4);
     let secure = rig.addr;
     rig.addr = rig.plain;
