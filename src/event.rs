@@ -15,7 +15,7 @@ use crate::tyme::Tyme;
 
 /// Something that happened. Owned, so that nothing stays borrowed while you deal with it.
 ///
-/// For one connection they come in this order: `Accepted`, then any of `Received`, `Drained`, at most one `Eof`, at most one `Expired`,
+/// For one connection they come in this order: `Accepted`, then any of `Received`, `Drained`, `Upgraded`, at most one `Eof`, at most one `Expired`,
 /// and last, always, one `Closed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -45,6 +45,10 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `os` | yes | real sockets, through mio and socket2 |
+//! | `tls` | yes | TLS 1.2 and 1.3 on rustls, cryptography by ring |
+//! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
+//! | `dev-cert` | no | a self-signed certificate in one call |
+//! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
