@@ -29,17 +29,23 @@ const LIMIT_MIN: usize = 512;
 /// A cheap handle: clones share the configuration, and [`reload`](ServerTls::reload) replaces it for all of them, from any thread.
 /// Connections that exist, also those in their handshake, go on with what they began with.
 ///
-/// ```no_run
-/// use std::path::Path;
+/// ```
 /// use tymist::net::tls::{Identity, ServerTls, ServerTlsConfig};
 ///
-/// let identity = Identity::new(Path::new("chain.pem"), Path::new("key.pem"));
+/// # let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+/// # let folder = std::env::temp_dir().join(format!("tymist-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # std::fs::write(folder.join("chain.pem"), made.cert.pem())?;
+/// # std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;
+/// let identity = Identity::new(&*folder.join("chain.pem"), &*folder.join("key.pem"));
 /// let tls = ServerTls::new(ServerTlsConfig::new(identity).with_alpn(["echo"]))?;
 /// // later, when the files have been replaced:
 /// if let Err(error) = tls.reload() {
 ///     eprintln!("still serving the old certificate: {error}");
 /// }
-/// # Ok::<(), tymist::net::tls::TlsConfigError>(())
+/// # std::fs::remove_dir_all(&folder)?;
+/// # assert_eq!(tls.generation(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct ServerTls(Arc<Shared>);
