@@ -410,6 +410,19 @@ fn a_bad_record_ends_the_connection_after_what_came_before_it() {
     }
 }
 
+/// A close_notify behind the alert would make it look like a good end.
+#[test]
+fn a_broken_connection_is_shut_without_a_close_notify() {
+    for version in VERSIONS {
+        let (_client, mut server, mut tap) = tapped(version);
+        tap.far.send(&record(23, &[7; 40]));
+        read_error(&mut server);
+        assert!(!tap.far.receive().is_empty(), "the alert");
+        server.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!((server.held(), tap.far.receive().len()), (0, 0), "{version}");
+    }
+}
+
 #[test]
 fn garbage_after_our_close_is_an_error_and_no_panic() {
     for version in VERSIONS {

@@ -146,10 +146,33 @@ fn a_live_connection_that_breaks_tells_the_peer_why() {
     assert_eq!((rig.server.buffered(), rig.server.timers()), (0, 0));
 }
 
+/// What was queued is not sent behind the alert, and does not keep the connection.
+#[test]
+fn a_live_connection_that_breaks_drops_what_is_queued() {
+    let mut rig = TlsRig::with(|config| config.limits.tx_bytes = 64 << 20, |_, tls| tls);
+    let (mut peer, id) = rig.live();
+    let data = pattern(48 << 20);
+    assert_eq!(rig.server.tx(id, &data).unwrap(), data.len());
+    for _ in 0..200 {
+        rig.tick_now();
+    }
+    let queued = rig.server.remoter(id).unwrap().tx_len();
+    assert!(queued > 1 << 20, "the network took all of it");
+    peer.socket.write_all(&[&[23, 3, 3, 0, 32][..], &[7; 32]].concat()).unwrap();
+    rig.until_server(|server| server.remoter(id).unwrap().is_closing());
+    assert_eq!(rig.server.buffered(), 0);
+    rig.drive(&mut peer, |_, peer| peer.end.is_some());
+    assert_eq!(peer.end, Some(End::Tls(Error::AlertReceived(AlertDescription::BadRecordMac))));
+    assert_eq!(peer.got.len(), data.len() - queued);
+    assert!(data.starts_with(&peer.got));
+    peer.cut();
+    assert_eq!(rig.closed(&mut peer, id), CloseReason::Tls(TlsFailure::BadRecord));
+}
+
 #[test]
 fn a_failed_handshake_waits_for_the_peer_no_longer_than_linger() {
     let mut rig =
-        TlsRig::with(|config| config.timeouts.linger = Some(Duration::from_secs(3)), |_, tls| tls);
+        TlsRig::with(|config| config.timeouts.linger = Some(Duration::from_secs(13)), |_, tls| tls);
     let mut raw = rig.silent();
     send(&mut raw, b"GET / HTTP/1.1\r\n\r\n");
     let alert = crate::util::receive_while(&mut raw, 7, || {
@@ -164,9 +187,9 @@ fn a_failed_handshake_waits_for_the_peer_no_longer_than_linger() {
     }
     assert_eq!(rig.server.counters().bytes_in, 100_000, "read and thrown away");
     assert!(rig.log.is_empty(), "{:?}", rig.log);
-    rig.tick_at(Tyme::from_nanos(3_000_000_000 - 1));
+    rig.tick_at(Tyme::from_nanos(13_000_000_000 - 1));
     assert!(rig.log.is_empty());
-    let events = rig.tick_at(Tyme::from_nanos(3_000_000_000));
+    let events = rig.tick_at(Tyme::from_nanos(13_000_000_000));
     let [Event::HandshakeFailed { reason: CloseReason::Handshake(why), .. }] = events[..] else {
         panic!("{events:?}");
     };

@@ -209,6 +209,36 @@ fn whatever_is_queued_goes_out_in_plain_first() {
     rig.echoes(&mut peer, id, b"and then protected");
 }
 
+/// While what is queued still leaves in plain, nothing is read: what comes is either TLS or the end.
+#[test]
+fn nothing_is_read_between_the_word_and_the_handshake() {
+    let mut rig = TlsRig::with(|config| config.limits.tx_bytes = 32 << 20, |_, tls| tls);
+    let (mut client, id) = plain(&mut rig);
+    let data = pattern(16 << 20);
+    let tls = rig.tls.clone();
+    let remoter = rig.server.remoter_mut(id).unwrap();
+    assert_eq!(remoter.tx(&data).unwrap(), data.len());
+    remoter.upgrade_tls(&tls, Unread::MustBeEmpty).unwrap();
+    send(&mut client, b"RCPT TO:<all>\r\n");
+    for _ in 0..20 {
+        rig.tick();
+        let remoter = rig.server.remoter(id).unwrap();
+        assert!(remoter.tx_len() > 0, "it is more than fits");
+        assert!(remoter.rx().is_empty());
+    }
+    let got = receive_while(&mut client, data.len(), || {
+        rig.tick();
+    });
+    assert!(got == data);
+    let alert = receive_while(&mut client, 7, || {
+        rig.tick();
+    });
+    assert_eq!(alert, [21, 3, 3, 0, 2, 2, 50]);
+    drop(client);
+    assert_eq!(rig.until_closed(id), CloseReason::Handshake(Failure::NotTls));
+    assert!(!rig.log.contains(&Event::Received(id)));
+}
+
 /// Both ends of one connection in one engine, each in its role.
 #[test]
 fn the_client_end_goes_over_as_well() {
