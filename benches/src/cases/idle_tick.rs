@@ -103,19 +103,21 @@ fn count_calls(ticker: &mut Helper) -> Outcome<BTreeMap<u64, u32>> {
     ptrace::syscall(pid, None)?;
     ticker.tell("count")?;
     let marker = libc::SYS_getppid as u64;
-    let mut calls = BTreeMap::new();
+    let mut stops = BTreeMap::new();
     let mut markers = 0;
-    while markers < 2 {
+    // Each call stops the process twice, on its way in and on its way out.
+    while markers < 4 {
         match waitpid(pid, None)? {
             WaitStatus::PtraceSyscall(_) => {
-                if let Some(number) = entered(pid)? {
-                    if number == marker {
-                        markers += 1;
-                    } else if markers == 1 {
-                        *calls.entry(number).or_default() += 1;
-                    }
+                let number = system_call(pid)?;
+                if number == marker {
+                    markers += 1;
+                } else if markers == 2 {
+                    *stops.entry(number).or_default() += 1;
                 }
-                ptrace::syscall(pid, None)?;
+                if markers < 4 {
+                    ptrace::syscall(pid, None)?;
+                }
             }
             WaitStatus::Stopped(_, signal) => ptrace::syscall(pid, signal)?,
             WaitStatus::PtraceEvent(..) => ptrace::syscall(pid, None)?,
@@ -123,19 +125,19 @@ fn count_calls(ticker: &mut Helper) -> Outcome<BTreeMap<u64, u32>> {
         }
     }
     ptrace::detach(pid, None)?;
-    Ok(calls)
+    Ok(stops.into_iter().map(|(number, count): (u64, u32)| (number, count / 2)).collect())
 }
 
-/// The system call that a stopped process is about to make; none if it is on its way back from one.
-fn entered(pid: Pid) -> Outcome<Option<u64>> {
-    let info = ptrace::syscall_info(pid)?;
-    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
-        return Ok(None);
-    }
-    #[expect(unsafe_code, reason = "the kernel's answer is a union")]
-    // SAFETY: `op` says that `entry` is the field that was filled in.
-    let number = unsafe { info.u.entry.nr };
-    Ok(Some(number))
+/// Number of the system call that a stopped process is in.
+#[cfg(target_arch = "x86_64")]
+fn system_call(pid: Pid) -> Outcome<u64> {
+    Ok(ptrace::getregs(pid)?.orig_rax)
+}
+
+/// Number of the system call that a stopped process is in.
+#[cfg(target_arch = "aarch64")]
+fn system_call(pid: Pid) -> Outcome<u64> {
+    Ok(ptrace::getregs(pid)?.regs[8])
 }
 
 /// The ticking process: `tick KIND`.
