@@ -15,14 +15,21 @@ use crate::net::Token;
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(NonZeroU64);
 
-/// Low bits that hold the index: at most 16,777,215 connections an engine.
+/// Low bits that hold the index: at most 16,777,216 connections an engine.
 const INDEX_BITS: u32 = 24;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
+/// The same, of a token.
+const TOKEN_INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 /// High bits that hold the generation, never 0; the two bits above are the token's.
 const GENERATION_BITS: u32 = 62 - INDEX_BITS;
 const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
 
 impl Id {
+    /// Before all others.
+    pub(crate) const MIN: Id = Id(NonZeroU64::MIN);
+    /// After all others.
+    pub(crate) const MAX: Id = Id(NonZeroU64::MAX);
+
     fn new(index: usize, generation: u64) -> Option<Id> {
         let index = u64::try_from(index).ok().filter(|&index| index <= INDEX_MASK)?;
         NonZeroU64::new((generation & GENERATION_MASK) << INDEX_BITS | index).map(Id)
@@ -32,10 +39,7 @@ impl Id {
     /// indexing a side table that is cleared at `Closed`.
     #[must_use]
     pub const fn index(self) -> usize {
-        // Fits: the mask leaves 24 bits.
-        #[expect(clippy::cast_possible_truncation, reason = "24 bits fit in any usize")]
-        let index = (self.0.get() & INDEX_MASK) as usize;
-        index
+        (self.0.get() & INDEX_MASK) as usize
     }
 
     /// Which use of that place it is; grows by one with each connection of the engine.
@@ -53,7 +57,7 @@ impl Id {
     /// What the poller reports for this connection. Where `usize` has 32 bits the generation is cut to six; a
     /// false match then costs one spare look at a socket, since readiness is only ever a hint.
     pub(crate) const fn token(self, kind: u8) -> Token {
-        #[expect(clippy::cast_possible_truncation, reason = "the cut is meant, see above")]
+        #[allow(clippy::cast_possible_truncation, reason = "the cut is meant, see above")]
         let low = self.0.get() as usize;
         Token((low & Token::ID_MASK) | ((kind as usize) << Token::ID_BITS))
     }
@@ -88,17 +92,17 @@ impl<T> Slots<T> {
         self.slab.len()
     }
 
-    /// Puts in what `make` makes of its id; gives `None`, and does not call it, where 2^24 places are taken.
-    pub(crate) fn insert_with(&mut self, make: impl FnOnce(Id) -> T) -> Option<Id> {
-        let mut generation = (self.generation + 1) & GENERATION_MASK;
-        if generation == 0 {
-            generation = 1;
-        }
-        let vacant = self.slab.vacant_entry();
-        let id = Id::new(vacant.key(), generation)?;
-        vacant.insert((id, make(id)));
-        self.generation = generation;
-        Some(id)
+    /// The id that the next [`fill`](Slots::fill) is to be given; `None` where 2^24 places are taken.
+    pub(crate) fn reserve(&self) -> Option<Id> {
+        let generation = (self.generation + 1) & GENERATION_MASK;
+        Id::new(self.slab.vacant_key(), generation.max(1))
+    }
+
+    /// Puts `item` in the place that was reserved last.
+    pub(crate) fn fill(&mut self, id: Id, item: T) {
+        debug_assert_eq!(self.reserve(), Some(id), "filled without reserving");
+        self.generation = id.generation();
+        self.slab.insert((id, item));
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&T> {
@@ -111,7 +115,7 @@ impl<T> Slots<T> {
 
     /// The id that a token of `kind` was made from, if it is still there.
     pub(crate) fn by_token(&self, token: Token, kind: u8) -> Option<Id> {
-        let id = self.slab.get(token.0 & (INDEX_MASK as usize))?.0;
+        let id = self.slab.get(token.0 & TOKEN_INDEX_MASK)?.0;
         (id.token(kind) == token).then_some(id)
     }
 
@@ -124,18 +128,180 @@ impl<T> Slots<T> {
         self.slab.iter().map(|(_, (id, _))| *id)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
-        self.slab.iter().map(|(_, (id, item))| (*id, item))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slab.iter().map(|(_, (_, item))| item)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Id, &mut T)> {
-        self.slab.iter_mut().map(|(_, (id, item))| (*id, item))
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slab.iter_mut().map(|(_, (_, item))| item)
     }
 
     /// Gives back memory that a past crowd needed, once nobody is left.
     pub(crate) fn shrink_if_empty(&mut self) {
         if self.slab.is_empty() {
             self.slab.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test says so by failing")]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+
+    fn insert<T>(slots: &mut Slots<T>, item: T) -> Id {
+        let id = slots.reserve().unwrap();
+        slots.fill(id, item);
+        id
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert,
+        /// Any id ever given out, mostly a stale one after a while.
+        Remove(Index),
+        /// One that is there for certain.
+        RemoveLive(Index),
+        Change(Index),
+        Shrink,
+    }
+
+    fn ops() -> impl Strategy<Value = Vec<Op>> {
+        let op = prop_oneof![
+            6 => Just(Op::Insert),
+            2 => any::<Index>().prop_map(Op::Remove),
+            3 => any::<Index>().prop_map(Op::RemoveLive),
+            2 => any::<Index>().prop_map(Op::Change),
+            1 => Just(Op::Shrink),
+        ];
+        prop::collection::vec(op, 1..120)
+    }
+
+    /// What was put in under each id ever given out, `None` once it is out again.
+    type Model = Vec<(Id, Option<u32>)>;
+
+    fn check(slots: &Slots<u32>, model: &Model) -> Result<(), TestCaseError> {
+        let mut live: Vec<(Id, u32)> =
+            model.iter().filter_map(|(id, item)| Some((*id, (*item)?))).collect();
+        live.sort_by_key(|(id, _)| id.index());
+        prop_assert_eq!(slots.len(), live.len());
+        prop_assert_eq!(
+            slots.ids().collect::<Vec<_>>(),
+            live.iter().map(|l| l.0).collect::<Vec<_>>()
+        );
+        prop_assert_eq!(
+            slots.iter().copied().collect::<Vec<_>>(),
+            live.iter().map(|l| l.1).collect::<Vec<_>>()
+        );
+        for (id, item) in model {
+            prop_assert_eq!(slots.get(*id), item.as_ref(), "{}", id);
+            for kind in 0..3 {
+                prop_assert_eq!(slots.by_token(id.token(kind), kind), item.map(|_| *id));
+                prop_assert_eq!(slots.by_token(id.token(kind), kind ^ 3), None, "another kind's");
+            }
+        }
+        Ok(())
+    }
+
+    fn run(ops: &[Op], first_generation: u64) -> Result<(), TestCaseError> {
+        let mut slots = Slots::new();
+        slots.generation = first_generation;
+        let mut model = Model::new();
+        let mut item = 0;
+        for op in ops {
+            match op {
+                Op::Insert => {
+                    item += 1;
+                    let id = insert(&mut slots, item);
+                    prop_assert!(model.iter().all(|(old, _)| *old != id), "{} twice", id);
+                    prop_assert!(id.generation() != 0);
+                    model.push((id, Some(item)));
+                }
+                Op::Remove(index) if !model.is_empty() => {
+                    let (id, item) = index.get(&model);
+                    prop_assert_eq!(slots.remove(*id), *item);
+                    let index = index.index(model.len());
+                    model[index].1 = None;
+                }
+                Op::RemoveLive(index) if slots.len() > 0 => {
+                    let id = slots.ids().nth(index.index(slots.len())).unwrap();
+                    let entry = model.iter_mut().find(|(old, _)| *old == id).unwrap();
+                    prop_assert_eq!(slots.remove(id), entry.1.take());
+                }
+                Op::Change(index) if !model.is_empty() => {
+                    let index = index.index(model.len());
+                    let (id, item) = &mut model[index];
+                    if let Some(there) = slots.get_mut(*id) {
+                        *there += 1_000;
+                    }
+                    *item = item.map(|item| item + 1_000);
+                }
+                Op::Remove(_) | Op::RemoveLive(_) | Op::Change(_) => {}
+                Op::Shrink => slots.shrink_if_empty(),
+            }
+            check(&slots, &model)?;
+        }
+        for item in slots.iter_mut() {
+            *item += 5;
+        }
+        for (_, item) in &mut model {
+            *item = item.map(|item| item + 5);
+        }
+        check(&slots, &model)
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_names_what_it_was_made_for_and_nothing_else(
+            ops in ops(),
+            first_generation in prop_oneof![
+                Just(0), 0..GENERATION_MASK, GENERATION_MASK - 9..=GENERATION_MASK,
+            ],
+        ) {
+            run(&ops, first_generation)?;
+        }
+    }
+
+    #[test]
+    fn a_place_given_again_has_another_name() {
+        let mut slots = Slots::new();
+        let old = insert(&mut slots, 'a');
+        assert_eq!(slots.remove(old), Some('a'));
+        let new = insert(&mut slots, 'b');
+        assert_eq!(old.index(), new.index(), "the same place, or this shows nothing");
+        assert_eq!((slots.get(old), slots.get(new)), (None, Some(&'b')));
+        assert_eq!(slots.remove(old), None);
+        assert_eq!(slots.by_token(old.token(1), 1), None);
+        assert_eq!(slots.by_token(new.token(1), 1), Some(new));
+        assert!(old < new, "ids order by age");
+        assert_eq!((old.to_string(), format!("{new:?}")), ("0.1".into(), "0.2".into()));
+    }
+
+    #[test]
+    fn generations_come_again_only_after_all_of_them_and_never_as_zero() {
+        let mut slots = Slots::new();
+        slots.generation = GENERATION_MASK - 1;
+        let last = insert(&mut slots, ());
+        assert_eq!(last.generation(), GENERATION_MASK);
+        let first = insert(&mut slots, ());
+        assert_eq!(first.generation(), 1);
+    }
+
+    #[test]
+    fn there_are_no_ids_beyond_the_last_place() {
+        assert!(Id::new((1 << INDEX_BITS) - 1, 1).is_some());
+        assert_eq!(Id::new(1 << INDEX_BITS, 1), None);
+    }
+
+    #[test]
+    fn tokens_hold_the_kind_and_leave_the_wakers_name_alone() {
+        let id = Id::new((1 << INDEX_BITS) - 1, GENERATION_MASK).unwrap();
+        for kind in 0..3 {
+            assert_eq!(id.token(kind).kind(), usize::from(kind));
+            assert_ne!(id.token(kind), Token(usize::MAX));
         }
     }
 }

@@ -197,6 +197,11 @@ pub trait Stream: Any + Send {
     /// `NotConnected` where the peer is already gone; what else the network says.
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()>;
 
+    /// Whether `shutdown(Write)` tells the peer something that a mere drop would not, as TLS's `close_notify` does.
+    fn says_goodbye(&self) -> bool {
+        false
+    }
+
     /// Makes the coming drop an abortive one: the peer sees a reset, and what was not sent is thrown away.
     ///
     /// # Errors

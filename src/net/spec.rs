@@ -79,7 +79,7 @@ pub struct Listen {
     /// Connections that the kernel queues until they are accepted. Default 1024; the system may cap it
     /// (Linux: `net.core.somaxconn`, 4096).
     pub backlog: u32,
-    /// `SO_REUSEADDR`: bind although connections of an earlier listener linger in TIME_WAIT. Default on; ignored on Windows,
+    /// `SO_REUSEADDR`: bind although connections of an earlier listener linger in `TIME_WAIT`. Default on; ignored on Windows,
     /// where it would let another process take the port away.
     pub reuse_addr: bool,
     /// `SO_REUSEPORT`: let several listeners share the port; the kernel spreads connections over them. Default off. Unix only.

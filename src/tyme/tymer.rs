@@ -121,7 +121,8 @@ impl Tymer {
             return 1;
         }
         let beats = nanos(now - self.start) / step;
-        self.start = Tyme::from_nanos(self.start.as_nanos().saturating_add(beats.saturating_mul(step)));
+        self.start =
+            Tyme::from_nanos(self.start.as_nanos().saturating_add(beats.saturating_mul(step)));
         beats
     }
 }

@@ -203,10 +203,7 @@ impl Tymth {
     #[must_use]
     pub fn skewed(&self, ahead: Duration, drift_ppb: i32) -> Tymth {
         let drift_ppb = drift_ppb.clamp(-999_999_999, 999_999_999);
-        Tymth {
-            tyme: Arc::clone(&self.tyme),
-            skew: Skew { offset_nanos: nanos(ahead), drift_ppb },
-        }
+        Tymth { tyme: Arc::clone(&self.tyme), skew: Skew { offset_nanos: nanos(ahead), drift_ppb } }
     }
 
     /// The earliest tyme of the *unskewed* clock at which this handle reads `tyme` or later.

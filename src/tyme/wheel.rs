@@ -10,6 +10,7 @@ use super::Tyme;
 /// Digits of a deadline: 6 bits each, so a level has 64 slots and 11 levels cover all of u64.
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
+const SLOT_MASK: u64 = SLOTS as u64 - 1;
 const LEVELS: usize = 11;
 /// The list of those whose deadline is not later than `elapsed`; one past the last slot.
 const LATE: usize = LEVELS * SLOTS;
@@ -39,9 +40,10 @@ struct Entry<T> {
 /// A set of deadlines, each with a payload, to the exact nanosecond.
 ///
 /// Arm, cancel and re-arm are O(1). [`next`](Wheel::next) is O(1) unless the earliest deadline has just been
-/// cancelled, moved or fired; then the entries of one slot are looked through, once. [`advance`](Wheel::advance)
+/// cancelled, moved or fired; then one slot is looked at, once: also O(1) where its deadlines came in ascending order,
+/// as equal timeouts do, otherwise all of its entries. [`advance`](Wheel::advance)
 /// touches what is due, plus each entry at most once per level (11) over its whole life. An entry takes
-/// 40 bytes and its payload; the wheel itself 3 KiB.
+/// 40 bytes and its payload; the wheel itself 6 KiB.
 ///
 /// The invariant: an entry stands at the level of the highest 6-bit digit in which its deadline differs from
 /// `elapsed`. So all of a lower level come before all of a higher one, and within a level slots are in order.
@@ -50,10 +52,15 @@ pub struct Wheel<T> {
     heads: [u32; LATE + 1],
     tails: [u32; LATE + 1],
     occupied: [u64; LEVELS],
+    /// The lists whose deadlines ascend, so that the first is the earliest; of no meaning where a list is empty.
+    ascending: [u64; LEVELS + 1],
     elapsed: Tyme,
     orders: u64,
     /// The earliest deadline, `None` when it must be looked for.
     earliest: Cell<Option<Tyme>>,
+    /// Entries and lists touched so far: what tests measure instead of time.
+    #[cfg(test)]
+    steps: Cell<u64>,
 }
 
 impl<T: Copy> Wheel<T> {
@@ -65,9 +72,12 @@ impl<T: Copy> Wheel<T> {
             heads: [NIL; LATE + 1],
             tails: [NIL; LATE + 1],
             occupied: [0; LEVELS],
+            ascending: [0; LEVELS + 1],
             elapsed: now,
             orders: 0,
             earliest: Cell::new(None),
+            #[cfg(test)]
+            steps: Cell::new(0),
         }
     }
 
@@ -90,14 +100,11 @@ impl<T: Copy> Wheel<T> {
     pub fn arm(&mut self, deadline: Tyme, payload: T) -> Timer {
         let was_empty = self.entries.is_empty();
         let order = self.bump();
-        let entry =
-            Entry { deadline, order, stamp: order, prev: NIL, next: NIL, list: 0, payload };
+        let entry = Entry { deadline, order, stamp: order, prev: NIL, next: NIL, list: 0, payload };
         let index = u32::try_from(self.entries.insert(entry)).unwrap_or(NIL);
         assert!(index != NIL, "more than 2^32 - 1 timers armed");
         self.link(index);
-        if was_empty {
-            self.earliest.set(Some(deadline));
-        } else if self.earliest.get().is_some_and(|earliest| deadline < earliest) {
+        if was_empty || self.earliest.get().is_some_and(|earliest| deadline < earliest) {
             self.earliest.set(Some(deadline));
         }
         Timer { index, stamp: order }
@@ -182,10 +189,12 @@ impl<T: Copy> Wheel<T> {
         let mut index = self.heads[list];
         self.heads[list] = NIL;
         self.tails[list] = NIL;
+        self.step();
         if list != LATE {
             self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
         }
         while index != NIL {
+            self.step();
             let next = self.entries[index as usize].next;
             if self.entries[index as usize].deadline <= now {
                 let entry = self.entries.remove(index as usize);
@@ -210,8 +219,13 @@ impl<T: Copy> Wheel<T> {
     fn find_earliest(&self) -> Option<Tyme> {
         let list = if self.heads[LATE] == NIL { self.first_slot()?.0 } else { LATE };
         let mut index = self.heads[list];
+        self.step();
+        if self.ascending[list / SLOTS] & 1 << (list % SLOTS) != 0 {
+            return Some(self.entries[index as usize].deadline);
+        }
         let mut earliest = Tyme::NEVER;
         while index != NIL {
+            self.step();
             let entry = &self.entries[index as usize];
             earliest = earliest.min(entry.deadline);
             index = entry.next;
@@ -229,6 +243,12 @@ impl<T: Copy> Wheel<T> {
         self.entries.get(timer.index as usize).is_some_and(|entry| entry.stamp == timer.stamp)
     }
 
+    /// Counts one thing touched, in tests.
+    fn step(&self) {
+        #[cfg(test)]
+        self.steps.set(self.steps.get() + 1);
+    }
+
     fn bump(&mut self) -> u64 {
         self.orders += 1;
         self.orders
@@ -240,21 +260,32 @@ impl<T: Copy> Wheel<T> {
         }
         let differ = deadline.as_nanos() ^ self.elapsed.as_nanos();
         let level = differ.ilog2() / BITS;
-        let slot = (deadline.as_nanos() >> (level * BITS)) as usize % SLOTS;
+        let slot = ((deadline.as_nanos() >> (level * BITS)) & SLOT_MASK) as usize;
         level as usize * SLOTS + slot
     }
 
     /// Appends the entry to the list where its deadline belongs.
     fn link(&mut self, index: u32) {
-        let list = self.list_of(self.entries[index as usize].deadline);
+        let deadline = self.entries[index as usize].deadline;
+        let list = self.list_of(deadline);
         let tail = self.tails[list];
         let entry = &mut self.entries[index as usize];
         entry.list = u16::try_from(list).unwrap_or(u16::MAX);
         entry.prev = tail;
         entry.next = NIL;
+        let ascending = &mut self.ascending[list / SLOTS];
         match tail {
-            NIL => self.heads[list] = index,
-            tail => self.entries[tail as usize].next = index,
+            NIL => {
+                self.heads[list] = index;
+                *ascending |= 1 << (list % SLOTS);
+            }
+            tail => {
+                let last = &mut self.entries[tail as usize];
+                last.next = index;
+                if deadline < last.deadline {
+                    *ascending &= !(1 << (list % SLOTS));
+                }
+            }
         }
         self.tails[list] = index;
         if list != LATE {
@@ -285,5 +316,80 @@ impl<T> fmt::Debug for Wheel<T> {
             .field("len", &self.entries.len())
             .field("elapsed", &self.elapsed)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn at(nanos: u64) -> Tyme {
+        Tyme::from_nanos(nanos)
+    }
+
+    /// How much `act` touches.
+    fn steps<T: Copy>(wheel: &mut Wheel<T>, act: impl FnOnce(&mut Wheel<T>)) -> u64 {
+        let before = wheel.steps.get();
+        act(wheel);
+        wheel.steps.get() - before
+    }
+
+    #[test]
+    fn a_huge_jump_costs_no_more_than_what_is_armed() {
+        let mut wheel = Wheel::new(Tyme::ZERO);
+        let mut due = Vec::new();
+        assert_eq!(steps(&mut wheel, |wheel| wheel.advance(at(1 << 62), &mut due)), 0);
+
+        wheel.arm(at((1 << 63) + 12_345), ());
+        let cost = steps(&mut wheel, |wheel| wheel.advance(at(1 << 63), &mut due));
+        assert!(due.is_empty() && cost <= 2 * LEVELS as u64, "{cost} to pass by one timer");
+        let cost = steps(&mut wheel, |wheel| wheel.advance(at(u64::MAX - 9), &mut due));
+        assert_eq!(due.len(), 1);
+        assert!((1..=2 * LEVELS as u64).contains(&cost), "{cost} to fire one timer");
+
+        let mut wheel = Wheel::new(Tyme::ZERO);
+        for n in 1..=1_000_u64 {
+            wheel.arm(at(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)), ());
+        }
+        due.clear();
+        let cost = steps(&mut wheel, |wheel| wheel.advance(Tyme::NEVER, &mut due));
+        assert_eq!(due.len(), 1_000);
+        assert!((1_000..=2 * 1_000 * (LEVELS as u64 + 1)).contains(&cost), "{cost} for 1,000");
+    }
+
+    #[test]
+    fn ticks_with_nothing_due_cost_next_to_nothing_whatever_is_armed() {
+        let mut wheel = Wheel::new(at(77 * SECOND));
+        for n in 0..10_000 {
+            wheel.arm(at(177 * SECOND + n * 1_000_003), ());
+        }
+        let mut due = Vec::new();
+        let cost = steps(&mut wheel, |wheel| {
+            for tick in 0..100_000 {
+                wheel.advance(at(77 * SECOND + tick * 1_000_000), &mut due);
+                assert_eq!(wheel.next(), Some(at(177 * SECOND)));
+            }
+        });
+        assert!(due.is_empty());
+        // Each timer moves down a level now and then, and never more than once a level.
+        assert!(cost <= 10_000 * LEVELS as u64, "{cost} in 100,000 ticks");
+    }
+
+    /// Connections with one timeout that go in the order in which they came.
+    #[test]
+    fn the_next_deadline_is_found_at_once_among_equal_timeouts() {
+        let mut wheel = Wheel::new(Tyme::ZERO);
+        let timers: Vec<_> = (0..10_000).map(|n| wheel.arm(at(80 * SECOND + n), n)).collect();
+        let mut due = Vec::new();
+        wheel.advance(at(SECOND), &mut due);
+        let cost = steps(&mut wheel, |wheel| {
+            for (index, timer) in timers.iter().enumerate() {
+                assert_eq!(wheel.next(), wheel.deadline(*timer));
+                assert_eq!(wheel.cancel(*timer), Some(index as u64));
+            }
+        });
+        assert!(cost <= 10_000, "{cost} for 10,000");
     }
 }

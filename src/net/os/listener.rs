@@ -19,30 +19,60 @@ pub(super) struct OsListener {
 }
 
 impl OsListener {
-    /// What can fail, done while the caller still has the socket. Returns where it is bound.
-    pub(super) fn prepare(
-        listener: &std::net::TcpListener,
-        options: &SocketOptions,
-    ) -> io::Result<SocketAddr> {
-        // Set on the listener on every system: receive buffers must be sized before a connection is made,
-        // since its window scale is fixed then.
-        options::apply(&socket2::SockRef::from(listener), options)?;
-        listener.local_addr()
-    }
-
-    pub(super) fn new(
+    /// One that had its options before it listened.
+    pub(super) fn opened(
         listener: std::net::TcpListener,
         local: SocketAddr,
         options: &SocketOptions,
+        registry: Arc<mio::Registry>,
+    ) -> Self {
+        let to_apply = (!options::INHERITED).then(|| options.clone());
+        Self::new(listener, local, to_apply, registry)
+    }
+
+    /// One that got its options while it listened: what is in its queue already does not have them.
+    pub(super) fn adopted(
+        listener: std::net::TcpListener,
+        local: SocketAddr,
+        options: &SocketOptions,
+        registry: Arc<mio::Registry>,
+    ) -> Self {
+        Self::new(listener, local, Some(options.clone()), registry)
+    }
+
+    fn new(
+        listener: std::net::TcpListener,
+        local: SocketAddr,
+        to_apply: Option<SocketOptions>,
         registry: Arc<mio::Registry>,
     ) -> Self {
         OsListener {
             inner: mio::net::TcpListener::from_std(listener),
             wildcard: local.ip().is_unspecified(),
             local: Addr::Inet(local),
-            to_apply: (!options::INHERITED).then(|| options.clone()),
+            to_apply,
             registry,
         }
+    }
+
+    fn accept_one(&mut self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
+        let accepted = self.inner.accept();
+        if options::INHERITED
+            && accepted.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        {
+            // The queue from before the adoption is through; whoever comes now has the options.
+            self.to_apply = None;
+        }
+        accepted
+    }
+}
+
+/// While another descriptor for the socket is about (it was handed to another process, say), closing this one does not
+/// end its registration.
+impl Drop for OsListener {
+    fn drop(&mut self) {
+        // Fails only where it was never registered.
+        let _ = self.registry.deregister(&mut self.inner);
     }
 }
 
@@ -52,7 +82,7 @@ impl Listener for OsListener {
     }
 
     fn accept(&mut self) -> io::Result<Box<dyn Stream>> {
-        let (stream, peer) = self.inner.accept()?;
+        let (stream, peer) = self.accept_one()?;
         if let Some(options) = &self.to_apply {
             // The peer may be gone already; its own first read will say so.
             let _ = options::apply(&socket2::SockRef::from(&stream), options);

@@ -85,9 +85,10 @@ impl Net for OsNet {
     }
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
+        let registry = self.registry()?;
         let listener: std::net::TcpListener = options::listening(spec)?.into();
-        let local = OsListener::prepare(&listener, &spec.socket)?;
-        Ok(Box::new(OsListener::new(listener, local, &spec.socket, self.registry()?)))
+        let local = listener.local_addr()?;
+        Ok(Box::new(OsListener::opened(listener, local, &spec.socket, registry)))
     }
 
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
@@ -102,14 +103,17 @@ impl Net for OsNet {
         listener: std::net::TcpListener,
         options: &SocketOptions,
     ) -> Result<Box<dyn Listener>, (io::Error, std::net::TcpListener)> {
+        // What changes the socket comes last, so that it is given back as it was.
         let mut prepare = || {
             options::check_listening(&listener)?;
+            let (local, registry) = (listener.local_addr()?, self.registry()?);
+            options::apply(&socket2::SockRef::from(&listener), options)?;
             listener.set_nonblocking(true)?;
-            Ok((OsListener::prepare(&listener, options)?, self.registry()?))
+            Ok((local, registry))
         };
         match prepare() {
             Ok((local, registry)) => {
-                Ok(Box::new(OsListener::new(listener, local, options, registry)))
+                Ok(Box::new(OsListener::adopted(listener, local, options, registry)))
             }
             Err(error) => Err((error, listener)),
         }
@@ -122,12 +126,13 @@ impl Net for OsNet {
     ) -> Result<Box<dyn Stream>, (io::Error, std::net::TcpStream)> {
         let mut prepare = || {
             let ends = (stream.local_addr()?, stream.peer_addr()?);
-            stream.set_nonblocking(true)?;
+            let registry = self.registry()?;
             options::apply(&socket2::SockRef::from(&stream), options)?;
-            Ok((ends, self.registry()?))
+            stream.set_nonblocking(true)?;
+            Ok((ends, registry))
         };
         match prepare() {
-            Ok(((local, peer), registry)) => Ok(Box::new(OsStream::connected(
+            Ok(((local, peer), registry)) => Ok(Box::new(OsStream::adopted(
                 mio::net::TcpStream::from_std(stream),
                 local.into(),
                 peer.into(),

@@ -16,7 +16,7 @@ pub(super) fn inet(addr: &Addr) -> io::Result<SocketAddr> {
     })
 }
 
-/// A bound and listening socket, nonblocking.
+/// A bound and listening socket with its options, nonblocking.
 pub(super) fn listening(spec: &Listen) -> io::Result<Socket> {
     let addr = inet(&spec.addr)?;
     let socket = tcp(addr)?;
@@ -29,6 +29,8 @@ pub(super) fn listening(spec: &Listen) -> io::Result<Socket> {
     if let (Some(only), SocketAddr::V6(_)) = (spec.only_v6, addr) {
         socket.set_only_v6(only)?;
     }
+    // Before it listens: who connects in between would not inherit them, and a window scale is fixed from the first packet.
+    apply(&SockRef::from(&socket), &spec.socket)?;
     socket.bind(&addr.into())?;
     socket.listen(i32::try_from(spec.backlog).unwrap_or(i32::MAX))?;
     Ok(socket)

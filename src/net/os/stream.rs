@@ -1,5 +1,6 @@
 //! A TCP connection.
 
+use core::cell::Cell;
 use core::time::Duration;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -13,6 +14,8 @@ pub(super) struct OsStream {
     local: Addr,
     peer: Addr,
     registry: Arc<mio::Registry>,
+    /// Whether somebody else may have a descriptor for the same socket. Closing ours then does not end the registration.
+    shared: Cell<bool>,
 }
 
 impl OsStream {
@@ -22,7 +25,19 @@ impl OsStream {
         peer: Addr,
         registry: Arc<mio::Registry>,
     ) -> Self {
-        OsStream { inner, local, peer, registry }
+        OsStream { inner, local, peer, registry, shared: Cell::new(false) }
+    }
+
+    /// A stream made elsewhere, where a copy may have been kept.
+    pub(super) fn adopted(
+        inner: mio::net::TcpStream,
+        local: Addr,
+        peer: Addr,
+        registry: Arc<mio::Registry>,
+    ) -> Self {
+        let stream = Self::connected(inner, local, peer, registry);
+        stream.shared.set(true);
+        stream
     }
 
     /// A stream whose connect is under way; it is bound already, so its own address is known.
@@ -32,8 +47,46 @@ impl OsStream {
         registry: Arc<mio::Registry>,
     ) -> io::Result<Self> {
         let local = Addr::Inet(stream.local_addr()?);
-        Ok(OsStream { inner: mio::net::TcpStream::from_std(stream), local, peer, registry })
+        Ok(Self::connected(mio::net::TcpStream::from_std(stream), local, peer, registry))
     }
+}
+
+impl Drop for OsStream {
+    fn drop(&mut self) {
+        if self.shared.get() {
+            // Fails only where it was never registered.
+            let _ = self.registry.deregister(&mut self.inner);
+        }
+    }
+}
+
+/// `writev`, but without the SIGPIPE that would end a process whose main program is not Rust's. As many slices as fit
+/// in a call.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+))]
+fn write_many(stream: &mut mio::net::TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    const IOV_MAX: usize = 1024;
+    let bufs = &bufs[..bufs.len().min(IOV_MAX)];
+    socket2::SockRef::from(&*stream).send_vectored_with_flags(bufs, libc::MSG_NOSIGNAL)
+}
+
+/// As above; here sockets are made with an option against SIGPIPE, or there is no such signal.
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+)))]
+fn write_many(stream: &mut mio::net::TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    stream.write_vectored(bufs)
 }
 
 impl Stream for OsStream {
@@ -68,7 +121,7 @@ impl Stream for OsStream {
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match bufs {
             [one] => self.inner.write(one),
-            many => self.inner.write_vectored(many),
+            many => write_many(&mut self.inner, many),
         }
     }
 
@@ -94,6 +147,7 @@ impl Stream for OsStream {
 
     #[cfg(unix)]
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.shared.set(true);
         Some(std::os::fd::AsFd::as_fd(&self.inner))
     }
 }

@@ -1,0 +1,155 @@
+//! A game's loop at a fixed rate: each frame is one step of a simulation and one tick of the network, and no peer, however
+//! many or fast, makes a frame late. What peers send is echoed.
+//!
+//!     cargo run --release --example frame_loop -- --port 7002 --frames 600
+#![allow(clippy::print_stderr, reason = "the report it is for")]
+
+mod common;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use common::Result;
+use lexopt::prelude::*;
+use tymist::tyme::Tymist;
+use tymist::{Config, Event, Server};
+
+const USAGE: &str = "usage: frame_loop [--host IP] [--port N] [--hz N] [--frames N] [--idle-timeout SECS] \
+                     [--max-remoters N]";
+
+/// How long connections may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(1);
+
+struct Options {
+    bind: common::Bind,
+    config: Config,
+    hz: u32,
+    frames: u64,
+}
+
+fn options() -> Result<Options> {
+    let mut config = Config::new();
+    // A frame of 60 Hz has 16.7 ms. These budgets keep the network's share near 1 ms at worst.
+    config.limits.accepts_per_tick = 64;
+    config.limits.tick_bytes = 1 << 20;
+    config.limits.remoter_tick_bytes = 64 << 10;
+    let mut options = Options { bind: common::Bind::default(), config, hz: 60, frames: u64::MAX };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("host") => options.bind.host = parser.value()?.parse()?,
+            Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("hz") => options.hz = parser.value()?.parse()?,
+            Long("frames") => options.frames = parser.value()?.parse()?,
+            Long("idle-timeout") => {
+                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
+            }
+            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
+            Long("help") | Short('h') => {
+                eprintln!("{USAGE}");
+                std::process::exit(0);
+            }
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+        }
+    }
+    Ok(options)
+}
+
+/// Stands for the game: a grid in which each cell moves towards its neighbours.
+struct World(Vec<f32>);
+
+impl World {
+    fn step(&mut self) {
+        let old = self.0.clone();
+        let len = old.len();
+        for (at, cell) in self.0.iter_mut().enumerate() {
+            *cell = (old[at] + old[(at + 1) % len] + old[(at + len - 1) % len]) / 3.0;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Report {
+    frames: u64,
+    late: u64,
+    worst_tick: Duration,
+    worst_frame: Duration,
+}
+
+fn main() -> Result<()> {
+    let Options { bind, config, hz, frames } = options()?;
+    let frame = Duration::from_secs(1) / hz.max(1);
+    let mut tymist = Tymist::new().with_tock(frame);
+    let mut server = Server::new(config);
+    server.wind(tymist.tymth());
+    let acceptor = bind.listen(&mut server)?;
+    let stop = common::stop_on_signal(server.waker()?)?;
+    common::announce(&server, acceptor);
+
+    let mut world = World((0..20_000_u16).map(f32::from).collect());
+    let mut report = Report::default();
+    let mut next = clock();
+    let mut going = true;
+    while going && report.frames < frames {
+        let begin = clock();
+        world.step();
+        let tick = clock();
+        tymist.tick();
+        server.service();
+        going = answer(&mut server);
+        server.service_sends();
+        if stop.load(Ordering::Acquire) && server.draining().is_none() && going {
+            server.drain(Some(DRAIN));
+            server.close_remoters();
+        }
+        let end = clock();
+
+        report.frames += 1;
+        report.worst_tick = report.worst_tick.max(end - tick);
+        report.worst_frame = report.worst_frame.max(end - begin);
+        next += frame;
+        if end > next {
+            report.late += 1;
+            next = end; // Do not run after lost time.
+        }
+        pause(next.saturating_duration_since(end));
+    }
+    eprintln!(
+        "{} frames of {frame:?}, {} late, worst tick {:?}, worst frame {:?}, {} bytes in",
+        report.frames,
+        report.late,
+        report.worst_tick,
+        report.worst_frame,
+        server.counters().bytes_in
+    );
+    server.close();
+    Ok(())
+}
+
+/// Echoes; returns false once the server has drained.
+fn answer(server: &mut Server) -> bool {
+    while let Some(event) = server.poll_event() {
+        match event {
+            Event::Received(id) | Event::Drained(id) => {
+                let Some(remoter) = server.remoter_mut(id) else { continue };
+                let mut data = remoter.take();
+                // An error says that the connection is closing: nobody is left to answer.
+                let _ = remoter.tx_bytes(&mut data);
+                remoter.unread(data);
+            }
+            Event::DrainEnded { .. } => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program may look at its own clock")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a frame loop sleeps until its next frame")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}

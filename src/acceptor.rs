@@ -1,0 +1,262 @@
+//! A listening socket and the connections it has taken that nobody has looked at yet.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use crate::engine::ACCEPTOR;
+use crate::event::Event;
+use crate::net::{Addr, BufferSizes, Listen, Listener, Stream, Token};
+use crate::tyme::Tyme;
+
+/// Names one acceptor of a server; never given to another one.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AcceptorId(pub(crate) u32);
+
+impl AcceptorId {
+    /// What the poller reports for this acceptor.
+    pub(crate) fn token(self) -> Token {
+        Token((self.0 as usize & Token::ID_MASK) | (usize::from(ACCEPTOR) << Token::ID_BITS))
+    }
+}
+
+impl fmt::Display for AcceptorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "acceptor {}", self.0)
+    }
+}
+
+/// Middleware put around each stream that an acceptor takes.
+pub type Layer = Arc<dyn Fn(Box<dyn Stream>) -> Box<dyn Stream> + Send + Sync>;
+
+/// A nonblocking listen socket that feeds a bounded deque of accepted connections (`axes`).
+pub struct Acceptor {
+    id: AcceptorId,
+    /// How to open it (again); `None` for an adopted socket, which cannot be reopened.
+    spec: Option<Listen>,
+    local_addr: Addr,
+    listener: Option<Box<dyn Listener>>,
+    pub(crate) layer: Option<Layer>,
+    /// Whether what it takes must shake hands before it is usable.
+    pub(crate) handshake: bool,
+    pub(crate) axes: VecDeque<Box<dyn Stream>>,
+    /// Latch: set by readiness, cleared by `WouldBlock`.
+    pub(crate) ready: bool,
+    resting_until: Option<Tyme>,
+}
+
+/// How a round of accepting ended.
+pub(crate) enum Accepted {
+    /// The kernel's queue is empty, or the deque is full.
+    Done,
+    /// One came in.
+    One,
+    /// One was there and is gone again.
+    Skipped,
+    /// Something happened that is to be told; no more from this one now.
+    Trouble(Event),
+}
+
+impl Acceptor {
+    /// Takes the listener and lets it report readiness.
+    pub(crate) fn new(
+        id: AcceptorId,
+        spec: Option<Listen>,
+        mut listener: Box<dyn Listener>,
+    ) -> io::Result<Self> {
+        listener.register(id.token())?;
+        let local_addr = listener.local_addr().clone();
+        // The port that was picked is kept through a `reopen`.
+        let spec = spec.map(|spec| Listen { addr: local_addr.clone(), ..spec });
+        Ok(Acceptor {
+            id,
+            spec,
+            local_addr,
+            listener: Some(listener),
+            layer: None,
+            handshake: false,
+            axes: VecDeque::new(),
+            ready: false,
+            resting_until: None,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> AcceptorId {
+        self.id
+    }
+
+    /// Where it listens, with the port that was picked; after closing, where it did.
+    #[must_use]
+    pub fn local_addr(&self) -> &Addr {
+        &self.local_addr
+    }
+
+    /// Whether its socket is open.
+    #[must_use]
+    pub fn opened(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    /// The peers of connections that were accepted and wait to become remoters, oldest first.
+    #[must_use]
+    pub fn axes(&self) -> impl ExactSizeIterator<Item = &Addr> {
+        self.axes.iter().map(|stream| stream.peer_addr())
+    }
+
+    /// Until when it rests because descriptors or memory ran out.
+    #[must_use]
+    pub fn resting_until(&self) -> Option<Tyme> {
+        self.resting_until
+    }
+
+    /// The listening socket, while it is open.
+    #[must_use]
+    pub fn listener(&self) -> Option<&dyn Listener> {
+        self.listener.as_deref()
+    }
+
+    /// Sizes of the socket's kernel buffers; zeros when closed.
+    ///
+    /// # Errors
+    /// What the network says.
+    pub fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        self.listener
+            .as_ref()
+            .map_or(Ok(BufferSizes::default()), |listener| listener.buffer_sizes())
+    }
+
+    pub(crate) fn spec(&self) -> Option<&Listen> {
+        self.spec.as_ref()
+    }
+
+    pub(crate) fn reopen(&mut self, mut listener: Box<dyn Listener>) -> io::Result<()> {
+        listener.register(self.id.token())?;
+        self.local_addr = listener.local_addr().clone();
+        self.listener = Some(listener);
+        self.ready = false;
+        self.resting_until = None;
+        Ok(())
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.listener = None;
+        self.axes = VecDeque::new();
+        self.ready = false;
+        self.resting_until = None;
+    }
+
+    /// Stops listening but keeps what was accepted.
+    pub(crate) fn close_listener(&mut self) {
+        self.listener = None;
+        self.ready = false;
+        self.resting_until = None;
+    }
+
+    /// Whether an accept could do something at `now`.
+    pub(crate) fn can_accept(&self, now: Tyme, deque: usize) -> bool {
+        self.ready
+            && self.listener.is_some()
+            && self.axes.len() < deque
+            && self.resting_until.is_none_or(|until| until <= now)
+    }
+
+    /// When it goes on by itself.
+    pub(crate) fn next_deadline(&self, deque: usize) -> Option<Tyme> {
+        let waits = self.ready && self.listener.is_some() && self.axes.len() < deque;
+        self.resting_until.filter(|_| waits)
+    }
+
+    /// The clock was changed: a rest ends.
+    pub(crate) fn rebase(&mut self) {
+        self.resting_until = None;
+    }
+
+    /// Accepts one connection into the deque.
+    pub(crate) fn accept(&mut self, now: Tyme, deque: usize, pause: Duration) -> Accepted {
+        if !self.can_accept(now, deque) {
+            return Accepted::Done;
+        }
+        self.resting_until = None;
+        let Some(listener) = &mut self.listener else { return Accepted::Done };
+        let error = match listener.accept() {
+            Ok(stream) => {
+                self.axes.push_back(stream);
+                return Accepted::One;
+            }
+            Err(error) => error,
+        };
+        let errno = error.raw_os_error();
+        match Trouble::of(&error) {
+            Trouble::None => {
+                self.ready = false;
+                Accepted::Done
+            }
+            Trouble::OfOne => Accepted::Skipped,
+            Trouble::Exhausted => {
+                let until = now + pause.max(Duration::from_millis(1));
+                self.resting_until = Some(until);
+                let (acceptor, error) = (self.id, error.kind());
+                Accepted::Trouble(Event::AcceptPaused { acceptor, error, errno, until })
+            }
+            Trouble::Dead => {
+                self.close_listener();
+                let (acceptor, error) = (self.id, error.kind());
+                Accepted::Trouble(Event::ListenerLost { acceptor, error, errno })
+            }
+        }
+    }
+}
+
+/// What an error of `accept` is about.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Nobody there.
+    None,
+    /// Only the one connection that would have come.
+    OfOne,
+    /// Descriptors or memory: also whatever is unknown, since resting neither spins nor loses the listener.
+    Exhausted,
+    /// The listener itself.
+    Dead,
+}
+
+impl Trouble {
+    fn of(error: &io::Error) -> Trouble {
+        use io::ErrorKind as Kind;
+        // The errors of accept(2): Linux passes on pending network errors of the new connection.
+        match error.kind() {
+            Kind::WouldBlock => Trouble::None,
+            Kind::Interrupted
+            | Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::TimedOut
+            | Kind::NetworkDown
+            | Kind::NetworkUnreachable
+            | Kind::HostUnreachable
+            | Kind::PermissionDenied => Trouble::OfOne,
+            Kind::InvalidInput | Kind::NotConnected => Trouble::Dead,
+            _ => match error.raw_os_error() {
+                // EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EOPNOTSUPP have no kind of their own.
+                Some(64 | 71 | 92 | 95 | 112) if cfg!(target_os = "linux") => Trouble::OfOne,
+                // EBADF; ENOTSOCK on Linux and on the BSDs.
+                Some(9 | 38 | 88) if cfg!(unix) => Trouble::Dead,
+                _ => Trouble::Exhausted,
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor")
+            .field("id", &self.id)
+            .field("local_addr", &self.local_addr)
+            .field("opened", &self.opened())
+            .field("axes", &self.axes.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! What an engine is allowed to take and how long things may last.
+//!
+//! Every limit has a finite default. Each field says what it costs and what happens when it is hit.
+
+use core::time::Duration;
+
+/// All settings of a `Server`: public fields, changed one by one from [`Config::new`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tymist::Config;
+///
+/// let mut config = Config::new();
+/// config.limits.remoters = 1000;
+/// config.timeouts.idle = Some(Duration::from_secs(60));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// How much of everything.
+    pub limits: Limits,
+    /// How long.
+    pub timeouts: Timeouts,
+    /// Whether traffic in either direction starts the idle timeout anew. Default on. Off, it runs from the start
+    /// of the connection, whatever happens on it.
+    pub refreshable: bool,
+    /// Whether a connection whose peer has ended its half stays until you close it. Default off: it is closed with
+    /// [`CloseReason::Eof`](crate::CloseReason::Eof) once you have seen the `Eof` event and taken what it sent, and what you
+    /// queued until then has gone out.
+    pub half_open: bool,
+    /// What happens where [`Limits::rx_bytes`] are unread and more arrives.
+    pub rx_full: RxFull,
+    /// What happens where more is queued than [`Limits::tx_bytes`].
+    pub tx_full: TxFull,
+    /// What happens to a connection beyond [`Limits::remoters`].
+    pub over_limit: OverLimit,
+}
+
+impl Config {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Config {
+            limits: Limits::new(),
+            timeouts: Timeouts::new(),
+            refreshable: true,
+            half_open: false,
+            rx_full: RxFull::Pause,
+            tx_full: TxFull::Partial,
+            over_limit: OverLimit::Refuse,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// At the cap of unread bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum RxFull {
+    /// Stop reading until you take some: TCP then slows the peer down. The default.
+    Pause,
+    /// Close with [`CloseReason::RxFull`](crate::CloseReason::RxFull) if a tick begins with the cap unread and more is there.
+    Close,
+}
+
+/// At the cap of queued bytes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum TxFull {
+    /// Take what fits and tell how much. The default.
+    Partial,
+    /// Close with [`CloseReason::TxFull`](crate::CloseReason::TxFull): a peer that reads too slowly loses its place.
+    Close,
+}
+
+/// At the cap of connections.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum OverLimit {
+    /// Accept and close at once, with a `Refused` event: the peer knows where it stands. The default.
+    Refuse,
+    /// Leave it waiting, first in the accept deque, then in the kernel's backlog, until a place is free.
+    Wait,
+}
+
+/// How much of everything an engine takes. Budgets below 1 count as 1, so that work always goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections at once, handshaking ones and those whose `Closed` you have not taken yet included.
+    /// Default 65,536; costs under 600 bytes each while idle. Beyond it: [`Config::over_limit`]. At most 2^24.
+    pub remoters: usize,
+    /// Connections at once from one IP address. Default 65,536, which is no bound of its own: many users may sit behind one
+    /// address. Costs 50 bytes an address. Beyond it: refused, with an event.
+    pub remoters_per_ip: usize,
+    /// Connections accepted per tick, all acceptors together. Default 256, about 1 ms. Beyond it: the next tick.
+    pub accepts_per_tick: usize,
+    /// Accepted connections that wait in each acceptor's deque. Default 512, 150 bytes each. Beyond it: they
+    /// wait in the kernel's backlog.
+    pub accept_deque: usize,
+    /// Unfinished handshakes at once. Default 1024. Beyond it: connections wait in the accept deque.
+    pub handshakes: usize,
+    /// Handshakes advanced per tick, each by one bounded step. Default 64. Beyond it: the next tick.
+    pub handshakes_per_tick: usize,
+    /// Unread bytes held for one connection. Default 256 KiB, allocated only as far as used. At it: [`Config::rx_full`].
+    pub rx_bytes: usize,
+    /// Unsent bytes held for one connection. Default 1 MiB, allocated only as far as used. Beyond it: [`Config::tx_full`].
+    pub tx_bytes: usize,
+    /// Bytes read, and bytes written, per connection and tick. Default 256 KiB. Beyond it: the connection goes to the
+    /// back of the line, for the next tick.
+    pub remoter_tick_bytes: usize,
+    /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
+    /// whose turn it is.
+    pub tick_bytes: usize,
+    /// Unread and unsent bytes of all connections together. Default 256 MiB. At it: nobody is read from, and `tx` takes
+    /// nothing, until some is taken or sent.
+    pub buffered: usize,
+    /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
+    /// add at most four each.
+    pub events: usize,
+    /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine.
+    pub scratch: usize,
+}
+
+impl Limits {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Limits {
+            remoters: 65_536,
+            remoters_per_ip: 65_536,
+            accepts_per_tick: 256,
+            accept_deque: 512,
+            handshakes: 1024,
+            handshakes_per_tick: 64,
+            rx_bytes: 256 << 10,
+            tx_bytes: 1 << 20,
+            remoter_tick_bytes: 256 << 10,
+            tick_bytes: 4 << 20,
+            buffered: 256 << 20,
+            events: 65_536,
+            scratch: 64 << 10,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How long things may last, in the tyme the engine is wound to. `None` and zero both mean: for ever.
+///
+/// A deadline fires in the first tick whose tyme has reached it, to the nanosecond, unless that same tick saw the
+/// activity it waits for. Each costs 8 bytes a connection, and all of a connection's together one place in the wheel.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// From the accept to the end of the handshake. Default 10 s. Then: closed.
+    pub handshake: Option<Duration>,
+    /// From the start (or the end of the handshake) to the first byte received. Default never. Then: closed.
+    pub first_byte: Option<Duration>,
+    /// Without a byte in either direction, or if not [refreshable](Config::refreshable) from the start. Default never. Then: closed.
+    pub idle: Option<Duration>,
+    /// From the start, whatever happens. Default never. Then: closed, whatever is still queued.
+    pub lifetime: Option<Duration>,
+    /// With bytes queued and none accepted by the network. Default 30 s. Then: closed by reset.
+    pub write_stall: Option<Duration>,
+    /// After our end was sent in a graceful close, until the peer's end has come; and after the peer's end, until
+    /// you have taken what it sent. Default 5 s. Then: released. Zero or `None`: no waiting at all.
+    pub linger: Option<Duration>,
+    /// How long `drain` lets connections finish. Default 30 s. Then: cut.
+    pub drain: Option<Duration>,
+    /// How long an acceptor rests when descriptors or memory have run out. Default 100 ms; zero counts as 1 ms.
+    pub accept_pause: Duration,
+    /// The least traffic, both directions together, that a connection must show. Default none.
+    pub min_rate: Option<MinRate>,
+}
+
+impl Timeouts {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Timeouts {
+            handshake: Some(Duration::from_secs(10)),
+            first_byte: None,
+            idle: None,
+            lifetime: None,
+            write_stall: Some(Duration::from_secs(30)),
+            linger: Some(Duration::from_secs(5)),
+            drain: Some(Duration::from_secs(30)),
+            accept_pause: Duration::from_millis(100),
+            min_rate: None,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// At least so many bytes in each window, counted from the start of the connection on.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct MinRate {
+    /// Bytes, received and sent together.
+    pub bytes: u64,
+    /// Length of a window; zero counts as no minimum.
+    pub window: Duration,
+}

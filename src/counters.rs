@@ -1,0 +1,205 @@
+//! Plain counts, free to read at any time. None ever goes down, except by being dropped with its owner.
+
+use crate::error::{CloseReason, Deadline};
+use crate::event::Refusal;
+
+/// What an engine has done so far.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Calls of `service()`.
+    pub ticks: u64,
+    /// Connections taken from listeners.
+    pub accepted: u64,
+    /// Connections that became usable.
+    pub opened: u64,
+    /// Connections refused.
+    pub refused: Refused,
+    /// Accepts that failed for one connection only (it was gone again).
+    pub accept_skipped: u64,
+    /// Times that an acceptor had to rest because descriptors or memory had run out.
+    pub accept_pauses: u64,
+    /// Listeners lost.
+    pub listeners_lost: u64,
+    /// Connections closed, by reason.
+    pub closed: Closed,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Read calls.
+    pub reads: u64,
+    /// Write calls.
+    pub writes: u64,
+    /// Ticks in which a budget ended before the work did.
+    pub budget: Budgets,
+}
+
+/// Connections refused, by reason.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// Too many connections.
+    pub remoters: u64,
+    /// Too many from one address.
+    pub per_ip: u64,
+    /// The poller would not take it.
+    pub register: u64,
+}
+
+impl Refused {
+    pub(crate) fn count(&mut self, why: Refusal) {
+        match why {
+            Refusal::Remoters => self.remoters += 1,
+            Refusal::PerIp => self.per_ip += 1,
+            Refusal::Register => self.register += 1,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.remoters + self.per_ip + self.register
+    }
+}
+
+/// Times that a budget ran out.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budgets {
+    /// `Limits::accepts_per_tick`.
+    pub accepts: u64,
+    /// `Limits::handshakes_per_tick`.
+    pub handshakes: u64,
+    /// `Limits::remoter_tick_bytes`, reading or writing, per connection and tick.
+    pub remoter_bytes: u64,
+    /// `Limits::tick_bytes`.
+    pub tick_bytes: u64,
+    /// Ticks in which reading stood still because of `Limits::buffered`.
+    pub buffered: u64,
+}
+
+/// Connections closed, by reason.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// [`CloseReason::Eof`].
+    pub eof: u64,
+    /// [`CloseReason::Local`].
+    pub local: u64,
+    /// [`CloseReason::Aborted`].
+    pub aborted: u64,
+    /// [`CloseReason::ServerClosed`].
+    pub server_closed: u64,
+    /// [`CloseReason::Reset`].
+    pub reset: u64,
+    /// [`CloseReason::Expired`], by deadline.
+    pub expired: Expired,
+    /// [`CloseReason::TooSlow`].
+    pub too_slow: u64,
+    /// [`CloseReason::RxFull`].
+    pub rx_full: u64,
+    /// [`CloseReason::TxFull`].
+    pub tx_full: u64,
+    /// [`CloseReason::Replaced`].
+    pub replaced: u64,
+    /// [`CloseReason::Io`].
+    pub io: u64,
+}
+
+/// Connections closed by a deadline.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Expired {
+    /// [`Deadline::Handshake`].
+    pub handshake: u64,
+    /// [`Deadline::FirstByte`].
+    pub first_byte: u64,
+    /// [`Deadline::Idle`].
+    pub idle: u64,
+    /// [`Deadline::Lifetime`].
+    pub lifetime: u64,
+    /// [`Deadline::WriteStall`].
+    pub write_stall: u64,
+    /// [`Deadline::Linger`].
+    pub linger: u64,
+    /// [`Deadline::Drain`].
+    pub drain: u64,
+}
+
+impl Closed {
+    pub(crate) fn count(&mut self, reason: CloseReason) {
+        *match reason {
+            CloseReason::Eof => &mut self.eof,
+            CloseReason::Local => &mut self.local,
+            CloseReason::Aborted => &mut self.aborted,
+            CloseReason::ServerClosed => &mut self.server_closed,
+            CloseReason::Reset => &mut self.reset,
+            CloseReason::Expired(which) => self.expired.slot(which),
+            CloseReason::TooSlow => &mut self.too_slow,
+            CloseReason::RxFull => &mut self.rx_full,
+            CloseReason::TxFull => &mut self.tx_full,
+            CloseReason::Replaced => &mut self.replaced,
+            CloseReason::Io(_) => &mut self.io,
+        } += 1;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let expired = &self.expired;
+        self.eof
+            + self.local
+            + self.aborted
+            + self.server_closed
+            + self.reset
+            + expired.total()
+            + self.too_slow
+            + self.rx_full
+            + self.tx_full
+            + self.replaced
+            + self.io
+    }
+}
+
+impl Expired {
+    fn slot(&mut self, which: Deadline) -> &mut u64 {
+        match which {
+            Deadline::Handshake => &mut self.handshake,
+            Deadline::FirstByte => &mut self.first_byte,
+            Deadline::Idle => &mut self.idle,
+            Deadline::Lifetime => &mut self.lifetime,
+            Deadline::WriteStall => &mut self.write_stall,
+            Deadline::Linger => &mut self.linger,
+            Deadline::Drain => &mut self.drain,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.handshake
+            + self.first_byte
+            + self.idle
+            + self.lifetime
+            + self.write_stall
+            + self.linger
+            + self.drain
+    }
+}
+
+/// What one connection has done so far.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoterCounters {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Read calls.
+    pub reads: u64,
+    /// Write calls.
+    pub writes: u64,
+    /// Ticks in which its budget ended before its work did.
+    pub budget: u64,
+}

@@ -1,0 +1,127 @@
+//! How a connection comes in: counted, registered, shaken hands with, told.
+
+use std::sync::Arc;
+
+use super::{Engine, REMOTER};
+use crate::acceptor::AcceptorId;
+use crate::error::CloseReason;
+use crate::event::{Event, Refusal};
+use crate::id::Id;
+use crate::net::{Stage, Stream};
+use crate::remoter::{Phase, Remoter, Slot};
+
+/// How a stream came to be.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) acceptor: Option<AcceptorId>,
+    /// It has to shake hands before it is usable.
+    pub(crate) handshake: bool,
+}
+
+impl Engine {
+    /// Makes a stream one of our connections, or says why not and drops it.
+    pub(crate) fn admit(
+        &mut self,
+        stream: Box<dyn Stream>,
+        origin: Origin,
+    ) -> Result<Id, (Box<dyn Stream>, Refusal)> {
+        self.replace(&*stream);
+        self.fit_scratch();
+        let limits = &self.core.config.limits;
+        if self.slots.len() >= limits.remoters {
+            return Err((stream, Refusal::Remoters));
+        }
+        if self.index.count_from(stream.peer_addr()) >= limits.remoters_per_ip {
+            return Err((stream, Refusal::PerIp));
+        }
+        let Some(id) = self.slots.reserve() else {
+            return Err((stream, Refusal::Remoters));
+        };
+        let core = &self.core;
+        let shared = Arc::clone(&core.shared);
+        let remoter = Remoter::new(id, origin.acceptor, stream, &core.config, shared, core.now);
+        self.slots.fill(id, Box::new(remoter));
+        self.enter(id, origin).map(|()| id)
+    }
+
+    fn enter(&mut self, id: Id, origin: Origin) -> Result<(), (Box<dyn Stream>, Refusal)> {
+        let Some(remoter) = self.slots.get_mut(id) else { return Ok(()) };
+        if remoter.stream.register(id.token(REMOTER)).is_err() {
+            let stream = remoter.take_stream();
+            self.slots.remove(id);
+            return Err((stream, Refusal::Register));
+        }
+        self.index.insert(remoter.peer_addr(), id);
+        self.handshaking += 1;
+        if origin.handshake {
+            remoter.arm(&mut self.core, Slot::Handshake);
+            // The first step needs no news from the network, and may be the last.
+            remoter.state.queued = true;
+            self.shaking.push_back(id);
+        } else {
+            self.open(id);
+        }
+        Ok(())
+    }
+
+    /// A connection with the same ends as a new one is one that the peer has forgotten.
+    fn replace(&mut self, newcomer: &dyn Stream) {
+        let (peer, local) = (newcomer.peer_addr(), newcomer.local_addr());
+        let old = self.index.find(peer, |id| {
+            self.slots
+                .get(id)
+                .is_some_and(|old| old.peer_addr() == peer && old.local_addr() == local)
+        });
+        if let Some(old) = old {
+            self.cut(old, CloseReason::Replaced);
+        }
+    }
+
+    /// The connection is usable from now on.
+    fn open(&mut self, id: Id) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        remoter.state.phase = Phase::Live;
+        remoter.state.shaken = true;
+        remoter.state.short_reads = remoter.stream.short_read_drains();
+        remoter.opened_at = self.core.now;
+        remoter.arm_opened(&mut self.core);
+        self.handshaking -= 1;
+        self.live += 1;
+        self.core.counters.opened += 1;
+        self.core.events.push(Event::Accepted(id));
+        self.enqueue(id);
+    }
+
+    /// Advances the handshakes whose peers have said something, each by a step; returns how many became usable.
+    pub(crate) fn shake(&mut self) -> usize {
+        let mut opened = 0;
+        let budget = self.core.config.limits.handshakes_per_tick.max(1);
+        for turn in 0..self.shaking.len() {
+            if turn == budget {
+                self.core.counters.budget.handshakes += 1;
+                self.core.serviced.more = true;
+                break;
+            }
+            let Some(id) = self.shaking.pop_front() else { break };
+            let Some(remoter) = self.slots.get_mut(id) else { continue };
+            remoter.state.queued = false;
+            match remoter.stream.advance() {
+                Ok(Stage::Live) => {
+                    self.open(id);
+                    opened += 1;
+                }
+                Ok(Stage::Handshaking) => {
+                    remoter.state.queued = true;
+                    self.shaking.push_back(id);
+                    self.core.serviced.more = true;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    remoter.doom(CloseReason::of(&error));
+                    self.release(id);
+                }
+            }
+        }
+        opened
+    }
+}

@@ -1,0 +1,147 @@
+//! How a connection ends: mark, flush and linger, release. One path for all reasons.
+
+use std::io;
+use std::net::Shutdown;
+
+use super::{Core, Engine};
+use crate::error::CloseReason;
+use crate::event::Event;
+use crate::id::Id;
+use crate::remoter::{Fin, Phase, Remoter, Slot};
+
+impl Remoter {
+    /// Whether both halves are over and everything was taken and sent.
+    pub(super) fn is_finished(&self) -> bool {
+        let state = &self.state;
+        state.phase == Phase::Live
+            && state.eof
+            && state.eof_told
+            && (state.fin == Fin::Sent || !state.half_open)
+            && self.rx.is_empty()
+            && self.tx.is_empty()
+            && self.stream.held() == 0
+    }
+
+    /// Takes the steps towards its end that can be taken now; returns whether it is to be released.
+    fn step_to_end(&mut self, core: &mut Core) -> bool {
+        if self.state.doomed {
+            return true;
+        }
+        if self.state.fin == Fin::Asked && self.tx.is_empty() {
+            self.end_send(core);
+        }
+        if self.is_finished() {
+            self.begin_close(CloseReason::Eof);
+        }
+        if self.state.phase == Phase::Flushing && self.tx.is_empty() {
+            if self.state.eof && !self.stream.says_goodbye() {
+                return true; // Dropping the socket sends our end; a system call saved.
+            }
+            self.end_send(core);
+            let out = self.stream.held() == 0 && !self.state.doomed;
+            if out && (self.state.eof || !self.begin_linger(core)) {
+                return true;
+            }
+        }
+        self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
+    }
+
+    /// Sends our end, once.
+    fn end_send(&mut self, core: &mut Core) {
+        if self.state.fin == Fin::Sent {
+            return;
+        }
+        self.state.fin = Fin::Sent;
+        match self.stream.shutdown(Shutdown::Write) {
+            Ok(()) => self.flush_held(core),
+            // The peer is gone; the next read says how.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+            Err(error) => self.doom(CloseReason::of(&error)),
+        }
+    }
+
+    /// Starts to wait for the peer's end; returns false if that is not wanted.
+    fn begin_linger(&mut self, core: &mut Core) -> bool {
+        for slot in [Slot::FirstByte, Slot::Idle, Slot::WriteStall, Slot::Rate] {
+            self.disarm(slot);
+        }
+        self.state.phase = Phase::Lingering;
+        self.arm(core, Slot::Linger)
+    }
+}
+
+impl Engine {
+    /// Sees after a pass what became of a connection: released, in line again, or at rest.
+    pub(super) fn settle(&mut self, id: Id) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        if matches!(remoter.state.phase, Phase::Handshaking | Phase::Closed) {
+            return;
+        }
+        if remoter.step_to_end(&mut self.core) {
+            self.release(id);
+        } else {
+            self.enqueue(id);
+        }
+    }
+
+    /// Lets go of a connection: closes the socket, by reset where something was cut off, and tells why.
+    ///
+    /// Its place stays taken, with what is unread in it, until `Closed` was told; one that never got usable is forgotten at once.
+    pub(crate) fn release(&mut self, id: Id) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        let was = remoter.state.phase;
+        if was == Phase::Closed {
+            return;
+        }
+        let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
+        let cut = !remoter.tx.is_empty() || remoter.stream.held() > 0;
+        self.index.remove(remoter.peer_addr(), id);
+        remoter.drop_stream(cut);
+        self.core.shared.sub(remoter.tx.clear());
+        if let Some(timer) = remoter.timer.take() {
+            self.core.wheel.cancel(timer);
+        }
+        remoter.state.phase = Phase::Closed;
+        remoter.state.reason = Some(reason);
+        self.core.counters.closed.count(reason);
+        self.core.serviced.closed += 1;
+        if remoter.state.shaken {
+            self.live -= 1;
+            self.core.events.push(Event::Closed(id, reason));
+        } else {
+            self.handshaking -= 1;
+            let peer = remoter.peer_addr().clone();
+            let acceptor = remoter.acceptor;
+            self.core.events.push(Event::HandshakeFailed { acceptor, peer, reason });
+            self.bury(id);
+        }
+    }
+
+    /// Releases at once, for a reason of the engine's own.
+    pub(crate) fn cut(&mut self, id: Id, reason: CloseReason) {
+        if let Some(remoter) = self.slots.get_mut(id) {
+            remoter.doom(reason);
+            self.release(id);
+        }
+    }
+
+    /// Releases all; returns how many there were.
+    pub(crate) fn cut_all(&mut self, reason: CloseReason) -> usize {
+        let open = self.live + self.handshaking;
+        for id in self.ids() {
+            self.cut(id, reason);
+        }
+        open
+    }
+
+    /// Forgets a closed connection for good.
+    pub(super) fn bury(&mut self, id: Id) {
+        if let Some(remoter) = self.slots.remove(id) {
+            self.core.shared.sub(remoter.rx.len());
+        }
+        if self.slots.len() == 0 {
+            self.slots.shrink_if_empty();
+            self.core.scratch = Vec::new();
+        }
+    }
+}

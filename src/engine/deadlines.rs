@@ -1,0 +1,197 @@
+//! Deadlines: seven to a connection, one place in the wheel for all of them.
+//!
+//! The wheel holds the earliest that a connection had when it was last armed. Putting a deadline off, as every byte of
+//! traffic does, only changes the number in the connection; when the wheel fires too early, it is armed again for what is then
+//! the earliest. Only a deadline earlier than the armed one moves the place in the wheel.
+
+use core::time::Duration;
+
+use super::{Core, Engine};
+use crate::config::Timeouts;
+use crate::error::{CloseReason, Deadline};
+use crate::event::Event;
+use crate::id::Id;
+use crate::remoter::{Phase, Remoter, SLOTS, Slot};
+use crate::tyme::Tyme;
+
+const ALL: [Slot; SLOTS] = [
+    Slot::Handshake,
+    Slot::FirstByte,
+    Slot::Idle,
+    Slot::Lifetime,
+    Slot::WriteStall,
+    Slot::Linger,
+    Slot::Rate,
+];
+
+fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
+    let duration = match slot {
+        Slot::Handshake => timeouts.handshake,
+        Slot::FirstByte => timeouts.first_byte,
+        Slot::Idle => timeouts.idle,
+        Slot::Lifetime => timeouts.lifetime,
+        Slot::WriteStall => timeouts.write_stall,
+        Slot::Linger => timeouts.linger,
+        Slot::Rate => timeouts.min_rate.map(|rate| rate.window),
+    };
+    duration.filter(|duration| !duration.is_zero())
+}
+
+impl Remoter {
+    fn duration(&self, core: &Core, slot: Slot) -> Option<Duration> {
+        duration_of(self.timeouts.as_deref().unwrap_or(&core.config.timeouts), slot)
+    }
+
+    /// Starts a deadline from now; returns false if there is none of that kind.
+    pub(super) fn arm(&mut self, core: &mut Core, slot: Slot) -> bool {
+        match self.duration(core, slot) {
+            Some(duration) => {
+                self.deadlines[slot as usize] = core.now + duration;
+                self.hang(core);
+                true
+            }
+            None => {
+                self.disarm(slot);
+                false
+            }
+        }
+    }
+
+    /// Sees that the wheel fires no later than the earliest deadline.
+    pub(super) fn hang(&mut self, core: &mut Core) {
+        let earliest = self.deadlines.iter().copied().min().unwrap_or(Tyme::NEVER);
+        if earliest == Tyme::NEVER {
+            return;
+        }
+        match self.timer {
+            Some(timer) => {
+                if core.wheel.deadline(timer).is_some_and(|armed| earliest < armed) {
+                    core.wheel.rearm(timer, earliest);
+                }
+            }
+            None => self.timer = Some(core.wheel.arm(earliest, self.id)),
+        }
+    }
+
+    pub(super) fn disarm(&mut self, slot: Slot) {
+        self.deadlines[slot as usize] = Tyme::NEVER;
+    }
+
+    pub(super) fn is_armed(&self, slot: Slot) -> bool {
+        self.deadlines[slot as usize] != Tyme::NEVER
+    }
+
+    /// There was traffic: the silence begins anew. The wheel is not touched, since this is never earlier than before.
+    pub(super) fn refresh_idle(&mut self, core: &Core) {
+        if self.state.refreshable
+            && self.is_armed(Slot::Idle)
+            && let Some(idle) = self.duration(core, Slot::Idle)
+        {
+            self.deadlines[Slot::Idle as usize] = core.now + idle;
+        }
+    }
+
+    /// Starts what runs from the beginning of a usable connection.
+    pub(super) fn arm_opened(&mut self, core: &mut Core) {
+        self.disarm(Slot::Handshake);
+        for slot in [Slot::FirstByte, Slot::Idle, Slot::Lifetime, Slot::Rate] {
+            self.arm(core, slot);
+        }
+        self.window_start = self.moved();
+    }
+
+    /// Starts all that runs anew, because the clock or the durations have changed.
+    pub(super) fn retime(&mut self, core: &mut Core) {
+        self.state.retime = false;
+        if let Some(timer) = self.timer.take() {
+            core.wheel.cancel(timer);
+        }
+        let ran = self.deadlines.map(|deadline| deadline != Tyme::NEVER);
+        self.deadlines = [Tyme::NEVER; SLOTS];
+        let fresh = match self.state.phase {
+            Phase::Live if self.counters.bytes_in == 0 => ALL[1..4].iter().chain(&ALL[6..]),
+            Phase::Live => ALL[2..4].iter().chain(&ALL[6..]),
+            _ => ALL[..0].iter().chain(&ALL[..0]),
+        };
+        let again = ALL.iter().filter(|slot| ran[**slot as usize]);
+        for &slot in fresh.chain(again) {
+            self.arm(core, slot);
+        }
+        if self.is_armed(Slot::Lifetime)
+            && let Some(lifetime) = self.duration(core, Slot::Lifetime)
+        {
+            self.deadlines[Slot::Lifetime as usize] = self.opened_at + lifetime;
+            self.hang(core);
+        }
+        self.window_start = self.moved();
+    }
+
+    fn moved(&self) -> u64 {
+        self.counters.bytes_in + self.counters.bytes_out
+    }
+
+    /// Does what is due, the earliest first.
+    fn expire(&mut self, core: &mut Core) {
+        loop {
+            let first = ALL.into_iter().min_by_key(|slot| self.deadlines[*slot as usize]);
+            let Some(slot) = first.filter(|slot| self.deadlines[*slot as usize] <= core.now) else {
+                return;
+            };
+            self.disarm(slot);
+            let which = match slot {
+                Slot::Rate => {
+                    self.end_window(core);
+                    continue;
+                }
+                // The peer's end has come and ours is still on its way out: there is a deadline for that.
+                Slot::Linger if self.state.phase == Phase::Live && !self.tx.is_empty() => {
+                    self.arm(core, slot);
+                    continue;
+                }
+                Slot::Linger => Deadline::Linger,
+                Slot::Handshake => Deadline::Handshake,
+                Slot::FirstByte => Deadline::FirstByte,
+                Slot::Idle => Deadline::Idle,
+                Slot::Lifetime => Deadline::Lifetime,
+                Slot::WriteStall => Deadline::WriteStall,
+            };
+            if self.state.shaken {
+                core.events.push(Event::Expired(self.id, which));
+            }
+            return self.doom(CloseReason::Expired(which));
+        }
+    }
+
+    fn end_window(&mut self, core: &mut Core) {
+        let timeouts = self.timeouts.as_deref().unwrap_or(&core.config.timeouts);
+        let Some(rate) = timeouts.min_rate else { return };
+        if self.moved() - self.window_start < rate.bytes {
+            return self.doom(CloseReason::TooSlow);
+        }
+        self.window_start = self.moved();
+        self.arm(core, Slot::Rate);
+    }
+}
+
+impl Engine {
+    /// Expires what is due at this tick's tyme.
+    pub(crate) fn expire(&mut self) {
+        let mut due = core::mem::take(&mut self.due);
+        self.core.wheel.advance(self.core.now, &mut due);
+        for (_, id) in due.drain(..) {
+            self.expire_one(id);
+        }
+        self.due = due;
+    }
+
+    fn expire_one(&mut self, id: Id) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        remoter.timer = None;
+        remoter.expire(&mut self.core);
+        if remoter.state.doomed {
+            self.release(id);
+        } else {
+            remoter.hang(&mut self.core);
+        }
+    }
+}

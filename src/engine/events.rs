@@ -1,0 +1,43 @@
+//! The queue of events.
+
+use std::collections::VecDeque;
+
+use crate::event::Event;
+
+/// Events in the order they happened. Holds no memory beyond a small queue once emptied.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    queue: VecDeque<Event>,
+}
+
+/// A queue no larger than this is kept when it has run empty.
+const KEEP: usize = 1024;
+
+impl Events {
+    pub(crate) fn push(&mut self, event: Event) {
+        self.queue.push_back(event);
+    }
+
+    /// Adds it unless the very same event already is the last one, so that a trouble that goes on is told once.
+    pub(crate) fn push_once(&mut self, event: Event) {
+        if self.queue.back() != Some(&event) {
+            self.queue.push_back(event);
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        let event = self.queue.pop_front();
+        if self.queue.is_empty() && self.queue.capacity() > KEEP {
+            self.queue = VecDeque::new();
+        }
+        event
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}

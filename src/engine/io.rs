@@ -1,0 +1,243 @@
+//! Receiving and sending, within budgets.
+
+use std::io::{self, IoSlice};
+
+use super::Core;
+use crate::config::RxFull;
+use crate::error::CloseReason;
+use crate::event::Event;
+use crate::remoter::{Fin, Phase, Remoter, Slot};
+
+/// Pieces handed to one write.
+const PIECES: usize = 16;
+
+impl Remoter {
+    /// Whether reading may go on: somebody wants the bytes, or they are thrown away.
+    fn may_read(&self, core: &Core) -> bool {
+        if self.state.eof || self.state.doomed {
+            return false;
+        }
+        match self.state.phase {
+            Phase::Live if self.state.deaf => true,
+            Phase::Live => {
+                let at_cap = self.rx.len() >= self.rx_limit;
+                !at_cap || (self.state.stuffed && core.config.rx_full == RxFull::Close)
+            }
+            Phase::Flushing | Phase::Lingering => true,
+            Phase::Handshaking | Phase::Closed => false,
+        }
+    }
+
+    /// Whether bytes wait to go out, here or in the stream.
+    fn has_output(&self) -> bool {
+        !self.tx.is_empty() || self.stream.held() > 0
+    }
+
+    /// Whether a turn would do something with the latches as they are.
+    pub(super) fn has_work(&self, core: &Core) -> bool {
+        (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
+    }
+
+    /// Whether what the caller did to it calls for a turn.
+    pub(super) fn wants_turn(&self, core: &Core) -> bool {
+        self.state.doomed
+            || self.state.retime
+            || (self.state.writable && self.has_output())
+            || (self.state.readable && self.may_read(core) && core.shared.room() > 0)
+            || (self.tx.is_empty()
+                && (self.state.fin == Fin::Asked
+                    || self.state.phase == Phase::Flushing
+                    || self.is_finished()))
+    }
+
+    fn begin_tick(&mut self, core: &Core) {
+        if self.state.spent_at != core.tick {
+            self.state.spent_at = core.tick;
+            self.state.spent_in = 0;
+            self.state.spent_out = 0;
+        }
+    }
+
+    /// What is left of a budget of which `spent` is gone.
+    fn budget_left(core: &Core, spent: u32) -> usize {
+        core.config.limits.remoter_tick_bytes.max(1).saturating_sub(spent as usize)
+    }
+
+    fn count_exhausted(&mut self, core: &mut Core) {
+        self.counters.budget += 1;
+        core.counters.budget.remoter_bytes += 1;
+    }
+
+    /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
+    pub(super) fn receive(&mut self, core: &mut Core, once: bool) {
+        self.begin_tick(core);
+        while self.state.readable && self.may_read(core) {
+            let thrown_away = self.state.deaf || self.state.phase != Phase::Live;
+            let mut want = core.scratch.len().min(core.tick_left);
+            if !thrown_away {
+                // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
+                let room = (self.rx_limit - self.rx.len().min(self.rx_limit)).max(1);
+                want = want.min(room).min(core.shared.room());
+            }
+            let budget = Self::budget_left(core, self.state.spent_in);
+            if budget == 0 {
+                self.count_exhausted(core);
+                break;
+            }
+            want = want.min(budget);
+            if want == 0 {
+                break; // The whole engine's budget or memory; the caller counts it.
+            }
+            self.counters.reads += 1;
+            core.counters.reads += 1;
+            match self.stream.read(&mut core.scratch[..want]) {
+                Ok(0) => self.met_eof(core),
+                Ok(count) => self.met_bytes(core, count, want, thrown_away),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.state.readable = false;
+                    self.state.ending = false;
+                }
+                // The latch stays, so it is tried again; but not here and now for ever.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => break,
+                Err(error) => self.doom(CloseReason::of(&error)),
+            }
+            if once {
+                break;
+            }
+        }
+        self.state.stuffed = self.rx.len() >= self.rx_limit;
+    }
+
+    fn met_bytes(&mut self, core: &mut Core, count: usize, want: usize, thrown_away: bool) {
+        if count < want && self.state.short_reads && !self.state.ending {
+            self.state.readable = false;
+        }
+        core.tick_left -= count;
+        self.state.spent_in = self.state.spent_in.saturating_add(count_u32(count));
+        self.counters.bytes_in += count as u64;
+        core.counters.bytes_in += count as u64;
+        core.serviced.bytes_in += count as u64;
+        if thrown_away {
+            return;
+        }
+        if self.rx.len() >= self.rx_limit {
+            return self.doom(CloseReason::RxFull);
+        }
+        self.rx.push(&core.scratch[..count]);
+        core.shared.add(count);
+        self.disarm(Slot::FirstByte);
+        self.refresh_idle(core);
+        if !core::mem::replace(&mut self.state.received, true) {
+            core.events.push(Event::Received(self.id));
+        }
+    }
+
+    fn met_eof(&mut self, core: &mut Core) {
+        self.state.eof = true;
+        self.state.readable = false;
+        if self.state.phase == Phase::Live {
+            core.events.push(Event::Eof(self.id));
+            if !self.state.half_open {
+                self.arm(core, Slot::Linger);
+            }
+        }
+    }
+
+    /// Writes what is queued until nothing is left, the network takes no more, or the budget ends.
+    pub(super) fn send(&mut self, core: &mut Core) {
+        if matches!(self.state.phase, Phase::Handshaking | Phase::Closed) || self.state.doomed {
+            return;
+        }
+        self.begin_tick(core);
+        let mut moved = 0;
+        while self.state.writable && !self.tx.is_empty() {
+            let budget = Self::budget_left(core, self.state.spent_out);
+            if budget == 0 {
+                self.count_exhausted(core);
+                break;
+            }
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let count = self.tx.slices(&mut pieces, budget);
+            self.counters.writes += 1;
+            core.counters.writes += 1;
+            match self.stream.write(&pieces[..count]) {
+                Ok(0) => {
+                    self.met_refusal(core, &io::ErrorKind::WriteZero.into());
+                    break;
+                }
+                Ok(count) => {
+                    moved += count;
+                    self.met_room(core, count);
+                }
+                Err(error) => {
+                    self.met_refusal(core, &error);
+                    break;
+                }
+            }
+        }
+        if self.tx.is_empty() {
+            self.flush_held(core);
+        }
+        self.after_send(core, moved);
+    }
+
+    fn met_room(&mut self, core: &mut Core, count: usize) {
+        self.tx.consume(count);
+        core.shared.sub(count);
+        self.state.spent_out = self.state.spent_out.saturating_add(count_u32(count));
+        self.counters.bytes_out += count as u64;
+        core.counters.bytes_out += count as u64;
+        core.serviced.bytes_out += count as u64;
+    }
+
+    /// Lets the stream send what it still holds.
+    pub(super) fn flush_held(&mut self, core: &mut Core) {
+        if self.state.writable
+            && self.stream.held() > 0
+            && let Err(error) = self.stream.flush()
+        {
+            self.met_refusal(core, &error);
+        }
+    }
+
+    /// Takes note of why a write did nothing.
+    fn met_refusal(&mut self, core: &mut Core, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => self.state.writable = false,
+            io::ErrorKind::Interrupted => {}
+            _ => {
+                // What the peer said before it went may still be there to read.
+                self.state.readable = true;
+                self.state.ending = true;
+                self.receive(core, false);
+                self.doom(CloseReason::of(error));
+            }
+        }
+    }
+
+    fn after_send(&mut self, core: &mut Core, moved: usize) {
+        if moved > 0 {
+            self.refresh_idle(core);
+        }
+        if self.state.doomed {
+            return;
+        }
+        if self.has_output() {
+            self.state.backlogged = true;
+            if moved > 0 || !self.is_armed(Slot::WriteStall) {
+                self.arm(core, Slot::WriteStall);
+            }
+            return;
+        }
+        self.disarm(Slot::WriteStall);
+        if self.state.backlogged && self.state.phase == Phase::Live {
+            // Where there is no room for anybody, it is told once there is.
+            core.starved.push(self.id);
+        }
+        self.state.backlogged = false;
+    }
+}
+
+fn count_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

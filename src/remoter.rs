@@ -1,0 +1,596 @@
+//! One connection: its bytes each way, its deadlines, and how it ends.
+
+use core::any::Any;
+use core::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::acceptor::AcceptorId;
+use crate::buf::{RxQueue, TxQueue};
+use crate::config::{Config, Timeouts, TxFull};
+use crate::counters::RemoterCounters;
+use crate::error::{CloseReason, TxError};
+use crate::id::Id;
+use crate::net::{Addr, BufferSizes, Stream};
+use crate::tyme::{Timer, Tyme};
+use crate::wire::{Tap, WireLog};
+
+/// One accepted connection.
+///
+/// Get it with `server.remoter_mut(id)`. Its methods only look, take and queue: the network is touched by the engine, at the
+/// next `service()`, `wait()` or `service_sends()`. The exceptions say so.
+///
+/// What is asked of it follows two patterns. `may_*` tells whether a half is still open; `can_*` whether something can be done now.
+pub struct Remoter {
+    pub(crate) id: Id,
+    pub(crate) acceptor: Option<AcceptorId>,
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) rx: RxQueue,
+    pub(crate) tx: TxQueue,
+    pub(crate) rx_limit: usize,
+    pub(crate) tx_limit: usize,
+    pub(crate) deadlines: [Tyme; SLOTS],
+    pub(crate) timer: Option<Timer>,
+    pub(crate) counters: RemoterCounters,
+    pub(crate) shared: Arc<Shared>,
+    /// Only where they differ from the engine's.
+    pub(crate) timeouts: Option<Box<Timeouts>>,
+    pub(crate) opened_at: Tyme,
+    /// Bytes moved when the current rate window began.
+    pub(crate) window_start: u64,
+    pub(crate) data: Option<Box<dyn Any + Send>>,
+    pub(crate) state: State,
+}
+
+/// Places of a connection's deadlines.
+#[derive(Copy, Clone)]
+pub(crate) enum Slot {
+    Handshake,
+    FirstByte,
+    Idle,
+    Lifetime,
+    WriteStall,
+    Linger,
+    Rate,
+}
+
+pub(crate) const SLOTS: usize = 7;
+
+/// Where a connection is on its way.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Handshaking,
+    Live,
+    /// Closing: what is queued still goes out, what comes in is thrown away.
+    Flushing,
+    /// Our end is sent; waiting for the peer's.
+    Lingering,
+    /// Released: no socket any more.
+    Closed,
+}
+
+/// Whether our half has ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fin {
+    No,
+    /// As soon as all queued is out.
+    Asked,
+    Sent,
+}
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, one byte")]
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// It became usable at some time, and the caller was told.
+    pub(crate) shaken: bool,
+    pub(crate) fin: Fin,
+    pub(crate) reason: Option<CloseReason>,
+    pub(crate) tx_full: TxFull,
+    /// Latches: set by readiness, cleared by `WouldBlock`.
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) ending: bool,
+    /// The peer has ended its half, and whether that event was taken.
+    pub(crate) eof: bool,
+    pub(crate) eof_told: bool,
+    /// What comes in is thrown away (`shutdown_receive`).
+    pub(crate) deaf: bool,
+    pub(crate) half_open: bool,
+    pub(crate) refreshable: bool,
+    pub(crate) short_reads: bool,
+    /// In the line of connections that have something to do.
+    pub(crate) queued: bool,
+    /// In the list of connections that the caller has had in hand.
+    pub(crate) touched: bool,
+    /// A `Received` waits to be taken.
+    pub(crate) received: bool,
+    /// Something was left after a send, so that `Drained` is owed.
+    pub(crate) backlogged: bool,
+    /// The caller has changed the timeouts.
+    pub(crate) retime: bool,
+    /// At the start of the tick the unread bytes were at their cap.
+    pub(crate) stuffed: bool,
+    /// To be released with `reason` at the next occasion, cutting what is queued.
+    pub(crate) doomed: bool,
+    /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
+    pub(crate) spent_at: u32,
+    pub(crate) spent_in: u32,
+    pub(crate) spent_out: u32,
+}
+
+/// What all connections of an engine have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) buffered: AtomicUsize,
+    pub(crate) buffered_limit: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn room(&self) -> usize {
+        let limit = self.buffered_limit.load(Ordering::Relaxed);
+        limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn add(&self, bytes: usize) {
+        self.buffered.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, bytes: usize) {
+        self.buffered.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Remoter {
+    pub(crate) fn new(
+        id: Id,
+        acceptor: Option<AcceptorId>,
+        stream: Box<dyn Stream>,
+        config: &Config,
+        shared: Arc<Shared>,
+        now: Tyme,
+    ) -> Self {
+        let state = State {
+            phase: Phase::Handshaking,
+            shaken: false,
+            fin: Fin::No,
+            reason: None,
+            tx_full: config.tx_full,
+            readable: false,
+            writable: true,
+            ending: false,
+            eof: false,
+            eof_told: false,
+            deaf: false,
+            half_open: config.half_open,
+            refreshable: config.refreshable,
+            short_reads: stream.short_read_drains(),
+            queued: false,
+            touched: false,
+            received: false,
+            backlogged: false,
+            retime: false,
+            stuffed: false,
+            doomed: false,
+            spent_at: 0,
+            spent_in: 0,
+            spent_out: 0,
+        };
+        Remoter {
+            id,
+            acceptor,
+            stream,
+            rx: RxQueue::default(),
+            tx: TxQueue::default(),
+            rx_limit: config.limits.rx_bytes.max(1),
+            tx_limit: config.limits.tx_bytes.max(1),
+            deadlines: [Tyme::NEVER; SLOTS],
+            timer: None,
+            counters: RemoterCounters::default(),
+            shared,
+            timeouts: None,
+            opened_at: now,
+            window_start: 0,
+            data: None,
+            state,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The acceptor it came in by; `None` for a stream that was adopted.
+    #[must_use]
+    pub fn acceptor(&self) -> Option<AcceptorId> {
+        self.acceptor
+    }
+
+    /// Our end.
+    #[must_use]
+    pub fn local_addr(&self) -> &Addr {
+        self.stream.local_addr()
+    }
+
+    /// The peer's end.
+    #[must_use]
+    pub fn peer_addr(&self) -> &Addr {
+        self.stream.peer_addr()
+    }
+
+    /// The tyme at which it became usable (or, before that, came in).
+    #[must_use]
+    pub fn opened_at(&self) -> Tyme {
+        self.opened_at
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counters(&self) -> &RemoterCounters {
+        &self.counters
+    }
+
+    /// Sizes of the socket's kernel buffers.
+    ///
+    /// # Errors
+    /// What the network says; `NotConnected` once closed.
+    pub fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        self.stream.buffer_sizes()
+    }
+
+    // Receiving.
+
+    /// The bytes that came in and were not taken yet, as one slice.
+    #[must_use]
+    pub fn rx(&self) -> &[u8] {
+        self.rx.as_slice()
+    }
+
+    /// Drops the first `count` unread bytes (at most all); returns how many. O(1).
+    pub fn consume(&mut self, count: usize) -> usize {
+        let count = self.rx.consume(count);
+        self.shared.sub(count);
+        count
+    }
+
+    /// Takes all unread bytes, without copying them.
+    pub fn take(&mut self) -> Bytes {
+        self.shared.sub(self.rx.len());
+        self.rx.take()
+    }
+
+    /// Takes the first `count` unread bytes (at most all), without copying them.
+    pub fn take_first(&mut self, count: usize) -> Bytes {
+        let bytes = self.rx.take_first(count);
+        self.shared.sub(bytes.len());
+        bytes
+    }
+
+    /// Puts bytes back in front of the unread ones, as after looking too far ahead. They count against the cap again, and may exceed it.
+    /// Copies what is unread unless that is nothing.
+    pub fn unread(&mut self, data: Bytes) {
+        if self.state.phase != Phase::Closed {
+            self.shared.add(data.len());
+            self.rx.push_front(data);
+        }
+    }
+
+    /// Whether more can still come in: the peer has not ended its half, and you have not closed this one.
+    #[must_use]
+    pub fn may_receive(&self) -> bool {
+        self.state.phase == Phase::Live && !self.state.eof && !self.state.deaf
+    }
+
+    /// Whether there are unread bytes.
+    #[must_use]
+    pub fn can_receive(&self) -> bool {
+        !self.rx.is_empty()
+    }
+
+    /// Whether the peer has ended its half.
+    #[must_use]
+    pub fn is_eof(&self) -> bool {
+        self.state.eof
+    }
+
+    /// Changes the cap of unread bytes of this connection; at least 1.
+    pub fn set_rx_limit(&mut self, bytes: usize) {
+        self.rx_limit = bytes.max(1);
+    }
+
+    // Sending.
+
+    /// Queues a copy of `data`, as much of it as fits; returns how much that was. What did not fit is to be offered again, best after
+    /// the `Drained` event. Nothing is sent before the engine's next turn.
+    ///
+    /// # Errors
+    /// [`TxError::Closed`] or [`TxError::SendShut`] if this half is over; [`TxError::Overflow`] where `data` does not fit and the engine
+    /// is so configured, and then the connection is closed.
+    pub fn tx(&mut self, data: &[u8]) -> Result<usize, TxError> {
+        let count = self.admit(data.len())?;
+        self.tx.push_slice(&data[..count]);
+        Ok(count)
+    }
+
+    /// Like [`tx`](Remoter::tx), without a copy: takes what fits off the front of `data`; returns how much.
+    ///
+    /// # Errors
+    /// As [`tx`](Remoter::tx); `data` is then as it was.
+    pub fn tx_bytes(&mut self, data: &mut Bytes) -> Result<usize, TxError> {
+        let count = self.admit(data.len())?;
+        self.tx.push_bytes(if count == data.len() {
+            core::mem::take(data)
+        } else {
+            data.split_to(count)
+        });
+        Ok(count)
+    }
+
+    /// How many of `wanted` bytes may be queued; they are counted as queued.
+    fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
+        if self.state.phase != Phase::Live {
+            return Err(TxError::Closed);
+        }
+        if self.state.fin != Fin::No {
+            return Err(TxError::SendShut);
+        }
+        let own = self.tx_limit.saturating_sub(self.tx.len());
+        if wanted > own && self.state.tx_full == TxFull::Close {
+            self.doom(CloseReason::TxFull);
+            return Err(TxError::Overflow);
+        }
+        let count = wanted.min(own).min(self.shared.room());
+        self.state.backlogged |= count < wanted;
+        self.shared.add(count);
+        Ok(count)
+    }
+
+    /// Bytes queued and not yet handed to the network.
+    #[must_use]
+    pub fn tx_len(&self) -> usize {
+        self.tx.len()
+    }
+
+    /// How many bytes [`tx`](Remoter::tx) would take now.
+    #[must_use]
+    pub fn tx_room(&self) -> usize {
+        if !self.may_send() {
+            return 0;
+        }
+        self.tx_limit.saturating_sub(self.tx.len()).min(self.shared.room())
+    }
+
+    /// Whether our half is still open.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        self.state.phase == Phase::Live && self.state.fin == Fin::No
+    }
+
+    /// Whether [`tx`](Remoter::tx) would take something now.
+    #[must_use]
+    pub fn can_send(&self) -> bool {
+        self.tx_room() > 0
+    }
+
+    /// Changes the cap of unsent bytes of this connection; at least 1.
+    pub fn set_tx_limit(&mut self, bytes: usize) {
+        self.tx_limit = bytes.max(1);
+    }
+
+    // Ending.
+
+    /// Closes gracefully: what is queued goes out, then our end, then it waits up to `Timeouts::linger` for the peer's end, so that
+    /// nothing of what we sent is destroyed by a reset. What comes in meanwhile is thrown away. Repeating it changes nothing.
+    pub fn close(&mut self) {
+        self.begin_close(CloseReason::Local);
+    }
+
+    /// Ends it at once with a reset: what is queued is thrown away, and the peer sees an error, not an end. Touches the network now.
+    pub fn abort(&mut self) {
+        if self.state.phase != Phase::Closed {
+            self.doom(CloseReason::Aborted);
+            self.drop_stream(true);
+        }
+    }
+
+    /// Ends our half once all that is queued has gone out; the peer can go on sending.
+    pub fn shutdown_send(&mut self) {
+        if self.may_send() {
+            self.state.fin = Fin::Asked;
+        }
+    }
+
+    /// Stops receiving: what is unread stays, what still comes is thrown away. The peer is not told, TCP having no word for it.
+    pub fn shutdown_receive(&mut self) {
+        self.state.deaf = true;
+    }
+
+    /// Whether `close` was called or the engine is closing it.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.state.phase != Phase::Live && self.state.phase != Phase::Handshaking
+    }
+
+    /// Why it is closing or was closed; `None` while it is not.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.state.reason
+    }
+
+    /// Whether this connection stays when its peer ends its half; see [`Config::half_open`].
+    pub fn set_half_open(&mut self, half_open: bool) {
+        self.state.half_open = half_open;
+    }
+
+    // Time.
+
+    /// Its own timeouts, where [`set_timeouts`](Remoter::set_timeouts) gave it some.
+    #[must_use]
+    pub fn timeouts(&self) -> Option<&Timeouts> {
+        self.timeouts.as_deref()
+    }
+
+    /// Gives it timeouts of its own instead of the engine's. Those that run now are started anew, `lifetime` from
+    /// the start of the connection on, the others from the next tick on. Costs 150 bytes.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+        self.timeouts = Some(Box::new(timeouts));
+        self.state.retime = true;
+    }
+
+    /// Whether traffic refreshes its idle timeout; see [`Config::refreshable`].
+    pub fn set_refreshable(&mut self, refreshable: bool) {
+        self.state.refreshable = refreshable;
+    }
+
+    // What the caller keeps with it.
+
+    /// Keeps `data` with the connection until it is gone; replaces what was kept before.
+    pub fn set_data<T: Any + Send>(&mut self, data: T) {
+        self.data = Some(Box::new(data));
+    }
+
+    /// What [`set_data`](Remoter::set_data) kept, if it was a `T`.
+    #[must_use]
+    pub fn data<T: Any>(&self) -> Option<&T> {
+        self.data.as_ref()?.downcast_ref()
+    }
+
+    /// What [`set_data`](Remoter::set_data) kept, if it was a `T`.
+    #[must_use]
+    pub fn data_mut<T: Any>(&mut self) -> Option<&mut T> {
+        self.data.as_mut()?.downcast_mut()
+    }
+
+    /// Takes what [`set_data`](Remoter::set_data) kept, if it was a `T`; otherwise it stays.
+    pub fn take_data<T: Any>(&mut self) -> Option<T> {
+        match self.data.take()?.downcast() {
+            Ok(data) => Some(*data),
+            Err(other) => {
+                self.data = Some(other);
+                None
+            }
+        }
+    }
+
+    // What lies beneath.
+
+    /// The stream it runs on, outermost middleware first.
+    #[must_use]
+    pub fn stream(&self) -> &dyn Stream {
+        &*self.stream
+    }
+
+    /// Puts middleware around the stream, or takes it off: `wrap` gets the stream and gives back what is to stand in its place.
+    /// It must be registered already, or be a wrapper of what is.
+    pub fn wrap(&mut self, wrap: impl FnOnce(Box<dyn Stream>) -> Box<dyn Stream>) {
+        if self.state.phase == Phase::Closed || self.state.doomed {
+            return;
+        }
+        let stream = self.take_stream();
+        self.stream = wrap(stream);
+        self.state.short_reads = self.stream.short_read_drains();
+        // What the new layer knows is not known: look.
+        self.state.readable = true;
+        self.state.writable = true;
+    }
+
+    /// Logs from now on what really moves on this connection, as its user sees it (above TLS, if there is any); `None` ends that, and
+    /// then it costs nothing.
+    pub fn set_wire_log(&mut self, log: Option<WireLog>) {
+        self.wrap(|stream| match (Tap::take_off(stream), log) {
+            (stream, Some(log)) => Box::new(Tap::new(stream, log)),
+            (stream, None) => stream,
+        });
+    }
+
+    /// Whether it has a socket and is past its handshake.
+    pub(crate) fn is_live(&self) -> bool {
+        !matches!(self.state.phase, Phase::Handshaking | Phase::Closed) && self.state.shaken
+    }
+
+    pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
+        let gone = NoStream {
+            local: self.stream.local_addr().clone(),
+            peer: self.stream.peer_addr().clone(),
+        };
+        core::mem::replace(&mut self.stream, Box::new(gone))
+    }
+
+    pub(crate) fn drop_stream(&mut self, abortive: bool) {
+        let mut stream = self.take_stream();
+        if abortive {
+            // If even that fails, the plain close that follows is all there is.
+            let _ = stream.set_abortive();
+        }
+    }
+
+    pub(crate) fn begin_close(&mut self, reason: CloseReason) {
+        if matches!(self.state.phase, Phase::Live | Phase::Handshaking) && !self.state.doomed {
+            self.state.phase = Phase::Flushing;
+            self.state.reason = Some(reason);
+        }
+    }
+
+    /// Lets the engine release it at once with `reason`, whatever is queued.
+    pub(crate) fn doom(&mut self, reason: CloseReason) {
+        if self.state.phase != Phase::Closed && !self.state.doomed {
+            self.state.doomed = true;
+            self.state.reason = Some(reason);
+            self.state.phase = Phase::Flushing;
+        }
+    }
+}
+
+impl fmt::Debug for Remoter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remoter")
+            .field("id", &self.id)
+            .field("peer_addr", self.peer_addr())
+            .field("rx", &self.rx.len())
+            .field("tx", &self.tx.len())
+            .field("phase", &self.state.phase)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What stands where a stream was: knows the ends, and says `NotConnected` to everything.
+struct NoStream {
+    local: Addr,
+    peer: Addr,
+}
+
+fn not_connected<T>() -> io::Result<T> {
+    Err(io::ErrorKind::NotConnected.into())
+}
+
+impl Stream for NoStream {
+    fn register(&mut self, _: crate::net::Token) -> io::Result<()> {
+        not_connected()
+    }
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        not_connected()
+    }
+    fn write(&mut self, _: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        not_connected()
+    }
+    fn shutdown(&mut self, _: std::net::Shutdown) -> io::Result<()> {
+        not_connected()
+    }
+    fn set_abortive(&mut self) -> io::Result<()> {
+        not_connected()
+    }
+    fn local_addr(&self) -> &Addr {
+        &self.local
+    }
+    fn peer_addr(&self) -> &Addr {
+        &self.peer
+    }
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        not_connected()
+    }
+}

@@ -1,0 +1,140 @@
+//! Opening and closing listeners, and taking over sockets made elsewhere.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+
+use super::Server;
+use crate::acceptor::{Acceptor, AcceptorId, Layer};
+use crate::engine::Origin;
+use crate::error::{AdoptError, ListenError};
+use crate::id::Id;
+use crate::net::{Addr, Listen, Listener, SocketOptions};
+
+impl Server {
+    /// Opens a listener. Its connections are accepted from the next tick on.
+    ///
+    /// # Errors
+    /// What the network says, with the address: in use, not ours, no permission, no descriptors left.
+    pub fn listen(&mut self, listen: impl Into<Listen>) -> Result<AcceptorId, ListenError> {
+        let listen = listen.into();
+        let opened = self.engine.net.listen(&listen);
+        let acceptor = opened.and_then(|listener| self.take_in(Some(listen.clone()), listener));
+        acceptor.map_err(|error| ListenError::new(listen.addr, error))
+    }
+
+    /// Like [`listen`](Server::listen), with `layer` put around each connection before it is admitted.
+    ///
+    /// # Errors
+    /// As [`listen`](Server::listen).
+    pub fn listen_with(
+        &mut self,
+        listen: impl Into<Listen>,
+        layer: Layer,
+    ) -> Result<AcceptorId, ListenError> {
+        let id = self.listen(listen)?;
+        if let Some(acceptor) = self.acceptors.last_mut() {
+            acceptor.layer = Some(layer);
+            acceptor.handshake = true;
+        }
+        Ok(id)
+    }
+
+    /// Takes over a socket that listens already, as a service manager hands over. For a raw descriptor: `TcpListener::from(owned_fd)`.
+    ///
+    /// # Errors
+    /// Gives the socket back (nonblocking now), with what was wrong: it does not listen, or no descriptor is left.
+    pub fn adopt_listener(
+        &mut self,
+        listener: TcpListener,
+        options: &SocketOptions,
+    ) -> Result<AcceptorId, AdoptError<TcpListener>> {
+        // A second handle, so that there is one to give back whatever fails.
+        let spare = match listener.try_clone() {
+            Ok(spare) => spare,
+            Err(source) => return Err(AdoptError { socket: listener, source }),
+        };
+        let adopted = self.engine.net.adopt_listener(listener, options);
+        let acceptor = adopted.map_err(|(error, _)| error).and_then(|it| self.take_in(None, it));
+        acceptor.map_err(|source| AdoptError { socket: spare, source })
+    }
+
+    /// Takes over a connection made elsewhere. `Accepted` is told as for any other.
+    ///
+    /// # Errors
+    /// Gives the socket back (nonblocking now), with what was wrong: it is not connected, or a limit refuses it.
+    pub fn adopt_stream(
+        &mut self,
+        stream: TcpStream,
+        options: &SocketOptions,
+    ) -> Result<Id, AdoptError<TcpStream>> {
+        let spare = match stream.try_clone() {
+            Ok(spare) => spare,
+            Err(source) => return Err(AdoptError { socket: stream, source }),
+        };
+        let adopted = self.engine.net.adopt_stream(stream, options).map_err(|(error, _)| error);
+        self.engine.sample();
+        let id = adopted.and_then(|stream| {
+            let origin = Origin { acceptor: None, handshake: false };
+            self.engine.admit(stream, origin).map_err(|(_, why)| {
+                self.engine.core.counters.refused.count(why);
+                io::Error::other(format!("refused: {why}"))
+            })
+        });
+        id.map_err(|source| AdoptError { socket: spare, source })
+    }
+
+    fn take_in(
+        &mut self,
+        spec: Option<Listen>,
+        listener: Box<dyn Listener>,
+    ) -> io::Result<AcceptorId> {
+        let id = AcceptorId(self.next_acceptor);
+        self.acceptors.push(Acceptor::new(id, spec, listener)?);
+        self.next_acceptor += 1;
+        Ok(id)
+    }
+
+    /// Stops listening there and forgets the acceptor, with the connections that waited in its deque. Its remoters stay. Returns whether there was one.
+    pub fn unlisten(&mut self, id: AcceptorId) -> bool {
+        let before = self.acceptors.len();
+        self.acceptors.retain(|acceptor| acceptor.id() != id);
+        before != self.acceptors.len()
+    }
+
+    /// Opens what is not open of the acceptors that were closed or lost, each at the address it had. Idempotent.
+    ///
+    /// # Errors
+    /// Of the first that could not be opened; the others are tried all the same. An adopted socket cannot be opened again: it counts as
+    /// an error of kind [`Unsupported`](io::ErrorKind::Unsupported).
+    pub fn reopen(&mut self) -> Result<(), ListenError> {
+        let mut first_error = None;
+        self.draining = None;
+        for acceptor in self.acceptors.iter_mut().filter(|acceptor| !acceptor.opened()) {
+            let opened = match acceptor.spec() {
+                Some(spec) => self.engine.net.listen(spec),
+                None => Err(io::ErrorKind::Unsupported.into()),
+            };
+            if let Err(error) = opened.and_then(|listener| acceptor.reopen(listener)) {
+                first_error.get_or_insert(ListenError::new(acceptor.local_addr().clone(), error));
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// Whether any listener is open.
+    #[must_use]
+    pub fn opened(&self) -> bool {
+        self.acceptors.iter().any(Acceptor::opened)
+    }
+
+    /// Its acceptors, in the order they were made.
+    pub fn acceptors(&self) -> impl Iterator<Item = &Acceptor> {
+        self.acceptors.iter()
+    }
+
+    /// Where that acceptor listens, with the port that was picked.
+    #[must_use]
+    pub fn local_addr(&self, id: AcceptorId) -> Option<&Addr> {
+        self.acceptor(id).map(Acceptor::local_addr)
+    }
+}

@@ -1,0 +1,87 @@
+//! When to tick next, and sleeping until then.
+
+use core::time::Duration;
+use std::io;
+
+use super::Server;
+use crate::event::Wake;
+use crate::net::Waker;
+use crate::tyme::Tyme;
+
+impl Server {
+    /// When the server wants to be serviced next. True at any time: also right after something was queued, closed, listened to or changed.
+    ///
+    /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
+    #[must_use]
+    pub fn wake(&self) -> Wake {
+        if self.engine.is_pending() || self.can_accept_now() {
+            return Wake::Now;
+        }
+        match self.next_deadline() {
+            Some(tyme) if tyme <= self.engine.core.now => Wake::Now,
+            Some(tyme) => Wake::At(tyme),
+            None => Wake::OnIo,
+        }
+    }
+
+    /// Sleeps until the server wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal comes.
+    /// Before that it sends what was queued. It never sleeps while something is pending, nor on a simulated network.
+    ///
+    /// A deadline that is a tyme is slept for as if the clock went at real speed; who drives the clock by hand gives a limit of one tick. The
+    /// operating system rounds up to whole milliseconds. What readiness it finds is kept for the [`service`](Server::service) that follows, so a loop of both
+    /// makes one such system call a round. Trouble of the poller comes as an event.
+    pub fn wait(&mut self, limit: Option<Duration>) {
+        if !self.engine.is_fresh() {
+            self.engine.begin();
+        } else {
+            self.engine.sample();
+        }
+        self.engine.flush();
+        let until = match self.wake() {
+            Wake::Now => return,
+            Wake::At(tyme) => Some(tyme - self.engine.core.now),
+            Wake::OnIo => None,
+        };
+        let sleep = match (until, limit) {
+            (Some(until), Some(limit)) => Some(until.min(limit)),
+            (until, limit) => until.or(limit),
+        };
+        self.engine.harvest(sleep);
+    }
+
+    /// A handle that ends [`wait`](Server::wait) from any thread. Takes one descriptor, once.
+    ///
+    /// # Errors
+    /// If no descriptor is left.
+    pub fn waker(&mut self) -> io::Result<Waker> {
+        self.engine.net.waker()
+    }
+
+    /// A descriptor that polls as readable while the network has something for the server: put it into any other event loop, and there call
+    /// [`service`](Server::service) when it is readable and when [`wake`](Server::wake) says so. `None` before anything was opened, and on
+    /// networks that have none.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.engine.net.poll_fd()
+    }
+
+    fn can_accept_now(&self) -> bool {
+        let (now, deque) = (self.engine.core.now, self.deque());
+        (0..self.acceptors.len()).any(|at| {
+            let accepts = self.takes_connections() && self.acceptors[at].can_accept(now, deque);
+            accepts || self.may_admit(at)
+        })
+    }
+
+    fn next_deadline(&self) -> Option<Tyme> {
+        let deque = self.deque();
+        let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
+        let draining = self.draining.as_ref().map(super::drain::State::deadline);
+        resting.chain(self.engine.next_deadline()).chain(draining).min()
+    }
+
+    fn deque(&self) -> usize {
+        self.engine.core.config.limits.accept_deque.max(1)
+    }
+}

@@ -1,0 +1,112 @@
+//! The middleware that logs.
+
+use core::any::Any;
+use core::fmt;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+
+use super::{Direction, WireLog};
+use crate::net::{Addr, BufferSizes, Stage, Stream, Token};
+
+/// A stream that passes everything on and writes to a [`WireLog`] what moved.
+pub struct Tap {
+    inner: Box<dyn Stream>,
+    log: WireLog,
+}
+
+impl Tap {
+    /// Logs what moves on `inner` to `log`.
+    #[must_use]
+    pub fn new(inner: Box<dyn Stream>, log: WireLog) -> Self {
+        Tap { inner, log }
+    }
+
+    /// The stream without its tap, if that is its outermost layer; otherwise the stream as it is.
+    #[must_use]
+    pub fn take_off(stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        if !(&*stream as &dyn Any).is::<Tap>() {
+            return stream;
+        }
+        let stream: Box<dyn Any> = stream;
+        match stream.downcast::<Tap>() {
+            Ok(tap) => tap.inner,
+            Err(_) => unreachable!("it was just seen to be one"),
+        }
+    }
+}
+
+impl Stream for Tap {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.inner.register(token)
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        self.inner.connected()
+    }
+
+    fn advance(&mut self) -> io::Result<Stage> {
+        self.inner.advance()
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buf)?;
+        if count > 0 {
+            let data = [IoSlice::new(&buf[..count])];
+            self.log.record(Direction::Rx, self.inner.peer_addr(), &data, count);
+        }
+        Ok(count)
+    }
+
+    fn short_read_drains(&self) -> bool {
+        self.inner.short_read_drains()
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count = self.inner.write(bufs)?;
+        self.log.record(Direction::Tx, self.inner.peer_addr(), bufs, count);
+        Ok(count)
+    }
+
+    fn held(&self) -> usize {
+        self.inner.held()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        self.inner.shutdown(how)
+    }
+
+    fn says_goodbye(&self) -> bool {
+        self.inner.says_goodbye()
+    }
+
+    fn set_abortive(&mut self) -> io::Result<()> {
+        self.inner.set_abortive()
+    }
+
+    fn local_addr(&self) -> &Addr {
+        self.inner.local_addr()
+    }
+
+    fn peer_addr(&self) -> &Addr {
+        self.inner.peer_addr()
+    }
+
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        self.inner.buffer_sizes()
+    }
+
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.inner.as_fd()
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tap").field("peer_addr", self.peer_addr()).finish_non_exhaustive()
+    }
+}

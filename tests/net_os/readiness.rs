@@ -1,0 +1,201 @@
+//! The contract of a backend: what is reported, when, and that it is never too seldom.
+
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use tymist::net::os::OsNet;
+use tymist::net::{Net, Stream, Token};
+
+use super::{
+    LISTENER, SHORT, STREAM, accept, connect, loopback, pair, pending, quiet, read, receive,
+    refused, report, until, would_block,
+};
+
+#[test]
+fn registering_reports_what_is_already_true() {
+    let mut net = OsNet::new();
+    let mut listener = net.listen(&loopback()).unwrap();
+    let mut far = connect(listener.local_addr());
+    listener.register(LISTENER).unwrap();
+    report(&mut net, LISTENER, |report| report.readable);
+
+    far.write_all(b"early").unwrap();
+    let mut near = accept(&mut net, &mut *listener);
+    near.register(STREAM).unwrap();
+    let ready = report(&mut net, STREAM, |report| report.readable);
+    assert!(ready.writable && !ready.ending, "{ready:?}");
+    assert_eq!(receive(&mut net, &mut *near, 5), b"early");
+}
+
+#[test]
+fn an_end_that_came_before_registering_is_reported_too() {
+    let mut net = OsNet::new();
+    let mut listener = net.listen(&loopback()).unwrap();
+    listener.register(LISTENER).unwrap();
+    drop(connect(listener.local_addr()));
+    let mut near = accept(&mut net, &mut *listener);
+    near.register(STREAM).unwrap();
+    report(&mut net, STREAM, |report| report.readable && report.ending);
+    assert_eq!(read(&mut *near, 9), b"");
+}
+
+#[test]
+fn a_listener_is_reported_again_after_would_block() {
+    let mut net = OsNet::new();
+    let mut listener = net.listen(&loopback()).unwrap();
+    listener.register(LISTENER).unwrap();
+    for _ in 0..3 {
+        would_block(listener.accept().map(drop));
+        quiet(&mut net, LISTENER);
+        let _far = connect(listener.local_addr());
+        report(&mut net, LISTENER, |report| report.readable);
+        accept(&mut net, &mut *listener);
+    }
+}
+
+#[test]
+fn a_stream_is_readable_again_after_would_block() {
+    let mut net = OsNet::new();
+    let (_listener, mut near, mut far) = pair(&mut net);
+    for round in 0..3 {
+        would_block(near.read(&mut [0; 8]));
+        quiet(&mut net, STREAM);
+        far.write_all(&[round; 4]).unwrap();
+        report(&mut net, STREAM, |report| report.readable);
+        assert_eq!(receive(&mut net, &mut *near, 4), [round; 4]);
+    }
+}
+
+#[test]
+fn a_stream_is_writable_again_after_would_block() {
+    let mut net = OsNet::new();
+    let (_listener, mut near, mut far) = pair(&mut net);
+    let block = vec![7; 256 * 1024];
+    let mut sent = 0;
+    for _ in 0..10_000 {
+        match pending(near.write(&[IoSlice::new(&block)])).unwrap() {
+            Some(len) => sent += len,
+            None => break,
+        }
+    }
+    would_block(near.write(&[IoSlice::new(&block)]));
+    quiet(&mut net, STREAM);
+
+    let mut buf = vec![0; sent];
+    far.read_exact(&mut buf).unwrap();
+    assert!(buf.iter().all(|&byte| byte == 7));
+    report(&mut net, STREAM, |report| report.writable);
+    assert!(near.write(&[IoSlice::new(b"more")]).unwrap() > 0);
+}
+
+/// What lets the engine save the read that would only say `WouldBlock`.
+#[test]
+fn after_a_short_read_what_comes_later_is_reported() {
+    let mut net = OsNet::new();
+    let (_listener, mut near, mut far) = pair(&mut net);
+    assert_eq!(near.short_read_drains(), cfg!(unix));
+    for round in 0..3 {
+        far.write_all(&[round; 5]).unwrap();
+        report(&mut net, STREAM, |report| report.readable);
+        assert_eq!(read(&mut *near, 64), [round; 5], "short, and no read after it");
+    }
+    quiet(&mut net, STREAM);
+    far.shutdown(Shutdown::Write).unwrap();
+    let ready = report(&mut net, STREAM, |report| report.readable);
+    assert!(ready.ending, "{ready:?}");
+    assert_eq!(read(&mut *near, 64), b"");
+}
+
+#[test]
+fn an_end_that_comes_with_the_last_bytes_is_announced() {
+    let mut net = OsNet::new();
+    let (_listener, mut near, mut far) = pair(&mut net);
+    far.write_all(b"last").unwrap();
+    far.shutdown(Shutdown::Write).unwrap();
+    report(&mut net, STREAM, |report| report.readable && report.ending);
+    assert_eq!(read(&mut *near, 64), b"last", "bytes first");
+    assert_eq!(read(&mut *near, 64), b"");
+    assert_eq!(read(&mut *near, 64), b"", "and the end stays");
+    assert_eq!(near.write(&[IoSlice::new(b"still")]).unwrap(), 5, "our half is still open");
+}
+
+/// A short read met the bytes only; the end came after it, and says so by itself.
+#[test]
+fn an_end_that_comes_between_report_and_read_is_not_missed() {
+    let mut net = OsNet::new();
+    let (_listener, mut near, mut far) = pair(&mut net);
+    far.write_all(b"last").unwrap();
+    assert!(!report(&mut net, STREAM, |report| report.readable).ending);
+    far.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read(&mut *near, 64), b"last");
+    report(&mut net, STREAM, |report| report.readable && report.ending);
+    assert_eq!(read(&mut *near, 64), b"");
+}
+
+#[test]
+fn a_reset_is_ending_and_an_error() {
+    let mut net = OsNet::new();
+    let (_listener, mut near, far) = pair(&mut net);
+    socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(far);
+    report(&mut net, STREAM, |report| report.readable && report.writable && report.ending);
+    assert_eq!(refused(near.read(&mut [0; 9])), ErrorKind::ConnectionReset);
+}
+
+/// The peer closes with bytes of ours unread: its system resets, and no read would ever tell.
+#[test]
+fn a_reset_while_only_writing_is_reported() {
+    let mut net = OsNet::new();
+    let (_listener, mut near, far) = pair(&mut net);
+    near.write(&[IoSlice::new(b"never read")]).unwrap();
+    until(&mut net, "the bytes at the far end", |_| Ok((far.peek(&mut [0])? > 0).then_some(())));
+    drop(far);
+    let ready = report(&mut net, STREAM, |report| report.ending);
+    assert!(ready.readable && ready.writable, "{ready:?}");
+    assert_eq!(refused(near.read(&mut [0])), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn reports_name_their_source_and_add_to_what_is_there() {
+    let mut net = OsNet::new();
+    let mut listener = net.listen(&loopback()).unwrap();
+    listener.register(LISTENER).unwrap();
+    let mut far = Vec::new();
+    let mut near: Vec<Box<dyn Stream>> = Vec::new();
+    for n in 0..3 {
+        far.push(connect(listener.local_addr()));
+        near.push(accept(&mut net, &mut *listener));
+        near[n].register(Token(100 + n)).unwrap();
+        report(&mut net, Token(100 + n), |report| report.writable);
+    }
+    far[1].write_all(b"!").unwrap();
+    let mut ready = vec![report(&mut net, Token(101), |report| report.readable)];
+    far[2].write_all(b"!").unwrap();
+    for _ in 0..super::TRIES {
+        if ready.len() > 1 {
+            break;
+        }
+        net.harvest(Some(SHORT), &mut ready).unwrap();
+    }
+    let tokens: Vec<_> = ready.iter().map(|report| report.token).collect();
+    assert_eq!(tokens, [Token(101), Token(102)]);
+}
+
+#[test]
+fn a_wait_ends_by_itself_and_a_wait_of_zero_is_none() {
+    let mut net = OsNet::new();
+    let _listener = net.listen(&loopback()).unwrap();
+    let mut ready = Vec::new();
+    let start = net.now();
+    net.harvest(Some(Duration::from_millis(30)), &mut ready).unwrap();
+    let waited = net.now() - start;
+    assert!(waited >= Duration::from_millis(30), "{waited:?}");
+    let start = net.now();
+    for _ in 0..1_000 {
+        net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
+    }
+    let waited = net.now() - start;
+    assert!(waited < Duration::from_millis(1_000), "{waited:?} for a thousand looks");
+    assert_eq!(ready, []);
+}
