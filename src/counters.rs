@@ -89,6 +89,8 @@ pub struct Closed {
     pub local: u64,
     /// [`CloseReason::Aborted`].
     pub aborted: u64,
+    /// [`CloseReason::Detached`].
+    pub detached: u64,
     /// [`CloseReason::ServerClosed`].
     pub server_closed: u64,
     /// [`CloseReason::Reset`].
@@ -133,6 +135,7 @@ impl Closed {
             CloseReason::Eof => &mut self.eof,
             CloseReason::Local => &mut self.local,
             CloseReason::Aborted => &mut self.aborted,
+            CloseReason::Detached => &mut self.detached,
             CloseReason::ServerClosed => &mut self.server_closed,
             CloseReason::Reset => &mut self.reset,
             CloseReason::Expired(which) => self.expired.slot(which),
@@ -151,6 +154,7 @@ impl Closed {
         self.eof
             + self.local
             + self.aborted
+            + self.detached
             + self.server_closed
             + self.reset
             + expired.total()

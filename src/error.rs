@@ -16,6 +16,8 @@ pub enum CloseReason {
     Local,
     /// You aborted it.
     Aborted,
+    /// You took it out of the server; the connection itself lives on.
+    Detached,
     /// You closed the whole server.
     ServerClosed,
     /// The peer reset it, or was gone when we sent.
@@ -60,6 +62,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Eof => f.write_str("ended by the peer"),
             CloseReason::Local => f.write_str("closed here"),
             CloseReason::Aborted => f.write_str("aborted here"),
+            CloseReason::Detached => f.write_str("taken out of the server"),
             CloseReason::ServerClosed => f.write_str("server closed"),
             CloseReason::Reset => f.write_str("reset by the peer"),
             CloseReason::Expired(which) => write!(f, "{which} timeout"),

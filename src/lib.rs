@@ -1,17 +1,74 @@
 //! A nonblocking, tick-driven network I/O engine: you own the loop, you own the clock.
+//!
+//! Nothing in this crate spawns a thread, starts a runtime or calls you back. You call
+//! [`Server::service`] once per tick and then ask what happened. Between ticks you do what you like: draw a frame, step a
+//! simulation, or sleep in [`Server::wait`] until the network or a deadline has something.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tymist::{Config, Event, Server};
+//!
+//! let mut config = Config::new();
+//! config.timeouts.idle = Some(Duration::from_secs(60));
+//! let mut server = Server::new(config);
+//! let acceptor = server.listen(([127, 0, 0, 1], 0))?;
+//! println!("listening on {}", server.local_addr(acceptor).unwrap());
+//!
+//! for _tick in 0..10 {
+//!     server.wait(Some(Duration::from_millis(1))); // or draw a frame instead
+//!     server.service();
+//!     while let Some(event) = server.poll_event() {
+//!         if let Event::Received(id) = event
+//!             && let Some(remoter) = server.remoter_mut(id)
+//!         {
+//!             let mut data = remoter.take();
+//!             remoter.tx_bytes(&mut data)?; // leaves in the next tick
+//!         }
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go from here
+//!
+//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, and how to put it into a loop of your own.
+//! * [`design`] tells the invariants, the order of a tick, and every default and why.
+//! * [`Server`] and [`Remoter`] are what you work with; [`Config`] holds all settings; [`Event`] is what comes out.
+//!
+//! # The rooms
+//!
+//! From the ground up: [`tyme`] (clock, deadlines), [`net`] (the seam to the network, and the operating system behind it), [`wire`]
+//! (middleware that logs), then [`Acceptor`], [`Remoter`] and [`Server`]. Each depends only on those before it.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `os` | yes | real sockets, through mio and socket2 |
+//!
+//! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
+//!
+//! # What it is not
+//!
+//! It is no runtime: if a task per connection and `async fn` everywhere are what you want, tokio is the better choice. It does no protocol above
+//! bytes, yet. One engine uses one core; use several for more.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acceptor;
 mod buf;
 mod config;
 mod counters;
+pub mod design;
 mod engine;
 mod error;
 mod event;
+pub mod guide;
 mod id;
 pub mod net;
 mod remoter;
+#[cfg(feature = "os")]
 mod run;
 mod server;
 pub mod tyme;
@@ -24,4 +81,9 @@ pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
 pub use remoter::Remoter;
-pub use server::{Broadcast, Draining, Server};
+pub use server::{Broadcast, Detached, Draining, Server};
+
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "os"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

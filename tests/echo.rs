@@ -1,5 +1,5 @@
 //! The way of a byte: in, to the user, and out again.
-
+#![cfg(feature = "os")]
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 

@@ -1,5 +1,5 @@
 //! No descriptor is left behind. A program of its own, with one test: others would open some meanwhile.
-
+#![cfg(feature = "os")]
 #![cfg(all(feature = "os", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 #![allow(clippy::disallowed_methods, reason = "the far ends are plain sockets")]

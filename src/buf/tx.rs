@@ -128,6 +128,20 @@ impl TxQueue {
         }
     }
 
+    /// Takes all, as one piece.
+    pub(crate) fn take(&mut self) -> Bytes {
+        let mut pieces = [IoSlice::new(&[]); 16];
+        let mut all = BytesMut::with_capacity(self.len);
+        while !self.is_empty() {
+            let count = self.slices(&mut pieces, usize::MAX);
+            let taken: usize = pieces[..count].iter().map(|piece| piece.len()).sum();
+            pieces[..count].iter().for_each(|piece| all.extend_from_slice(piece));
+            pieces = [IoSlice::new(&[]); 16];
+            self.consume(taken);
+        }
+        all.freeze()
+    }
+
     /// Throws all away; returns how much.
     pub(crate) fn clear(&mut self) -> usize {
         core::mem::take(self).len

@@ -18,7 +18,7 @@ mod io;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::Config;
 use crate::counters::Counters;
@@ -50,7 +50,9 @@ pub(crate) struct Engine {
     /// Closed, and told: to be forgotten at the next tick.
     told: Vec<Id>,
     harvested: Vec<Readiness>,
-    /// `harvested` is from a wait just before this tick.
+    /// The tick was begun by a wait and goes on in the service that follows.
+    begun: bool,
+    /// `harvested` is from that wait.
     fresh: bool,
     due: Vec<(Tyme, Id)>,
 }
@@ -105,6 +107,7 @@ impl Engine {
             shaking: VecDeque::new(),
             told: Vec::new(),
             harvested: Vec::new(),
+            begun: false,
             fresh: false,
             due: Vec::new(),
         }
@@ -143,20 +146,33 @@ impl Engine {
 
     // Ticks.
 
-    /// Begins a tick: forgets what was closed and told, reads the clock, fills the budgets.
-    pub(crate) fn begin(&mut self) -> Tyme {
-        while let Some(id) = self.told.pop() {
-            self.bury(id);
+    /// Begins a tick, or goes on with the one that a wait has begun: reads the clock, fills the budgets.
+    pub(crate) fn begin(&mut self) {
+        self.sample();
+        if core::mem::replace(&mut self.begun, true) {
+            return;
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
         self.core.serviced = Serviced::default();
         let limit = self.core.config.limits.buffered.max(1);
-        self.core.shared.buffered_limit.store(limit, core::sync::atomic::Ordering::Relaxed);
+        self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
         if self.slots.len() > 0 {
             self.fit_scratch();
         }
-        self.sample()
+    }
+
+    /// Ends a tick; what was done in it.
+    pub(crate) fn end(&mut self) -> Serviced {
+        self.begun = false;
+        self.core.serviced
+    }
+
+    /// Forgets the connections whose `Closed` was taken.
+    pub(crate) fn bury_told(&mut self) {
+        while let Some(id) = self.told.pop() {
+            self.bury(id);
+        }
     }
 
     /// Makes the read buffer as large as configured. There is none while there is no connection.
@@ -193,12 +209,14 @@ impl Engine {
         }
     }
 
-    /// Whether a harvest since the last tick has already been made, by a wait.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.fresh
+    /// Asks the network who is ready, unless the wait just before has done so.
+    pub(crate) fn harvest_once(&mut self) {
+        if !self.fresh {
+            self.harvest(Some(Duration::ZERO));
+        }
     }
 
-    /// Asks the network who is ready. What it says of acceptors goes to `acceptors`.
+    /// Asks the network who is ready.
     pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
         if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
             let event = Event::NetFailed { error: error.kind(), errno: error.raw_os_error() };

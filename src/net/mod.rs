@@ -17,7 +17,7 @@
 //! # Middleware
 //!
 //! Whatever wraps a `Box<dyn Stream>` and is a [`Stream`] is middleware: [`Tap`](crate::wire::Tap) is one. It passes
-//! every method on, changes what it is about, and keeps the contract. `Stream` has [`Any`](core::any::Any) as its supertrait, so a wrapper can be
+//! every method on, changes what it is about, and keeps the contract. `Stream` has [`Any`] as its supertrait, so a wrapper can be
 //! found again and taken off.
 
 mod addr;

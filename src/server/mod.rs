@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::{CloseReason, TxError};
 use crate::event::{Event, Serviced};
 use crate::id::Id;
-use crate::net::{Addr, Net};
+use crate::net::{Addr, Net, Stream};
 use crate::remoter::Remoter;
 use crate::tyme::{Tyme, Tymth};
 use crate::wire::WireLog;
@@ -150,14 +150,10 @@ impl Server {
     /// is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
         self.engine.core.counters.ticks += 1;
-        if !self.engine.is_fresh() {
-            self.engine.begin();
-            self.engine.flush();
-            self.engine.harvest(Some(core::time::Duration::ZERO));
-        } else {
-            self.engine.sample();
-            self.engine.flush();
-        }
+        self.engine.bury_told();
+        self.engine.begin();
+        self.engine.flush();
+        self.engine.harvest_once();
         self.latch();
         self.accept_pass();
         self.admit_pass();
@@ -165,7 +161,7 @@ impl Server {
         self.engine.turns();
         self.engine.expire();
         self.drain_pass();
-        self.engine.core.serviced
+        self.engine.end()
     }
 
     /// Takes the next event of those that have not been taken, oldest first.
@@ -269,6 +265,16 @@ impl Server {
         result
     }
 
+    /// Takes a connection out of the server without closing it (hio's `removeIx(close=False)`): its stream, still registered with this
+    /// network, and the bytes that were on their way through it. `Closed` with the reason `Detached` is told. `None` if there is no such
+    /// live connection.
+    pub fn detach(&mut self, id: Id) -> Option<Detached> {
+        let remoter = self.engine.get_mut(id).filter(|remoter| remoter.is_live())?;
+        let detached = remoter.detach();
+        self.engine.release(id);
+        Some(detached)
+    }
+
     /// Closes all live connections gracefully; see [`Remoter::close`]. Costs a look at every connection.
     pub fn close_remoters(&mut self) {
         for id in self.ixes() {
@@ -307,6 +313,26 @@ pub struct Broadcast {
     pub queued: usize,
     /// Connections that had no room for it, or whose sending half is over.
     pub skipped: usize,
+}
+
+/// What [`Server::detach`] took out.
+pub struct Detached {
+    /// The connection.
+    pub stream: Box<dyn Stream>,
+    /// What came in and was not taken.
+    pub unread: Bytes,
+    /// What was queued and not sent.
+    pub unsent: Bytes,
+}
+
+impl fmt::Debug for Detached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detached")
+            .field("peer_addr", self.stream.peer_addr())
+            .field("unread", &self.unread.len())
+            .field("unsent", &self.unsent.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Server {

@@ -1,0 +1,149 @@
+//! A tutorial: from an echo server to one that lives in your own loop.
+//!
+//! Each step is a program that is compiled and run by the tests.
+//!
+//! # 1. Echo
+//!
+//! A [`Server`](crate::Server) opens nothing until you say where to [`listen`](crate::Server::listen). A tick is one call of
+//! [`service`](crate::Server::service); what it brought comes out of [`poll_event`](crate::Server::poll_event). Events own what they say, so nothing is borrowed while you
+//! work on a connection.
+//!
+//! ```
+//! use tymist::{Config, Event, Server};
+//!
+//! fn serve(server: &mut Server, ticks: usize) {
+//!     for _ in 0..ticks {
+//!         server.wait(Some(std::time::Duration::from_millis(1)));
+//!         server.service();
+//!         while let Some(event) = server.poll_event() {
+//!             match event {
+//!                 Event::Received(id) | Event::Drained(id) => {
+//!                     let Some(remoter) = server.remoter_mut(id) else { continue };
+//!                     let mut data = remoter.take();
+//!                     let _ = remoter.tx_bytes(&mut data); // takes what fits
+//!                     remoter.unread(data); // the rest holds the peer back
+//!                 }
+//!                 Event::Closed(id, reason) => println!("{id}: {reason}"),
+//!                 _ => {}
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! let mut server = Server::new(Config::new());
+//! server.listen("127.0.0.1:0".parse::<tymist::net::Listen>()?)?;
+//! serve(&mut server, 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Three things to know. `tx` only *queues*; the bytes leave at the start of the next tick (or at once with
+//! [`service_sends`](crate::Server::service_sends)). `tx` takes *what fits* and says how much; `Drained` tells when to offer the rest. And what you do
+//! not take from `rx` stays there: at its cap the peer is held back.
+//!
+//! # 2. Time
+//!
+//! Deadlines go by a clock. Without one, the server goes by the machine's monotonic clock. [Wind](crate::Server::wind) it to a
+//! [`Tymist`](crate::tyme::Tymist) and *you* say what time it is: in fixed ticks, in jumps, or following real time. A test of an hour's silence takes no time:
+//!
+//! ```
+//! use std::net::TcpStream;
+//! use std::time::Duration;
+//! use tymist::tyme::Tymist;
+//! use tymist::{CloseReason, Config, Deadline, Event, Server};
+//!
+//! let mut config = Config::new();
+//! config.timeouts.idle = Some(Duration::from_secs(3600));
+//! let mut tymist = Tymist::new();
+//! let mut server = Server::new(config);
+//! server.wind(tymist.tymth());
+//! let acceptor = server.listen(([127, 0, 0, 1], 0))?;
+//! let addr = server.local_addr(acceptor).and_then(|addr| addr.inet()).unwrap();
+//!
+//! let client = TcpStream::connect(addr)?;
+//! while server.is_empty() {
+//!     server.wait(None);
+//!     server.service();
+//! }
+//! tymist.tick_by(Duration::from_secs(3600) - Duration::from_nanos(1));
+//! server.service();
+//! assert_eq!(server.len(), 1);
+//! tymist.tick_by(Duration::from_nanos(1));
+//! server.service();
+//! assert_eq!(server.len(), 0);
+//! let last = std::iter::from_fn(|| server.poll_event()).last();
+//! assert!(matches!(last, Some(Event::Closed(_, CloseReason::Expired(Deadline::Idle)))));
+//! # drop(client);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Timeouts`](crate::Timeouts) lists all of them: handshake, first byte, idle, lifetime, write stall, linger, drain, and a minimum rate. One connection can have its
+//! own with [`Remoter::set_timeouts`](crate::Remoter::set_timeouts).
+//!
+//! # 3. Limits
+//!
+//! Every queue is bounded and every loop has a budget; [`Limits`](crate::Limits) says what each costs and what happens when it is hit. Most hold back; where you would rather
+//! be rid of a peer, say so:
+//!
+//! ```
+//! use tymist::{Config, OverLimit, RxFull, TxFull};
+//!
+//! let mut config = Config::new();
+//! config.limits.remoters = 1000;
+//! config.over_limit = OverLimit::Wait; // the 1001st waits in the backlog
+//! config.limits.rx_bytes = 16 * 1024;
+//! config.rx_full = RxFull::Close; // no request is longer than that
+//! config.tx_full = TxFull::Close; // who does not read is dropped
+//! ```
+//!
+//! The [counters](crate::Server::counters) tell how often each was met.
+//!
+//! # 4. Endings
+//!
+//! [`close`](crate::Remoter::close) sends what is queued, then our end, then waits a little for the peer's. [`abort`](crate::Remoter::abort) resets. A peer that ends its half
+//! (`Eof`) can still get its answer: queue it before the next tick, and the connection closes when all is out; to answer later, set
+//! [`half_open`](crate::Config::half_open) and close yourself. Every connection ends in exactly one `Closed` with its [`CloseReason`](crate::CloseReason).
+//! [`drain`](crate::Server::drain) ends the whole server gently.
+//!
+//! # 5. In your own loop
+//!
+//! *A frame loop* calls `service()` once a frame and never `wait()`; the budgets keep a frame's share of network time bounded (example `frame_loop`).
+//!
+//! *Another event loop* watches [`poll_fd`](crate::Server::poll_fd), and calls `service()` when it is readable and when [`wake`](crate::Server::wake) says so:
+//!
+//! ```
+//! use tymist::{Config, Server, Wake};
+//!
+//! let mut server = Server::new(Config::new());
+//! server.listen(([127, 0, 0, 1], 0))?;
+//! let sleep = match server.wake() {
+//!     Wake::Now => Some(std::time::Duration::ZERO),
+//!     Wake::At(tyme) => Some(tyme - server.tyme()),
+//!     Wake::OnIo => None,
+//! };
+//! # let _ = sleep;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! *Another thread* that has something for the loop wakes it with a [`Waker`](crate::net::Waker).
+//!
+//! # 6. Looking on
+//!
+//! A [`WireLog`](crate::wire::WireLog) keeps what really moved, for one connection or for all, in bounded memory, a file, or your own closure.
+//!
+//! # From hio
+//!
+//! | hio | tymist |
+//! |---|---|
+//! | `Tymist(tyme, tock)`, `.tick()`, `.tymen()` | [`Tymist`](crate::tyme::Tymist), `tick()`, `tymth()` |
+//! | `Tymee.wind(tymth)` | [`Server::wind`](crate::Server::wind) |
+//! | `Tymer.restart()` | [`Tymer::extend`](crate::tyme::Tymer::extend) (lossless); for a timeout you want `refresh(now)` |
+//! | `Server(ha=…)`, `.reopen()` | [`Server::new`](crate::Server::new), then [`listen`](crate::Server::listen); `reopen()` after `close()` |
+//! | `.ha`, `.eha` | [`Acceptor::local_addr`](crate::Acceptor::local_addr), [`Addr::reachable`](crate::net::Addr::reachable) |
+//! | `.axes`, `.cxes`, `.ixes[ca]` | [`axes()`](crate::Server::axes), [`cxes()`](crate::Server::cxes), [`ixes()`](crate::Server::ixes), [`at(&addr)`](crate::Server::at) then [`remoter_mut(id)`](crate::Server::remoter_mut) |
+//! | `.service()` and its steps | the same names: [`service`](crate::Server::service), `service_accepts`, `service_axes`, `service_cxes`, `service_connects`, `service_receives`, `service_sends` |
+//! | `ix.rxbs`, `.clearRxbs()` | [`rx()`](crate::Remoter::rx), [`consume`](crate::Remoter::consume), [`take`](crate::Remoter::take) |
+//! | `ix.tx(data)`, `transmitIx(data, ca)` | [`Remoter::tx`](crate::Remoter::tx), [`Server::tx`](crate::Server::tx) |
+//! | `ix.cutoff` | the events `Eof` and `Closed`; [`is_eof`](crate::Remoter::is_eof), [`close_reason`](crate::Remoter::close_reason) |
+//! | `closeIx`, `removeIx(ca, close=False)` | [`Remoter::close`](crate::Remoter::close), [`Server::detach`](crate::Server::detach) |
+//! | `shutdownSendIx`, `shutdownReceiveIx` | [`shutdown_send`](crate::Remoter::shutdown_send), [`shutdown_receive`](crate::Remoter::shutdown_receive) |
+//! | `WireLog` | [`WireLog`](crate::wire::WireLog) |

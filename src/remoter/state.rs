@@ -1,0 +1,137 @@
+//! Where a connection is on its way, and what all of an engine have in common.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::config::{Config, TxFull};
+use crate::error::CloseReason;
+use crate::net::Stream;
+
+/// Places of a connection's deadlines.
+#[derive(Copy, Clone)]
+pub(crate) enum Slot {
+    Handshake,
+    FirstByte,
+    Idle,
+    Lifetime,
+    WriteStall,
+    Linger,
+    Rate,
+}
+
+pub(crate) const SLOTS: usize = 7;
+
+/// Where a connection is on its way.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Handshaking,
+    Live,
+    /// Closing: what is queued still goes out, what comes in is thrown away.
+    Flushing,
+    /// Our end is sent; waiting for the peer's.
+    Lingering,
+    /// Released: no socket any more.
+    Closed,
+}
+
+/// Whether our half has ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fin {
+    No,
+    /// As soon as all queued is out.
+    Asked,
+    Sent,
+}
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, one byte")]
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// It became usable at some time, and the caller was told.
+    pub(crate) shaken: bool,
+    pub(crate) fin: Fin,
+    pub(crate) reason: Option<CloseReason>,
+    pub(crate) tx_full: TxFull,
+    /// Latches: set by readiness, cleared by `WouldBlock`.
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) ending: bool,
+    /// The peer has ended its half, and whether that event was taken.
+    pub(crate) eof: bool,
+    pub(crate) eof_told: bool,
+    /// What comes in is thrown away (`shutdown_receive`).
+    pub(crate) deaf: bool,
+    pub(crate) half_open: bool,
+    pub(crate) refreshable: bool,
+    pub(crate) short_reads: bool,
+    /// In the line of connections that have something to do.
+    pub(crate) queued: bool,
+    /// In the list of connections that the caller has had in hand.
+    pub(crate) touched: bool,
+    /// A `Received` waits to be taken.
+    pub(crate) received: bool,
+    /// Something was left after a send, so that `Drained` is owed.
+    pub(crate) backlogged: bool,
+    /// The caller has changed the timeouts.
+    pub(crate) retime: bool,
+    /// At the start of the tick the unread bytes were at their cap.
+    pub(crate) stuffed: bool,
+    /// To be released with `reason` at the next occasion, cutting what is queued.
+    pub(crate) doomed: bool,
+    /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
+    pub(crate) spent_at: u32,
+    pub(crate) spent_in: u32,
+    pub(crate) spent_out: u32,
+}
+
+impl State {
+    pub(super) fn new(config: &Config, stream: &dyn Stream) -> Self {
+        State {
+            phase: Phase::Handshaking,
+            shaken: false,
+            fin: Fin::No,
+            reason: None,
+            tx_full: config.tx_full,
+            readable: false,
+            writable: true,
+            ending: false,
+            eof: false,
+            eof_told: false,
+            deaf: false,
+            half_open: config.half_open,
+            refreshable: config.refreshable,
+            short_reads: stream.short_read_drains(),
+            queued: false,
+            touched: false,
+            received: false,
+            backlogged: false,
+            retime: false,
+            stuffed: false,
+            doomed: false,
+            spent_at: 0,
+            spent_in: 0,
+            spent_out: 0,
+        }
+    }
+}
+
+/// What all connections of an engine have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) buffered: AtomicUsize,
+    pub(crate) buffered_limit: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn room(&self) -> usize {
+        let limit = self.buffered_limit.load(Ordering::Relaxed);
+        limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn add(&self, bytes: usize) {
+        self.buffered.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, bytes: usize) {
+        self.buffered.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
