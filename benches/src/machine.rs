@@ -201,17 +201,16 @@ pub struct Span {
     pub waited: f64,
 }
 
-/// Waits until nobody else has been busy for a moment; gives up after a while.
-pub fn await_quiet() {
-    for _ in 0..60 {
+/// Waits until nobody else has been busy for a moment; gives up after `patience`, from which it takes what it waited in vain.
+pub fn await_quiet(patience: &mut Duration) {
+    const LOOK: Duration = Duration::from_millis(250);
+    while *patience >= LOOK {
         let Ok(before) = machine_time() else { return };
-        let own = own_cpu_time().unwrap_or_default();
-        std::thread::sleep(Duration::from_millis(250));
+        std::thread::sleep(LOOK);
         let Ok(after) = machine_time() else { return };
-        let own = own_cpu_time().unwrap_or_default().saturating_sub(own);
-        let busy = (after.0 - before.0 + after.1 - before.1).saturating_sub(own);
-        if busy < Duration::from_millis(25) {
+        if after.0 - before.0 + after.1 - before.1 < LOOK / 10 {
             return;
         }
+        *patience -= LOOK;
     }
 }

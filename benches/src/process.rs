@@ -102,6 +102,14 @@ impl Server {
         self.helper.pid()
     }
 
+    /// Fails if it has ended by itself.
+    pub fn lives(&mut self) -> Outcome<()> {
+        match self.helper.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(format!("`{}` ended: {status}", self.helper.name).into()),
+        }
+    }
+
     /// Descriptors it holds.
     fn fds(&self) -> Outcome<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.pid()))?.count())

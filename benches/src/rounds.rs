@@ -1,5 +1,7 @@
 //! Rounds: every variant once per round, in turn, so that what drifts drifts for all.
 
+use std::time::Duration;
+
 use crate::Outcome;
 use crate::machine::await_quiet;
 
@@ -21,10 +23,12 @@ pub struct Series {
     pub samples: Vec<Sample>,
 }
 
-/// How often one measurement is taken again because the machine was busy.
-const REPEATS: usize = 4;
+/// How often, in one case, measurements are taken again because the machine was busy, per sample that is due; and how long the
+/// case waits, all in all, for it to become quiet.
+const REPEATS: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Takes `rounds` samples of each variant, interleaved. A sample taken on a busy machine is taken again, a few times; a variant
+/// Takes `rounds` samples of each variant, interleaved. A sample taken on a busy machine is taken again, within bounds; a variant
 /// that never had its quiet keeps the last one, marked.
 pub fn interleave(
     names: &[String],
@@ -33,18 +37,20 @@ pub fn interleave(
 ) -> Outcome<Vec<Series>> {
     let mut all: Vec<Series> =
         names.iter().map(|name| Series { name: name.clone(), samples: Vec::new() }).collect();
+    let mut patience = PATIENCE;
+    let mut repeats = rounds * names.len() * REPEATS;
     for round in 0..rounds {
         for turn in 0..names.len() {
             // Each round begins with another variant, so that none always follows the same one.
             let index = (turn + round) % names.len();
-            await_quiet();
+            await_quiet(&mut patience);
             let mut sample = measure(index)?;
-            for _ in 0..REPEATS {
-                if sample.quiet {
+            for _ in 0..4 {
+                if sample.quiet || repeats == 0 {
                     break;
                 }
-                eprintln!("  {}: the machine was busy, once more", names[index]);
-                await_quiet();
+                repeats -= 1;
+                await_quiet(&mut patience);
                 sample = measure(index)?;
             }
             all[index].samples.push(sample);

@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getppid};
 
 use crate::cases::CROWD;
 use crate::load::{Load, Mode};
-use crate::machine::{Seat, own_cpu_time, take_seat};
+use crate::machine::{Seat, await_quiet, own_cpu_time, take_seat};
 use crate::process::{Helper, read_figures};
 use crate::report::{Goal, Report};
 use crate::rounds::median;
@@ -60,8 +60,9 @@ pub fn run(options: &Options, report: &mut Report) -> Outcome<()> {
         for idle in [0, CROWD] {
             let mut times = Vec::new();
             let mut calls = BTreeMap::new();
+            let mut patience = Duration::from_secs(20);
             for _ in 0..options.rounds {
-                crate::machine::await_quiet();
+                await_quiet(&mut patience);
                 let (time, counted) = measure(kind, idle)?;
                 times.push(time);
                 calls = counted;

@@ -80,9 +80,12 @@ impl Load {
 
     /// Puts this load on a fresh server and says what came of it. `unit` is how many units (bytes, say) there are in a message.
     pub fn measure(&self, kind: crate::servers::Kind, unit: f64) -> Outcome<Sample> {
-        let server = Server::start(kind)?;
+        let mut server = Server::start(kind)?;
         let mut load = self.start(server.port, server.pid())?;
-        let line = load.line()?;
+        let line = load.line();
+        // Whatever went wrong with the load: a server that is gone is the better answer.
+        server.lives()?;
+        let line = line?;
         load.finish()?;
         server.stop()?;
         let figures = read_figures(&line)?;
