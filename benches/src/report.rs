@@ -49,7 +49,8 @@ impl Report {
         ]);
     }
 
-    /// Ratios of all servers in `series` to the first of them, and of tymist to each other one, with the goals.
+    /// Ratios of all servers in `series` to the first of them, and of tymist to each other one, with the goals; what they have in common
+    /// stands in the first row.
     pub fn ratios(
         &mut self,
         case: &str,
@@ -71,13 +72,14 @@ impl Report {
                 series.iter().skip(1).filter(|one| one.name != ours.name).map(|one| (ours, one)),
             );
         }
+        let (mut case, mut what) = (case.to_owned(), what.to_owned());
         for (over, under) in pairs {
             let Ratio { median, least, most, quiet, rounds } = ratio(over, under, figure);
             let goal = goal(&over.name, &under.name);
             self.row([
-                case.into(),
-                what.into(),
-                values.clone(),
+                std::mem::take(&mut case),
+                std::mem::take(&mut what),
+                std::mem::take(&mut values),
                 format!(
                     "{} ÷ {} = **{median:.3}** ({least:.3} to {most:.3}, {quiet}/{rounds})",
                     over.name, under.name

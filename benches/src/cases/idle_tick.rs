@@ -26,11 +26,16 @@ use crate::{Options, Outcome};
 const TIMED: u32 = 100_000;
 const COUNTED: u32 = 1000;
 
+/// How long a wait between ticks may last before the measurement, so that whoever tells it to begin gets the core.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// A server that can be asked for one tick.
 trait Ticks {
     fn port(&self) -> Outcome<u16>;
     /// One tick that does not wait; returns whether anything happened.
     fn tick(&mut self) -> Outcome<bool>;
+    /// One tick that waits a moment first.
+    fn serve(&mut self) -> Outcome<()>;
 }
 
 impl Ticks for MioEcho {
@@ -41,6 +46,10 @@ impl Ticks for MioEcho {
     fn tick(&mut self) -> Outcome<bool> {
         Ok(self.turn(Some(Duration::ZERO))? > 0)
     }
+
+    fn serve(&mut self) -> Outcome<()> {
+        self.turn(Some(MOMENT)).map(drop)
+    }
 }
 
 impl Ticks for TymistEcho {
@@ -50,6 +59,11 @@ impl Ticks for TymistEcho {
 
     fn tick(&mut self) -> Outcome<bool> {
         self.turn()
+    }
+
+    fn serve(&mut self) -> Outcome<()> {
+        self.wait(MOMENT);
+        self.turn().map(drop)
     }
 }
 
@@ -86,7 +100,6 @@ fn measure(kind: Kind, idle: usize) -> Outcome<(f64, BTreeMap<u64, u32>)> {
     let crowd = Load { mode: Mode::Hold, idle, ..Load::echo(0, 64, 1, Duration::ZERO) };
     let mut crowd = crowd.start(port, ticker.pid())?;
     crowd.line()?;
-    // A server that waits for nobody ticks all the time, so it looks at this line only when it is quiet.
     ticker.tell("time")?;
     let figures = read_figures(&ticker.line()?)?;
     let time = *figures.get("tick").ok_or("no tick")?;
@@ -185,7 +198,7 @@ fn await_line() -> Outcome<()> {
 fn serve_until_told(server: &mut dyn Ticks) -> Outcome<()> {
     let told = std::thread::spawn(|| await_line().is_ok());
     while !told.is_finished() {
-        server.tick()?;
+        server.serve()?;
     }
     // Whatever it read: the thread is gone, and the process has one thread again.
     let _ = told.join();

@@ -100,7 +100,7 @@ impl Load {
         Ok(Sample {
             cost: figure("server")? / units,
             rate: units / figure("wall")? * 1e9,
-            quiet: figure("others")? < 0.06 && figure("stolen")? < 0.02 && figure("waited")? < 0.02,
+            quiet: figure("others")? < 0.10 && figure("stolen")? < 0.02 && figure("waited")? < 0.03,
         })
     }
 }

@@ -54,6 +54,11 @@ impl TymistEcho {
         Ok(addr.ok_or("no address")?.port())
     }
 
+    /// Sleeps until there is something to do, `limit` at most.
+    pub fn wait(&mut self, limit: Duration) {
+        self.server.wait(Some(limit));
+    }
+
     /// One tick, and what it brought; returns whether it brought anything.
     pub fn turn(&mut self) -> Outcome<bool> {
         self.server.service();
