@@ -6,6 +6,8 @@
 mod listener;
 mod options;
 mod stream;
+#[cfg(feature = "tls")]
+mod wall;
 
 use core::fmt;
 use core::time::Duration;
@@ -15,6 +17,8 @@ use std::time::Instant;
 
 use self::listener::OsListener;
 use self::stream::OsStream;
+#[cfg(feature = "tls")]
+pub(crate) use self::wall::WallClock;
 use crate::net::{Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker};
 use crate::tyme::Tyme;
 
