@@ -26,7 +26,7 @@ pub struct Series {
 /// How often, in one case, measurements are taken again because the machine was busy, per sample that is due; and how long the
 /// case waits, all in all, for it to become quiet.
 const REPEATS: usize = 2;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes `rounds` samples of each variant, interleaved. A sample taken on a busy machine is taken again, within bounds; a variant
 /// that never had its quiet keeps the last one, marked.
