@@ -51,10 +51,10 @@ pub(crate) struct Engine {
     /// Closed, and told: to be forgotten at the next tick.
     told: Vec<Id>,
     harvested: Vec<Readiness>,
-    /// The next tick has been harvested for already.
-    fresh: bool,
-    /// The next tick has begun already, in a wait.
+    /// The tick was begun by a wait and goes on in the service that follows.
     begun: bool,
+    /// `harvested` is from that wait.
+    fresh: bool,
     due: Vec<(Tyme, Id)>,
 }
 
@@ -108,8 +108,8 @@ impl Engine {
             shaking: VecDeque::new(),
             told: Vec::new(),
             harvested: Vec::new(),
-            fresh: false,
             begun: false,
+            fresh: false,
             due: Vec::new(),
         }
     }
@@ -147,32 +147,32 @@ impl Engine {
 
     // Ticks.
 
-    /// Begins the tick that a wait is part of, unless it has begun: reads the clock, fills the budgets.
-    pub(crate) fn begin_wait(&mut self) {
-        if !core::mem::replace(&mut self.begun, true) {
-            self.refill();
-        }
+    /// Begins a tick, or goes on with the one that a wait has begun: reads the clock, fills the budgets.
+    pub(crate) fn begin(&mut self) {
+        self.sample();
         let limit = self.core.config.limits.buffered.max(1);
         self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
-        self.sample();
-    }
-
-    /// Begins a tick, or goes on with the one that a wait has begun: forgets what was closed and told.
-    pub(crate) fn begin(&mut self) {
-        while let Some(id) = self.told.pop() {
-            self.bury(id);
+        if core::mem::replace(&mut self.begun, true) {
+            return;
         }
-        self.begin_wait();
-        self.begun = false;
-    }
-
-    /// Fills the budgets.
-    fn refill(&mut self) {
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
         self.core.serviced = Serviced::default();
         if self.slots.len() > 0 {
             self.fit_scratch();
+        }
+    }
+
+    /// Ends a tick; what was done in it.
+    pub(crate) fn end(&mut self) -> Serviced {
+        self.begun = false;
+        self.core.serviced
+    }
+
+    /// Forgets the connections whose `Closed` was taken.
+    pub(crate) fn bury_told(&mut self) {
+        while let Some(id) = self.told.pop() {
+            self.bury(id);
         }
     }
 

@@ -35,7 +35,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 pub use addr::{Addr, AddrError};
-pub use spec::{BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
+pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
 
 use crate::tyme::Tyme;
 
@@ -56,6 +56,16 @@ pub trait Net: Send {
     /// # Errors
     /// What the network says at once; most refusals come later, from [`Stream::connected`].
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        let _ = spec;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Opens a datagram socket.
+    ///
+    /// # Errors
+    /// What the network says: address in use, no such address, no permission, no descriptors left;
+    /// [`Unsupported`](io::ErrorKind::Unsupported) from a network without datagrams.
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
         let _ = spec;
         Err(io::ErrorKind::Unsupported.into())
     }

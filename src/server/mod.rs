@@ -151,6 +151,7 @@ impl Server {
     /// is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
         self.engine.core.counters.ticks += 1;
+        self.engine.bury_told();
         self.engine.begin();
         self.engine.flush();
         self.engine.harvest_once();
@@ -161,7 +162,7 @@ impl Server {
         self.engine.turns();
         self.engine.expire();
         self.drain_pass();
-        self.engine.core.serviced
+        self.engine.end()
     }
 
     /// Takes the next event of those that have not been taken, oldest first.
@@ -287,10 +288,11 @@ impl Server {
     /// Closes everything at once: listeners, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
+        self.engine.end(); // Whatever a wait has spent already, there is a tick's budget for it.
         self.engine.begin();
-        self.engine.begin(); // Whatever a wait has spent already, there is a tick's budget for it.
         self.engine.flush();
         self.engine.send_all();
+        self.engine.end();
         self.shut(CloseReason::ServerClosed);
         self.draining = None;
     }

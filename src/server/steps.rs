@@ -23,7 +23,7 @@ impl Server {
     /// Makes remoters of the connections in the deques, in the order they were accepted; those that must shake hands first begin to. Returns how
     /// many are usable at once.
     pub fn service_axes(&mut self) -> usize {
-        self.engine.begin();
+        self.step();
         self.admit_pass()
     }
 
@@ -68,7 +68,7 @@ impl Server {
     /// Sends what was queued, and ends what was asked to end, since the last tick; returns the bytes sent. No look at readiness: what is
     /// blocked waits for `service`.
     pub fn service_sends(&mut self) -> u64 {
-        self.engine.begin();
+        self.step();
         self.engine.flush();
         self.engine.core.serviced.bytes_out
     }
@@ -78,20 +78,27 @@ impl Server {
     /// # Errors
     /// [`Gone`] if the id names no live connection.
     pub fn service_sends_of(&mut self, id: Id) -> Result<u64, Gone> {
-        self.engine.begin();
+        self.step();
         self.engine.send_of(id).then_some(self.engine.core.serviced.bytes_out).ok_or(Gone)
     }
 
     /// Closes what is due at the current tyme.
     pub fn service_deadlines(&mut self) {
-        self.engine.begin();
+        self.step();
         self.engine.expire();
         self.drain_pass();
     }
 
+    /// Begins a step, which is a tick of its own, or the rest of one that a wait has begun.
+    fn step(&mut self) {
+        self.engine.bury_told();
+        self.engine.begin();
+        self.engine.end();
+    }
+
     /// Begins a step that does input.
     fn step_in(&mut self) {
-        self.engine.begin();
+        self.step();
         self.engine.harvest_once();
         self.latch();
     }

@@ -31,7 +31,7 @@ impl Server {
     /// operating system rounds up to whole milliseconds. What readiness it finds is kept for the [`service`](Server::service) that follows, so a loop of both
     /// makes one such system call a round. Trouble of the poller comes as an event.
     pub fn wait(&mut self, limit: Option<Duration>) {
-        self.engine.begin_wait();
+        self.engine.begin();
         self.engine.flush();
         let until = match self.wake() {
             Wake::Now => return,
