@@ -67,6 +67,7 @@ mod event;
 pub mod guide;
 mod id;
 pub mod net;
+mod peer;
 mod remoter;
 #[cfg(feature = "os")]
 mod run;
@@ -80,8 +81,11 @@ pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters}
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
+pub use peer::{
+    Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram,
+};
 pub use remoter::Remoter;
-pub use server::{Broadcast, Detached, Draining, Server};
+pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "os"))]

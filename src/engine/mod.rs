@@ -35,6 +35,7 @@ use index::Index;
 /// Kinds of tokens.
 pub(crate) const REMOTER: u8 = 0;
 pub(crate) const ACCEPTOR: u8 = 1;
+pub(crate) const ENDPOINT: u8 = 2;
 
 pub(crate) struct Engine {
     pub(crate) net: Box<dyn Net>,
@@ -69,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) scratch: Vec<u8>,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
+    /// Datagrams that may still be received in this tick.
+    pub(crate) grams_left: usize,
     /// Those to whom `Drained` is owed.
     pub(crate) starved: Vec<Id>,
     /// Number of the tick, for the budgets per connection.
@@ -92,6 +95,7 @@ impl Engine {
                 serviced: Serviced::default(),
                 scratch: Vec::new(),
                 tick_left: 0,
+                grams_left: 0,
                 starved: Vec::new(),
                 tick: 0,
                 config,
@@ -154,6 +158,7 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
         self.core.serviced = Serviced::default();
         let limit = self.core.config.limits.buffered.max(1);
         self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
