@@ -14,7 +14,7 @@ pub trait UnixStream {
     /// Who is at the other end.
     ///
     /// # Errors
-    /// What the system says; [`Unsupported`](io::ErrorKind::Unsupported) where it has no such thing (outside Linux and Android).
+    /// What the system says.
     fn credentials(&self) -> io::Result<Credentials>;
 
     /// Queues descriptors to go with the next byte. They are closed here once they have gone.
@@ -33,8 +33,9 @@ pub trait UnixStream {
 /// A process at the other end of a Unix stream, as it was when it connected (or listened).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Its process. May be another one by now: a process id is given again.
-    pub pid: i32,
+    /// Its process, where the system tells (Linux, Android) and it is one of our namespace. May be another by now: a process id is
+    /// given again.
+    pub pid: Option<i32>,
     /// Its effective user.
     pub uid: u32,
     /// Its effective group.

@@ -2,6 +2,8 @@
 
 mod no_stream;
 mod state;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 
 use core::any::Any;
 use core::fmt;
