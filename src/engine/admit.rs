@@ -83,13 +83,14 @@ impl Engine {
         remoter.state.phase = Phase::Live;
         remoter.state.shaken = true;
         remoter.state.short_reads = remoter.stream.short_read_drains();
+        remoter.note_held();
         remoter.opened_at = self.core.now;
         remoter.arm_opened(&mut self.core);
         self.handshaking -= 1;
         self.live += 1;
         self.core.counters.opened += 1;
         self.core.events.push(Event::Accepted(id));
-        self.enqueue(id);
+        self.settle(id);
     }
 
     /// Advances the handshakes whose peers have said something, each by a step; returns how many became usable.

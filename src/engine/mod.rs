@@ -198,7 +198,9 @@ impl Engine {
                     remoter.retime(&mut self.core);
                 }
                 remoter.send(&mut self.core);
-                self.settle(id);
+                if remoter.rest(&mut self.core, &mut self.ready) {
+                    self.release(id);
+                }
             }
         }
         self.touched = touched;
@@ -207,7 +209,7 @@ impl Engine {
 
     /// Tells those whose queue has run empty, as soon as there is room to queue more.
     fn tell_drained(&mut self) {
-        if self.core.shared.room() > 0 {
+        if !self.core.starved.is_empty() && self.core.shared.room() > 0 {
             for id in self.core.starved.drain(..) {
                 self.core.events.push(Event::Drained(id));
             }
@@ -249,21 +251,14 @@ impl Engine {
         remoter.state.readable |= readiness.readable;
         remoter.state.writable |= readiness.writable;
         remoter.state.ending |= readiness.ending;
-        if remoter.state.phase == Phase::Handshaking {
-            if !core::mem::replace(&mut remoter.state.queued, true) {
-                self.shaking.push_back(id);
-            }
-        } else {
-            self.enqueue(id);
+        if remoter.state.queued {
+            return;
         }
-    }
-
-    /// Puts it in line if it has something to do and is not there yet.
-    fn enqueue(&mut self, id: Id) {
-        if let Some(remoter) = self.slots.get_mut(id)
-            && remoter.has_work(&self.core)
-            && !core::mem::replace(&mut remoter.state.queued, true)
-        {
+        if remoter.state.phase == Phase::Handshaking {
+            remoter.state.queued = true;
+            self.shaking.push_back(id);
+        } else if remoter.has_work(&self.core) {
+            remoter.state.queued = true;
             self.ready.push_back(id);
         }
     }
@@ -280,7 +275,9 @@ impl Engine {
             remoter.state.queued = false;
             remoter.send(&mut self.core);
             remoter.receive(&mut self.core, false);
-            self.settle(id);
+            if remoter.rest(&mut self.core, &mut self.ready) {
+                self.release(id);
+            }
         }
         self.tell_drained();
         let stalled = self.core.shared.room() == 0;

@@ -25,6 +25,8 @@ mod datagram;
 #[cfg(feature = "os")]
 pub mod os;
 mod spec;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(all(unix, feature = "uds"))]
 mod unix;
 
@@ -223,6 +225,12 @@ pub trait Stream: Any + Send {
     /// # Errors
     /// What the network says; the drop then closes as usual.
     fn set_abortive(&mut self) -> io::Result<()>;
+
+    /// What a TLS layer has agreed with the peer, once it is live. A layer above one passes this on.
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&tls::TlsInfo> {
+        None
+    }
 
     /// Our end.
     fn local_addr(&self) -> &Addr;

@@ -377,6 +377,7 @@ impl Remoter {
         let stream = self.take_stream();
         self.stream = wrap(stream);
         self.state.short_reads = self.stream.short_read_drains();
+        self.state.holding = self.stream.held() > 0;
         // What the new layer knows is not known: look.
         self.state.readable = true;
         self.state.writable = true;
@@ -397,10 +398,7 @@ impl Remoter {
     }
 
     pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
-        let gone = NoStream {
-            local: self.stream.local_addr().clone(),
-            peer: self.stream.peer_addr().clone(),
-        };
+        let gone = NoStream::after(&*self.stream);
         core::mem::replace(&mut self.stream, Box::new(gone))
     }
 
@@ -412,7 +410,8 @@ impl Remoter {
     }
 
     pub(crate) fn drop_stream(&mut self, abortive: bool) {
-        let mut stream = self.take_stream();
+        let gone = NoStream::instead_of(&mut *self.stream);
+        let mut stream = core::mem::replace(&mut self.stream, Box::new(gone));
         if abortive {
             // If even that fails, the plain close that follows is all there is.
             let _ = stream.set_abortive();

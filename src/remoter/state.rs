@@ -69,6 +69,8 @@ pub(crate) struct State {
     pub(crate) touched: bool,
     /// A `Received` waits to be taken.
     pub(crate) received: bool,
+    /// The stream keeps bytes back that are to go out.
+    pub(crate) holding: bool,
     /// Something was left after a send, so that `Drained` is owed.
     pub(crate) backlogged: bool,
     /// The caller has changed the timeouts.
@@ -103,6 +105,7 @@ impl State {
             queued: false,
             touched: false,
             received: false,
+            holding: false,
             backlogged: false,
             retime: false,
             stuffed: false,
@@ -127,11 +130,16 @@ impl Shared {
         limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
     }
 
+    // Load and store instead of a locked instruction: whoever has a connection in hand has its engine borrowed, so there is only
+    // one at a time.
+
     pub(crate) fn add(&self, bytes: usize) {
-        self.buffered.fetch_add(bytes, Ordering::Relaxed);
+        let buffered = self.buffered.load(Ordering::Relaxed);
+        self.buffered.store(buffered.wrapping_add(bytes), Ordering::Relaxed);
     }
 
     pub(crate) fn sub(&self, bytes: usize) {
-        self.buffered.fetch_sub(bytes, Ordering::Relaxed);
+        let buffered = self.buffered.load(Ordering::Relaxed);
+        self.buffered.store(buffered.wrapping_sub(bytes), Ordering::Relaxed);
     }
 }

@@ -9,6 +9,8 @@ mod options;
 mod stream;
 #[cfg(all(unix, feature = "uds"))]
 mod unix;
+#[cfg(feature = "tls")]
+mod wall;
 
 use core::fmt;
 use core::time::Duration;
@@ -19,6 +21,8 @@ use std::time::Instant;
 use self::datagram::OsDatagram;
 use self::listener::OsListener;
 use self::stream::OsStream;
+#[cfg(feature = "tls")]
+pub(crate) use self::wall::WallClock;
 use crate::net::{
     Bind, Datagram, Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker,
 };
