@@ -81,9 +81,7 @@ pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters}
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
-pub use peer::{
-    Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram,
-};
+pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
 pub use remoter::Remoter;
 pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
 

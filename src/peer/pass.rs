@@ -271,10 +271,9 @@ impl Endpoint {
         }
         while self.readable && self.rx_rest.is_none() && !self.dead {
             let full = self.spent.grams_in >= self.config.tick_grams.max(1)
-                || self.spent.bytes_in >= self.config.tick_bytes.max(1)
-                || *left == 0;
-            if full {
-                self.counters.budget += 1;
+                || self.spent.bytes_in >= self.config.tick_bytes.max(1);
+            if full || *left == 0 {
+                self.counters.budget += u64::from(full);
                 serviced.more = true;
                 break;
             }

@@ -85,7 +85,6 @@ impl Endpoints {
         self.wake_rested(core);
         for _ in 0..self.ready.len() {
             if core.grams_left == 0 {
-                core.counters.budget.grams += 1;
                 break;
             }
             let Some(id) = self.ready.pop_front() else { break };
@@ -96,6 +95,8 @@ impl Endpoints {
             endpoint.receive(&mut self.scratch, &mut core.grams_left, &mut core.serviced);
             self.settle(id, core);
         }
+        let cut = core.grams_left == 0 && !self.ready.is_empty();
+        core.counters.budget.grams += u64::from(cut);
         core.serviced.more |= !self.ready.is_empty();
     }
 

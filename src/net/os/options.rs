@@ -12,7 +12,10 @@ pub(super) const INHERITED: bool = cfg!(any(target_os = "linux", target_os = "an
 
 pub(super) fn inet(addr: &Addr) -> io::Result<SocketAddr> {
     addr.inet().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::Unsupported, format!("{addr} is no internet address"))
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("{addr} is no internet address (Unix sockets need the feature `uds`)"),
+        )
     })
 }
 

@@ -66,7 +66,9 @@ fn to_system(addr: &Addr) -> io::Result<SockAddr> {
             if len > most || len == 0 {
                 return Err(bad(
                     io::ErrorKind::InvalidFilename,
-                    format!("the name has {len} bytes; the address of a Unix socket holds 1 to {most}"),
+                    format!(
+                        "the name has {len} bytes; the address of a Unix socket holds 1 to {most}"
+                    ),
                 ));
             }
             let mut bytes = vec![0];

@@ -90,7 +90,9 @@ fn clear_the_way(path: &Path, addr: &Addr, file: SocketFile) -> io::Result<()> {
         return Err(bad(io::ErrorKind::AddrInUse, format!("{addr} belongs to a live socket")));
     }
     if !file.replace_stale {
-        let text = format!("{addr} was left behind by a dead server; SocketFile::replace_stale replaces it");
+        let text = format!(
+            "{addr} was left behind by a dead server; SocketFile::replace_stale replaces it"
+        );
         return Err(bad(io::ErrorKind::AlreadyExists, text));
     }
     // Another server may have come since: what was not seen dead is not removed.
