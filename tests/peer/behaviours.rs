@@ -3,7 +3,7 @@
 use tymist::net::{Addr, Bind};
 use tymist::{GramConfig, GramError, GramEvent, Peer, Wake};
 
-use super::{Rig, loopback, plain, receive};
+use super::{Rig, alone, loopback, plain, receive};
 
 /// Behaviour 64.
 #[test]
@@ -104,7 +104,7 @@ fn opening_closing_and_reopening() {
     assert_eq!(peer.buffer_sizes().unwrap(), tymist::net::BufferSizes::default());
     assert!(peer.reopen().is_err(), "it never was open");
     peer.close();
-    peer.open(loopback()).unwrap();
+    peer.open(alone(79)).unwrap();
     let addr = peer.local_addr().clone();
     assert!(peer.opened() && addr.port().unwrap() != 0);
     peer.reopen().unwrap();

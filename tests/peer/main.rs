@@ -112,9 +112,20 @@ fn loopback() -> Bind {
     "127.0.0.1:0".parse().unwrap()
 }
 
+/// A loopback address of this test alone, where that system has more than one, so that no other test takes a port
+/// which this one has given back for a moment.
+fn alone(last: u8) -> Addr {
+    let last = if cfg!(target_os = "linux") { last } else { 1 };
+    Addr::from(([127, 0, 0, last], 0))
+}
+
 /// A plain socket at the far end.
 fn plain() -> (UdpSocket, Addr) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    plain_at(Addr::from(([127, 0, 0, 1], 0)))
+}
+
+fn plain_at(addr: Addr) -> (UdpSocket, Addr) {
+    let socket = UdpSocket::bind(addr.inet().unwrap()).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let addr = Addr::from(socket.local_addr().unwrap());
     (socket, addr)

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use tymist::net::Bind;
 use tymist::{GramConfig, GramEvent, Peer};
 
-use super::{Rig, loopback, plain, receive};
+use super::{Rig, alone, loopback, plain, plain_at, receive};
 
 /// hio sets `SO_REUSEPORT`, so that two peers bind one port and share its datagrams, silently.
 #[test]
@@ -80,7 +80,7 @@ fn what_the_network_refuses_is_an_event_and_the_next_one_goes() {
 /// An ICMP error that comes back ends nothing.
 #[test]
 fn nobody_listening_is_an_event_and_the_socket_goes_on() {
-    let (gone, addr) = plain();
+    let (gone, addr) = plain_at(alone(77));
     drop(gone);
     let mut bind = loopback();
     bind.peer = Some(addr.clone());
@@ -110,7 +110,7 @@ fn nobody_listening_is_an_event_and_the_socket_goes_on() {
 /// A socket that is not connected is not told on Linux; nothing comes of it anywhere.
 #[test]
 fn nobody_listening_does_not_stop_an_unconnected_socket() {
-    let (gone, addr) = plain();
+    let (gone, addr) = plain_at(alone(78));
     drop(gone);
     let mut rig = Rig::new();
     let myself = rig.addr();

@@ -7,7 +7,7 @@ use tymist::net::Addr;
 use tymist::tyme::Tymist;
 use tymist::{Config, EndpointId, Event, GramConfig, GramEvent, Server, Wake};
 
-use super::{ROUND, ROUNDS, loopback, plain, receive};
+use super::{ROUND, ROUNDS, alone, loopback, plain, receive};
 
 struct Both {
     server: Server,
@@ -17,10 +17,14 @@ struct Both {
 }
 
 fn both(config: Config, grams: GramConfig) -> Both {
+    both_at(Addr::from(([127, 0, 0, 1], 0)), config, grams)
+}
+
+fn both_at(addr: Addr, config: Config, grams: GramConfig) -> Both {
     let tymist = Tymist::new();
     let mut server = Server::new(config);
     server.wind(tymist.tymth());
-    let udp = server.bind(loopback(), grams).unwrap();
+    let udp = server.bind(addr, grams).unwrap();
     let addr = server.endpoint(udp).unwrap().local_addr().clone();
     Both { server, tymist, udp, addr }
 }
@@ -145,7 +149,7 @@ fn all_endpoints_together_have_a_budget_and_take_turns() {
 
 #[test]
 fn an_unbound_endpoint_is_gone_for_ever() {
-    let mut it = both(Config::new(), GramConfig::new());
+    let mut it = both_at(alone(80), Config::new(), GramConfig::new());
     let old = it.udp;
     it.server.endpoint_mut(old).unwrap().tx(b"never sent", ([127, 0, 0, 1], 0)).unwrap();
     assert!(it.server.unbind(old));
@@ -160,7 +164,7 @@ fn an_unbound_endpoint_is_gone_for_ever() {
 
 #[test]
 fn closing_and_reopening_a_server_takes_its_endpoints_along() {
-    let mut it = both(Config::new(), GramConfig::new());
+    let mut it = both_at(alone(81), Config::new(), GramConfig::new());
     let (socket, addr) = plain();
     it.server.endpoint_mut(it.udp).unwrap().tx(b"a last try", &addr).unwrap();
     it.server.close();
