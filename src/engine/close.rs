@@ -62,6 +62,10 @@ impl Remoter {
                 return true;
             }
         }
+        let waits_for_user = self.state.phase == Phase::Live && self.state.eof;
+        if waits_for_user && !self.state.half_open && !self.is_armed(Slot::Linger) {
+            self.arm(core, Slot::Linger);
+        }
         self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
     }
 
@@ -118,6 +122,7 @@ impl Engine {
         if let Some(timer) = remoter.timer.take() {
             self.core.wheel.cancel(timer);
         }
+        remoter.disarm_all();
         remoter.state.phase = Phase::Closed;
         remoter.state.reason = Some(reason);
         self.core.counters.closed.count(reason);
@@ -139,6 +144,13 @@ impl Engine {
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.doom(reason);
             self.release(id);
+        }
+    }
+
+    /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick.
+    pub(crate) fn send_all(&mut self) {
+        for id in self.ids() {
+            self.send_of(id);
         }
     }
 

@@ -161,10 +161,10 @@ pub trait Stream: Any + Send {
     /// What the poller says.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Whether a connection begun by [`Net::connect`] has come up.
+    /// Whether a connection begun by [`Net::connect`] has come up. Asked again when something happens after the peer's end.
     ///
     /// # Errors
-    /// Why it did not: refused, unreachable, timed out.
+    /// Why it did not: refused, unreachable, timed out; or why it was lost since.
     fn connected(&mut self) -> io::Result<bool> {
         Ok(true)
     }

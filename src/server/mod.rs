@@ -130,7 +130,8 @@ impl Server {
         &self.engine.core.config
     }
 
-    /// Changes the settings. Limits count from the next tick on; timeouts and what is set per connection for new connections.
+    /// Changes the settings. Limits count from the next tick on; timeouts for what starts, or is started anew by traffic, from then on; what
+    /// is set per connection for new connections.
     pub fn config_mut(&mut self) -> &mut Config {
         &mut self.engine.core.config
     }
@@ -298,8 +299,11 @@ impl Server {
     /// Closes everything at once: listeners, endpoints, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
-        self.engine.sample();
+        self.engine.end(); // Whatever a wait has spent already, there is a tick's budget for it.
+        self.engine.begin();
         self.flush();
+        self.engine.send_all();
+        self.engine.end();
         self.shut(CloseReason::ServerClosed);
         self.draining = None;
     }

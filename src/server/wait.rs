@@ -14,7 +14,8 @@ impl Server {
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
     #[must_use]
     pub fn wake(&self) -> Wake {
-        if self.engine.is_pending() || self.endpoints.is_pending() || self.can_accept_now() {
+        let pending = self.engine.is_pending() || self.endpoints.is_pending();
+        if pending || self.can_accept_now() || self.drain_is_pending() {
             return Wake::Now;
         }
         match self.next_deadline() {
@@ -65,8 +66,8 @@ impl Server {
     fn can_accept_now(&self) -> bool {
         let (now, deque) = (self.engine.core.now, self.deque());
         (0..self.acceptors.len()).any(|at| {
-            let accepts = self.takes_connections() && self.acceptors[at].can_accept(now, deque);
-            accepts || self.may_admit(at)
+            self.takes_connections()
+                && (self.acceptors[at].can_accept(now, deque) || self.may_admit(at))
         })
     }
 
@@ -75,7 +76,7 @@ impl Server {
         let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
         let draining = self.draining.as_ref().map(super::drain::State::deadline);
         let own = [self.engine.next_deadline(), self.endpoints.next_deadline(), draining];
-        resting.chain(own.into_iter().flatten()).min()
+        resting.chain(own.into_iter().flatten()).min().filter(|tyme| *tyme != Tyme::NEVER)
     }
 
     fn deque(&self) -> usize {

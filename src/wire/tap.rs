@@ -63,7 +63,9 @@ impl Stream for Tap {
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let count = self.inner.write(bufs)?;
-        self.log.record(Direction::Tx, self.inner.peer_addr(), bufs, count);
+        if count > 0 {
+            self.log.record(Direction::Tx, self.inner.peer_addr(), bufs, count);
+        }
         Ok(count)
     }
 
@@ -97,6 +99,11 @@ impl Stream for Tap {
 
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {
         self.inner.buffer_sizes()
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&crate::net::tls::TlsInfo> {
+        self.inner.tls()
     }
 
     #[cfg(unix)]

@@ -124,8 +124,8 @@ fn plain() -> (UdpSocket, Addr) {
     plain_at(Addr::from(([127, 0, 0, 1], 0)))
 }
 
-fn plain_at(addr: Addr) -> (UdpSocket, Addr) {
-    let socket = UdpSocket::bind(addr.inet().unwrap()).unwrap();
+fn plain_at(addr: impl Into<Addr>) -> (UdpSocket, Addr) {
+    let socket = UdpSocket::bind(addr.into().inet().unwrap()).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let addr = Addr::from(socket.local_addr().unwrap());
     (socket, addr)
