@@ -40,7 +40,7 @@ fn a_path_that_is_too_long_is_an_error_that_says_so() {
 fn what_is_no_path_at_all_is_an_error() {
     assert_eq!(refused(Listen::new(std::path::Path::new(""))).0, ErrorKind::InvalidFilename);
     assert_eq!(refused(Listen::new(std::path::Path::new("a\0b"))).0, ErrorKind::InvalidFilename);
-    assert_eq!(refused(Addr::Unnamed).0, ErrorKind::InvalidInput);
+    assert_eq!(refused(Addr::Unnamed).0, ErrorKind::Unsupported);
     let dir = Dir::new();
     assert_eq!(refused(dir.path("no/such/directory").as_path()).0, ErrorKind::NotFound);
 }

@@ -79,7 +79,7 @@ fn to_system(addr: &Addr) -> io::Result<SockAddr> {
             Err(bad(io::ErrorKind::Unsupported, "abstract names are Linux's".into()))
         }
         Addr::Unnamed | Addr::Inet(_) => {
-            Err(bad(io::ErrorKind::InvalidInput, "no name to bind or to reach".into()))
+            Err(bad(io::ErrorKind::Unsupported, format!("{addr} is no name to bind or to reach")))
         }
     }
 }
