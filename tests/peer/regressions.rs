@@ -70,7 +70,7 @@ fn what_the_network_refuses_is_an_event_and_the_next_one_goes() {
         rig.peer.tx(b"nobody gets this", to).unwrap();
     }
     // An IPv4 socket has no way to IPv6.
-    rig.peer.tx(b"nor this", (std::net::Ipv6Addr::LOCALHOST, 9)).unwrap();
+    rig.peer.tx(b"nor this", (std::net::Ipv6Addr::LOCALHOST, 9)).unwrap(); // house: fixed-port, never sent
     rig.peer.tx(b"but this", &addr).unwrap();
     rig.until(|peer| peer.counters().grams_out == 1);
     assert_eq!(rig.peer.counters().unsent, 3, "{:?}", rig.log);
