@@ -114,6 +114,9 @@ pub struct Limits {
     /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
     /// whose turn it is.
     pub tick_bytes: usize,
+    /// Datagrams received per tick, all endpoints together. Default 1024, about 2 ms. Beyond it: the next tick goes on with whose
+    /// turn it is.
+    pub grams_per_tick: usize,
     /// Unread and unsent bytes of all connections together. Default 256 MiB. At it: nobody is read from, and `tx` takes
     /// nothing, until some is taken or sent.
     pub buffered: usize,
@@ -140,6 +143,7 @@ impl Limits {
             tx_bytes: 1 << 20,
             remoter_tick_bytes: 64 << 10,
             tick_bytes: 4 << 20,
+            grams_per_tick: 1024,
             buffered: 256 << 20,
             events: 65_536,
             scratch: 64 << 10,

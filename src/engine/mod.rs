@@ -39,6 +39,7 @@ use index::Index;
 /// Kinds of tokens.
 pub(crate) const REMOTER: u8 = 0;
 pub(crate) const ACCEPTOR: u8 = 1;
+pub(crate) const ENDPOINT: u8 = 2;
 
 pub(crate) struct Engine {
     pub(crate) net: Box<dyn Net>,
@@ -75,6 +76,8 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
+    /// Datagrams that may still be received in this tick.
+    pub(crate) grams_left: usize,
     /// Those to whom `Drained` is owed.
     pub(crate) starved: Vec<Id>,
     /// Number of the tick, for the budgets per connection.
@@ -99,6 +102,7 @@ impl Engine {
                 scratch: BytesMut::new(),
                 pool: Pool::default(),
                 tick_left: 0,
+                grams_left: 0,
                 starved: Vec::new(),
                 tick: 0,
                 config,
@@ -163,6 +167,7 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
         self.core.serviced = Serviced::default();
         if self.slots.len() > 0 {
             self.fit_scratch();
