@@ -57,8 +57,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acceptor;
+mod backoff;
 mod buf;
+mod clients;
 mod config;
+mod connect;
 mod counters;
 pub mod design;
 mod engine;
@@ -75,7 +78,10 @@ pub mod tyme;
 pub mod wire;
 
 pub use acceptor::{Acceptor, AcceptorId, Layer};
+pub use backoff::Backoff;
+pub use clients::{Client, Clients};
 pub use config::{Config, Limits, MinRate, OverLimit, RxFull, Timeouts, TxFull};
+pub use connect::{Connect, Target};
 pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters};
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};

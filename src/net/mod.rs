@@ -21,6 +21,7 @@
 //! found again and taken off.
 
 mod addr;
+mod lookup;
 #[cfg(feature = "os")]
 pub mod os;
 mod spec;
@@ -33,6 +34,8 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 pub use addr::{Addr, AddrError};
+pub(crate) use lookup::{Answer, Inbox};
+pub use lookup::{Lookup, Resolve};
 pub use spec::{BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
 
 use crate::tyme::Tyme;
@@ -56,6 +59,17 @@ pub trait Net: Send {
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
         let _ = spec;
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Looks a name up, without blocking: keeps the [`Lookup`] and answers it whenever it can.
+    fn lookup(&mut self, lookup: Lookup) {
+        lookup.answer(Err(io::Error::other("this network knows no names")));
+    }
+
+    /// A number that the jitter of waits is drawn from where [`Config::seed`](crate::Config::seed) gives none: nobody's guess on a real
+    /// network, so that no two programs wait alike; of the seed of its world on a simulated one. 0 by default.
+    fn seed(&mut self) -> u64 {
+        0
     }
 
     /// Takes over a listening socket made elsewhere, such as by a service manager.

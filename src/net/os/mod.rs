@@ -8,14 +8,19 @@ mod options;
 mod stream;
 
 use core::fmt;
+use core::hash::BuildHasher;
 use core::time::Duration;
+use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use self::listener::OsListener;
 use self::stream::OsStream;
-use crate::net::{Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker};
+use crate::net::{
+    Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token, Waker,
+};
+use crate::run::Lookups;
 use crate::tyme::Tyme;
 
 /// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
@@ -25,10 +30,13 @@ const WAKE: mio::Token = mio::Token(usize::MAX);
 
 /// The operating system as a [`Net`].
 ///
-/// Takes descriptors only once something is opened: the poller and a handle to it, and one for the first waker.
+/// Takes descriptors only once something is opened: the poller and a handle to it, and one for the first waker. Names are looked up by
+/// helper threads: none before the first name, four at most.
 pub struct OsNet {
     origin: Instant,
     poller: Option<Poller>,
+    /// From the first name on.
+    lookups: Option<Lookups>,
 }
 
 struct Poller {
@@ -42,7 +50,7 @@ impl OsNet {
     /// A network with nothing open, whose clock starts now.
     #[must_use]
     pub fn new() -> Self {
-        OsNet { origin: clock(), poller: None }
+        OsNet { origin: clock(), poller: None, lookups: None }
     }
 
     fn poller(&mut self) -> io::Result<&mut Poller> {
@@ -65,6 +73,11 @@ impl OsNet {
 #[expect(clippy::disallowed_methods, reason = "this room is where real time comes from")]
 fn clock() -> Instant {
     Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this room is where chance comes from")]
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 impl Default for OsNet {
@@ -96,6 +109,14 @@ impl Net for OsNet {
         let socket = options::connecting(spec, addr)?;
         let stream = std::net::TcpStream::from(socket);
         Ok(Box::new(OsStream::dialled(stream, spec.addr.clone(), self.registry()?)?))
+    }
+
+    fn lookup(&mut self, lookup: Lookup) {
+        self.lookups.get_or_insert_with(Lookups::new).look_up(lookup);
+    }
+
+    fn seed(&mut self) -> u64 {
+        random()
     }
 
     fn adopt_listener(
