@@ -36,7 +36,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// A host by its name. An IP address, and `localhost` (127.0.0.1 and ::1, RFC 6761 section 6.3), need no look-up.
+    /// A host by its name. An IP address, and `localhost` (127.0.0.1 and `::1`, RFC 6761 section 6.3), need no look-up.
     #[must_use]
     pub fn name(host: &str, port: u16) -> Self {
         if let Ok(ip) = host.parse::<IpAddr>() {

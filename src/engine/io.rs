@@ -24,7 +24,7 @@ impl Remoter {
                 !at_cap || (self.state.stuffed && core.config.rx_full == RxFull::Close)
             }
             Phase::Flushing | Phase::Lingering => true,
-            Phase::Handshaking | Phase::Closed => false,
+            Phase::Dialling | Phase::Handshaking | Phase::Closed => false,
         }
     }
 
@@ -35,6 +35,9 @@ impl Remoter {
 
     /// Whether a turn would do something with the latches as they are.
     pub(super) fn has_work(&self, core: &Core) -> bool {
+        if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking) {
+            return false;
+        }
         (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
     }
 
@@ -42,9 +45,10 @@ impl Remoter {
     pub(super) fn wants_turn(&self, core: &Core) -> bool {
         self.state.doomed
             || self.state.retime
-            || (self.state.writable && self.has_output())
+            || (self.state.shaken && self.state.writable && self.has_output())
             || (self.state.readable && self.may_read(core) && core.shared.room() > 0)
-            || (self.tx.is_empty()
+            || (self.state.shaken
+                && self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing
                     || self.is_finished()))
@@ -145,7 +149,7 @@ impl Remoter {
 
     /// Writes what is queued until nothing is left, the network takes no more, or the budget ends.
     pub(super) fn send(&mut self, core: &mut Core) {
-        if matches!(self.state.phase, Phase::Handshaking | Phase::Closed) || self.state.doomed {
+        if !self.is_live() || self.state.doomed {
             return;
         }
         self.begin_tick(core);

@@ -1,19 +1,23 @@
 //! The engine: connections, their deadlines and events, and the passes of a tick over them.
 //!
-//! It knows nothing of how a connection came to be; [`Server`](crate::Server) accepts them and hands them in. One
+//! [`Server`](crate::Server) accepts connections and hands them in; those we make are made here ([`dial`], [`names`]), for
+//! [`Clients`](crate::Clients) and servers alike. One
 //! file per pass: [`io`] receives and sends, [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands.
 //! [`index`] finds by address, [`events`] is the queue of what to tell.
 //!
-//! The work of a tick is in three lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
-//! caller since the last flush), `ready` (latched, with something to read or write) and `shaking` (handshaking and latched).
-//! A connection is in each at most once.
+//! The work of a tick is in five lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
+//! caller since the last flush), `ready` (latched, with something to read or write), `shaking` (handshaking and latched), `dials`
+//! (with a round or an address to begin) and `coming` (dialling and latched). A connection is in each at most once.
 
 mod admit;
 mod close;
 mod deadlines;
+mod dial;
 mod events;
 mod index;
 mod io;
+mod names;
+mod wait;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -27,6 +31,7 @@ use crate::id::{Id, Slots};
 use crate::net::{Net, Readiness};
 use crate::remoter::{Phase, Remoter, Shared};
 use crate::tyme::{Tyme, Tymth, Wheel};
+use crate::wire::WireLog;
 
 pub(crate) use admit::Origin;
 use events::Events;
@@ -44,9 +49,15 @@ pub(crate) struct Engine {
     index: Index,
     live: usize,
     handshaking: usize,
+    dialling: usize,
     touched: Vec<Id>,
     ready: VecDeque<Id>,
     shaking: VecDeque<Id>,
+    dials: VecDeque<Id>,
+    coming: VecDeque<Id>,
+    pub(crate) names: names::Names,
+    /// What jitter is drawn from, once it was asked for.
+    seed: Option<u64>,
     /// Closed, and told: to be forgotten at the next tick.
     told: Vec<Id>,
     harvested: Vec<Readiness>,
@@ -69,8 +80,12 @@ pub(crate) struct Core {
     pub(crate) scratch: Vec<u8>,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
+    /// Tries to connect that may still be begun in this tick.
+    pub(crate) connects_left: usize,
     /// Those to whom `Drained` is owed.
     pub(crate) starved: Vec<Id>,
+    /// Put around connections as they come in or up.
+    pub(crate) wire_log: Option<WireLog>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
 }
@@ -92,6 +107,8 @@ impl Engine {
                 serviced: Serviced::default(),
                 scratch: Vec::new(),
                 tick_left: 0,
+                connects_left: 0,
+                wire_log: None,
                 starved: Vec::new(),
                 tick: 0,
                 config,
@@ -102,9 +119,14 @@ impl Engine {
             index: Index::default(),
             live: 0,
             handshaking: 0,
+            dialling: 0,
             touched: Vec::new(),
             ready: VecDeque::new(),
             shaking: VecDeque::new(),
+            dials: VecDeque::new(),
+            coming: VecDeque::new(),
+            names: names::Names::default(),
+            seed: None,
             told: Vec::new(),
             harvested: Vec::new(),
             begun: false,
@@ -154,6 +176,7 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.connects_left = self.core.config.limits.connects_per_tick.max(1);
         self.core.serviced = Serviced::default();
         let limit = self.core.config.limits.buffered.max(1);
         self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
@@ -244,22 +267,25 @@ impl Engine {
         remoter.state.readable |= readiness.readable;
         remoter.state.writable |= readiness.writable;
         remoter.state.ending |= readiness.ending;
-        if remoter.state.phase == Phase::Handshaking {
-            if !core::mem::replace(&mut remoter.state.queued, true) {
-                self.shaking.push_back(id);
+        match &mut remoter.dial {
+            Some(dial) if remoter.state.phase == Phase::Dialling => {
+                if !core::mem::replace(&mut dial.latched, true) {
+                    self.coming.push_back(id);
+                }
             }
-        } else {
-            self.enqueue(id);
+            _ => self.enqueue(id),
         }
     }
 
-    /// Puts it in line if it has something to do and is not there yet.
+    /// Puts it in the line it belongs to if it has something to do and is in none yet.
     fn enqueue(&mut self, id: Id) {
-        if let Some(remoter) = self.slots.get_mut(id)
-            && remoter.has_work(&self.core)
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        let shakes = remoter.state.phase == Phase::Handshaking;
+        if (shakes || remoter.has_work(&self.core))
             && !core::mem::replace(&mut remoter.state.queued, true)
         {
-            self.ready.push_back(id);
+            let line = if shakes { &mut self.shaking } else { &mut self.ready };
+            line.push_back(id);
         }
     }
 
@@ -273,6 +299,10 @@ impl Engine {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
+            if remoter.state.phase == Phase::Handshaking {
+                self.enqueue(id); // A new connection under the old id, which belongs elsewhere.
+                continue;
+            }
             remoter.send(&mut self.core);
             remoter.receive(&mut self.core, false);
             self.settle(id);
@@ -312,6 +342,9 @@ impl Engine {
             || !self.harvested.is_empty()
             || (!self.ready.is_empty() && !stalled)
             || !self.shaking.is_empty()
+            || !self.dials.is_empty()
+            || !self.coming.is_empty()
+            || self.names.is_pending()
             || (!self.core.starved.is_empty() && !stalled)
             || self
                 .touched
@@ -334,19 +367,24 @@ impl Engine {
         self.handshaking
     }
 
+    /// Those that are still to be made, or made again.
+    pub(crate) fn dialling(&self) -> usize {
+        self.dialling
+    }
+
     /// All places taken, of closed ones that were not told yet too.
     pub(crate) fn taken(&self) -> usize {
         self.slots.len()
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&Remoter> {
-        self.slots.get(id).filter(|remoter| remoter.state.shaken).map(|remoter| &**remoter)
+        self.slots.get(id).filter(|remoter| remoter.is_known()).map(|remoter| &**remoter)
     }
 
     /// The connection, which counts as touched from now on.
     pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut Remoter> {
         let remoter = self.slots.get_mut(id)?;
-        if !remoter.state.shaken {
+        if !remoter.is_known() {
             return None;
         }
         if !core::mem::replace(&mut remoter.state.touched, true) {
@@ -371,6 +409,11 @@ impl Engine {
         })
     }
 
+    /// Unread and unsent bytes of all.
+    pub(crate) fn buffered(&self) -> usize {
+        self.core.shared.buffered.load(Ordering::Relaxed)
+    }
+
     /// Takes the next event, and does what its being taken means.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         let event = self.core.events.pop()?;
@@ -386,6 +429,7 @@ impl Engine {
                 }
             }
             Event::Closed(id, _) => self.told.push(id),
+            Event::Disconnected { id, .. } => self.met_told(id),
             _ => {}
         }
         Some(event)

@@ -1,5 +1,6 @@
 //! One connection: its bytes each way, its deadlines, and how it ends.
 
+mod dialled;
 mod no_stream;
 mod state;
 
@@ -20,10 +21,11 @@ use crate::net::{Addr, BufferSizes, Stream};
 use crate::server::Detached;
 use crate::tyme::{Timer, Tyme};
 use crate::wire::{Tap, WireLog};
+pub(crate) use dialled::{Attempt, Dialled, Step};
 use no_stream::NoStream;
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
 
-/// One accepted connection.
+/// One connection, accepted or dialled.
 ///
 /// Get it with `server.remoter_mut(id)`. Its methods only look, take and queue: the network is touched by the engine, at the
 /// next `service()`, `wait()` or `service_sends()`. The exceptions say so.
@@ -47,6 +49,8 @@ pub struct Remoter {
     /// Bytes moved when the current rate window began.
     pub(crate) window_start: u64,
     pub(crate) data: Option<Box<dyn Any + Send>>,
+    /// Of those that were dialled.
+    pub(crate) dial: Option<Box<Dialled>>,
     pub(crate) state: State,
 }
 
@@ -76,8 +80,24 @@ impl Remoter {
             opened_at: now,
             window_start: 0,
             data: None,
+            dial: None,
             state,
         }
+    }
+
+    /// One that is to be connected.
+    pub(crate) fn dialled(
+        id: Id,
+        dial: Dialled,
+        config: &Config,
+        shared: Arc<Shared>,
+        now: Tyme,
+    ) -> Self {
+        let mut remoter = Self::new(id, None, Box::new(NoStream::nowhere()), config, shared, now);
+        remoter.state.phase = Phase::Dialling;
+        remoter.state.up = false;
+        remoter.dial = Some(Box::new(dial));
+        remoter
     }
 
     /// Its name.
@@ -86,22 +106,46 @@ impl Remoter {
         self.id
     }
 
-    /// The acceptor it came in by; `None` for a stream that was adopted.
+    /// The acceptor it came in by; `None` for a stream that was adopted or dialled.
     #[must_use]
     pub fn acceptor(&self) -> Option<AcceptorId> {
         self.acceptor
     }
 
-    /// Our end.
+    /// Our end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
     #[must_use]
     pub fn local_addr(&self) -> &Addr {
         self.stream.local_addr()
     }
 
-    /// The peer's end.
+    /// The peer's end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
     #[must_use]
     pub fn peer_addr(&self) -> &Addr {
         self.stream.peer_addr()
+    }
+
+    /// Our end and the peer's, while the transport is up; `None` while a dialled connection is still to be made, or to be made again.
+    #[must_use]
+    pub fn ends(&self) -> Option<(&Addr, &Addr)> {
+        self.state.up.then(|| (self.local_addr(), self.peer_addr()))
+    }
+
+    /// Whether it was made from here, by `connect`.
+    #[must_use]
+    pub fn is_dialled(&self) -> bool {
+        self.dial.is_some()
+    }
+
+    /// Whether the transport is up, be its handshake done or not (hio's `accepted`).
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state.up && self.state.phase != Phase::Closed
+    }
+
+    /// Whether it is usable: up, with its handshake done (hio's `connected`), and not closed.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.is_live()
     }
 
     /// The tyme at which it became usable (or, before that, came in).
@@ -187,7 +231,8 @@ impl Remoter {
     // Sending.
 
     /// Queues a copy of `data`, as much of it as fits; returns how much that was. What did not fit is to be offered again, best after
-    /// the `Drained` event. Nothing is sent before the engine's next turn.
+    /// the `Drained` event. Nothing is sent before the engine's next turn. On a connection that is still to be made it waits until that is usable,
+    /// through all tries.
     ///
     /// # Errors
     /// [`TxError::Closed`] or [`TxError::SendShut`] if this half is over; [`TxError::Overflow`] where `data` does not fit and the engine
@@ -214,7 +259,7 @@ impl Remoter {
 
     /// How many of `wanted` bytes may be queued; they are counted as queued.
     fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
-        if self.state.phase != Phase::Live {
+        if !self.is_open() {
             return Err(TxError::Closed);
         }
         if self.state.fin != Fin::No {
@@ -249,7 +294,16 @@ impl Remoter {
     /// Whether our half is still open.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        self.state.phase == Phase::Live && self.state.fin == Fin::No
+        self.is_open() && self.state.fin == Fin::No
+    }
+
+    /// Whether it is neither closing nor closed, as far as the caller can know of it.
+    fn is_open(&self) -> bool {
+        match self.state.phase {
+            Phase::Live => true,
+            Phase::Dialling | Phase::Handshaking => self.dial.is_some(),
+            Phase::Flushing | Phase::Lingering | Phase::Closed => false,
+        }
     }
 
     /// Whether [`tx`](Remoter::tx) would take something now.
@@ -267,6 +321,9 @@ impl Remoter {
 
     /// Closes gracefully: what is queued goes out, then our end, then it waits up to `Timeouts::linger` for the peer's end, so that
     /// nothing of what we sent is destroyed by a reset. What comes in meanwhile is thrown away. Repeating it changes nothing.
+    ///
+    /// A dialled connection that is not usable yet ends at once, with what was queued; to have that sent, use
+    /// [`shutdown_send`](Remoter::shutdown_send). It does not come again by itself.
     pub fn close(&mut self) {
         self.begin_close(CloseReason::Local);
     }
@@ -294,7 +351,7 @@ impl Remoter {
     /// Whether `close` was called or the engine is closing it.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.state.phase != Phase::Live && self.state.phase != Phase::Handshaking
+        !matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Live)
     }
 
     /// Why it is closing or was closed; `None` while it is not.
@@ -394,6 +451,21 @@ impl Remoter {
         !matches!(self.state.phase, Phase::Handshaking | Phase::Closed) && self.state.shaken
     }
 
+    /// Whether it has closed for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.phase == Phase::Closed
+    }
+
+    /// Whether the caller knows of it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.state.shaken || self.dial.is_some()
+    }
+
+    /// Whether it comes again by itself once it has ended for `reason`.
+    pub(crate) fn comes_again(&self, reason: CloseReason) -> bool {
+        self.dial.as_ref().is_some_and(|dial| dial.comes_again(reason))
+    }
+
     pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
         let gone = NoStream {
             local: self.stream.local_addr().clone(),
@@ -418,7 +490,10 @@ impl Remoter {
     }
 
     pub(crate) fn begin_close(&mut self, reason: CloseReason) {
-        if matches!(self.state.phase, Phase::Live | Phase::Handshaking) && !self.state.doomed {
+        if !self.state.shaken {
+            return self.doom(reason);
+        }
+        if self.state.phase == Phase::Live && !self.state.doomed {
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
         }

@@ -10,6 +10,13 @@ pub(super) struct NoStream {
     pub(super) peer: Addr,
 }
 
+impl NoStream {
+    /// What stands where a stream will be.
+    pub(super) fn nowhere() -> Self {
+        NoStream { local: Addr::Unnamed, peer: Addr::Unnamed }
+    }
+}
+
 fn not_connected<T>() -> io::Result<T> {
     Err(io::ErrorKind::NotConnected.into())
 }

@@ -1,7 +1,8 @@
 //! The server: acceptors that take connections, remoters that live them, one tick that serves all.
 //!
-//! [`steps`] are hio's single steps of a tick, [`drain`] ends a server gently, [`wait`] sleeps until there is something to do.
+//! [`dial`] makes connections from here, [`steps`] are hio's single steps of a tick, [`drain`] ends a server gently, [`wait`] sleeps until there is something to do.
 
+mod dial;
 mod drain;
 mod listen;
 mod steps;
@@ -70,8 +71,6 @@ pub struct Server {
     /// Which acceptor is first in this tick's round.
     turn: usize,
     draining: Option<drain::State>,
-    /// Put around connections as they are admitted.
-    wire_log: Option<WireLog>,
 }
 
 impl Server {
@@ -91,7 +90,6 @@ impl Server {
             next_acceptor: 0,
             turn: 0,
             draining: None,
-            wire_log: None,
         }
     }
 
@@ -134,32 +132,26 @@ impl Server {
         &self.engine.core.counters
     }
 
-    /// Logs what moves on each connection admitted from now on; `None`: no more of them. Connections that are there keep what they
+    /// Logs what moves on each connection admitted or connected from now on; `None`: no more of them. Connections that are there keep what they
     /// have, see [`Remoter::set_wire_log`].
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
-        self.wire_log = log;
+        self.engine.core.wire_log = log;
     }
 
     // The tick.
 
     /// Does one tick. Never blocks, is bounded by the budgets in [`Limits`](crate::Limits), and never fails because of a peer.
     ///
-    /// In this order: read the clock; forget connections whose `Closed` you took; send and end what you asked for; harvest readiness (one
-    /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; advance handshakes; let each ready
-    /// connection send what was blocked and receive; expire deadlines (what the same tick has seen arrive counts first); tell. Costs what there
-    /// is to do, whatever the number of connections.
+    /// In this order: read the clock; forget connections whose `Closed` you took; send, end and dial what you asked for; harvest readiness (one
+    /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; see which dialled connections are up;
+    /// advance handshakes; let each ready connection send what was blocked and receive; expire deadlines (what the same tick has seen arrive counts
+    /// first); dial again what is due; tell. Costs what there is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
-        self.engine.core.counters.ticks += 1;
-        self.engine.bury_told();
-        self.engine.begin();
-        self.engine.flush();
-        self.engine.harvest_once();
+        self.engine.open_tick();
         self.latch();
         self.accept_pass();
         self.admit_pass();
-        self.engine.shake();
-        self.engine.turns();
-        self.engine.expire();
+        self.engine.run_tick();
         self.drain_pass();
         self.engine.end()
     }
@@ -231,7 +223,7 @@ impl Server {
     /// Unread and unsent bytes of all connections.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.engine.core.shared.buffered.load(core::sync::atomic::Ordering::Relaxed)
+        self.engine.buffered()
     }
 
     /// Deadlines in the wheel: at most one per connection.
@@ -269,10 +261,7 @@ impl Server {
     /// network, and the bytes that were on their way through it. `Closed` with the reason `Detached` is told. `None` if there is no such
     /// live connection.
     pub fn detach(&mut self, id: Id) -> Option<Detached> {
-        let remoter = self.engine.get_mut(id).filter(|remoter| remoter.is_live())?;
-        let detached = remoter.detach();
-        self.engine.release(id);
-        Some(detached)
+        self.engine.detach(id)
     }
 
     /// Closes all live connections gracefully; see [`Remoter::close`]. Costs a look at every connection.
