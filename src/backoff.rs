@@ -61,8 +61,8 @@ pub(crate) struct SplitMix(u64);
 impl SplitMix {
     /// The stream called `name` of `seed`. Those of different names have nothing to do with each other.
     pub(crate) fn new(seed: u64, name: u64) -> Self {
-        let start = SplitMix(seed).next();
-        SplitMix(start ^ SplitMix(name).next())
+        let start = SplitMix(seed).next() ^ name;
+        SplitMix(SplitMix(start).next())
     }
 
     fn next(&mut self) -> u64 {

@@ -110,7 +110,7 @@ impl Engine {
         self.core.serviced.closed += 1;
         if remoter.comes_again(reason) {
             self.end_round(id, reason);
-            self.rest(id, reason);
+            self.retry_later(id, reason);
         } else {
             self.end_for_good(id, reason);
         }

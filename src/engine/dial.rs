@@ -292,7 +292,7 @@ impl Engine {
     }
 
     /// Makes a dialled connection that has ended one that is to be made again.
-    pub(super) fn rest(&mut self, id: Id, reason: CloseReason) {
+    pub(super) fn retry_later(&mut self, id: Id, reason: CloseReason) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.disarm_all();
         if remoter.state.shaken || reason == CloseReason::TxFull {
