@@ -82,6 +82,19 @@ impl TxQueue {
         }
     }
 
+    /// The bytes, where they are one piece, as they mostly are.
+    pub(crate) fn only(&self) -> Option<&[u8]> {
+        if self.middle.is_some() {
+            None
+        } else if self.tail.is_empty() {
+            Some(&self.front)
+        } else if self.front.is_empty() {
+            Some(&self.tail)
+        } else {
+            None
+        }
+    }
+
     /// Fills `slices` with the first pieces in order, `limit` bytes of them at most; returns how many.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], limit: usize) -> usize {
         let middle = self.middle.iter().flat_map(|middle| middle.iter().map(|piece| &piece[..]));
@@ -106,8 +119,7 @@ impl TxQueue {
         let mut left = count.min(self.len);
         self.len -= left;
         if self.len == 0 {
-            *self = TxQueue::default();
-            return;
+            return self.release();
         }
         while left > 0 {
             if self.front.is_empty() {
@@ -125,6 +137,17 @@ impl TxQueue {
         }
         if self.middle.as_ref().is_some_and(|middle| middle.is_empty()) {
             self.middle = None;
+        }
+    }
+
+    /// Gives back all memory.
+    fn release(&mut self) {
+        self.front = Bytes::new();
+        if self.middle.is_some() {
+            self.middle = None;
+        }
+        if self.tail.capacity() > 0 {
+            self.tail = BytesMut::new();
         }
     }
 
@@ -213,6 +236,9 @@ mod tests {
                 prop_assert_eq!(tx.len(), model.len());
                 prop_assert_eq!(tx.is_empty(), model.is_empty());
                 prop_assert_eq!(&flat(&tx, 10_000, usize::MAX), &model);
+                if let Some(only) = tx.only() {
+                    prop_assert_eq!(only, &model[..]);
+                }
                 let limit = model.len() / 3;
                 prop_assert_eq!(&flat(&tx, 10_000, limit), &model[..limit]);
                 let first = flat(&tx, 2, usize::MAX);

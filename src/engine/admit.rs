@@ -88,6 +88,7 @@ impl Engine {
         remoter.state.phase = Phase::Live;
         remoter.state.shaken = true;
         remoter.state.short_reads = remoter.stream.short_read_drains();
+        remoter.note_held();
         remoter.opened_at = self.core.now;
         remoter.arm_opened(&mut self.core);
         self.handshaking -= 1;

@@ -1,5 +1,6 @@
 //! How a connection ends: mark, flush and linger, release. One path for all reasons.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 
@@ -20,7 +21,25 @@ impl Remoter {
             && (state.fin == Fin::Sent || !state.half_open)
             && self.rx.is_empty()
             && self.tx.is_empty()
-            && self.stream.held() == 0
+            && !self.state.holding
+    }
+
+    /// What comes after a pass: takes the steps towards its end that can be taken, and gets in line again if there is more to do.
+    /// Returns whether it is to be released.
+    pub(super) fn rest(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
+        if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
+            return false;
+        }
+        let going_on = self.state.phase == Phase::Live && self.state.fin == Fin::No;
+        let settled = going_on && !self.state.eof;
+        if !settled && self.step_to_end(core) {
+            return true;
+        }
+        if !self.state.queued && self.has_work(core) {
+            self.state.queued = true;
+            ready.push_back(self.id);
+        }
+        false
     }
 
     /// Takes the steps towards its end that can be taken now; returns whether it is to be released.
@@ -39,7 +58,7 @@ impl Remoter {
                 return true; // Dropping the socket sends our end; a system call saved.
             }
             self.end_send(core);
-            let out = self.stream.held() == 0 && !self.state.doomed;
+            let out = !self.state.holding && !self.state.doomed;
             if out && (self.state.eof || !self.begin_linger(core)) {
                 return true;
             }
@@ -53,7 +72,9 @@ impl Remoter {
             return;
         }
         self.state.fin = Fin::Sent;
-        match self.stream.shutdown(Shutdown::Write) {
+        let shut = self.stream.shutdown(Shutdown::Write);
+        self.note_held();
+        match shut {
             Ok(()) => self.flush_held(core),
             // The peer is gone; the next read says how.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
@@ -74,14 +95,10 @@ impl Remoter {
 impl Engine {
     /// Sees after a pass what became of a connection: released, in line again, or at rest.
     pub(super) fn settle(&mut self, id: Id) {
-        let Some(remoter) = self.slots.get_mut(id) else { return };
-        if matches!(remoter.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
-            return;
-        }
-        if remoter.step_to_end(&mut self.core) {
+        if let Some(remoter) = self.slots.get_mut(id)
+            && remoter.rest(&mut self.core, &mut self.ready)
+        {
             self.release(id);
-        } else {
-            self.enqueue(id);
         }
     }
 

@@ -1,11 +1,13 @@
 //! Receiving and sending, within budgets.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use super::Core;
 use crate::config::RxFull;
 use crate::error::CloseReason;
 use crate::event::Event;
+use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 /// Pieces handed to one write.
@@ -30,7 +32,12 @@ impl Remoter {
 
     /// Whether bytes wait to go out, here or in the stream.
     fn has_output(&self) -> bool {
-        !self.tx.is_empty() || self.stream.held() > 0
+        !self.tx.is_empty() || self.state.holding
+    }
+
+    /// Takes note of whether the stream keeps bytes back. Asked once after its calls, since asking is a virtual call.
+    pub(super) fn note_held(&mut self) {
+        self.state.holding = self.stream.held() > 0;
     }
 
     /// Whether a turn would do something with the latches as they are.
@@ -39,6 +46,25 @@ impl Remoter {
             return false;
         }
         (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
+    }
+
+    /// Gets in the line it belongs to if it has something to do and is in none yet.
+    pub(super) fn fall_in(
+        &mut self,
+        core: &Core,
+        ready: &mut VecDeque<Id>,
+        shaking: &mut VecDeque<Id>,
+    ) {
+        if self.state.queued {
+            return;
+        }
+        if self.state.phase == Phase::Handshaking {
+            self.state.queued = true;
+            shaking.push_back(self.id);
+        } else if self.has_work(core) {
+            self.state.queued = true;
+            ready.push_back(self.id);
+        }
     }
 
     /// Whether what the caller did to it calls for a turn.
@@ -110,6 +136,8 @@ impl Remoter {
             }
         }
         self.state.stuffed = self.rx.len() >= self.rx_limit;
+        // A layer may have had to answer something.
+        self.note_held();
     }
 
     fn met_bytes(&mut self, core: &mut Core, count: usize, want: usize, thrown_away: bool) {
@@ -149,6 +177,10 @@ impl Remoter {
 
     /// Writes what is queued until nothing is left, the network takes no more, or the budget ends.
     pub(super) fn send(&mut self, core: &mut Core) {
+        // The usual case first: nothing to send, and nothing owed.
+        if self.tx.is_empty() && !self.state.backlogged && !self.state.holding {
+            return;
+        }
         if !self.is_live() || self.state.doomed {
             return;
         }
@@ -160,11 +192,20 @@ impl Remoter {
                 self.count_exhausted(core);
                 break;
             }
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let count = self.tx.slices(&mut pieces, budget);
             self.counters.writes += 1;
             core.counters.writes += 1;
-            match self.stream.write(&pieces[..count]) {
+            let written = match self.tx.only() {
+                Some(piece) => {
+                    let piece = &piece[..piece.len().min(budget)];
+                    self.stream.write(&[IoSlice::new(piece)])
+                }
+                None => {
+                    let mut pieces = [IoSlice::new(&[]); PIECES];
+                    let count = self.tx.slices(&mut pieces, budget);
+                    self.stream.write(&pieces[..count])
+                }
+            };
+            match written {
                 Ok(0) => {
                     self.met_refusal(core, &io::ErrorKind::WriteZero.into());
                     break;
@@ -179,6 +220,7 @@ impl Remoter {
                 }
             }
         }
+        self.note_held();
         if self.tx.is_empty() {
             self.flush_held(core);
         }
@@ -196,11 +238,12 @@ impl Remoter {
 
     /// Lets the stream send what it still holds.
     pub(super) fn flush_held(&mut self, core: &mut Core) {
-        if self.state.writable
-            && self.stream.held() > 0
-            && let Err(error) = self.stream.flush()
-        {
-            self.met_refusal(core, &error);
+        if self.state.writable && self.state.holding {
+            let flushed = self.stream.flush();
+            self.note_held();
+            if let Err(error) = flushed {
+                self.met_refusal(core, &error);
+            }
         }
     }
 

@@ -216,7 +216,9 @@ impl Engine {
                     remoter.retime(&mut self.core);
                 }
                 remoter.send(&mut self.core);
-                self.settle(id);
+                if remoter.rest(&mut self.core, &mut self.ready) {
+                    self.release(id);
+                }
             }
         }
         self.touched = touched;
@@ -225,7 +227,7 @@ impl Engine {
 
     /// Tells those whose queue has run empty, as soon as there is room to queue more.
     fn tell_drained(&mut self) {
-        if self.core.shared.room() > 0 {
+        if !self.core.starved.is_empty() && self.core.shared.room() > 0 {
             for id in self.core.starved.drain(..) {
                 self.core.events.push(Event::Drained(id));
             }
@@ -267,25 +269,19 @@ impl Engine {
         remoter.state.readable |= readiness.readable;
         remoter.state.writable |= readiness.writable;
         remoter.state.ending |= readiness.ending;
-        match &mut remoter.dial {
-            Some(dial) if remoter.state.phase == Phase::Dialling => {
-                if !core::mem::replace(&mut dial.latched, true) {
-                    self.coming.push_back(id);
-                }
-            }
-            _ => self.enqueue(id),
+        if remoter.state.phase != Phase::Dialling {
+            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
+        } else if let Some(dial) = &mut remoter.dial
+            && !core::mem::replace(&mut dial.latched, true)
+        {
+            self.coming.push_back(id);
         }
     }
 
     /// Puts it in the line it belongs to if it has something to do and is in none yet.
     fn enqueue(&mut self, id: Id) {
-        let Some(remoter) = self.slots.get_mut(id) else { return };
-        let shakes = remoter.state.phase == Phase::Handshaking;
-        if (shakes || remoter.has_work(&self.core))
-            && !core::mem::replace(&mut remoter.state.queued, true)
-        {
-            let line = if shakes { &mut self.shaking } else { &mut self.ready };
-            line.push_back(id);
+        if let Some(remoter) = self.slots.get_mut(id) {
+            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
         }
     }
 
@@ -305,7 +301,9 @@ impl Engine {
             }
             remoter.send(&mut self.core);
             remoter.receive(&mut self.core, false);
-            self.settle(id);
+            if remoter.rest(&mut self.core, &mut self.ready) {
+                self.release(id);
+            }
         }
         self.tell_drained();
         let stalled = self.core.shared.room() == 0;

@@ -432,6 +432,7 @@ impl Remoter {
         let stream = self.take_stream();
         self.stream = wrap(stream);
         self.state.short_reads = self.stream.short_read_drains();
+        self.state.holding = self.stream.held() > 0;
         // What the new layer knows is not known: look.
         self.state.readable = true;
         self.state.writable = true;

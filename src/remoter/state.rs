@@ -76,6 +76,8 @@ pub(crate) struct State {
     pub(crate) touched: bool,
     /// A `Received` waits to be taken.
     pub(crate) received: bool,
+    /// The stream keeps bytes back that are to go out.
+    pub(crate) holding: bool,
     /// Something was left after a send, so that `Drained` is owed.
     pub(crate) backlogged: bool,
     /// The caller has changed the timeouts.
@@ -111,6 +113,7 @@ impl State {
             queued: false,
             touched: false,
             received: false,
+            holding: false,
             backlogged: false,
             retime: false,
             stuffed: false,
@@ -131,6 +134,7 @@ impl State {
         self.readable = false;
         self.writable = true;
         self.ending = false;
+        self.holding = false;
         self.eof = false;
         self.eof_told = false;
         self.deaf = false;
@@ -152,11 +156,16 @@ impl Shared {
         limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
     }
 
+    // Load and store instead of a locked instruction: whoever has a connection in hand has its engine borrowed, so there is only
+    // one at a time.
+
     pub(crate) fn add(&self, bytes: usize) {
-        self.buffered.fetch_add(bytes, Ordering::Relaxed);
+        let buffered = self.buffered.load(Ordering::Relaxed);
+        self.buffered.store(buffered.wrapping_add(bytes), Ordering::Relaxed);
     }
 
     pub(crate) fn sub(&self, bytes: usize) {
-        self.buffered.fetch_sub(bytes, Ordering::Relaxed);
+        let buffered = self.buffered.load(Ordering::Relaxed);
+        self.buffered.store(buffered.wrapping_sub(bytes), Ordering::Relaxed);
     }
 }
