@@ -102,7 +102,10 @@ mod tests {
             .into_iter()
             .map(|failures| backoff.wait(failures, &mut random).as_millis())
             .collect();
-        assert_eq!(waits, [500, 1000, 2000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000]);
+        assert_eq!(
+            waits,
+            [500, 1000, 2000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000]
+        );
         let endless = Backoff { first: Duration::MAX, most: Duration::MAX, jitter: true };
         assert!(endless.wait(u32::MAX, &mut random) > Duration::from_secs(1 << 32));
         let none = Backoff::every(Duration::ZERO);

@@ -209,7 +209,8 @@ mod tests {
     #[test]
     fn one_type_takes_what_connects() {
         let addr = Addr::from(([192, 0, 2, 1], 9));
-        let from_dial = Connect::from(Dial { local: Some(addr.clone()), ..Dial::new(addr.clone()) });
+        let from_dial =
+            Connect::from(Dial { local: Some(addr.clone()), ..Dial::new(addr.clone()) });
         assert_eq!((from_dial.to, from_dial.local), (addr.clone().into(), Some(addr.clone())));
         let many = Connect::from(vec![addr.clone(), addr.clone()]);
         assert_eq!(many.to.to_string(), "192.0.2.1:9, 192.0.2.1:9");

@@ -137,9 +137,7 @@ impl Engine {
         self.end_round(id, reason);
         let Some(remoter) = self.slots.get_mut(id) else { return };
         self.core.shared.sub(remoter.tx.clear());
-        if let Some(timer) = remoter.timer.take() {
-            self.core.wheel.cancel(timer);
-        }
+        remoter.forget_deadlines(&mut self.core);
         remoter.state.phase = Phase::Closed;
         remoter.state.reason = Some(reason);
         if remoter.is_known() {

@@ -88,6 +88,14 @@ impl Remoter {
         self.deadlines = [Tyme::NEVER; SLOTS];
     }
 
+    /// Disarms all, and gives the place in the wheel back.
+    pub(super) fn forget_deadlines(&mut self, core: &mut Core) {
+        self.disarm_all();
+        if let Some(timer) = self.timer.take() {
+            core.wheel.cancel(timer);
+        }
+    }
+
     pub(super) fn is_armed(&self, slot: Slot) -> bool {
         self.deadlines[slot as usize] != Tyme::NEVER
     }

@@ -265,8 +265,7 @@ impl Engine {
     /// The transport of a dialled connection is up.
     fn stand(&mut self, id: Id, stream: Box<dyn Stream>) -> bool {
         let Some(remoter) = self.slots.get_mut(id) else { return false };
-        remoter.disarm(Slot::Connect);
-        remoter.disarm(Slot::Dial);
+        remoter.forget_deadlines(&mut self.core);
         let Some(dial) = &mut remoter.dial else { return false };
         dial.attempts = Vec::new();
         dial.left = std::collections::VecDeque::new();
@@ -294,17 +293,17 @@ impl Engine {
     /// Makes a dialled connection that has ended one that is to be made again.
     pub(super) fn retry_later(&mut self, id: Id, reason: CloseReason) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
-        remoter.disarm_all();
+        remoter.forget_deadlines(&mut self.core);
         if remoter.state.shaken || reason == CloseReason::TxFull {
             // Some of it may have arrived: what to say again only the caller can know.
             self.core.shared.sub(remoter.tx.clear());
             remoter.state.fin = Fin::No;
+            remoter.state.backlogged = false;
         }
         remoter.state.phase = Phase::Dialling;
         remoter.state.up = false;
         remoter.state.shaken = false;
         remoter.state.doomed = false;
-        remoter.state.backlogged = false;
         let Some(dial) = &mut remoter.dial else { return };
         let pause = dial.wait(remoter.counters.bytes_in);
         dial.step = Step::Resting;

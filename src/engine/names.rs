@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_name_with_hundreds_of_addresses_is_tried_at_sixteen() {
-        let many: Vec<String> = (0..300).map(|n| format!("0.0.{}.{}:1", n / 200, n % 200)).collect();
+        let many: Vec<String> =
+            (0..300).map(|n| format!("0.0.{}.{}:1", n / 200, n % 200)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(turns(&many).len(), MOST_ADDRS);
     }

@@ -127,7 +127,7 @@ impl Remoter {
     /// Our end and the peer's, while the transport is up; `None` while a dialled connection is still to be made, or to be made again.
     #[must_use]
     pub fn ends(&self) -> Option<(&Addr, &Addr)> {
-        self.state.up.then(|| (self.local_addr(), self.peer_addr()))
+        self.is_up().then(|| (self.local_addr(), self.peer_addr()))
     }
 
     /// Whether it was made from here, by `connect`.
