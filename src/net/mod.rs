@@ -25,6 +25,8 @@ mod lookup;
 #[cfg(feature = "os")]
 pub mod os;
 mod spec;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 use core::any::Any;
 use core::fmt;
@@ -221,6 +223,12 @@ pub trait Stream: Any + Send {
     /// # Errors
     /// What the network says; the drop then closes as usual.
     fn set_abortive(&mut self) -> io::Result<()>;
+
+    /// What a TLS layer has agreed with the peer, once it is live. A layer above one passes this on.
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&tls::TlsInfo> {
+        None
+    }
 
     /// Our end.
     fn local_addr(&self) -> &Addr;

@@ -99,6 +99,11 @@ impl Stream for Tap {
         self.inner.buffer_sizes()
     }
 
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&crate::net::tls::TlsInfo> {
+        self.inner.tls()
+    }
+
     #[cfg(unix)]
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.inner.as_fd()

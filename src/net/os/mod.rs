@@ -6,6 +6,8 @@
 mod listener;
 mod options;
 mod stream;
+#[cfg(feature = "tls")]
+mod wall;
 
 use core::fmt;
 use core::hash::BuildHasher;
@@ -17,6 +19,8 @@ use std::time::Instant;
 
 use self::listener::OsListener;
 use self::stream::OsStream;
+#[cfg(feature = "tls")]
+pub(crate) use self::wall::WallClock;
 use crate::net::{
     Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token, Waker,
 };

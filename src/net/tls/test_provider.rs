@@ -1,0 +1,201 @@
+//! A crypto provider without any security, for tests: the same seed gives the same bytes on the wire.
+//!
+//! Hidden, behind the feature `tls-test-provider`. Its key exchange group and its null cipher have private-use numbers, so
+//! nothing that was not made for it can agree on them. Signatures must be Ed25519 (RFC 8032): deterministic, and all of one size, so that
+//! the lengths of records do not depend on the seed.
+//!
+//! The stream of randomness is shared by all that use one provider, so what a run draws must be in a fixed order, as in a simulation.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustls::crypto::cipher::{
+    AeadKey, InboundOpaqueMessage, InboundPlainMessage, Iv, MessageDecrypter, MessageEncrypter,
+    OutboundOpaqueMessage, OutboundPlainMessage, PrefixedPayload, Tls13AeadAlgorithm,
+    UnsupportedOperationError,
+};
+use rustls::crypto::{
+    ActiveKeyExchange, CipherSuiteCommon, CryptoProvider, GetRandomFailed, KeyProvider,
+    SecureRandom, SharedSecret, SupportedKxGroup,
+};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::SigningKey;
+use rustls::{
+    CipherSuite, ConnectionTrafficSecrets, ContentType, Error, NamedGroup, ProtocolVersion,
+    SignatureAlgorithm, SupportedCipherSuite, Tls13CipherSuite,
+};
+
+use super::config::ring_provider;
+
+/// `ecdhe_private_use` of RFC 8422 section 5.1.1.
+const GROUP: u16 = 0xfe00;
+/// Reserved for private use by RFC 8446 appendix B.4.
+const NULL_SUITE: u16 = 0xff00;
+const PUBLIC: usize = 32;
+
+/// A provider with real ciphers and hashes and the randomness of `seed`. Leaks a few bytes at each call.
+#[must_use]
+pub fn seeded(seed: u64) -> Arc<CryptoProvider> {
+    let random: &'static Seeded = Box::leak(Box::new(Seeded(AtomicU64::new(seed))));
+    let group: &'static dyn SupportedKxGroup = Box::leak(Box::new(ToyGroup(random)));
+    let mut provider = (*ring_provider()).clone();
+    provider.secure_random = random;
+    provider.kx_groups = vec![group];
+    provider.key_provider = &Ed25519Only;
+    Arc::new(provider)
+}
+
+/// The same with TLS 1.3 alone and a cipher that does nothing: fast, and for fuzzing, where nothing could forge a real record.
+///
+/// Whatever is sent is read, so a change on the way is not noticed.
+#[must_use]
+pub fn null(seed: u64) -> Arc<CryptoProvider> {
+    let mut provider = (*seeded(seed)).clone();
+    provider.cipher_suites = null_suite().into_iter().collect();
+    Arc::new(provider)
+}
+
+/// `None` only if ring's provider had no TLS 1.3.
+fn null_suite() -> Option<SupportedCipherSuite> {
+    static SUITE: OnceLock<Option<&'static Tls13CipherSuite>> = OnceLock::new();
+    let suite = SUITE.get_or_init(|| {
+        let suites = &ring_provider().cipher_suites;
+        let real = suites.iter().find_map(SupportedCipherSuite::tls13)?;
+        let common = CipherSuiteCommon {
+            suite: CipherSuite::from(NULL_SUITE),
+            hash_provider: real.common.hash_provider,
+            confidentiality_limit: u64::MAX,
+        };
+        let hkdf_provider = real.hkdf_provider;
+        let suite = Tls13CipherSuite { common, hkdf_provider, aead_alg: &NullCipher, quic: None };
+        Some(&*Box::leak(Box::new(suite)))
+    });
+    suite.map(SupportedCipherSuite::Tls13)
+}
+
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
+#[derive(Debug)]
+struct Seeded(AtomicU64);
+
+fn mix(state: u64) -> u64 {
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+impl SecureRandom for Seeded {
+    fn fill(&self, buf: &mut [u8]) -> Result<(), GetRandomFailed> {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        for chunk in buf.chunks_mut(8) {
+            let state = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+            chunk.copy_from_slice(&mix(state).to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Ed25519Only;
+
+impl KeyProvider for Ed25519Only {
+    fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+        let key = ring_provider().key_provider.load_private_key(key)?;
+        if key.algorithm() != SignatureAlgorithm::ED25519 {
+            return Err(Error::General("the test provider signs with Ed25519 only".into()));
+        }
+        Ok(key)
+    }
+}
+
+/// A key exchange that anyone can listen to: both sides make the secret of what both have sent.
+#[derive(Debug)]
+struct ToyGroup(&'static Seeded);
+
+impl SupportedKxGroup for ToyGroup {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
+        let mut sent = [0; PUBLIC];
+        self.0.fill(&mut sent)?;
+        Ok(Box::new(ToyExchange { sent }))
+    }
+
+    fn name(&self) -> NamedGroup {
+        NamedGroup::from(GROUP)
+    }
+}
+
+struct ToyExchange {
+    sent: [u8; PUBLIC],
+}
+
+impl ActiveKeyExchange for ToyExchange {
+    fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
+        if peer.len() != PUBLIC {
+            return Err(rustls::PeerMisbehaved::InvalidKeyShare.into());
+        }
+        let secret: Vec<u8> =
+            self.sent.iter().zip(peer).map(|(ours, theirs)| ours ^ theirs).collect();
+        Ok(SharedSecret::from(secret))
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        &self.sent
+    }
+
+    fn group(&self) -> NamedGroup {
+        NamedGroup::from(GROUP)
+    }
+}
+
+/// Puts the content's type behind it, as TLS 1.3 does, and nothing else.
+struct NullCipher;
+
+impl Tls13AeadAlgorithm for NullCipher {
+    fn encrypter(&self, _: AeadKey, _: Iv) -> Box<dyn MessageEncrypter> {
+        Box::new(NullCipher)
+    }
+
+    fn decrypter(&self, _: AeadKey, _: Iv) -> Box<dyn MessageDecrypter> {
+        Box::new(NullCipher)
+    }
+
+    fn key_len(&self) -> usize {
+        32
+    }
+
+    fn extract_keys(
+        &self,
+        _: AeadKey,
+        _: Iv,
+    ) -> Result<ConnectionTrafficSecrets, UnsupportedOperationError> {
+        Err(UnsupportedOperationError)
+    }
+}
+
+impl MessageEncrypter for NullCipher {
+    fn encrypt(
+        &mut self,
+        message: OutboundPlainMessage<'_>,
+        _: u64,
+    ) -> Result<OutboundOpaqueMessage, Error> {
+        let length = self.encrypted_payload_len(message.payload.len());
+        let mut payload = PrefixedPayload::with_capacity(length);
+        payload.extend_from_chunks(&message.payload);
+        payload.extend_from_slice(&[u8::from(message.typ)]);
+        let (kind, version) = (ContentType::ApplicationData, ProtocolVersion::TLSv1_2);
+        Ok(OutboundOpaqueMessage::new(kind, version, payload))
+    }
+
+    fn encrypted_payload_len(&self, payload_len: usize) -> usize {
+        payload_len + 1
+    }
+}
+
+impl MessageDecrypter for NullCipher {
+    fn decrypt<'a>(
+        &mut self,
+        message: InboundOpaqueMessage<'a>,
+        _: u64,
+    ) -> Result<InboundPlainMessage<'a>, Error> {
+        message.into_tls13_unpadded_message()
+    }
+}

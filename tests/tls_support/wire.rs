@@ -1,0 +1,180 @@
+//! A wire in memory whose every misfortune can be set.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex};
+
+use tymist::net::{Addr, BufferSizes, Stream, Token};
+
+/// One direction.
+pub struct Pipe {
+    bytes: VecDeque<u8>,
+    /// What it holds before writes would block.
+    pub capacity: usize,
+    /// Most bytes a read gives.
+    pub chunk: usize,
+    /// The writer has ended it.
+    pub closed: bool,
+    pub reset: bool,
+    /// After so many bytes in all the rest is lost, and the reader sees the end.
+    pub cut_after: Option<usize>,
+    /// The byte at this place is changed on its way.
+    pub flip: Option<usize>,
+    /// Bytes that have entered it.
+    pub passed: usize,
+    /// A copy of all of them, if wanted.
+    pub record: Option<Vec<u8>>,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        Pipe {
+            bytes: VecDeque::new(),
+            capacity: 256 * 1024,
+            chunk: usize::MAX,
+            closed: false,
+            reset: false,
+            cut_after: None,
+            flip: None,
+            passed: 0,
+            record: None,
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        let byte = if self.flip == Some(self.passed) { byte ^ 0x40 } else { byte };
+        if self.cut_after.is_some_and(|cut| self.passed >= cut) {
+            self.closed = true;
+            return;
+        }
+        self.passed += 1;
+        self.bytes.push_back(byte);
+        if let Some(record) = &mut self.record {
+            record.push(byte);
+        }
+        if self.cut_after == Some(self.passed) {
+            self.closed = true;
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// One end of a wire.
+pub struct End {
+    pub tx: Arc<Mutex<Pipe>>,
+    pub rx: Arc<Mutex<Pipe>>,
+    local: Addr,
+    peer: Addr,
+}
+
+pub fn duplex() -> (End, End) {
+    let (one, two) = (Arc::new(Mutex::new(Pipe::new())), Arc::new(Mutex::new(Pipe::new())));
+    let near = Addr::from(([10, 0, 0, 1], 40_000));
+    let far = Addr::from(([10, 0, 0, 2], 443));
+    (
+        End { tx: one.clone(), rx: two.clone(), local: near.clone(), peer: far.clone() },
+        End { tx: two, rx: one, local: far, peer: near },
+    )
+}
+
+impl End {
+    /// An end that goes on sending into `tx` and hears nothing.
+    pub fn sending(tx: Arc<Mutex<Pipe>>) -> Self {
+        let rx = Arc::new(Mutex::new(Pipe::new()));
+        End { tx, rx, local: Addr::Unnamed, peer: Addr::Unnamed }
+    }
+
+    /// Writes all of `bytes`, which must fit.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let taken = self.write(&[IoSlice::new(bytes)]).unwrap();
+        assert_eq!(taken, bytes.len(), "the wire is full");
+    }
+
+    /// Everything that is there.
+    pub fn receive(&mut self) -> Vec<u8> {
+        self.rx.lock().unwrap().bytes.drain(..).collect()
+    }
+
+    pub fn reset(&mut self) {
+        self.tx.lock().unwrap().reset = true;
+        self.rx.lock().unwrap().reset = true;
+    }
+}
+
+impl Stream for End {
+    fn register(&mut self, _: Token) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut pipe = self.rx.lock().unwrap();
+        if pipe.reset {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        let count = buf.len().min(pipe.chunk).min(pipe.bytes.len());
+        if count == 0 && !buf.is_empty() {
+            return if pipe.closed { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+        }
+        for (slot, byte) in buf.iter_mut().zip(pipe.bytes.drain(..count)) {
+            *slot = byte;
+        }
+        Ok(count)
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut pipe = self.tx.lock().unwrap();
+        if pipe.reset {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        if pipe.closed && pipe.cut_after.is_none() {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let room = pipe.capacity.saturating_sub(pipe.bytes.len());
+        let bytes = bufs.iter().flat_map(|buf| buf.iter().copied());
+        let mut taken = 0;
+        for byte in bytes.take(room) {
+            pipe.push(byte);
+            taken += 1;
+        }
+        if taken == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        Ok(taken)
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.tx.lock().unwrap().closed = true;
+        }
+        Ok(())
+    }
+
+    fn set_abortive(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn local_addr(&self) -> &Addr {
+        &self.local
+    }
+
+    fn peer_addr(&self) -> &Addr {
+        &self.peer
+    }
+
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        Ok(BufferSizes::default())
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.tx.lock().unwrap().closed = true;
+    }
+}
+
+const _: fn(&End) -> &dyn Any = |end| end;
