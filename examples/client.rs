@@ -33,7 +33,6 @@ fn options() -> Result<Options> {
     let (mut host, mut port) = (String::from("localhost"), None);
     let (mut local, mut reconnect) = (None, false);
     let mut config = Config::new();
-    config.half_open = true; // The peer may end its half first, and still listen.
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -74,11 +73,14 @@ fn main() -> Result<ExitCode> {
     while client.opened() {
         client.wait(None);
         client.service();
+        let mut over = false;
         while let Some(event) = client.poll_event() {
+            over |= matches!(event, Event::Disconnected { .. });
             clean &= show(&mut client, &event)?;
         }
         feed(&mut client, &mut typed, &mut rest);
-        if stop.load(Ordering::Acquire) {
+        let nothing_more = typed.is_none() && over;
+        if nothing_more || stop.load(Ordering::Acquire) {
             client.close();
         }
     }
@@ -100,12 +102,6 @@ fn show(client: &mut Client, event: &Event) -> Result<bool> {
         }
         Event::ConnectFailed { addr, error, .. } => eprintln!("{addr}: {error}"),
         Event::Unresolved { host, why, .. } => eprintln!("{host}: {why}"),
-        Event::Eof(_) => {
-            // All has been printed. What we still have to say goes out, and then it is over.
-            if let Some(remoter) = client.remoter_mut() {
-                remoter.set_half_open(false);
-            }
-        }
         Event::Disconnected { reason, .. } => eprintln!("{reason}; trying again"),
         Event::Closed(_, reason) => {
             eprintln!("{reason}");

@@ -523,9 +523,9 @@ fn closing_or_aborting_before_it_is_up_ends_it_at_once_for_good() {
         desk.clients.tx(id, b"never sent").unwrap();
         let remoter = desk.clients.remoter_mut(id).unwrap();
         if abort {
-            remoter.abort()
+            remoter.abort();
         } else {
-            remoter.close()
+            remoter.close();
         }
         assert_eq!(desk.clients.wake(), Wake::Now);
         let reason = if abort { CloseReason::Aborted } else { CloseReason::Local };
@@ -790,7 +790,8 @@ fn a_late_answer_is_ignored() {
         ]
     );
     desk.tick_at(secs(4));
-    let second = asked.lock().unwrap().pop().expect("looked up anew for each round");
+    // Looked up anew for each round.
+    let second = asked.lock().unwrap().pop().unwrap();
     late.answer(Ok(vec![addr(66)]));
     desk.tick();
     assert_eq!(desk.far.tries(), 0, "the answer to the first round is not for the second");

@@ -3,11 +3,17 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
+use super::no_stream::NoStream;
+use super::{Phase, Remoter, Shared};
 use crate::backoff::SplitMix;
+use crate::config::Config;
 use crate::connect::Connect;
 use crate::error::CloseReason;
+use crate::id::Id;
 use crate::net::{Addr, Stream};
+use crate::tyme::Tyme;
 
 /// Where a dialled connection is on its way to being up.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -115,5 +121,65 @@ impl Dialled {
         let wait = backoff.wait(self.failures, &mut self.random);
         self.failures = self.failures.saturating_add(1);
         wait
+    }
+}
+
+impl Remoter {
+    /// One that is to be connected.
+    pub(crate) fn dialled(
+        id: Id,
+        dial: Dialled,
+        config: &Config,
+        shared: Arc<Shared>,
+        now: Tyme,
+    ) -> Self {
+        let mut remoter = Self::new(id, None, Box::new(NoStream::nowhere()), config, shared, now);
+        remoter.state.phase = Phase::Dialling;
+        remoter.state.up = false;
+        remoter.dial = Some(Box::new(dial));
+        remoter
+    }
+
+    /// Our end and the peer's, while the transport is up; `None` while a dialled connection is still to be made, or to be made again.
+    #[must_use]
+    pub fn ends(&self) -> Option<(&Addr, &Addr)> {
+        self.is_up().then(|| (self.local_addr(), self.peer_addr()))
+    }
+
+    /// Whether it was made from here, by `connect`.
+    #[must_use]
+    pub fn is_dialled(&self) -> bool {
+        self.dial.is_some()
+    }
+
+    /// Whether the transport is up, be its handshake done or not (hio's `accepted`).
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state.up && self.state.phase != Phase::Closed
+    }
+
+    /// Whether it is usable: up, with its handshake done (hio's `connected`), and not closed.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.is_live()
+    }
+
+    /// Whether it is neither closing nor closed, as far as the caller can know of it.
+    pub(super) fn is_open(&self) -> bool {
+        match self.state.phase {
+            Phase::Live => true,
+            Phase::Dialling | Phase::Handshaking => self.dial.is_some(),
+            Phase::Flushing | Phase::Lingering | Phase::Closed => false,
+        }
+    }
+
+    /// Whether the caller knows of it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.state.shaken || self.dial.is_some()
+    }
+
+    /// Whether it comes again by itself once it has ended for `reason`.
+    pub(crate) fn comes_again(&self, reason: CloseReason) -> bool {
+        self.dial.as_ref().is_some_and(|dial| dial.comes_again(reason))
     }
 }

@@ -85,21 +85,6 @@ impl Remoter {
         }
     }
 
-    /// One that is to be connected.
-    pub(crate) fn dialled(
-        id: Id,
-        dial: Dialled,
-        config: &Config,
-        shared: Arc<Shared>,
-        now: Tyme,
-    ) -> Self {
-        let mut remoter = Self::new(id, None, Box::new(NoStream::nowhere()), config, shared, now);
-        remoter.state.phase = Phase::Dialling;
-        remoter.state.up = false;
-        remoter.dial = Some(Box::new(dial));
-        remoter
-    }
-
     /// Its name.
     #[must_use]
     pub fn id(&self) -> Id {
@@ -122,30 +107,6 @@ impl Remoter {
     #[must_use]
     pub fn peer_addr(&self) -> &Addr {
         self.stream.peer_addr()
-    }
-
-    /// Our end and the peer's, while the transport is up; `None` while a dialled connection is still to be made, or to be made again.
-    #[must_use]
-    pub fn ends(&self) -> Option<(&Addr, &Addr)> {
-        self.is_up().then(|| (self.local_addr(), self.peer_addr()))
-    }
-
-    /// Whether it was made from here, by `connect`.
-    #[must_use]
-    pub fn is_dialled(&self) -> bool {
-        self.dial.is_some()
-    }
-
-    /// Whether the transport is up, be its handshake done or not (hio's `accepted`).
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        self.state.up && self.state.phase != Phase::Closed
-    }
-
-    /// Whether it is usable: up, with its handshake done (hio's `connected`), and not closed.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.is_live()
     }
 
     /// The tyme at which it became usable (or, before that, came in).
@@ -297,15 +258,6 @@ impl Remoter {
         self.is_open() && self.state.fin == Fin::No
     }
 
-    /// Whether it is neither closing nor closed, as far as the caller can know of it.
-    fn is_open(&self) -> bool {
-        match self.state.phase {
-            Phase::Live => true,
-            Phase::Dialling | Phase::Handshaking => self.dial.is_some(),
-            Phase::Flushing | Phase::Lingering | Phase::Closed => false,
-        }
-    }
-
     /// Whether [`tx`](Remoter::tx) would take something now.
     #[must_use]
     pub fn can_send(&self) -> bool {
@@ -455,16 +407,6 @@ impl Remoter {
     /// Whether it has closed for good.
     pub(crate) fn is_over(&self) -> bool {
         self.state.phase == Phase::Closed
-    }
-
-    /// Whether the caller knows of it.
-    pub(crate) fn is_known(&self) -> bool {
-        self.state.shaken || self.dial.is_some()
-    }
-
-    /// Whether it comes again by itself once it has ended for `reason`.
-    pub(crate) fn comes_again(&self, reason: CloseReason) -> bool {
-        self.dial.as_ref().is_some_and(|dial| dial.comes_again(reason))
     }
 
     pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {

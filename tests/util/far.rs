@@ -360,7 +360,7 @@ impl Desk {
             Event::Disconnected { retry_at, .. } => Some(*retry_at),
             _ => None,
         });
-        found.expect("no Disconnected")
+        found.unwrap()
     }
 }
 
