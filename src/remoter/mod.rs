@@ -473,4 +473,10 @@ mod tests {
         // The whole, with the socket's own box, its places in the slab, the index and the wheel, is under 600 bytes; see benches.
         assert!(size_of::<Remoter>() <= 400, "{}", size_of::<Remoter>());
     }
+
+    #[test]
+    fn a_dialled_connection_costs_what_connect_says_more() {
+        // Besides this, the addresses it was given: 32 bytes each.
+        assert!(size_of::<Dialled>() <= 400, "{}", size_of::<Dialled>());
+    }
 }
