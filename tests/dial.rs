@@ -100,6 +100,18 @@ fn an_address_that_fails_is_followed_by_the_next_in_the_same_tick() {
 }
 
 #[test]
+fn the_attempt_that_fails_is_the_one_that_is_given_up() {
+    let mut desk = Desk::new();
+    let id = desk.dial(vec![addr(1), addr(2)]);
+    desk.tick_after(STAGGER);
+    desk.far.fail(1, ECONNREFUSED);
+    assert_eq!(desk.tick(), [refused(id, 2)]);
+    assert_eq!((desk.far.get(0).dropped, desk.far.get(1).dropped), (false, true));
+    desk.far.up(0);
+    assert_eq!(desk.tick(), [Event::Connected(id)]);
+}
+
+#[test]
 fn news_of_attempts_that_lost_do_not_harm_the_one_that_won() {
     let mut desk = Desk::new();
     let id = desk.dial(three());
@@ -511,6 +523,34 @@ fn an_end_asked_for_before_the_connection_is_sent_behind_what_was_queued() {
     desk.far.up(1);
     desk.tick();
     assert!(desk.far.get(1).got_end);
+}
+
+#[test]
+fn halves_that_were_ended_are_whole_on_the_next_connection() {
+    let mut desk = Desk::new();
+    let id = desk.dial(every(1));
+    desk.far.up(0);
+    desk.tick();
+    let remoter = desk.clients.remoter_mut(id).unwrap();
+    remoter.shutdown_send();
+    remoter.shutdown_receive();
+    desk.tick();
+    assert!(desk.far.get(0).got_end);
+    desk.far.end(0);
+    desk.tick();
+    desk.tick();
+    desk.tick_at(desk.retry_at());
+    desk.far.up(1);
+    desk.far.send(1, b"heard");
+    desk.tick();
+    let remoter = desk.clients.remoter(id).unwrap();
+    assert!(remoter.may_send() && remoter.may_receive() && !remoter.is_eof());
+    assert_eq!(remoter.rx(), b"heard");
+    desk.clients.tx(id, b"said").unwrap();
+    desk.tick();
+    assert_eq!((&desk.far.get(1).got[..], desk.far.get(1).got_end), (&b"said"[..], false));
+    desk.far.end(1);
+    assert_eq!(desk.tick()[0], Event::Eof(id), "and its end is told again");
 }
 
 // Endings.

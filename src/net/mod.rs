@@ -10,6 +10,8 @@
 //! * **Readiness is an edge, and a hint.** A source is reported when it *becomes* ready. The engine latches that
 //!   and keeps trying until `WouldBlock` (or a [short read](Stream::short_read_drains)) clears the latch, so a
 //!   backend must report again after each `WouldBlock` it returned, and may report too often, never too seldom.
+//! * **A token is a name, not a key.** Several sources may go by the same one: all that a dialled connection tries do. One that is dropped may
+//!   be reported once more.
 //! * **Registering reports what is already true.** A stream with bytes waiting is ready at the next harvest.
 //! * **Dropping closes** and forgets the registration, at once and without blocking.
 //! * **Errors are `io::Error`s** with the kind (and, where there is one, the errno) of the operating system.
@@ -159,7 +161,8 @@ pub trait Stream: Any + Send {
     /// What the poller says.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Whether a connection begun by [`Net::connect`] has come up.
+    /// Whether a connection begun by [`Net::connect`] has come up. Asked whenever its token was reported, until it has, or has failed; only then
+    /// is it read and written. Both ends' addresses are known from then on.
     ///
     /// # Errors
     /// Why it did not: refused, unreachable, timed out.

@@ -391,7 +391,7 @@ impl Remoter {
     }
 
     /// Logs from now on what really moves on this connection, as its user sees it (above TLS, if there is any); `None` ends that, and
-    /// then it costs nothing.
+    /// then it costs nothing. One that is dialled must be up; when it comes again it is logged as its owner's `set_wire_log` says.
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
         self.wrap(|stream| match (Tap::take_off(stream), log) {
             (stream, Some(log)) => Box::new(Tap::new(stream, log)),
