@@ -173,7 +173,8 @@ pub struct Timeouts {
     /// From the start of a try to connect, the look-up of the name and all addresses included, until the transport is up. Default 10 s, which
     /// is time for three SYNs to be lost. Then: closed, or tried again.
     pub connect: Option<Duration>,
-    /// From the accept, or the connect, to the end of the handshake. Default 10 s. Then: closed.
+    /// From the beginning of the handshake (before it, the connection may have waited in the accept deque) to its end.
+    /// Default 10 s. Then: closed.
     pub handshake: Option<Duration>,
     /// From the start (or the end of the handshake) to the first byte received. Default never. Then: closed.
     pub first_byte: Option<Duration>,
@@ -184,7 +185,8 @@ pub struct Timeouts {
     /// With bytes queued and none accepted by the network. Default 30 s. Then: closed by reset.
     pub write_stall: Option<Duration>,
     /// After our end was sent in a graceful close, until the peer's end has come; and after the peer's end, until
-    /// you have taken what it sent. Default 5 s. Then: released. Zero or `None`: no waiting at all.
+    /// you have taken what it sent. Default 5 s. Then: released. Zero or `None`: a close does not wait for the peer's end, and what
+    /// a peer sent before its end waits for you for ever.
     pub linger: Option<Duration>,
     /// How long `drain` lets connections finish. Default 30 s. Then: cut.
     pub drain: Option<Duration>,

@@ -62,7 +62,8 @@ pub enum Event {
     Eof(Id),
     /// A deadline has passed; `Closed` or `Disconnected` follows.
     Expired(Id, Deadline),
-    /// The connection is over. Until the next `service()` you can still look at the remoter, its unread bytes, counters and data.
+    /// The connection is over. Until the next `service()` (or one of its steps) after you took this event you can still look at the remoter, its
+    /// unread bytes, counters and data.
     Closed(Id, CloseReason),
     /// A connection was closed before it became one.
     Refused {
@@ -167,7 +168,7 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-/// What one `service()` did.
+/// What one `service()` did, with what the `wait()` before it has sent.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Serviced {

@@ -74,6 +74,8 @@ mod remoter;
 #[cfg(feature = "os")]
 mod run;
 mod server;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod tyme;
 pub mod wire;
 

@@ -683,6 +683,10 @@ fn a_server_dials_beside_what_comes_in_as_a_proxy_does() {
     drop(upstream);
     assert_eq!(rig.until_closed(outbound), CloseReason::Eof);
     assert!(rig.server.remoter(inbound).unwrap().is_connected());
+    // Nor does it count where connections from one address are counted, in either direction.
+    let mut refused = util::connect(rig.addr);
+    rig.until(|event| matches!(event, Event::Refused { .. }));
+    assert_eq!(refused.read(&mut [0]).unwrap_or(0), 0);
     assert!(!rig.log.contains(&Event::Accepted(outbound)));
     assert!(!rig.log.contains(&Event::Connected(inbound)));
 }

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use far::{Desk, Far, addr};
+use far::{Desk, Far, addr, shy};
 use tymist::net::{Addr, Dial, Lookup};
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{
@@ -446,6 +446,89 @@ fn a_timeout_of_a_live_connection_brings_a_new_one() {
     assert_eq!(desk.tick_at(secs(121)).len(), 2, "the new one has its own 60 seconds");
 }
 
+#[test]
+fn a_first_byte_is_waited_for_on_each_connection_anew() {
+    let mut desk = Desk::new();
+    let id = desk.dial(every(1));
+    desk.far.up(0);
+    desk.far.send(0, b"!");
+    desk.tick();
+    desk.far.reset(0);
+    desk.tick();
+    desk.tick_at(desk.retry_at());
+    desk.far.up(1);
+    desk.tick();
+    let mut timeouts = tymist::Timeouts::new();
+    timeouts.first_byte = Some(Duration::from_secs(5));
+    desk.clients.remoter_mut(id).unwrap().set_timeouts(timeouts);
+    desk.tick();
+    let due = desk.tymist.tyme() + Duration::from_secs(5);
+    assert_eq!(desk.clients.wake(), Wake::At(due));
+    assert_eq!(desk.tick_at(due)[0], Event::Expired(id, Deadline::FirstByte));
+}
+
+#[test]
+fn a_handshake_is_part_of_coming_up_again() {
+    let mut desk = Desk::new();
+    let id = desk.dial(shy(every(1)));
+    desk.clients.tx(id, b"after it").unwrap();
+    desk.far.up(0);
+    assert_eq!(desk.tick(), []);
+    assert!(desk.clients.remoter(id).unwrap().is_up());
+    assert_eq!((desk.clients.connected(), desk.clients.dialling()), (0, 0));
+    desk.far.reset(0);
+    let told = Event::Disconnected { id, reason: CloseReason::Reset, retry_at: secs(1) };
+    assert_eq!(desk.tick(), [told]);
+    desk.tick_at(secs(1));
+    desk.far.up(1);
+    desk.far.shake(1);
+    assert_eq!(desk.tick(), [Event::Connected(id)]);
+    assert_eq!(desk.far.get(1).got, b"after it", "nothing of it was sent before");
+}
+
+#[test]
+fn a_handshake_that_takes_too_long_is_tried_again() {
+    let mut desk = Desk::with(|config| config.timeouts.handshake = Some(Duration::from_secs(4)));
+    let id = desk.dial(shy(every(1)));
+    desk.tick_at(secs(3));
+    desk.far.up(0);
+    desk.tick();
+    assert_eq!(desk.tick_at(Tyme::from_nanos(6_999_999_999)), [], "4 seconds since it is up");
+    let reason = CloseReason::Expired(Deadline::Handshake);
+    let told = Event::Disconnected { id, reason, retry_at: secs(8) };
+    assert_eq!(desk.tick_at(secs(7)), [Event::Expired(id, Deadline::Handshake), told]);
+    assert_eq!(desk.clients.counters().closed.expired.handshake, 1);
+}
+
+#[test]
+fn one_that_is_still_in_line_from_its_last_connection_is_served_on_the_new_one() {
+    // One byte a tick: only the first in line is served.
+    let mut desk = Desk::with(|config| config.limits.tick_bytes = 1);
+    let greedy = desk.dial(addr(1));
+    let id = desk.dial(shy(every(1)));
+    desk.far.up(0);
+    desk.far.up(1);
+    desk.far.shake(1);
+    desk.tick();
+    assert_eq!(desk.clients.connected(), 2);
+    desk.far.send(0, &[b'x'; 100]);
+    desk.far.send(1, b"never read");
+    // In line behind the greedy one, and there it stays while its connection is replaced.
+    desk.tick();
+    desk.clients.reopen(id).unwrap();
+    desk.tick();
+    desk.tick();
+    desk.far.up(2);
+    desk.tick();
+    desk.far.shake(2);
+    let mut connected = false;
+    for _ in 0..200 {
+        connected |= desk.tick().contains(&Event::Connected(id));
+    }
+    assert!(connected, "{:?}", desk.log);
+    assert_eq!(desk.clients.remoter(greedy).unwrap().rx().len(), 100);
+}
+
 // What is queued.
 
 #[test]
@@ -714,6 +797,8 @@ fn a_crowd_is_dialled_within_the_budget_of_each_tick() {
     for tick in 1..=10 {
         assert_eq!(desk.clients.service().connected, 100);
         assert_eq!(desk.clients.connected(), 100 * tick);
+        desk.clients.clear_events();
+        assert_eq!(desk.clients.wake() == Wake::Now, tick < 10);
     }
 }
 
@@ -871,6 +956,24 @@ fn names_wait_in_line_for_the_bounded_number_of_lookups() {
     // The connect time-out runs while they wait.
     desk.tick_at(secs(3));
     assert_eq!(desk.clients.dialling(), 0);
+}
+
+#[test]
+fn a_name_whose_round_is_over_is_not_looked_up_any_more() {
+    let (mut desk, asked) = with_names(|config| {
+        config.limits.lookups = 1;
+        config.timeouts.connect = Some(Duration::from_secs(3));
+    });
+    desk.dial(Connect::to_name("example.org", 1));
+    let mut connect = Connect::to_name("example.org", 2);
+    connect.reconnect = Some(Backoff::every(Duration::from_secs(60)));
+    desk.dial(connect);
+    desk.tick_at(secs(3));
+    asked.lock().unwrap().clear();
+    desk.tick();
+    assert!(asked.lock().unwrap().is_empty(), "it rests");
+    desk.tick_at(secs(63));
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 #[test]

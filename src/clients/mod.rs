@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::connect::Connect;
 use crate::counters::Counters;
 use crate::engine::Engine;
-use crate::error::{CloseReason, Gone, TxError};
+use crate::error::{Gone, TxError};
 use crate::event::{Event, Refusal, Serviced, Wake};
 use crate::id::Id;
 use crate::net::{Lookup, Net, Waker};
@@ -282,9 +282,7 @@ impl Clients {
 
     /// Closes all at once: what is queued gets one try to leave, then each ends with `Closed`. New ones can be made afterwards. Idempotent.
     pub fn close(&mut self) {
-        self.engine.sample();
-        self.engine.flush();
-        self.engine.cut_all(CloseReason::ServerClosed);
+        self.engine.close();
     }
 }
 

@@ -28,7 +28,7 @@ impl Engine {
         self.replace(&*stream);
         self.fit_scratch();
         let limits = &self.core.config.limits;
-        if self.slots.len() >= limits.remoters {
+        if self.taken() >= limits.remoters {
             return Err((stream, Refusal::Remoters));
         }
         if self.index.count_from(stream.peer_addr()) >= limits.remoters_per_ip {

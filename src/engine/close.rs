@@ -63,6 +63,10 @@ impl Remoter {
                 return true;
             }
         }
+        let waits_for_user = self.state.phase == Phase::Live && self.state.eof;
+        if waits_for_user && !self.state.half_open && !self.is_armed(Slot::Linger) {
+            self.arm(core, Slot::Linger);
+        }
         self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
     }
 
@@ -112,13 +116,12 @@ impl Engine {
             return;
         }
         let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
-        let usable = remoter.state.shaken;
-        let cut = usable && (!remoter.tx.is_empty() || remoter.stream.held() > 0);
+        let cut = !remoter.tx.is_empty() || remoter.stream.held() > 0;
         if !remoter.is_dialled() {
             self.index.remove(remoter.peer_addr(), id);
         }
         remoter.drop_stream(cut);
-        match (remoter.state.up, usable) {
+        match (remoter.state.up, remoter.state.shaken) {
             (_, true) => self.live -= 1,
             (true, false) => self.handshaking -= 1,
             (false, false) => self.dialling -= 1,
@@ -164,6 +167,18 @@ impl Engine {
         let detached = remoter.detach();
         self.release(id);
         Some(detached)
+    }
+
+    /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick, and releases all; returns how many there were.
+    pub(crate) fn close(&mut self) -> usize {
+        self.end(); // Whatever a wait has spent already, there is a tick's budget for it.
+        self.begin();
+        self.flush();
+        for id in self.ids() {
+            self.send_of(id);
+        }
+        self.end();
+        self.cut_all(CloseReason::ServerClosed)
     }
 
     /// Releases all; returns how many there were.

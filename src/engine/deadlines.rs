@@ -100,13 +100,17 @@ impl Remoter {
         self.deadlines[slot as usize] != Tyme::NEVER
     }
 
-    /// There was traffic: the silence begins anew. The wheel is not touched, since this is never earlier than before.
-    pub(super) fn refresh_idle(&mut self, core: &Core) {
-        if self.state.refreshable
-            && self.is_armed(Slot::Idle)
-            && let Some(idle) = self.duration(core, Slot::Idle)
-        {
-            self.deadlines[Slot::Idle as usize] = core.now + idle;
+    /// There was traffic: the silence begins anew. The wheel is not touched, unless the timeout has become shorter meanwhile.
+    pub(super) fn refresh_idle(&mut self, core: &mut Core) {
+        let old = self.deadlines[Slot::Idle as usize];
+        if !self.state.refreshable || old == Tyme::NEVER {
+            return;
+        }
+        let idle = self.duration(core, Slot::Idle);
+        let new = idle.map_or(Tyme::NEVER, |idle| core.now + idle);
+        self.deadlines[Slot::Idle as usize] = new;
+        if new < old {
+            self.hang(core);
         }
     }
 
@@ -167,9 +171,16 @@ impl Remoter {
                     self.end_window(core);
                     continue;
                 }
+                // It may stay half open by now.
+                Slot::Linger if self.state.phase == Phase::Live && self.state.half_open => continue,
                 // The peer's end has come and ours is still on its way out: there is a deadline for that.
                 Slot::Linger if self.state.phase == Phase::Live && !self.tx.is_empty() => {
                     self.arm(core, slot);
+                    continue;
+                }
+                // It has spoken, and the tick's budget ended before its turn: it is judged after that.
+                Slot::FirstByte | Slot::Idle if self.waits_to_be_read(core) => {
+                    self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
                     continue;
                 }
                 Slot::Dial => {

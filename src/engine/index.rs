@@ -71,3 +71,59 @@ impl Index {
         source(peer).and_then(|ip| self.by_ip.get(&ip)).copied().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test says so by failing")]
+mod tests {
+    use super::*;
+    use crate::id::Slots;
+
+    fn addr(text: &str) -> Addr {
+        text.parse().unwrap()
+    }
+
+    fn ids(count: usize) -> Vec<Id> {
+        let mut slots = Slots::new();
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            let id = slots.reserve().unwrap();
+            slots.fill(id, ());
+            ids.push(id);
+        }
+        ids
+    }
+
+    #[test]
+    fn a_64_of_ipv6_is_one_source_and_so_is_an_ipv4_address_however_written() {
+        let mut index = Index::default();
+        let ids = ids(3);
+        index.insert(&addr("[2001:db8:1:2:3:4:5:6]:1000"), ids[0]);
+        index.insert(&addr("[2001:db8:1:2:ffff::1]:1001"), ids[1]);
+        index.insert(&addr("[::ffff:192.0.2.7]:1002"), ids[2]);
+        assert_eq!(index.count_from(&addr("[2001:db8:1:2::]:1")), 2);
+        assert_eq!(index.count_from(&addr("[2001:db8:1:3::]:1")), 0, "one bit further");
+        assert_eq!(index.count_from(&addr("[2001:db8:1:1:ffff:ffff:ffff:ffff]:1")), 0);
+        assert_eq!(index.count_from(&addr("192.0.2.7:1")), 1);
+        assert_eq!(index.count_from(&addr("192.0.2.8:1")), 0);
+        assert_eq!(index.count_from(&Addr::Unnamed), 0);
+        index.remove(&addr("[2001:db8:1:2:ffff::1]:1001"), ids[1]);
+        assert_eq!(index.count_from(&addr("[2001:db8:1:2::]:1")), 1);
+        index.remove(&addr("[2001:db8:1:2:3:4:5:6]:1000"), ids[0]);
+        index.remove(&addr("[::ffff:192.0.2.7]:1002"), ids[2]);
+        assert!(index.by_ip.is_empty() && index.by_peer.is_empty(), "nothing is left");
+    }
+
+    #[test]
+    fn the_oldest_of_the_same_peer_is_found_first() {
+        let mut index = Index::default();
+        let ids = ids(2);
+        let peer = addr("192.0.2.7:1000");
+        index.insert(&peer, ids[1]);
+        index.insert(&peer, ids[0]);
+        assert_eq!(index.find(&peer, |_| true), Some(ids[0]));
+        assert_eq!(index.find(&peer, |id| id != ids[0]), Some(ids[1]));
+        assert_eq!(index.find(&addr("192.0.2.7:1001"), |_| true), None);
+        index.remove(&peer, ids[0]);
+        assert_eq!(index.find(&peer, |_| true), Some(ids[1]));
+    }
+}

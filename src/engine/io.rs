@@ -42,10 +42,47 @@ impl Remoter {
 
     /// Whether a turn would do something with the latches as they are.
     pub(super) fn has_work(&self, core: &Core) -> bool {
-        if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking) {
-            return false;
+        self.can_go_on(core, true)
+    }
+
+    /// Whether something ended after the peer's half had: all that can is the rest of the connection.
+    fn may_be_lost(&self) -> bool {
+        let open = matches!(self.state.phase, Phase::Live | Phase::Flushing);
+        open && self.state.eof && self.state.ending && self.state.fin != Fin::Sent
+    }
+
+    /// Asks whether the connection is lost, where no read tells it: after the peer's end they all say just that.
+    fn look_for_loss(&mut self) {
+        if self.may_be_lost() {
+            self.state.ending = false;
+            if let Err(error) = self.stream.connected() {
+                self.doom(CloseReason::of(&error));
+            }
         }
-        (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
+    }
+
+    /// Whether it would also do something while there is no room for anybody's bytes.
+    pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
+        match self.state.phase {
+            Phase::Dialling => return false,
+            // A new connection under the old id, which is still in the line of the old one.
+            Phase::Handshaking => return true,
+            _ => {}
+        }
+        let takes = self.state.readable && self.may_read(core);
+        (takes && (room || self.throws_away()))
+            || (self.state.writable && self.has_output())
+            || self.may_be_lost()
+    }
+
+    /// Whether it is in line with something to read, in a tick that can read no more.
+    pub(super) fn waits_to_be_read(&self, core: &Core) -> bool {
+        core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
+    }
+
+    /// Whether what comes in is wanted by nobody.
+    fn throws_away(&self) -> bool {
+        self.state.deaf || self.state.phase != Phase::Live
     }
 
     /// Gets in the line it belongs to if it has something to do and is in none yet.
@@ -68,13 +105,18 @@ impl Remoter {
     }
 
     /// Whether what the caller did to it calls for a turn.
-    pub(super) fn wants_turn(&self, core: &Core) -> bool {
+    pub(super) fn wants_turn(&self, core: &Core, room: bool) -> bool {
+        if self.state.phase == Phase::Closed {
+            return false;
+        }
         self.state.doomed
             || self.state.retime
-            || (self.state.shaken && self.state.writable && self.has_output())
-            || (self.state.readable && self.may_read(core) && core.shared.room() > 0)
-            || (self.state.shaken
-                && self.tx.is_empty()
+            || (self.state.shaken && self.wants_turn_live(core, room))
+    }
+
+    fn wants_turn_live(&self, core: &Core, room: bool) -> bool {
+        self.can_go_on(core, room)
+            || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing
                     || self.is_finished()))
@@ -83,6 +125,7 @@ impl Remoter {
     fn begin_tick(&mut self, core: &Core) {
         if self.state.spent_at != core.tick {
             self.state.spent_at = core.tick;
+            self.state.exhausted = false;
             self.state.spent_in = 0;
             self.state.spent_out = 0;
         }
@@ -93,7 +136,14 @@ impl Remoter {
         core.config.limits.remoter_tick_bytes.max(1).saturating_sub(spent as usize)
     }
 
+    pub(super) fn has_budget(&self, core: &Core) -> bool {
+        Self::budget_left(core, self.state.spent_in) > 0
+    }
+
     fn count_exhausted(&mut self, core: &mut Core) {
+        if core::mem::replace(&mut self.state.exhausted, true) {
+            return;
+        }
         self.counters.budget += 1;
         core.counters.budget.remoter_bytes += 1;
     }
@@ -101,8 +151,11 @@ impl Remoter {
     /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
     pub(super) fn receive(&mut self, core: &mut Core, once: bool) {
         self.begin_tick(core);
+        self.look_for_loss();
+        // At the cap when this turn began, not only by what it reads.
+        self.state.stuffed &= self.rx.len() >= self.rx_limit;
         while self.state.readable && self.may_read(core) {
-            let thrown_away = self.state.deaf || self.state.phase != Phase::Live;
+            let thrown_away = self.throws_away();
             let mut want = core.scratch.len().min(core.tick_left);
             if !thrown_away {
                 // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
@@ -149,6 +202,8 @@ impl Remoter {
         self.counters.bytes_in += count as u64;
         core.counters.bytes_in += count as u64;
         core.serviced.bytes_in += count as u64;
+        self.disarm(Slot::FirstByte);
+        self.refresh_idle(core);
         if thrown_away {
             return;
         }
@@ -157,8 +212,6 @@ impl Remoter {
         }
         self.rx.push(&core.scratch[..count]);
         core.shared.add(count);
-        self.disarm(Slot::FirstByte);
-        self.refresh_idle(core);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));
         }
@@ -167,11 +220,9 @@ impl Remoter {
     fn met_eof(&mut self, core: &mut Core) {
         self.state.eof = true;
         self.state.readable = false;
+        self.state.ending = false;
         if self.state.phase == Phase::Live {
             core.events.push(Event::Eof(self.id));
-            if !self.state.half_open {
-                self.arm(core, Slot::Linger);
-            }
         }
     }
 
@@ -279,7 +330,9 @@ impl Remoter {
         self.disarm(Slot::WriteStall);
         if self.state.backlogged && self.state.phase == Phase::Live {
             // Where there is no room for anybody, it is told once there is.
-            core.starved.push(self.id);
+            if !core::mem::replace(&mut self.state.starved, true) {
+                core.starved.push(self.id);
+            }
         }
         self.state.backlogged = false;
     }

@@ -3,7 +3,7 @@
 //! [`Server`](crate::Server) accepts connections and hands them in; those we make are made here ([`dial`], [`names`]), for
 //! [`Clients`](crate::Clients) and servers alike. One
 //! file per pass: [`io`] receives and sends, [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands.
-//! [`index`] finds by address, [`events`] is the queue of what to tell.
+//! [`turns`] serves the line of those that have something to do, [`index`] finds by address, [`events`] is the queue of what to tell.
 //!
 //! The work of a tick is in five lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
 //! caller since the last flush), `ready` (latched, with something to read or write), `shaking` (handshaking and latched), `dials`
@@ -17,6 +17,7 @@ mod events;
 mod index;
 mod io;
 mod names;
+mod turns;
 mod wait;
 
 use core::time::Duration;
@@ -171,6 +172,8 @@ impl Engine {
     /// Begins a tick, or goes on with the one that a wait has begun: reads the clock, fills the budgets.
     pub(crate) fn begin(&mut self) {
         self.sample();
+        let limit = self.core.config.limits.buffered.max(1);
+        self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
         if core::mem::replace(&mut self.begun, true) {
             return;
         }
@@ -178,8 +181,6 @@ impl Engine {
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
         self.core.connects_left = self.core.config.limits.connects_per_tick.max(1);
         self.core.serviced = Serviced::default();
-        let limit = self.core.config.limits.buffered.max(1);
-        self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
         if self.slots.len() > 0 {
             self.fit_scratch();
         }
@@ -223,15 +224,6 @@ impl Engine {
         }
         self.touched = touched;
         self.tell_drained();
-    }
-
-    /// Tells those whose queue has run empty, as soon as there is room to queue more.
-    fn tell_drained(&mut self) {
-        if !self.core.starved.is_empty() && self.core.shared.room() > 0 {
-            for id in self.core.starved.drain(..) {
-                self.core.events.push(Event::Drained(id));
-            }
-        }
     }
 
     /// Asks the network who is ready, unless the wait just before has done so.
@@ -285,71 +277,6 @@ impl Engine {
         }
     }
 
-    /// Gives everybody in line one turn: send, then receive, each within its budget.
-    pub(crate) fn turns(&mut self) {
-        for _ in 0..self.ready.len() {
-            if self.core.tick_left == 0 {
-                self.core.counters.budget.tick_bytes += 1;
-                break;
-            }
-            let Some(id) = self.ready.pop_front() else { break };
-            let Some(remoter) = self.slots.get_mut(id) else { continue };
-            remoter.state.queued = false;
-            if remoter.state.phase == Phase::Handshaking {
-                self.enqueue(id); // A new connection under the old id, which belongs elsewhere.
-                continue;
-            }
-            remoter.send(&mut self.core);
-            remoter.receive(&mut self.core, false);
-            if remoter.rest(&mut self.core, &mut self.ready) {
-                self.release(id);
-            }
-        }
-        self.tell_drained();
-        let stalled = self.core.shared.room() == 0;
-        if stalled && !self.ready.is_empty() {
-            self.core.counters.budget.buffered += 1;
-        }
-        self.core.serviced.more |= !self.ready.is_empty() && !stalled;
-    }
-
-    /// One connection's turn to receive, outside the line; `once` for a single read. False if there is no such live connection.
-    pub(crate) fn receive_of(&mut self, id: Id, once: bool) -> bool {
-        let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
-            return false;
-        };
-        remoter.receive(&mut self.core, once);
-        self.settle(id);
-        true
-    }
-
-    /// One connection's turn to send, outside the line. False if there is no such live connection.
-    pub(crate) fn send_of(&mut self, id: Id) -> bool {
-        let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
-            return false;
-        };
-        remoter.send(&mut self.core);
-        self.settle(id);
-        true
-    }
-
-    /// Whether there is work that needs no news from the network.
-    pub(crate) fn is_pending(&self) -> bool {
-        let stalled = self.core.shared.room() == 0;
-        !self.core.events.is_empty()
-            || !self.harvested.is_empty()
-            || (!self.ready.is_empty() && !stalled)
-            || !self.shaking.is_empty()
-            || !self.dials.is_empty()
-            || !self.coming.is_empty()
-            || self.names.is_pending()
-            || (!self.core.starved.is_empty() && !stalled)
-            || self
-                .touched
-                .iter()
-                .any(|id| self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core)))
-    }
-
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {
         self.core.wheel.next()
     }
@@ -370,9 +297,9 @@ impl Engine {
         self.dialling
     }
 
-    /// All places taken, of closed ones that were not told yet too.
+    /// All places taken, of closed ones too until their `Closed` was taken.
     pub(crate) fn taken(&self) -> usize {
-        self.slots.len()
+        self.slots.len() - self.told.len()
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&Remoter> {

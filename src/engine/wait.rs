@@ -26,11 +26,11 @@ impl Engine {
         self.dial();
     }
 
-    /// Begins a step, which is a tick of its own.
+    /// Begins a step, which is a tick of its own, or the rest of one that a wait has begun.
     pub(crate) fn step(&mut self) {
-        self.end();
         self.bury_told();
         self.begin();
+        self.end();
     }
 
     /// Whether it wants to be called at once, at a tyme, or when the network has something. `pending` and `deadline` are those of the owner.
@@ -38,7 +38,8 @@ impl Engine {
         if pending || self.is_pending() {
             return Wake::Now;
         }
-        match self.next_deadline().into_iter().chain(deadline).min() {
+        let next = self.next_deadline().into_iter().chain(deadline).min();
+        match next.filter(|tyme| *tyme != Tyme::NEVER) {
             Some(tyme) if tyme <= self.core.now => Wake::Now,
             Some(tyme) => Wake::At(tyme),
             None => Wake::OnIo,

@@ -40,7 +40,7 @@ use std::sync::Arc;
 pub use addr::{Addr, AddrError};
 pub(crate) use lookup::{Answer, Inbox};
 pub use lookup::{Lookup, Resolve};
-pub use spec::{BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
+pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
 
 use crate::tyme::Tyme;
 
@@ -74,6 +74,16 @@ pub trait Net: Send {
     /// network, so that no two programs wait alike; of the seed of its world on a simulated one. 0 by default.
     fn seed(&mut self) -> u64 {
         0
+    }
+
+    /// Opens a datagram socket.
+    ///
+    /// # Errors
+    /// What the network says: address in use, no such address, no permission, no descriptors left;
+    /// [`Unsupported`](io::ErrorKind::Unsupported) from a network without datagrams.
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        let _ = spec;
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Takes over a listening socket made elsewhere, such as by a service manager.
@@ -162,10 +172,10 @@ pub trait Stream: Any + Send {
     fn register(&mut self, token: Token) -> io::Result<()>;
 
     /// Whether a connection begun by [`Net::connect`] has come up. Asked whenever its token was reported, until it has, or has failed; only then
-    /// is it read and written. Both ends' addresses are known from then on.
+    /// is it read and written. Both ends' addresses are known from then on. Asked again when something happens after the peer's end.
     ///
     /// # Errors
-    /// Why it did not: refused, unreachable, timed out.
+    /// Why it did not: refused, unreachable, timed out; or why it was lost since.
     fn connected(&mut self) -> io::Result<bool> {
         Ok(true)
     }

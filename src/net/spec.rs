@@ -145,3 +145,34 @@ impl<A: Into<Addr>> From<A> for Dial {
         Dial::new(addr)
     }
 }
+
+/// Where and how to open a datagram socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bind {
+    /// The address to bind; port 0 lets the system pick.
+    pub addr: Addr,
+    /// Connected mode: datagrams of others are not let in, and the socket hears (`ConnectionRefused`) when nobody listens there.
+    /// Default `None`.
+    pub peer: Option<Addr>,
+    /// `IPV6_V6ONLY`, as in [`Listen::only_v6`].
+    pub only_v6: Option<bool>,
+    /// Raise `SO_RCVBUF` to at least so many bytes. Default `None`.
+    pub recv_buffer: Option<usize>,
+    /// Raise `SO_SNDBUF` to at least so many bytes. Default `None`.
+    pub send_buffer: Option<usize>,
+}
+
+impl Bind {
+    /// Binds `addr` with the defaults.
+    #[must_use]
+    pub fn new(addr: impl Into<Addr>) -> Self {
+        Bind { addr: addr.into(), peer: None, only_v6: None, recv_buffer: None, send_buffer: None }
+    }
+}
+
+impl<A: Into<Addr>> From<A> for Bind {
+    fn from(addr: A) -> Self {
+        Bind::new(addr)
+    }
+}

@@ -80,14 +80,18 @@ pub(crate) struct State {
     pub(crate) holding: bool,
     /// Something was left after a send, so that `Drained` is owed.
     pub(crate) backlogged: bool,
+    /// In the list of those to whom `Drained` is owed as soon as there is room.
+    pub(crate) starved: bool,
     /// The caller has changed the timeouts.
     pub(crate) retime: bool,
-    /// At the start of the tick the unread bytes were at their cap.
+    /// The last turn left the unread bytes at their cap.
     pub(crate) stuffed: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
     pub(crate) doomed: bool,
     /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
     pub(crate) spent_at: u32,
+    /// That a budget ran out was counted in that tick.
+    pub(crate) exhausted: bool,
     pub(crate) spent_in: u32,
     pub(crate) spent_out: u32,
 }
@@ -115,10 +119,12 @@ impl State {
             received: false,
             holding: false,
             backlogged: false,
+            starved: false,
             retime: false,
             stuffed: false,
             doomed: false,
             spent_at: 0,
+            exhausted: false,
             spent_in: 0,
             spent_out: 0,
         }
@@ -138,7 +144,6 @@ impl State {
         self.eof = false;
         self.eof_told = false;
         self.deaf = false;
-        self.received = false;
         self.stuffed = false;
     }
 }

@@ -70,6 +70,12 @@ impl Server {
         self.engine.live() + self.engine.handshaking() + self.engine.dialling() + self.axes()
     }
 
+    /// Whether the next tick has something to tell of it.
+    pub(super) fn drain_is_pending(&self) -> bool {
+        let left = self.left();
+        self.draining.as_ref().is_some_and(|state| left == 0 || state.told != Some(left))
+    }
+
     /// Tells how draining goes on, and ends it.
     pub(super) fn drain_pass(&mut self) {
         let left = self.left();

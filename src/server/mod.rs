@@ -121,7 +121,8 @@ impl Server {
         &self.engine.core.config
     }
 
-    /// Changes the settings. Limits count from the next tick on; timeouts and what is set per connection for new connections.
+    /// Changes the settings. Limits count from the next tick on; timeouts for what starts, or is started anew by traffic, from then on; what
+    /// is set per connection for new connections.
     pub fn config_mut(&mut self) -> &mut Config {
         &mut self.engine.core.config
     }
@@ -276,9 +277,8 @@ impl Server {
     /// Closes everything at once: listeners, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
-        self.engine.sample();
-        self.engine.flush();
-        self.shut(CloseReason::ServerClosed);
+        self.engine.close();
+        self.acceptors.iter_mut().for_each(Acceptor::close);
         self.draining = None;
     }
 

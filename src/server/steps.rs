@@ -1,7 +1,7 @@
 //! The steps of a tick one by one, for those who drive them by hand as in hio.
 //!
 //! Each samples the clock and, where it does input, asks the network who is ready (one system call). `service()` does them all, in
-//! order, at the cost of one. A step is a tick of its own to the budgets.
+//! order, at the cost of one. A step is a tick of its own to the budgets, with the `wait()` before it.
 
 use super::Server;
 use crate::acceptor::Accepted;
@@ -92,6 +92,7 @@ impl Server {
         self.drain_pass();
     }
 
+    /// Begins a step, which is a tick of its own, or the rest of one that a wait has begun.
     fn step(&mut self) {
         self.engine.step();
     }
@@ -129,16 +130,19 @@ impl Server {
     pub(super) fn accept_pass(&mut self) {
         let core = &mut self.engine.core;
         let now = core.now;
+        // Each has one event at least: no more of them than may wait.
+        let room = core.config.limits.events.max(1).saturating_sub(core.events.len());
         let deque = core.config.limits.accept_deque.max(1);
         let pause = core.config.timeouts.accept_pause;
         let ready = self.acceptors.iter().filter(|acceptor| acceptor.can_accept(now, deque));
         let mut going = ready.count();
-        if going == 0 || core.events.len() >= core.config.limits.events.max(1) {
+        if going == 0 || room == 0 {
             return;
         }
         let count = self.acceptors.len();
         self.turn = (self.turn + 1) % count;
-        let mut budget = core.config.limits.accepts_per_tick.max(1);
+        let allowed = core.config.limits.accepts_per_tick.max(1);
+        let mut budget = allowed.min(room);
         let mut at = self.turn;
         while going > 0 && budget > 0 {
             let acceptor = &mut self.acceptors[at % count];
@@ -171,7 +175,7 @@ impl Server {
             }
         }
         if going > 0 {
-            core.counters.budget.accepts += 1;
+            core.counters.budget.accepts += u64::from(allowed <= room);
             core.serviced.more = true;
         }
     }
@@ -180,7 +184,7 @@ impl Server {
     pub(super) fn admit_pass(&mut self) -> usize {
         let mut opened = 0;
         for at in 0..self.acceptors.len() {
-            while self.may_admit(at) {
+            while self.takes_connections() && self.may_admit(at) {
                 let acceptor = &mut self.acceptors[at];
                 let Some(stream) = acceptor.axes.pop_front() else { break };
                 let stream = match &acceptor.layer {

@@ -14,7 +14,8 @@ impl Server {
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
     #[must_use]
     pub fn wake(&self) -> Wake {
-        self.engine.wake(self.can_accept_now(), self.next_deadline())
+        let pending = self.can_accept_now() || self.drain_is_pending();
+        self.engine.wake(pending, self.next_deadline())
     }
 
     /// Sleeps until the server wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal comes.
@@ -49,8 +50,8 @@ impl Server {
     fn can_accept_now(&self) -> bool {
         let (now, deque) = (self.engine.core.now, self.deque());
         (0..self.acceptors.len()).any(|at| {
-            let accepts = self.takes_connections() && self.acceptors[at].can_accept(now, deque);
-            accepts || self.may_admit(at)
+            self.takes_connections()
+                && (self.acceptors[at].can_accept(now, deque) || self.may_admit(at))
         })
     }
 

@@ -63,7 +63,9 @@ impl Stream for Tap {
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let count = self.inner.write(bufs)?;
-        self.log.record(Direction::Tx, self.inner.peer_addr(), bufs, count);
+        if count > 0 {
+            self.log.record(Direction::Tx, self.inner.peer_addr(), bufs, count);
+        }
         Ok(count)
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tymist::net::{
-    Addr, BufferSizes, Dial, Listen, Listener, Net, Readiness, Stream, Token, Waker,
+    Addr, BufferSizes, Dial, Listen, Listener, Net, Readiness, Stage, Stream, Token, Waker,
 };
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{Clients, Config, Event, Id};
@@ -47,6 +47,8 @@ pub(crate) struct Try {
     /// Times that `connected` was asked.
     pub(crate) asked: usize,
     pub(crate) reads: usize,
+    /// What its handshake, where it has one, waits for.
+    shaken: bool,
 }
 
 impl Far {
@@ -100,6 +102,12 @@ impl Far {
     #[track_caller]
     pub(crate) fn up(&self, number: usize) {
         self.change(number, false, |it| it.up = Some(Ok(())));
+    }
+
+    /// Says what its handshake waits for.
+    #[track_caller]
+    pub(crate) fn shake(&self, number: usize) {
+        self.change(number, false, |it| it.shaken = true);
     }
 
     #[track_caller]
@@ -171,6 +179,7 @@ impl Net for FarNet {
             dropped: false,
             asked: 0,
             reads: 0,
+            shaken: false,
         });
         let port = 10_000 + u16::try_from(number % 50_000).unwrap();
         let local = spec.local.clone().unwrap_or_else(|| Addr::from(([10, 0, 0, 1], port)));
@@ -238,6 +247,15 @@ impl Stream for FarStream {
                 Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
             }
         })
+    }
+
+    /// Called only where there is a layer: `shy` makes it one itself.
+    fn advance(&mut self) -> io::Result<Stage> {
+        match self.with(|it| (it.shaken, it.reset)) {
+            (_, true) => Err(ErrorKind::ConnectionReset.into()),
+            (true, _) => Ok(Stage::Live),
+            _ => Err(ErrorKind::WouldBlock.into()),
+        }
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -367,4 +385,11 @@ impl Desk {
 /// An address for documentation, which nothing answers at.
 pub(crate) fn addr(port: u16) -> Addr {
     Addr::from(([192, 0, 2, 1], port))
+}
+
+/// The same, with a handshake that waits for `Far::shake`.
+pub(crate) fn shy(connect: tymist::Connect) -> tymist::Connect {
+    let mut connect = connect;
+    connect.layer = Some(Arc::new(|stream| stream));
+    connect
 }

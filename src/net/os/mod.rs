@@ -48,6 +48,8 @@ struct Poller {
     registry: Arc<mio::Registry>,
     events: mio::Events,
     waker: Option<Arc<mio::Waker>>,
+    /// The waker has called outside a wait: the next one is to return at once.
+    woken: bool,
 }
 
 impl OsNet {
@@ -63,7 +65,13 @@ impl OsNet {
             None => {
                 let poll = mio::Poll::new()?;
                 let registry = Arc::new(poll.registry().try_clone()?);
-                Poller { poll, registry, events: mio::Events::with_capacity(EVENTS), waker: None }
+                Poller {
+                    poll,
+                    registry,
+                    events: mio::Events::with_capacity(EVENTS),
+                    waker: None,
+                    woken: false,
+                }
             }
         };
         Ok(self.poller.insert(poller))
@@ -168,12 +176,15 @@ impl Net for OsNet {
     }
 
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        let Poller { poll, events, .. } = self.poller()?;
-        match poll.poll(events, wait) {
+        let Poller { poll, events, woken, .. } = self.poller()?;
+        let waits = wait != Some(Duration::ZERO);
+        let was_woken = waits && core::mem::take(woken);
+        match poll.poll(events, if was_woken { Some(Duration::ZERO) } else { wait }) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
+        *woken |= !waits && events.iter().any(|event| event.token() == WAKE);
         ready.extend(events.iter().filter(|event| event.token() != WAKE).map(|event| {
             let failed = event.is_error() || event.is_write_closed();
             let ending = failed || event.is_read_closed();

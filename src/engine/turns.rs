@@ -1,0 +1,118 @@
+//! The line of connections that have something to do, and whether there is anything to do at all.
+
+use core::sync::atomic::Ordering;
+
+use super::Engine;
+use crate::event::Event;
+use crate::id::Id;
+use crate::remoter::Phase;
+
+impl Engine {
+    /// Tells those whose queue has run empty, as soon as there is room to queue more.
+    pub(super) fn tell_drained(&mut self) {
+        if self.core.starved.is_empty() || self.core.shared.room() == 0 {
+            return;
+        }
+        for id in self.core.starved.drain(..) {
+            if let Some(remoter) = self.slots.get_mut(id) {
+                remoter.state.starved = false;
+                if remoter.state.phase == Phase::Live {
+                    self.core.events.push(Event::Drained(id));
+                }
+            }
+        }
+    }
+
+    /// Gives everybody in line one turn: send, then receive, each within its budget. Who has more to do goes to the back of the line.
+    pub(crate) fn turns(&mut self) {
+        for turn in 0..self.ready.len() {
+            if self.core.tick_left == 0 {
+                break;
+            }
+            let Some(id) = self.ready.pop_front() else { break };
+            let Some(remoter) = self.slots.get_mut(id) else { continue };
+            remoter.state.queued = false;
+            if remoter.state.phase == Phase::Handshaking {
+                self.enqueue(id); // A new connection under the old id, which belongs elsewhere.
+                continue;
+            }
+            remoter.send(&mut self.core);
+            remoter.receive(&mut self.core, false);
+            if remoter.rest(&mut self.core, &mut self.ready) {
+                self.release(id);
+            }
+            // Cut short by what others had before it, it is first in the next tick; who was first, is not again.
+            if self.core.tick_left == 0 && turn > 0 && self.was_cut_short(id) {
+                self.ready.rotate_right(1);
+            }
+        }
+        self.tell_drained();
+        if self.ready.is_empty() {
+            return;
+        }
+        self.core.counters.budget.tick_bytes += u64::from(self.core.tick_left == 0);
+        self.core.counters.budget.buffered += u64::from(self.core.shared.room() == 0);
+        self.core.serviced.more |= self.line_moves(self.core.shared.room() > 0);
+    }
+
+    /// Whether it is last in line with some of its own budget left.
+    fn was_cut_short(&self, id: Id) -> bool {
+        self.ready.back() == Some(&id)
+            && self.slots.get(id).is_some_and(|remoter| remoter.has_budget(&self.core))
+    }
+
+    /// Whether somebody in line can do something. Where there is no room only those can who send or throw away, and they
+    /// are looked for.
+    fn line_moves(&self, room: bool) -> bool {
+        if room {
+            return !self.ready.is_empty();
+        }
+        self.ready
+            .iter()
+            .any(|id| self.slots.get(*id).is_some_and(|it| it.can_go_on(&self.core, false)))
+    }
+
+    /// One connection's turn to receive, outside the line; `once` for a single read. False if there is no such live connection.
+    pub(crate) fn receive_of(&mut self, id: Id, once: bool) -> bool {
+        let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
+            return false;
+        };
+        remoter.receive(&mut self.core, once);
+        self.settle(id);
+        true
+    }
+
+    /// One connection's turn to send, outside the line. False if there is no such live connection.
+    pub(crate) fn send_of(&mut self, id: Id) -> bool {
+        let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
+            return false;
+        };
+        remoter.send(&mut self.core);
+        self.settle(id);
+        true
+    }
+
+    /// Whether there is work that needs no news from the network.
+    pub(crate) fn is_pending(&self) -> bool {
+        let room = self.will_have_room();
+        !self.core.events.is_empty()
+            || !self.harvested.is_empty()
+            || self.line_moves(room)
+            || !self.shaking.is_empty()
+            || !self.dials.is_empty()
+            || !self.coming.is_empty()
+            || self.names.is_pending()
+            || (!self.core.starved.is_empty() && room)
+            || self.touched.iter().any(|id| {
+                self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core, room))
+            })
+    }
+
+    /// Whether the next tick begins with room for more bytes, as the limit is now and without those it will forget.
+    fn will_have_room(&self) -> bool {
+        let told = self.told.iter().filter_map(|id| self.slots.get(*id));
+        let freed: usize = told.map(|remoter| remoter.rx.len()).sum();
+        let buffered = self.core.shared.buffered.load(Ordering::Relaxed);
+        buffered - freed < self.core.config.limits.buffered.max(1)
+    }
+}

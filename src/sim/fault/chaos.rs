@@ -1,0 +1,290 @@
+//! The middleware: a network that goes by rules.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::handles::{ChaosDatagram, ChaosListener, ChaosStream};
+use super::rule::{Effect, Site};
+use super::{Faults, Verdict};
+use crate::net::{
+    Addr, Bind, Datagram, Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token,
+    Waker,
+};
+use crate::sim::{Op, Side};
+use crate::tyme::Tyme;
+
+/// After how long a source is reported again that was made to say `WouldBlock`: not at once, or a storm of them would never let time pass.
+const AGAIN: Duration = Duration::from_micros(100);
+
+type Observe = dyn Fn(&Arc<str>, Op, &Effect) + Send + Sync;
+
+/// What a world wants to be told.
+pub(in crate::sim) struct Hooks {
+    /// The host needs a turn at this tyme of its clock.
+    pub(in crate::sim) alarm: Box<dyn Fn(Tyme) + Send + Sync>,
+    /// A fault has fired.
+    pub(in crate::sim) observe: Box<Observe>,
+}
+
+/// A network that fails by rules: short reads and writes, `WouldBlock` storms, errors, resets, stalls.
+///
+/// It keeps the [contract of a backend](crate::net): where it made a call say `WouldBlock`, or move less than it could have, it reports the
+/// source ready again by itself at a later [`harvest`](Net::harvest), and cuts the wait there short for it. Without rules in force a call
+/// costs one load more.
+pub struct ChaosNet {
+    inner: Box<dyn Net>,
+    link: Arc<Link>,
+}
+
+/// What a network and its sockets share.
+pub(super) struct Link {
+    pub(super) faults: Faults,
+    host: Box<str>,
+    /// The network's clock as last seen.
+    clock: AtomicU64,
+    /// What is to be reported, and when.
+    echoes: Mutex<Vec<(Tyme, Readiness)>>,
+    hooks: Option<Hooks>,
+    waker: OnceLock<Waker>,
+    conns: AtomicU64,
+}
+
+impl Link {
+    /// The middleware around a new connection.
+    pub(super) fn wrap(self: &Arc<Self>, stream: Box<dyn Stream>, side: Side) -> Box<dyn Stream> {
+        let conn = self.conns.fetch_add(1, Ordering::Relaxed);
+        let who = Who::stream(side, conn, &*stream);
+        Box::new(ChaosStream::new(stream, Arc::clone(self), who))
+    }
+
+    pub(super) fn now(&self) -> Tyme {
+        Tyme::from_nanos(self.clock.load(Ordering::Relaxed))
+    }
+
+    fn echoes(&self) -> MutexGuard<'_, Vec<(Tyme, Readiness)>> {
+        self.echoes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports the source again soon.
+    pub(super) fn echo(&self, token: Option<Token>, op: Op) {
+        self.echo_at(self.now() + AGAIN, token, op);
+    }
+
+    /// Reports the source again at `at`.
+    pub(super) fn echo_at(&self, at: Tyme, token: Option<Token>, op: Op) {
+        let Some(token) = token else { return };
+        let writable = matches!(op, Op::Write | Op::Connected | Op::Send);
+        let readiness = Readiness { token, readable: !writable, writable, ending: false };
+        self.echoes().push((at, readiness));
+        if let Some(hooks) = &self.hooks {
+            (hooks.alarm)(at);
+        } else if let Some(waker) = self.waker.get() {
+            // So that whoever polls the descriptor comes to harvest. If it fails, the next harvest finds the echo all the same.
+            let _ = waker.wake();
+        }
+    }
+
+    #[inline]
+    pub(super) fn decide(&self, op: Op, who: Option<&Who>, offset: u64, len: usize) -> Verdict {
+        if !self.faults.armed() {
+            return Verdict::default();
+        }
+        let site = Site {
+            op,
+            host: &self.host,
+            now: self.now(),
+            side: who.and_then(|who| who.side),
+            conn: who.and_then(|who| who.conn),
+            ports: who.map(|who| who.ports).unwrap_or_default(),
+            offset,
+            len,
+        };
+        self.faults.decide(&site)
+    }
+
+    pub(super) fn observe(&self, rule: &Arc<str>, op: Op, effect: &Effect) {
+        if let Some(hooks) = &self.hooks {
+            (hooks.observe)(rule, op, effect);
+        }
+    }
+
+    /// For calls that can only fail.
+    fn check(&self, op: Op, port: Option<u16>) -> io::Result<()> {
+        let who = Who { side: None, conn: None, ports: [port, None] };
+        match self.decide(op, Some(&who), 0, 0).fault {
+            Some((_, rule, effect @ Effect::Fail(errno))) => {
+                self.observe(&rule, op, &effect);
+                Err(errno.error())
+            }
+            Some((index, ..)) => {
+                self.faults.retract(index);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What rules go by that stays the same for a socket.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Who {
+    pub(super) side: Option<Side>,
+    pub(super) conn: Option<u64>,
+    pub(super) ports: [Option<u16>; 2],
+}
+
+impl Who {
+    fn stream(side: Side, conn: u64, stream: &dyn Stream) -> Who {
+        let ports = [stream.local_addr().port(), stream.peer_addr().port()];
+        Who { side: Some(side), conn: Some(conn), ports }
+    }
+
+    pub(super) fn socket(local: &Addr) -> Who {
+        Who { side: None, conn: None, ports: [local.port(), None] }
+    }
+}
+
+impl ChaosNet {
+    /// Puts the rules around a network. `host` is the name that [`Rule::host`](super::Rule::host) goes by.
+    #[must_use]
+    pub fn new(inner: Box<dyn Net>, faults: Faults, host: &str) -> Self {
+        Self::hooked(inner, faults, host, None)
+    }
+
+    pub(in crate::sim) fn hooked(
+        inner: Box<dyn Net>,
+        faults: Faults,
+        host: &str,
+        hooks: Option<Hooks>,
+    ) -> Self {
+        let link = Link {
+            faults,
+            host: host.into(),
+            clock: AtomicU64::new(0),
+            echoes: Mutex::new(Vec::new()),
+            hooks,
+            waker: OnceLock::new(),
+            conns: AtomicU64::new(0),
+        };
+        let mut net = ChaosNet { inner, link: Arc::new(link) };
+        net.tell_time();
+        net
+    }
+
+    fn tell_time(&mut self) -> Tyme {
+        let now = self.inner.now();
+        self.link.clock.store(now.as_nanos(), Ordering::Relaxed);
+        now
+    }
+
+    /// A real poller has to be woken for echoes; without a descriptor for that, harvests find them a little later.
+    fn prepare(&mut self) {
+        if self.link.hooks.is_none()
+            && self.link.waker.get().is_none()
+            && let Ok(waker) = self.inner.waker()
+        {
+            let _ = self.link.waker.set(waker);
+        }
+    }
+
+    fn take_echoes(&mut self, now: Tyme, ready: &mut Vec<Readiness>) -> Option<Tyme> {
+        let mut echoes = self.link.echoes();
+        let mut next: Option<Tyme> = None;
+        echoes.retain(|&(at, readiness)| {
+            if at <= now {
+                ready.push(readiness);
+                return false;
+            }
+            next = Some(next.map_or(at, |next| next.min(at)));
+            true
+        });
+        next
+    }
+}
+
+impl Net for ChaosNet {
+    fn now(&mut self) -> Tyme {
+        self.tell_time()
+    }
+
+    fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
+        self.tell_time();
+        self.link.check(Op::Listen, spec.addr.port())?;
+        let inner = self.inner.listen(spec)?;
+        self.prepare();
+        Ok(Box::new(ChaosListener::new(inner, Arc::clone(&self.link))))
+    }
+
+    fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        self.tell_time();
+        self.link.check(Op::Connect, spec.addr.port())?;
+        let inner = self.inner.connect(spec)?;
+        self.prepare();
+        Ok(self.link.wrap(inner, Side::Dialled))
+    }
+
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        self.tell_time();
+        self.link.check(Op::Bind, spec.addr.port())?;
+        let inner = self.inner.bind(spec)?;
+        self.prepare();
+        Ok(Box::new(ChaosDatagram::new(inner, Arc::clone(&self.link))))
+    }
+
+    fn adopt_listener(
+        &mut self,
+        listener: std::net::TcpListener,
+        options: &SocketOptions,
+    ) -> Result<Box<dyn Listener>, (io::Error, std::net::TcpListener)> {
+        let inner = self.inner.adopt_listener(listener, options)?;
+        self.prepare();
+        Ok(Box::new(ChaosListener::new(inner, Arc::clone(&self.link))))
+    }
+
+    fn adopt_stream(
+        &mut self,
+        stream: std::net::TcpStream,
+        options: &SocketOptions,
+    ) -> Result<Box<dyn Stream>, (io::Error, std::net::TcpStream)> {
+        let inner = self.inner.adopt_stream(stream, options)?;
+        self.prepare();
+        Ok(self.link.wrap(inner, Side::Accepted))
+    }
+
+    fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        let now = self.tell_time();
+        let before = ready.len();
+        let next = self.take_echoes(now, ready);
+        let until = if ready.len() > before { Some(now) } else { next };
+        let wait = match (wait, until) {
+            (wait, None) => wait,
+            (None, Some(until)) => Some(until - now),
+            (Some(wait), Some(until)) => Some(wait.min(until - now)),
+        };
+        self.inner.harvest(wait, ready)?;
+        let now = self.tell_time();
+        self.take_echoes(now, ready);
+        Ok(())
+    }
+
+    fn waker(&mut self) -> io::Result<Waker> {
+        self.inner.waker()
+    }
+
+    #[cfg(unix)]
+    fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.inner.poll_fd()
+    }
+}
+
+impl fmt::Debug for ChaosNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChaosNet")
+            .field("host", &self.link.host)
+            .field("faults", &self.link.faults)
+            .finish_non_exhaustive()
+    }
+}

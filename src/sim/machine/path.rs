@@ -1,0 +1,200 @@
+//! The ways between hosts: what becomes of a packet.
+
+use core::time::Duration;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::Core;
+use crate::sim::queue::Event;
+use crate::sim::topology::{HostId, Link};
+use crate::sim::trace::{Fate, Flags, Why};
+use crate::sim::{Key, Side};
+use crate::tyme::Tyme;
+
+/// One direction of the way between two hosts. Ways come in pairs: that back has the number with the lowest bit turned.
+pub(super) struct Path {
+    pub(super) from: HostId,
+    pub(super) to: HostId,
+    pub(super) link: Link,
+    /// When the link has sent all that was given to it.
+    busy: Tyme,
+    pub(super) cut: bool,
+    pub(super) clogged: bool,
+    /// What has arrived while it was clogged.
+    pub(super) held: Vec<u32>,
+}
+
+/// What is under way.
+pub(super) struct Packet {
+    pub(super) path: u32,
+    pub(super) body: Body,
+}
+
+pub(super) enum Body {
+    Syn(Syn),
+    Segment(Segment),
+    Gram { source: SocketAddr, target: SocketAddr, from: Key, data: Bytes },
+    Unreachable { to: Key },
+}
+
+/// The segment that asks for a connection; it finds its listener by address.
+#[derive(Clone)]
+pub(super) struct Syn {
+    pub(super) from: Key,
+    pub(super) conn: u32,
+    pub(super) source: SocketAddr,
+    pub(super) target: SocketAddr,
+    pub(super) window: u32,
+}
+
+/// Any other segment; it knows its end. Sequence numbers count from 0 for SYN.
+pub(super) struct Segment {
+    pub(super) from: Key,
+    pub(super) to: Key,
+    pub(super) conn: u32,
+    pub(super) side: Side,
+    pub(super) flags: Flags,
+    pub(super) seq: u64,
+    pub(super) ack: u64,
+    pub(super) window: u32,
+    pub(super) data: Bytes,
+}
+
+impl Core {
+    /// The way from one host to another, made when it is first needed.
+    pub(super) fn path(&mut self, from: HostId, to: HostId) -> u32 {
+        if let Some(&path) = self.path_index.get(&(from, to)) {
+            return path;
+        }
+        let index = u32::try_from(self.paths.len()).unwrap_or(u32::MAX);
+        for (a, b) in [(from, to), (to, from)] {
+            let path = Path {
+                from: a,
+                to: b,
+                link: self.link(a, b).clone(),
+                busy: self.now,
+                cut: self.is_cut(a, b),
+                clogged: self.clogs.contains(&(a, b)),
+                held: Vec::new(),
+            };
+            self.paths.push(path);
+        }
+        self.path_index.insert((from, to), index);
+        if from != to {
+            self.path_index.insert((to, from), index + 1);
+        }
+        index
+    }
+
+    pub(in crate::sim) fn link(&self, from: HostId, to: HostId) -> &Link {
+        if from == to {
+            return &self.host(from).spec.loopback;
+        }
+        self.links.get(&(from, to)).unwrap_or(&self.default_link)
+    }
+
+    pub(in crate::sim) fn set_link(&mut self, from: HostId, to: HostId, link: Link) {
+        if let Some(&path) = self.path_index.get(&(from, to)) {
+            self.paths[path as usize].link = link.clone();
+        }
+        self.links.insert((from, to), link);
+    }
+
+    fn is_cut(&self, from: HostId, to: HostId) -> bool {
+        self.cuts.iter().any(|cut| cut.severs(from, to))
+    }
+
+    pub(super) fn recut(&mut self) {
+        for index in 0..self.paths.len() {
+            let (from, to) = (self.paths[index].from, self.paths[index].to);
+            self.paths[index].cut = self.is_cut(from, to);
+        }
+    }
+
+    /// Decides what becomes of a packet of `size` bytes. One that is `patient` waits however long the link's queue is.
+    pub(super) fn fate(&mut self, path: u32, size: usize, patient: bool) -> Fate {
+        self.stats.packets += 1;
+        let now = self.now;
+        let Path { link, busy, cut, .. } = &mut self.paths[path as usize];
+        if *cut {
+            self.stats.lost += 1;
+            return Fate::Lost(Why::Cut);
+        }
+        if link.loss > 0.0 && self.rng.chance(link.loss) {
+            self.stats.lost += 1;
+            return Fate::Lost(Why::Chance);
+        }
+        let mut at = now;
+        if let Some(rate) = link.bandwidth {
+            let start = now.max(*busy);
+            let waiting = bytes_in(start - now, rate);
+            if !patient && waiting + size as u128 > link.queue as u128 {
+                self.stats.lost += 1;
+                return Fate::Lost(Why::Queue);
+            }
+            *busy = start + time_for(size, rate);
+            at = *busy;
+        }
+        at += link.latency;
+        if link.jitter > Duration::ZERO {
+            at += Duration::from_nanos(self.rng.between(0, crate::tyme::nanos(link.jitter)));
+        }
+        Fate::Arrives(at)
+    }
+
+    pub(super) fn dispatch(&mut self, at: Tyme, path: u32, body: Body) {
+        let index = self.packets.insert(Packet { path, body });
+        self.queue.push(at, Event::Arrive(u32::try_from(index).unwrap_or(u32::MAX)));
+    }
+
+    pub(super) fn arrive(&mut self, index: u32) {
+        let path = self.packets[index as usize].path;
+        if self.paths[path as usize].clogged {
+            self.paths[path as usize].held.push(index);
+            let sender = self.sender(index);
+            return self.arm_retry_of(sender);
+        }
+        let packet = self.packets.remove(index as usize);
+        if !self.host(self.paths[path as usize].to).up {
+            self.stats.lost += 1;
+            if let Body::Syn(Syn { from, .. }) | Body::Segment(Segment { from, .. }) = packet.body {
+                self.arm_retry_of(Some(from));
+            }
+            return;
+        }
+        match packet.body {
+            Body::Syn(syn) => self.on_syn(path, &syn),
+            Body::Segment(segment) => self.on_segment(path, segment),
+            Body::Gram { source, target, from, data } => {
+                self.on_gram(path, source, target, from, data);
+            }
+            Body::Unreachable { to } => self.on_unreachable(to),
+        }
+    }
+
+    /// The TCP end that waits for an answer to this packet.
+    fn sender(&self, index: u32) -> Option<Key> {
+        match &self.packets[index as usize].body {
+            Body::Syn(syn) => Some(syn.from),
+            Body::Segment(segment) => Some(segment.from),
+            _ => None,
+        }
+    }
+
+    /// Twice the time that a packet takes without queueing, there and back.
+    pub(super) fn round_trip(&self, path: u32) -> Duration {
+        let there = &self.paths[path as usize].link;
+        let back = &self.paths[(path ^ 1) as usize].link;
+        there.latency + there.jitter + back.latency + back.jitter
+    }
+}
+
+fn bytes_in(time: Duration, rate: u64) -> u128 {
+    time.as_nanos() * u128::from(rate) / 1_000_000_000
+}
+
+fn time_for(size: usize, rate: u64) -> Duration {
+    let nanos = (size as u128 * 1_000_000_000).div_ceil(u128::from(rate.max(1)));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,87 @@
+//! Whole worlds of hosts in simulated time, reproducible bit for bit.
+//!
+//! A [`World`] has hosts, and each host has a [`Net`](crate::net::Net): the seam that every engine of this crate is written against.
+//! So the program that serves real sockets is put on a simulated host unchanged. Time moves only from one thing that is due to the next,
+//! so an idle year costs nothing; order is (tyme, sequence) and nothing else; and everything random comes from one seed.
+//!
+//! # Walk
+//!
+//! * [`World`] — making it, stepping it, what befalls it ([`Act`])
+//! * [`HostSpec`], [`Link`], [`Cut`] — what it is made of
+//! * [`Program`] — what runs on a host; or a caller holds its own engines and asks for turns by hand
+//! * [`fault`] — rules that make calls fail, also on real sockets
+//! * [`trace`] — what happened: hash, file, first difference, pcapng, timeline
+//! * [`Rng`], [`Errno`] — numbers
+//! * `machine` (private) — the machine room: paths, ports, TCP, UDP
+//!
+//! # What TCP is here
+//!
+//! Streams with what a program can see of TCP on Linux: handshake, backlog, refusal, time-outs, windows, partial writes, half-close,
+//! resets, `TIME_WAIT`, port rules, errors by number. Loss shows as delay. Below what a program can see it is simpler: no congestion control, no
+//! Nagle, no urgent data, no simultaneous open; `TCP_NODELAY` is always on.
+//!
+//! # For example
+//!
+//! ```
+//! use std::time::Duration;
+//! use tymist::net::{Addr, Dial, Listen};
+//! use tymist::sim::World;
+//!
+//! let mut world = World::new(7);
+//! let (alice, bob) = (world.add_host("alice"), world.add_host("bob"));
+//! let mut net = world.host(bob).net();
+//! let mut listener = net.listen(&"0.0.0.0:80".parse::<Listen>()?)?;
+//! let target = Addr::from((world.resolve("bob")[0], 80));
+//! let mut stream = world.host(alice).net().connect(&Dial::new(target))?;
+//! world.run_for(Duration::from_millis(10));
+//! assert!(stream.connected()?);
+//! let mut accepted = listener.accept()?;
+//! stream.write(&[std::io::IoSlice::new(b"hello")])?;
+//! world.run_for(Duration::from_millis(10));
+//! let mut buf = [0; 16];
+//! assert_eq!(accepted.read(&mut buf)?, 5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod calls;
+mod errno;
+pub mod fault;
+mod machine;
+mod net;
+mod program;
+mod queue;
+mod rng;
+mod stats;
+mod topology;
+pub mod trace;
+mod world;
+
+pub use calls::{Op, Side};
+pub use errno::Errno;
+pub use program::Program;
+pub use rng::Rng;
+pub use stats::Stats;
+pub use topology::{Cut, HostId, HostSpec, Link};
+pub use trace::{Trace, Tracing};
+pub use world::{Act, Host, Step, Unfired, World, WorldSpec};
+
+/// Names a socket inside a world: a place and which use of it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    index: u32,
+    stamp: u32,
+}
+
+impl Key {
+    /// No socket's.
+    const NOBODY: Key = Key { index: u32::MAX, stamp: 0 };
+
+    fn new(index: usize, stamp: u32) -> Key {
+        Key { index: u32::try_from(index).unwrap_or(u32::MAX), stamp }
+    }
+
+    #[inline]
+    fn index(self) -> usize {
+        self.index as usize
+    }
+}

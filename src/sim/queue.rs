@@ -1,0 +1,85 @@
+//! What is still to happen, in the order in which it will.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use crate::tyme::Tyme;
+
+use super::Key;
+
+/// What happens.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The packet at this place of the packet slab arrives.
+    Arrive(u32),
+    /// A TCP end tries again what did not get through. Stale if its stamp is another.
+    Retry(Key, u32),
+    /// A TCP end acknowledges what it has not acknowledged by then.
+    DelayedAck(Key),
+    /// A TCP end looks whether its peer is still there.
+    KeepAlive(Key),
+    /// The host gets a turn. Stale if its stamp is another.
+    Turn(u32, u32),
+    /// The host's own deadline may have come. Stale if its stamp is another.
+    Alarm(u32, u32),
+    /// The host gets an extra turn. Stale if the host has gone down since.
+    Nudge(u32, u32),
+    /// A planned act.
+    Act(u32),
+}
+
+#[derive(Copy, Clone)]
+struct Due {
+    at: Tyme,
+    sequence: u64,
+    event: Event,
+}
+
+/// A queue ordered by (tyme, sequence of putting in), the only order there is in a world. O(log n) in and out.
+#[derive(Default)]
+pub(super) struct Queue {
+    heap: BinaryHeap<Due>,
+    sequence: u64,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, at: Tyme, event: Event) {
+        if at == Tyme::NEVER {
+            return;
+        }
+        self.sequence += 1;
+        self.heap.push(Due { at, sequence: self.sequence, event });
+    }
+
+    pub(super) fn next(&self) -> Option<Tyme> {
+        self.heap.peek().map(|due| due.at)
+    }
+
+    pub(super) fn pop(&mut self, limit: Tyme) -> Option<(Tyme, Event)> {
+        if self.heap.peek()?.at > limit {
+            return None;
+        }
+        self.heap.pop().map(|due| (due.at, due.event))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Reversed, since the heap gives the greatest first.
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.sequence).cmp(&(self.at, self.sequence))
+    }
+}

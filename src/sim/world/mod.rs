@@ -1,0 +1,449 @@
+//! A world: made, stepped, and asked.
+
+mod act;
+mod host;
+
+use core::any::Any;
+use core::fmt;
+use core::time::Duration;
+use std::net::IpAddr;
+
+pub use act::Act;
+pub use host::Host;
+
+use super::fault::{Faults, Rule};
+use super::machine::{Core, Shared};
+use super::topology::{HostId, HostSpec, Link};
+use super::trace::{Recorder, Trace, Tracing};
+use super::{Program, Rng, Stats};
+use crate::Wake;
+use crate::tyme::{Tyme, Tymth};
+
+/// What a world is to be like.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorldSpec {
+    /// Where all that is random comes from.
+    pub seed: u64,
+    /// How much is written down. Default [`Tracing::Hash`].
+    pub tracing: Tracing,
+    /// The link between hosts that have none of their own. Default: 1 ms and perfect.
+    pub link: Link,
+    /// Where the clock starts. Default 0.
+    pub start: Tyme,
+}
+
+impl WorldSpec {
+    /// The defaults with this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        WorldSpec { seed, tracing: Tracing::default(), link: Link::default(), start: Tyme::ZERO }
+    }
+}
+
+/// What makes a host's program, at the start and after each restart.
+type Factory = Box<dyn FnMut(&Host) -> Box<dyn Program>>;
+
+#[derive(Default)]
+struct Seat {
+    factory: Option<Factory>,
+    program: Option<Box<dyn Program>>,
+}
+
+/// What a [step](World::step) did.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// A packet arrived, or was lost on arrival.
+    Packet,
+    /// A timer of the network fired: a retransmission, a delayed acknowledgement, a keep-alive.
+    Timer,
+    /// A planned act came to pass.
+    Act,
+    /// A host has a turn: its program had it, or the caller is to give it.
+    Turn(HostId),
+    /// The host went down; its program is dropped.
+    Crashed(HostId),
+    /// The host came up again; its program has been made anew.
+    Restarted(HostId),
+}
+
+/// Hosts, links and a clock, all from one seed.
+///
+/// Two ways to run programs. Give each host a [`Program`] with [`start`](World::start), and the world gives it its turns; or keep your own engines, take
+/// turns by [`next_turn`](World::next_turn), service the engine of that host, and tell what it wants by [`set_wake`](World::set_wake). Both may be mixed.
+///
+/// A world is not for several threads; run one world per thread.
+pub struct World {
+    shared: Shared,
+    faults: Faults,
+    seats: Vec<Seat>,
+    tymth: Tymth,
+}
+
+impl World {
+    /// A world with the defaults, from this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::with(WorldSpec::new(seed))
+    }
+
+    /// A world as `spec` says.
+    #[must_use]
+    pub fn with(spec: WorldSpec) -> Self {
+        let recorder = Recorder::new(spec.tracing);
+        let core = Core::new(spec.seed, spec.start, spec.link, recorder);
+        let tymth = core.tymth();
+        let shared = Shared::new(core);
+        World { shared, faults: Faults::new(spec.seed), seats: Vec::new(), tymth }
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.shared.lock().seed
+    }
+
+    /// A stream of random numbers of this world's seed, for whatever `name` says: "workload", "topology", …
+    /// The world itself draws from "wire" and "faults".
+    #[must_use]
+    pub fn rng(&self, name: &str) -> Rng {
+        Rng::stream(self.seed(), name)
+    }
+
+    // What it is made of.
+
+    /// Adds a host without a program.
+    ///
+    /// # Panics
+    /// If its name or one of its addresses is taken.
+    pub fn add_host(&mut self, spec: impl Into<HostSpec>) -> HostId {
+        self.seats.push(Seat::default());
+        self.shared.lock().add_host(spec.into())
+    }
+
+    /// Gives the host a program, made by `factory` now and, after a crash, at each restart. It gets its first turn at the next step.
+    pub fn start<P: Program>(
+        &mut self,
+        host: HostId,
+        mut factory: impl FnMut(&Host) -> P + 'static,
+    ) {
+        self.seats[host.index()].factory = Some(Box::new(move |host| Box::new(factory(host))));
+        self.make_program(host);
+    }
+
+    /// Adds a host with a program; see [`start`](World::start).
+    ///
+    /// # Panics
+    /// As [`add_host`](World::add_host).
+    pub fn add<P: Program>(
+        &mut self,
+        spec: impl Into<HostSpec>,
+        factory: impl FnMut(&Host) -> P + 'static,
+    ) -> HostId {
+        let host = self.add_host(spec);
+        self.start(host, factory);
+        host
+    }
+
+    fn make_program(&mut self, id: HostId) {
+        let host = self.host(id);
+        let seat = &mut self.seats[id.index()];
+        seat.program = None;
+        if let Some(factory) = &mut seat.factory {
+            seat.program = Some(factory(&host));
+        }
+        let mut core = self.shared.lock();
+        let now = core.now();
+        core.schedule_turn(id, now);
+    }
+
+    /// The host's side of the world, to hand to a program.
+    ///
+    /// # Panics
+    /// If `host` is of another world.
+    #[must_use]
+    pub fn host(&self, host: HostId) -> Host {
+        Host::new(self.shared.clone(), self.faults.clone(), host)
+    }
+
+    /// All hosts, in the order of adding.
+    pub fn hosts(&self) -> impl Iterator<Item = HostId> + use<> {
+        let count = self.seats.len();
+        (0..count).map(|index| HostId(u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+
+    /// The host's program, if it has one of this type.
+    #[must_use]
+    pub fn program<P: Program>(&self, host: HostId) -> Option<&P> {
+        let program: &dyn Any = self.seats.get(host.index())?.program.as_deref()?;
+        program.downcast_ref()
+    }
+
+    /// The host's program, to change it between steps.
+    pub fn program_mut<P: Program>(&mut self, host: HostId) -> Option<&mut P> {
+        let program: &mut dyn Any = self.seats.get_mut(host.index())?.program.as_deref_mut()?;
+        program.downcast_mut()
+    }
+
+    /// Sets the link between two hosts, both ways.
+    pub fn set_link(&mut self, one: HostId, other: HostId, link: &Link) {
+        self.set_route(one, other, link.clone());
+        self.set_route(other, one, link.clone());
+    }
+
+    /// Sets the link from one host to another, this way only.
+    pub fn set_route(&mut self, from: HostId, to: HostId, link: Link) {
+        self.shared.lock().set_link(from, to, link);
+    }
+
+    /// The link from one host to another.
+    #[must_use]
+    pub fn route(&self, from: HostId, to: HostId) -> Link {
+        self.shared.lock().link(from, to).clone()
+    }
+
+    /// The addresses behind a name; none if nobody has it. Looking up takes no tyme.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Vec<IpAddr> {
+        self.shared.lock().resolve(name)
+    }
+
+    /// Gives a host one more name; returns whether the name was free or, if not, now means this host.
+    pub fn add_name(&mut self, name: impl Into<String>, host: HostId) -> bool {
+        self.shared.lock().add_name(name.into(), host)
+    }
+
+    /// The host that has this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<HostId> {
+        self.shared.lock().find(name)
+    }
+
+    // What befalls it.
+
+    /// The rules by which calls fail. They apply to all hosts; each [`Rule`] says where.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Adds a rule.
+    pub fn rule(&mut self, rule: Rule) {
+        self.faults.add(rule);
+    }
+
+    /// Plans an act for this tyme; if that has passed, for the next step.
+    pub fn plan(&mut self, at: Tyme, act: Act) {
+        self.shared.lock().plan(at, act);
+    }
+
+    /// Does an act now. One that finds nothing to act on (a crash of a host that is down) counts as unfired.
+    pub fn act(&mut self, act: &Act) {
+        let step = self.shared.lock().perform(act);
+        self.follow(step);
+    }
+
+    // Time.
+
+    /// The tyme of the world's own clock.
+    #[must_use]
+    pub fn tyme(&self) -> Tyme {
+        self.tymth.tyme()
+    }
+
+    /// A handle to the world's own clock.
+    #[must_use]
+    pub fn tymth(&self) -> Tymth {
+        self.tymth.clone()
+    }
+
+    /// The earliest tyme at which anything may happen; `None` if nothing ever will by itself.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Tyme> {
+        self.shared.lock().next_due()
+    }
+
+    /// Does the next thing that is due, at its tyme; `None` if nothing ever is.
+    pub fn step(&mut self) -> Option<Step> {
+        self.step_until(Tyme::NEVER)
+    }
+
+    /// Does the next thing that is due by `limit`; `None` if nothing is, and the clock then stands where it stood.
+    pub fn step_until(&mut self, limit: Tyme) -> Option<Step> {
+        let step = self.shared.lock().step(limit)?;
+        self.follow(step);
+        Some(step)
+    }
+
+    /// What a step means for programs.
+    fn follow(&mut self, step: Step) {
+        match step {
+            Step::Turn(host) => self.turn(host),
+            // Dropped with the host down already: its sockets are gone without a word.
+            Step::Crashed(host) => self.seats[host.index()].program = None,
+            Step::Restarted(host) => self.make_program(host),
+            Step::Packet | Step::Timer | Step::Act => {}
+        }
+    }
+
+    fn turn(&mut self, id: HostId) {
+        if let Some(program) = &mut self.seats[id.index()].program {
+            let now = self.shared.lock().host(id).tymth.tyme();
+            program.turn(now);
+            let wake = program.wake();
+            self.shared.lock().set_wake(id, wake);
+        }
+    }
+
+    /// Goes on until a host without a program has a turn, and names it; `None` if that does not happen by `limit`, where the clock then
+    /// stands (with [`Tyme::NEVER`]: where it stood after the last thing that was due).
+    pub fn next_turn(&mut self, limit: Tyme) -> Option<HostId> {
+        while let Some(step) = self.step_until(limit) {
+            if let Step::Turn(host) = step
+                && self.seats[host.index()].program.is_none()
+            {
+                return Some(host);
+            }
+        }
+        if limit != Tyme::NEVER {
+            self.shared.lock().set_tyme(limit);
+        }
+        None
+    }
+
+    /// When a host without a program wants its next turn, by its own clock, if the network has nothing sooner.
+    pub fn set_wake(&mut self, host: HostId, wake: Wake) {
+        self.shared.lock().set_wake(host, wake);
+    }
+
+    /// Does all that is due up to and including `limit`, where the clock then stands. Returns the number of steps.
+    ///
+    /// For a limit of [`Tyme::NEVER`] it goes on until nothing is due any more, which with programs that keep a beat is never.
+    pub fn run_until(&mut self, limit: Tyme) -> u64 {
+        let mut steps = 0;
+        while self.step_until(limit).is_some() {
+            steps += 1;
+        }
+        if limit != Tyme::NEVER {
+            self.shared.lock().set_tyme(limit);
+        }
+        steps
+    }
+
+    /// As [`run_until`](World::run_until), for so long.
+    pub fn run_for(&mut self, time: Duration) -> u64 {
+        let limit = self.tyme() + time;
+        self.run_until(limit)
+    }
+
+    /// Does what is due by `limit` until `done` says so, asked after each step; returns whether it did.
+    pub fn run_while_not(&mut self, limit: Tyme, mut done: impl FnMut(&World) -> bool) -> bool {
+        while !done(self) {
+            if self.step_until(limit).is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    // What became of it.
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().stats
+    }
+
+    /// Sockets that the host's programs hold.
+    #[must_use]
+    pub fn sockets(&self, host: HostId) -> usize {
+        self.shared.lock().host(host).sockets
+    }
+
+    /// Connections of the host that nobody holds any more and that have not finished closing; waiting pairs of ends (`TIME_WAIT`) aside.
+    #[must_use]
+    pub fn lingering(&self, host: HostId) -> usize {
+        self.shared.lock().lingering(host)
+    }
+
+    /// Whether the host is up.
+    #[must_use]
+    pub fn is_up(&self, host: HostId) -> bool {
+        self.shared.lock().host(host).up
+    }
+
+    /// The hash of all that has happened: equal for equal runs. 0 with [`Tracing::Off`].
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.shared.lock().recorder.hash()
+    }
+
+    /// How many records there have been, kept or not.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.shared.lock().recorder.count()
+    }
+
+    /// What has happened so far; empty unless [`Tracing::Full`]. A copy of it.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        let core = self.shared.lock();
+        core.recorder.trace(core.seed)
+    }
+
+    /// Whether all that was planned has come to pass: every rule fired, every act found something to act on.
+    ///
+    /// # Errors
+    /// The names of those that did not. A test that passes without its faults has tested nothing.
+    pub fn finish(&self) -> Result<(), Unfired> {
+        let rules = self.faults.unfired();
+        let acts = self.shared.lock().unfired_acts();
+        if rules.is_empty() && acts.is_empty() {
+            return Ok(());
+        }
+        Err(Unfired { rules, acts })
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("seed", &self.seed())
+            .field("tyme", &self.tyme())
+            .field("hosts", &self.seats.len())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Programs go first, while the machine they close their sockets in is still there.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.seats.clear();
+    }
+}
+
+/// Faults that were planned and never happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfired {
+    /// Names of rules.
+    pub rules: Vec<String>,
+    /// Acts, in words.
+    pub acts: Vec<String>,
+}
+
+impl fmt::Display for Unfired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("planned faults that never happened:")?;
+        for rule in &self.rules {
+            write!(f, "\n  rule {rule:?}")?;
+        }
+        for act in &self.acts {
+            write!(f, "\n  {act}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Unfired {}
