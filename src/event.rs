@@ -197,3 +197,13 @@ pub enum Wake {
     /// When the network has something; until then there is nothing to do.
     OnIo,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_costs_what_the_limit_of_them_says() {
+        assert!(size_of::<Event>() <= 64, "{}", size_of::<Event>());
+    }
+}

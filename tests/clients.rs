@@ -547,21 +547,22 @@ fn a_socket_that_meets_itself_is_refused() {
 
 #[test]
 fn our_own_address_and_port_can_be_chosen_again_and_again() {
-    let (listener, addr) = listener();
     let (bound, own) = closed_port();
     drop(bound);
     let mut desk = Desk::new();
     for _ in 0..3 {
+        let (listener, addr) = listener();
         let mut connect = Connect::new(addr);
         connect.local = Some(own.into());
         let id = desk.clients.connect(connect).unwrap();
         desk.until_connected(id);
         let peer = accept(&listener);
         assert_eq!(peer.peer_addr().unwrap(), own);
-        // Ours ends first: the port goes into TIME_WAIT, from where it can be taken again once the other has a later end.
-        desk.clients.remoter_mut(id).unwrap().abort();
+        // Ours ends first, so that it is our port that stays in TIME_WAIT.
+        desk.clients.remoter_mut(id).unwrap().close();
         desk.tick();
         drop(peer);
+        desk.until(|event| *event == Event::Closed(id, CloseReason::Local));
     }
 }
 
