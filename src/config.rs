@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-/// All settings of a `Server`: public fields, changed one by one from [`Config::new`].
+/// All settings of a `Server`, a `Client` or `Clients`: public fields, changed one by one from [`Config::new`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,6 +34,9 @@ pub struct Config {
     pub tx_full: TxFull,
     /// What happens to a connection beyond [`Limits::remoters`].
     pub over_limit: OverLimit,
+    /// What the jitter of [`Backoff`](crate::Backoff) is drawn from: the same seed, the same waits. Default `None`: the
+    /// network gives one, which on the operating system is a random number, so that no two programs wait alike.
+    pub seed: Option<u64>,
 }
 
 impl Config {
@@ -48,6 +51,7 @@ impl Config {
             rx_full: RxFull::Pause,
             tx_full: TxFull::Partial,
             over_limit: OverLimit::Refuse,
+            seed: None,
         }
     }
 }
@@ -104,6 +108,11 @@ pub struct Limits {
     pub handshakes: usize,
     /// Handshakes advanced per tick, each by one bounded step. Default 64. Beyond it: the next tick.
     pub handshakes_per_tick: usize,
+    /// Tries to connect that are begun per tick, and likewise of those under way that are seen to. Default 256, about 5 ms on the operating
+    /// system. Beyond it: the next tick.
+    pub connects_per_tick: usize,
+    /// Names looked up at once. Default 64, 100 bytes each. Beyond it: they wait for their turn, their connect time-out running.
+    pub lookups: usize,
     /// Unread bytes held for one connection. Default 256 KiB, allocated only as far as used. At it: [`Config::rx_full`].
     pub rx_bytes: usize,
     /// Unsent bytes held for one connection. Default 1 MiB, allocated only as far as used. Beyond it: [`Config::tx_full`].
@@ -139,6 +148,8 @@ impl Limits {
             accept_deque: 512,
             handshakes: 1024,
             handshakes_per_tick: 64,
+            connects_per_tick: 256,
+            lookups: 64,
             rx_bytes: 256 << 10,
             tx_bytes: 1 << 20,
             remoter_tick_bytes: 64 << 10,
@@ -164,6 +175,9 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {
+    /// From the start of a try to connect, the look-up of the name and all addresses included, until the transport is up. Default 10 s, which
+    /// is time for three SYNs to be lost. Then: closed, or tried again.
+    pub connect: Option<Duration>,
     /// From the beginning of the handshake (before it, the connection may have waited in the accept deque) to its end.
     /// Default 10 s. Then: closed.
     pub handshake: Option<Duration>,
@@ -192,6 +206,7 @@ impl Timeouts {
     #[must_use]
     pub fn new() -> Self {
         Timeouts {
+            connect: Some(Duration::from_secs(10)),
             handshake: Some(Duration::from_secs(10)),
             first_byte: None,
             idle: None,

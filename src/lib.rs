@@ -1,7 +1,7 @@
 //! A nonblocking, tick-driven network I/O engine: you own the loop, you own the clock.
 //!
-//! Nothing in this crate spawns a thread, starts a runtime or calls you back. You call
-//! [`Server::service`] once per tick and then ask what happened. Between ticks you do what you like: draw a frame, step a
+//! Nothing in this crate starts a runtime or calls you back, and nothing spawns a thread, unless you connect to names, which operating systems only
+//! look up blocking. You call [`Server::service`] once per tick and then ask what happened. Between ticks you do what you like: draw a frame, step a
 //! simulation, or sleep in [`Server::wait`] until the network or a deadline has something.
 //!
 //! ```
@@ -31,14 +31,15 @@
 //!
 //! # Where to go from here
 //!
-//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, and how to put it into a loop of your own.
+//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, its clients, and how to put it into a loop of your own.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
-//! * [`Server`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] holds all settings; [`Event`] is what comes out.
+//! * [`Server`], [`Clients`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] and [`Connect`] hold all settings; [`Event`] is what
+//!   comes out.
 //!
 //! # The rooms
 //!
 //! From the ground up: [`tyme`] (clock, deadlines), [`net`] (the seam to the network, and the operating system behind it), [`wire`]
-//! (middleware that logs), then [`Acceptor`], [`Remoter`] and [`Server`]. Each depends only on those before it.
+//! (middleware that logs), then [`Acceptor`], [`Remoter`], [`Server`] and [`Clients`]. Each depends only on those before it.
 //!
 //! # Features
 //!
@@ -59,8 +60,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acceptor;
+mod backoff;
 mod buf;
+mod clients;
 mod config;
+mod connect;
 mod counters;
 pub mod design;
 mod engine;
@@ -80,7 +84,10 @@ pub mod tyme;
 pub mod wire;
 
 pub use acceptor::{Acceptor, AcceptorId, Layer};
+pub use backoff::Backoff;
+pub use clients::{Client, Clients};
 pub use config::{Config, Limits, MinRate, OverLimit, RxFull, Timeouts, TxFull};
+pub use connect::{Connect, Target};
 pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters};
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};

@@ -53,15 +53,20 @@ impl Engine {
         }
         self.index.insert(remoter.peer_addr(), id);
         self.handshaking += 1;
-        if origin.handshake {
+        self.begin_handshake(id, origin.handshake);
+        Ok(())
+    }
+
+    /// Lets a connection shake hands, or lets it out where it need not.
+    pub(super) fn begin_handshake(&mut self, id: Id, handshake: bool) {
+        if !handshake {
+            return self.open(id);
+        }
+        if let Some(remoter) = self.slots.get_mut(id) {
             remoter.arm(&mut self.core, Slot::Handshake);
             // The first step needs no news from the network, and may be the last.
-            remoter.state.queued = true;
-            self.shaking.push_back(id);
-        } else {
-            self.open(id);
+            self.enqueue(id);
         }
-        Ok(())
     }
 
     /// A connection with the same ends as a new one is one that the peer has forgotten.
@@ -95,7 +100,9 @@ impl Engine {
         self.handshaking -= 1;
         self.live += 1;
         self.core.counters.opened += 1;
-        self.core.events.push(Event::Accepted(id));
+        let event = if remoter.is_dialled() { Event::Connected(id) } else { Event::Accepted(id) };
+        self.core.events.push(event);
+        // What the caller has asked of a dialled one meanwhile is done now.
         self.settle(id);
     }
 
@@ -112,6 +119,10 @@ impl Engine {
             let Some(id) = self.shaking.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
+            if remoter.state.phase != Phase::Handshaking {
+                self.enqueue(id); // It has gone on since, and belongs elsewhere.
+                continue;
+            }
             match remoter.stream.advance() {
                 Ok(Stage::Live) => {
                     self.open(id);

@@ -1,11 +1,13 @@
 //! Receiving and sending, within budgets.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use super::Core;
 use crate::config::RxFull;
 use crate::error::CloseReason;
 use crate::event::Event;
+use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 /// Pieces handed to one write.
@@ -24,7 +26,7 @@ impl Remoter {
                 !at_cap || (self.state.stuffed && core.config.rx_full == RxFull::Close)
             }
             Phase::Flushing | Phase::Lingering => true,
-            Phase::Handshaking | Phase::Closed => false,
+            Phase::Dialling | Phase::Handshaking | Phase::Closed => false,
         }
     }
 
@@ -61,6 +63,12 @@ impl Remoter {
 
     /// Whether it would also do something while there is no room for anybody's bytes.
     pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
+        match self.state.phase {
+            Phase::Dialling => return false,
+            // A new connection under the old id, which is still in the line of the old one.
+            Phase::Handshaking => return true,
+            _ => {}
+        }
         let takes = self.state.readable && self.may_read(core);
         (takes && (room || self.throws_away()))
             || (self.state.writable && self.has_output())
@@ -77,6 +85,25 @@ impl Remoter {
         self.state.deaf || self.state.phase != Phase::Live
     }
 
+    /// Gets in the line it belongs to if it has something to do and is in none yet.
+    pub(super) fn fall_in(
+        &mut self,
+        core: &Core,
+        ready: &mut VecDeque<Id>,
+        shaking: &mut VecDeque<Id>,
+    ) {
+        if self.state.queued {
+            return;
+        }
+        if self.state.phase == Phase::Handshaking {
+            self.state.queued = true;
+            shaking.push_back(self.id);
+        } else if self.has_work(core) {
+            self.state.queued = true;
+            ready.push_back(self.id);
+        }
+    }
+
     /// Whether what the caller did to it calls for a turn.
     pub(super) fn wants_turn(&self, core: &Core, room: bool) -> bool {
         if self.state.phase == Phase::Closed {
@@ -84,7 +111,11 @@ impl Remoter {
         }
         self.state.doomed
             || self.state.retime
-            || self.can_go_on(core, room)
+            || (self.state.shaken && self.wants_turn_live(core, room))
+    }
+
+    fn wants_turn_live(&self, core: &Core, room: bool) -> bool {
+        self.can_go_on(core, room)
             || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing
@@ -227,7 +258,7 @@ impl Remoter {
         if self.tx.is_empty() && !self.state.backlogged && !self.state.holding {
             return;
         }
-        if matches!(self.state.phase, Phase::Handshaking | Phase::Closed) || self.state.doomed {
+        if !self.is_live() || self.state.doomed {
             return;
         }
         self.begin_tick(core);

@@ -1,5 +1,6 @@
 //! One connection: its bytes each way, its deadlines, and how it ends.
 
+mod dialled;
 mod no_stream;
 mod state;
 #[cfg(all(unix, feature = "uds"))]
@@ -22,10 +23,11 @@ use crate::net::{Addr, BufferSizes, Stream};
 use crate::server::Detached;
 use crate::tyme::{Timer, Tyme};
 use crate::wire::{Tap, WireLog};
+pub(crate) use dialled::{Attempt, Dialled, Step};
 use no_stream::NoStream;
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
 
-/// One accepted connection.
+/// One connection, accepted or dialled.
 ///
 /// Get it with `server.remoter_mut(id)`. Its methods only look, take and queue: the network is touched by the engine, at the
 /// next `service()`, `wait()` or `service_sends()`. The exceptions say so.
@@ -49,6 +51,8 @@ pub struct Remoter {
     /// Bytes moved when the current rate window began.
     pub(crate) window_start: u64,
     pub(crate) data: Option<Box<dyn Any + Send>>,
+    /// Of those that were dialled.
+    pub(crate) dial: Option<Box<Dialled>>,
     pub(crate) state: State,
 }
 
@@ -78,6 +82,7 @@ impl Remoter {
             opened_at: now,
             window_start: 0,
             data: None,
+            dial: None,
             state,
         }
     }
@@ -88,19 +93,19 @@ impl Remoter {
         self.id
     }
 
-    /// The acceptor it came in by; `None` for a stream that was adopted.
+    /// The acceptor it came in by; `None` for a stream that was adopted or dialled.
     #[must_use]
     pub fn acceptor(&self) -> Option<AcceptorId> {
         self.acceptor
     }
 
-    /// Our end.
+    /// Our end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
     #[must_use]
     pub fn local_addr(&self) -> &Addr {
         self.stream.local_addr()
     }
 
-    /// The peer's end.
+    /// The peer's end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
     #[must_use]
     pub fn peer_addr(&self) -> &Addr {
         self.stream.peer_addr()
@@ -189,7 +194,8 @@ impl Remoter {
     // Sending.
 
     /// Queues a copy of `data`, as much of it as fits; returns how much that was. What did not fit is to be offered again, best after
-    /// the `Drained` event. Nothing is sent before the engine's next turn.
+    /// the `Drained` event. Nothing is sent before the engine's next turn. On a connection that is still to be made it waits until that is usable,
+    /// through all tries.
     ///
     /// # Errors
     /// [`TxError::Closed`] or [`TxError::SendShut`] if this half is over; [`TxError::Overflow`] where `data` does not fit and the engine
@@ -216,7 +222,7 @@ impl Remoter {
 
     /// How many of `wanted` bytes may be queued; they are counted as queued.
     fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
-        if self.state.phase != Phase::Live {
+        if !self.is_open() {
             return Err(TxError::Closed);
         }
         if self.state.fin != Fin::No {
@@ -251,7 +257,7 @@ impl Remoter {
     /// Whether our half is still open.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        self.state.phase == Phase::Live && self.state.fin == Fin::No
+        self.is_open() && self.state.fin == Fin::No
     }
 
     /// Whether [`tx`](Remoter::tx) would take something now.
@@ -269,6 +275,9 @@ impl Remoter {
 
     /// Closes gracefully: what is queued goes out, then our end, then it waits up to `Timeouts::linger` for the peer's end, so that
     /// nothing of what we sent is destroyed by a reset. What comes in meanwhile is thrown away. Repeating it changes nothing.
+    ///
+    /// A dialled connection that is not usable yet ends at once, with what was queued; to have that sent, use
+    /// [`shutdown_send`](Remoter::shutdown_send). It does not come again by itself.
     pub fn close(&mut self) {
         self.begin_close(CloseReason::Local);
     }
@@ -296,7 +305,7 @@ impl Remoter {
     /// Whether `close` was called or the engine is closing it.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.state.phase != Phase::Live && self.state.phase != Phase::Handshaking
+        !matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Live)
     }
 
     /// Why it is closing or was closed; `None` while it is not.
@@ -384,7 +393,7 @@ impl Remoter {
     }
 
     /// Logs from now on what really moves on this connection, as its user sees it (above TLS, if there is any); `None` ends that, and
-    /// then it costs nothing.
+    /// then it costs nothing. One that is dialled must be up; when it comes again it is logged as its owner's `set_wire_log` says.
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
         self.wrap(|stream| match (Tap::take_off(stream), log) {
             (stream, Some(log)) => Box::new(Tap::new(stream, log)),
@@ -395,6 +404,11 @@ impl Remoter {
     /// Whether it has a socket and is past its handshake.
     pub(crate) fn is_live(&self) -> bool {
         !matches!(self.state.phase, Phase::Handshaking | Phase::Closed) && self.state.shaken
+    }
+
+    /// Whether it has closed for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.phase == Phase::Closed
     }
 
     pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
@@ -419,7 +433,10 @@ impl Remoter {
     }
 
     pub(crate) fn begin_close(&mut self, reason: CloseReason) {
-        if matches!(self.state.phase, Phase::Live | Phase::Handshaking) && !self.state.doomed {
+        if !self.state.shaken {
+            return self.doom(reason);
+        }
+        if self.state.phase == Phase::Live && !self.state.doomed {
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
         }
@@ -455,5 +472,11 @@ mod tests {
     fn an_idle_connection_fits_its_share_of_memory() {
         // The whole, with the socket's own box, its places in the slab, the index and the wheel, is under 600 bytes; see benches.
         assert!(size_of::<Remoter>() <= 400, "{}", size_of::<Remoter>());
+    }
+
+    #[test]
+    fn a_dialled_connection_costs_what_connect_says_more() {
+        // Besides this, the addresses it was given: 32 bytes each.
+        assert!(size_of::<Dialled>() <= 400, "{}", size_of::<Dialled>());
     }
 }
