@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 
+use bytes::BytesMut;
+
 use super::{Core, Engine};
+use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
@@ -171,7 +174,8 @@ impl Engine {
         }
         if self.slots.len() == 0 {
             self.slots.shrink_if_empty();
-            self.core.scratch = Vec::new();
+            self.core.scratch = BytesMut::new();
+            self.core.pool = Pool::default();
         }
     }
 }

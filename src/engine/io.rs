@@ -179,10 +179,24 @@ impl Remoter {
         if self.rx.len() >= self.rx_limit {
             return self.doom(CloseReason::RxFull);
         }
-        self.rx.push(&core.scratch[..count]);
+        self.take_in(core, count);
         core.shared.add(count);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));
+        }
+    }
+
+    /// Puts what was read into the rx queue: a copy, or the buffer itself where it is well filled and another one is at hand.
+    fn take_in(&mut self, core: &mut Core, count: usize) {
+        let size = core.scratch.len();
+        let well_filled = self.rx.is_empty() && count >= size - size / 4;
+        match well_filled.then(|| core.pool.spare(size)).flatten() {
+            Some(spare) => {
+                let mut filled = core::mem::replace(&mut core.scratch, spare);
+                filled.truncate(count);
+                self.rx.adopt(filled);
+            }
+            None => self.rx.push(&core.scratch[..count], &mut core.pool),
         }
     }
 
@@ -260,7 +274,7 @@ impl Remoter {
     }
 
     fn met_room(&mut self, core: &mut Core, count: usize) {
-        self.tx.consume(count);
+        self.tx.consume(count, &mut core.pool);
         core.shared.sub(count);
         self.state.spent_out = self.state.spent_out.saturating_add(count_u32(count));
         self.counters.bytes_out += count as u64;

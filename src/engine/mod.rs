@@ -21,6 +21,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::BytesMut;
+
+use crate::buf::Pool;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::event::{Event, Serviced};
@@ -68,7 +71,9 @@ pub(crate) struct Core {
     pub(crate) events: Events,
     pub(crate) counters: Counters,
     pub(crate) serviced: Serviced,
-    pub(crate) scratch: Vec<u8>,
+    /// What reads go through; all of it is initialized.
+    pub(crate) scratch: BytesMut,
+    pub(crate) pool: Pool,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
     /// Datagrams that may still be received in this tick.
@@ -94,7 +99,8 @@ impl Engine {
                 events: Events::default(),
                 counters: Counters::default(),
                 serviced: Serviced::default(),
-                scratch: Vec::new(),
+                scratch: BytesMut::new(),
+                pool: Pool::default(),
                 tick_left: 0,
                 grams_left: 0,
                 starved: Vec::new(),
@@ -185,7 +191,7 @@ impl Engine {
     fn fit_scratch(&mut self) {
         let size = self.core.config.limits.scratch.max(1);
         if self.core.scratch.len() != size {
-            self.core.scratch = vec![0; size];
+            self.core.scratch = self.core.pool.scratch(size);
         }
     }
 

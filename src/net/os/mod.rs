@@ -169,7 +169,7 @@ impl Net for OsNet {
         match prepare() {
             Ok(((local, peer), registry)) => Ok(Box::new(OsStream::adopted(
                 mio::net::TcpStream::from_std(stream),
-                local.into(),
+                Arc::new(local.into()),
                 peer.into(),
                 registry,
             ))),
