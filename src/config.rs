@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-/// All settings of a `Server`: public fields, changed one by one from [`Config::new`].
+/// All settings of a `Server`, a `Client` or `Clients`: public fields, changed one by one from [`Config::new`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,6 +37,9 @@ pub struct Config {
     pub tx_full: TxFull,
     /// What happens to a connection beyond [`Limits::remoters`].
     pub over_limit: OverLimit,
+    /// What the jitter of [`Backoff`](crate::Backoff) is drawn from: the same seed, the same waits. Default `None`: the
+    /// network gives one, which on the operating system is a random number, so that no two programs wait alike.
+    pub seed: Option<u64>,
 }
 
 impl Config {
@@ -52,6 +55,7 @@ impl Config {
             rx_full: RxFull::Pause,
             tx_full: TxFull::Partial,
             over_limit: OverLimit::Refuse,
+            seed: None,
         }
     }
 }
@@ -112,23 +116,32 @@ pub struct Limits {
     pub handshakes_per_ip: usize,
     /// Handshakes advanced per tick, each by one bounded step. Default 64. Beyond it: the next tick.
     pub handshakes_per_tick: usize,
+    /// Tries to connect that are begun per tick, and likewise of those under way that are seen to. Default 256, about 5 ms on the operating
+    /// system. Beyond it: the next tick.
+    pub connects_per_tick: usize,
+    /// Names looked up at once. Default 64, 100 bytes each. Beyond it: they wait for their turn, their connect time-out running.
+    pub lookups: usize,
     /// Unread bytes held for one connection. Default 256 KiB, allocated only as far as used. At it: [`Config::rx_full`].
     pub rx_bytes: usize,
     /// Unsent bytes held for one connection. Default 1 MiB, allocated only as far as used. Beyond it: [`Config::tx_full`].
     pub tx_bytes: usize,
-    /// Bytes read, and bytes written, per connection and tick. Default 256 KiB. Beyond it: the connection goes to the
-    /// back of the line, for the next tick.
+    /// Bytes read, and bytes written, per connection and tick. Default 64 KiB, one read. Beyond it: the connection goes
+    /// to the back of the line, for the next tick. Raise it where ticks are rare and connections few: at 60 a second it is 3.9 MB/s each way.
     pub remoter_tick_bytes: usize,
     /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
     /// whose turn it is.
     pub tick_bytes: usize,
+    /// Datagrams received per tick, all endpoints together. Default 1024, about 2 ms. Beyond it: the next tick goes on with whose
+    /// turn it is.
+    pub grams_per_tick: usize,
     /// Unread and unsent bytes of all connections together. Default 256 MiB. At it: nobody is read from, and `tx` takes
     /// nothing, until some is taken or sent.
     pub buffered: usize,
     /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
     /// add at most five each.
     pub events: usize,
-    /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine.
+    /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine, with up to 1.5 MiB of used buffers of
+    /// busy connections that wait to be used again.
     pub scratch: usize,
 }
 
@@ -144,10 +157,13 @@ impl Limits {
             handshakes: 16_384,
             handshakes_per_ip: 12_288,
             handshakes_per_tick: 64,
+            connects_per_tick: 256,
+            lookups: 64,
             rx_bytes: 256 << 10,
             tx_bytes: 1 << 20,
-            remoter_tick_bytes: 256 << 10,
+            remoter_tick_bytes: 64 << 10,
             tick_bytes: 4 << 20,
+            grams_per_tick: 1024,
             buffered: 256 << 20,
             events: 65_536,
             scratch: 64 << 10,
@@ -168,6 +184,9 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {
+    /// From the start of a try to connect, the look-up of the name and all addresses included, until the transport is up. Default 10 s, which
+    /// is time for three SYNs to be lost. Then: closed, or tried again.
+    pub connect: Option<Duration>,
     /// From the beginning of the handshake (before it, the connection may have waited in the accept deque) to its end.
     /// Default 10 s. Then: closed.
     pub handshake: Option<Duration>,
@@ -196,6 +215,7 @@ impl Timeouts {
     #[must_use]
     pub fn new() -> Self {
         Timeouts {
+            connect: Some(Duration::from_secs(10)),
             handshake: Some(Duration::from_secs(10)),
             first_byte: None,
             idle: None,

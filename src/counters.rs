@@ -11,6 +11,14 @@ pub struct Counters {
     pub ticks: u64,
     /// Connections taken from listeners.
     pub accepted: u64,
+    /// Tries to connect that were begun, one for each address.
+    pub dialled: u64,
+    /// Those of them that failed; not those that lost against another address.
+    pub dial_failures: u64,
+    /// Names that were looked up.
+    pub lookups: u64,
+    /// Those of them that had no address.
+    pub lookup_failures: u64,
     /// Connections that became usable.
     pub opened: u64,
     /// Connections refused.
@@ -25,7 +33,8 @@ pub struct Counters {
     pub upgraded: u64,
     /// What became of certificates and keys.
     pub tls: TlsCounters,
-    /// Connections closed, by reason.
+    /// Connections closed, by reason; those that are made again by themselves once for each end, and once for each round in which none could
+    /// be made.
     pub closed: Closed,
     /// Bytes received.
     pub bytes_in: u64,
@@ -90,10 +99,14 @@ pub struct Budgets {
     pub accepts: u64,
     /// `Limits::handshakes_per_tick`.
     pub handshakes: u64,
+    /// `Limits::connects_per_tick`.
+    pub connects: u64,
     /// `Limits::remoter_tick_bytes`, reading or writing, per connection and tick.
     pub remoter_bytes: u64,
     /// `Limits::tick_bytes`.
     pub tick_bytes: u64,
+    /// `Limits::grams_per_tick`.
+    pub grams: u64,
     /// Ticks in which reading stood still because of `Limits::buffered`.
     pub buffered: u64,
 }
@@ -112,6 +125,8 @@ pub struct Closed {
     pub detached: u64,
     /// [`CloseReason::ServerClosed`].
     pub server_closed: u64,
+    /// [`CloseReason::Connect`].
+    pub connect: u64,
     /// [`CloseReason::Reset`].
     pub reset: u64,
     /// [`CloseReason::Expired`], by deadline.
@@ -138,6 +153,8 @@ pub struct Closed {
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Expired {
+    /// [`Deadline::Connect`].
+    pub connect: u64,
     /// [`Deadline::Handshake`].
     pub handshake: u64,
     /// [`Deadline::FirstByte`].
@@ -162,6 +179,7 @@ impl Closed {
             CloseReason::Aborted => &mut self.aborted,
             CloseReason::Detached => &mut self.detached,
             CloseReason::ServerClosed => &mut self.server_closed,
+            CloseReason::Connect(_) => &mut self.connect,
             CloseReason::Reset => &mut self.reset,
             CloseReason::Expired(which) => self.expired.slot(which),
             CloseReason::TooSlow => &mut self.too_slow,
@@ -187,6 +205,7 @@ impl Closed {
             + self.aborted
             + self.detached
             + self.server_closed
+            + self.connect
             + self.reset
             + expired.total()
             + self.too_slow
@@ -203,6 +222,7 @@ impl Closed {
 impl Expired {
     fn slot(&mut self, which: Deadline) -> &mut u64 {
         match which {
+            Deadline::Connect => &mut self.connect,
             Deadline::Handshake => &mut self.handshake,
             Deadline::FirstByte => &mut self.first_byte,
             Deadline::Idle => &mut self.idle,
@@ -216,7 +236,8 @@ impl Expired {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.handshake
+        self.connect
+            + self.handshake
             + self.first_byte
             + self.idle
             + self.lifetime

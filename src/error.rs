@@ -20,8 +20,10 @@ pub enum CloseReason {
     Aborted,
     /// You took it out of the server; the connection itself lives on.
     Detached,
-    /// You closed the whole server.
+    /// You closed the whole `Server` or `Clients`.
     ServerClosed,
+    /// It could not be made: the kind of the error of the last address, such as `ConnectionRefused`; `NotFound` for a name without any.
+    Connect(io::ErrorKind),
     /// The peer reset it, or was gone when we sent.
     Reset,
     /// This deadline passed.
@@ -102,6 +104,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Aborted => f.write_str("aborted here"),
             CloseReason::Detached => f.write_str("taken out of the server"),
             CloseReason::ServerClosed => f.write_str("server closed"),
+            CloseReason::Connect(kind) => write!(f, "not connected: {kind}"),
             CloseReason::Reset => f.write_str("reset by the peer"),
             CloseReason::Expired(which) => write!(f, "{which} timeout"),
             CloseReason::TooSlow => f.write_str("slower than the minimum rate"),
@@ -123,6 +126,8 @@ impl fmt::Display for CloseReason {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Deadline {
+    /// The connection was not up in time.
+    Connect,
     /// The handshake was not done in time.
     Handshake,
     /// No first byte came.
@@ -142,6 +147,7 @@ pub enum Deadline {
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Deadline::Connect => "connect",
             Deadline::Handshake => "handshake",
             Deadline::FirstByte => "first byte",
             Deadline::Idle => "idle",

@@ -175,7 +175,64 @@
 //!
 //! *In tests and simulations* give the configuration [`TlsTime::simulated`](crate::net::tls::TlsTime::simulated): certificates and tickets then age by the Tymist.
 //!
-//! # 6. In your own loop
+//! # 6. The other end
+//!
+//! [`Clients`](crate::Clients) are the connections you make yourself; [`Client`](crate::Client) is one alone. An id names one at once, so you can queue before
+//! it is up. Not being connected is no error: events tell how it goes.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tymist::tyme::Tymist;
+//! use tymist::{Backoff, Clients, Config, Connect, Event, Server};
+//!
+//! let mut server = Server::new(Config::new());
+//! let acceptor = server.listen(([127, 0, 0, 1], 0))?;
+//! let addr = server.local_addr(acceptor).cloned().unwrap();
+//!
+//! let mut tymist = Tymist::new();
+//! let mut clients = Clients::new(Config::new());
+//! clients.wind(tymist.tymth());
+//! let mut connect = Connect::new(addr);
+//! connect.reconnect = Some(Backoff::every(Duration::from_secs(60)));
+//! let id = clients.connect(connect)?;
+//! clients.tx(id, b"hello")?;
+//!
+//! let mut connections = 0;
+//! while connections < 2 {
+//!     clients.wait(Some(Duration::from_millis(1)));
+//!     clients.service();
+//!     while let Some(event) = clients.poll_event() {
+//!         match event {
+//!             Event::Connected(_) => connections += 1,
+//!             // The server has hung up. A minute later it is tried again, under the same id; here that takes no time.
+//!             Event::Disconnected { retry_at, .. } => drop(tymist.set(retry_at)?),
+//!             Event::ConnectFailed { addr, error, .. } => println!("{addr}: {error}"),
+//!             _ => {}
+//!         }
+//!     }
+//!     server.wait(Some(Duration::from_millis(1)));
+//!     server.service();
+//!     while let Some(event) = server.poll_event() {
+//!         if let Event::Received(id) = event
+//!             && let Some(remoter) = server.remoter_mut(id)
+//!         {
+//!             assert_eq!(remoter.take(), &b"hello"[..]);
+//!             remoter.close();
+//!         }
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Connect`](crate::Connect) says whom and how: one address, several that are tried side by side, or a name; our own address; whether to come again
+//! ([`reconnectable`](crate::Connect::reconnectable)). Three things to know. A new round begins only once you took `Disconnected`. What you queue while it is not
+//! connected waits for the connection; what was queued on one that broke is gone, because a part of it may have arrived: say again what your protocol wants said
+//! again. And [`close`](crate::Remoter::close) is for good.
+//!
+//! Names are looked up by helper threads; [`set_resolve`](crate::Clients::set_resolve) puts a resolver of yours in their place. A server makes connections by
+//! [`Server::connect`](crate::Server::connect), as a proxy does, and serves both kinds in one tick.
+//!
+//! # 7. In your own loop
 //!
 //! *A frame loop* calls `service()` once a frame and never `wait()`; the budgets keep a frame's share of network time bounded (example `frame_loop`).
 //!
@@ -197,9 +254,55 @@
 //!
 //! *Another thread* that has something for the loop wakes it with a [`Waker`](crate::net::Waker).
 //!
-//! # 7. Looking on
+//! # 8. Looking on
 //!
 //! A [`WireLog`](crate::wire::WireLog) keeps what really moved, for one connection or for all, in bounded memory, a file, or your own closure.
+//!
+//! # 7. Datagrams
+//!
+//! A [`Peer`](crate::Peer) is a datagram socket with a queue each way and the same tick as a server: [`tx`](crate::Endpoint::tx) queues one datagram,
+//! `service()` sends and receives, [`take`](crate::Endpoint::take) gives the next that came in, with its sender. What the network has against a datagram
+//! comes as an event, never as an error out of the tick:
+//!
+//! ```
+//! use tymist::{GramConfig, GramEvent, Peer};
+//!
+//! let mut config = GramConfig::new();
+//! config.max_gram = 1200; // longer ones are cut, and flagged
+//! let mut peer = Peer::new(config);
+//! peer.open("127.0.0.1:0".parse::<tymist::net::Bind>()?)?;
+//! let myself = peer.local_addr().clone();
+//! peer.tx(b"ping", &myself)?;
+//! let mut echoed = None;
+//! while echoed.is_none() {
+//!     peer.wait(None); // or draw a frame
+//!     peer.service();
+//!     while let Some(event) = peer.poll_event() {
+//!         match event {
+//!             GramEvent::Unsent { to, error, .. } => eprintln!("nothing went to {to}: {error}"),
+//!             GramEvent::Unreachable { error, .. } => eprintln!("somebody is not there: {error}"),
+//!             _ => {}
+//!         }
+//!     }
+//!     echoed = peer.take();
+//! }
+//! assert_eq!(echoed.map(|gram| (gram.data, gram.from)), Some(("ping".into(), myself)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A full queue drops, as a kernel does, and counts: the newest or the oldest, [as you say](crate::GramsFull). With
+//! [`Bind::peer`](crate::net::Bind::peer) the socket is connected to one end and deaf to others. Multicast is
+//! [`join`](crate::Endpoint::join) and [`set_option`](crate::Endpoint::set_option).
+//!
+//! *A server and datagrams in one loop*: [`Server::bind`](crate::Server::bind) opens the same kind of endpoint in the server's own tick, with its poller, its wait and
+//! its events.
+//!
+//! # 8. Unix sockets
+//!
+//! With the feature `uds` every address may be a path (or an abstract name, on Linux): `server.listen(path)`, `server.bind(path, ..)`,
+//! `peer.open(path)`. Peers of a stream mostly have no name: go by id. [`SocketFile`](crate::net::SocketFile) says who may connect, and whether a dead
+//! server's file is replaced. `Remoter::peer_credentials` asks who is there; `tx_files` and `take_files` pass open files along, if
+//! [`SocketOptions::files`](crate::net::SocketOptions::files) lets them in.
 //!
 //! # From hio
 //!
@@ -218,4 +321,11 @@
 //! | `ix.cutoff` | the events `Eof` and `Closed`; [`is_eof`](crate::Remoter::is_eof), [`close_reason`](crate::Remoter::close_reason) |
 //! | `closeIx`, `removeIx(ca, close=False)` | [`Remoter::close`](crate::Remoter::close), [`Server::detach`](crate::Server::detach) |
 //! | `shutdownSendIx`, `shutdownReceiveIx` | [`shutdown_send`](crate::Remoter::shutdown_send), [`shutdown_receive`](crate::Remoter::shutdown_receive) |
+//! | `Client(ha=…)`, `.reopen()`, `.serviceConnect()` | [`Client::new`](crate::Client::new), [`reopen`](crate::Client::reopen), [`service_connect`](crate::Client::service_connect) |
+//! | `client.accepted`, `.connected`, `.ca`, `.ha` | [`accepted()`](crate::Client::accepted), [`connected()`](crate::Client::connected), [`local_addr()`](crate::Client::local_addr), [`peer_addr()`](crate::Client::peer_addr) |
+//! | `reconnectable`, `tymeout` | [`Connect::reconnect`](crate::Connect::reconnect) with a [`Backoff`](crate::Backoff), [`Timeouts::connect`](crate::Timeouts::connect) |
 //! | `WireLog` | [`WireLog`](crate::wire::WireLog) |
+//! | `udp.Peer`, `uxd.Peer`, `.reopen()` | [`Peer::new`](crate::Peer::new), then [`open`](crate::Peer::open) |
+//! | `peer.send(data, dst)`, `peer.receive()` | [`tx`](crate::Endpoint::tx) and [`take`](crate::Endpoint::take), with `service()` between |
+//! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
+//! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |

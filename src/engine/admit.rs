@@ -57,17 +57,24 @@ impl Engine {
         }
         self.index.insert(remoter.peer_addr(), id);
         self.handshaking += 1;
-        if origin.handshake {
+        self.begin_handshake(id, origin.handshake);
+        Ok(())
+    }
+
+    /// Lets a connection shake hands, or lets it out where it need not.
+    pub(super) fn begin_handshake(&mut self, id: Id, handshake: bool) {
+        if !handshake {
+            return self.open(id);
+        }
+        if let Some(remoter) = self.slots.get_mut(id) {
             remoter.state.shaking = true;
-            self.index.begin_shaking(remoter.peer_addr());
+            if !remoter.is_dialled() {
+                self.index.begin_shaking(remoter.peer_addr());
+            }
             remoter.arm(&mut self.core, Slot::Handshake);
             // The first step needs no news from the network, and may be the last.
-            remoter.state.queued = true;
-            self.shaking.push_back(id);
-        } else {
-            self.open(id);
+            self.enqueue(id);
         }
-        Ok(())
     }
 
     /// A connection with the same ends as a new one is one that the peer has forgotten.
@@ -95,7 +102,9 @@ impl Engine {
         let again = core::mem::replace(&mut remoter.state.shaken, true);
         remoter.state.phase = Phase::Live;
         if core::mem::take(&mut remoter.state.shaking) {
-            self.index.end_shaking(remoter.peer_addr());
+            if !remoter.is_dialled() {
+                self.index.end_shaking(remoter.peer_addr());
+            }
             // What came with the last message of the handshake is inside already, and no edge will tell.
             remoter.state.readable = true;
             remoter.state.writable = true;
@@ -109,6 +118,7 @@ impl Engine {
         self.handshaking -= 1;
         self.live += 1;
         self.tell_open(id, again);
+        // What the caller has asked of a dialled one meanwhile is done now.
         self.settle(id);
     }
 
@@ -120,7 +130,9 @@ impl Engine {
         }
         debug_assert!(!again, "only TLS opens twice");
         self.core.counters.opened += 1;
-        self.core.events.push(Event::Accepted(id));
+        let dialled = self.slots.get(id).is_some_and(|remoter| remoter.is_dialled());
+        let event = if dialled { Event::Connected(id) } else { Event::Accepted(id) };
+        self.core.events.push(event);
     }
 
     /// Advances the handshakes whose peers have said something, each by a step; returns how many became usable.
@@ -139,7 +151,7 @@ impl Engine {
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
             if remoter.state.phase != Phase::Handshaking {
-                self.settle(id); // Its user closed it meanwhile.
+                self.enqueue(id); // It has gone on since, and belongs elsewhere.
                 continue;
             }
             match remoter.stream.advance() {

@@ -4,11 +4,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 
+use bytes::BytesMut;
+
 use super::{Core, Engine};
+use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
+use crate::server::Detached;
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
@@ -27,7 +31,7 @@ impl Remoter {
     /// What comes after a pass: takes the steps towards its end that can be taken, and gets in line again if there is more to do.
     /// Returns whether it is to be released.
     pub(super) fn rest(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
-        if matches!(self.state.phase, Phase::Handshaking | Phase::Closed) {
+        if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
             return false;
         }
         #[cfg(feature = "tls")]
@@ -81,6 +85,11 @@ impl Remoter {
         if self.state.parting || self.state.doomed || self.state.phase == Phase::Closed {
             return;
         }
+        if self.is_dialled() && !self.state.shaken {
+            // It may come again, and what is queued with it; the alert gets its one try.
+            let _ = self.stream.shutdown(Shutdown::Write);
+            return self.doom(reason);
+        }
         self.state.parting = true;
         self.state.phase = Phase::Flushing;
         self.state.reason = Some(reason);
@@ -131,36 +140,49 @@ impl Engine {
 
     /// Lets go of a connection: closes the socket, by reset where something was cut off, and tells why.
     ///
-    /// Its place stays taken, with what is unread in it, until `Closed` was told; one that never got usable is forgotten at once.
+    /// Its place stays taken, with what is unread in it, until `Closed` was told; one that nobody knew of is forgotten at once; one that comes
+    /// again by itself keeps its place.
     pub(crate) fn release(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
-        let was = remoter.state.phase;
-        if was == Phase::Closed {
+        if remoter.state.phase == Phase::Closed {
             return;
         }
         let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
-        let cut = !remoter.tx.is_empty() || remoter.stream.held() > 0;
-        self.index.remove(remoter.peer_addr(), id);
-        remoter.drop_stream(cut);
-        self.core.shared.sub(remoter.tx.clear());
-        if let Some(timer) = remoter.timer.take() {
-            self.core.wheel.cancel(timer);
+        // What waits for a handshake, or for the next connection, was not begun.
+        let begun = remoter.state.shaken && !remoter.tx.is_empty();
+        let cut = begun || remoter.stream.held() > 0;
+        if !remoter.is_dialled() {
+            self.index.remove(remoter.peer_addr(), id);
         }
-        remoter.disarm_all();
-        remoter.state.phase = Phase::Closed;
-        remoter.state.reason = Some(reason);
-        self.core.counters.closed.count(reason);
-        self.core.serviced.closed += 1;
+        remoter.drop_stream(cut);
         let shaking = core::mem::take(&mut remoter.state.shaking);
-        if shaking {
+        if shaking && !remoter.is_dialled() {
             self.index.end_shaking(remoter.peer_addr());
         }
-        if remoter.state.shaken && !shaking {
-            self.live -= 1;
-        } else {
-            self.handshaking -= 1;
+        // One that was going over to TLS is among the handshaking ones.
+        match (remoter.state.up, remoter.state.shaken && !shaking) {
+            (_, true) => self.live -= 1,
+            (true, false) => self.handshaking -= 1,
+            (false, false) => self.dialling -= 1,
         }
-        if remoter.state.shaken {
+        self.core.counters.closed.count(reason);
+        self.core.serviced.closed += 1;
+        if remoter.comes_again(reason) {
+            self.end_round(id, reason);
+            self.retry_later(id, reason);
+        } else {
+            self.end_for_good(id, reason);
+        }
+    }
+
+    fn end_for_good(&mut self, id: Id, reason: CloseReason) {
+        self.end_round(id, reason);
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        self.core.shared.sub(remoter.tx.clear());
+        remoter.forget_deadlines(&mut self.core);
+        remoter.state.phase = Phase::Closed;
+        remoter.state.reason = Some(reason);
+        if remoter.is_known() {
             self.core.events.push(Event::Closed(id, reason));
         } else {
             let peer = remoter.peer_addr().clone();
@@ -178,16 +200,29 @@ impl Engine {
         }
     }
 
-    /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick.
-    pub(crate) fn send_all(&mut self) {
+    /// Takes a live connection out without closing it.
+    pub(crate) fn detach(&mut self, id: Id) -> Option<Detached> {
+        let remoter = self.get_mut(id).filter(|remoter| remoter.is_live())?;
+        let detached = remoter.detach();
+        self.release(id);
+        Some(detached)
+    }
+
+    /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick, and releases all; returns how many there were.
+    pub(crate) fn close(&mut self) -> usize {
+        self.end(); // Whatever a wait has spent already, there is a tick's budget for it.
+        self.begin();
+        self.flush();
         for id in self.ids() {
             self.send_of(id);
         }
+        self.end();
+        self.cut_all(CloseReason::ServerClosed)
     }
 
     /// Releases all; returns how many there were.
     pub(crate) fn cut_all(&mut self, reason: CloseReason) -> usize {
-        let open = self.live + self.handshaking;
+        let open = self.live + self.handshaking + self.dialling;
         for id in self.ids() {
             self.cut(id, reason);
         }
@@ -201,7 +236,8 @@ impl Engine {
         }
         if self.slots.len() == 0 {
             self.slots.shrink_if_empty();
-            self.core.scratch = Vec::new();
+            self.core.scratch = BytesMut::new();
+            self.core.pool = Pool::default();
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Receiving and sending, within budgets.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use super::Core;
 use crate::config::RxFull;
 use crate::error::CloseReason;
 use crate::event::Event;
+use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 /// Pieces handed to one write.
@@ -27,7 +29,7 @@ impl Remoter {
                 !at_cap || (self.state.stuffed && core.config.rx_full == RxFull::Close)
             }
             Phase::Flushing | Phase::Lingering => true,
-            Phase::Handshaking | Phase::Closed => false,
+            Phase::Dialling | Phase::Handshaking | Phase::Closed => false,
         }
     }
 
@@ -64,6 +66,12 @@ impl Remoter {
 
     /// Whether it would also do something while there is no room for anybody's bytes.
     pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
+        match self.state.phase {
+            Phase::Dialling => return false,
+            // A new connection under the old id, which is still in the line of the old one.
+            Phase::Handshaking => return true,
+            _ => {}
+        }
         let takes = self.state.readable && self.may_read(core);
         (takes && (room || self.throws_away()))
             || (self.state.writable && self.has_output())
@@ -80,6 +88,25 @@ impl Remoter {
         self.state.deaf || self.state.phase != Phase::Live
     }
 
+    /// Gets in the line it belongs to if it has something to do and is in none yet.
+    pub(super) fn fall_in(
+        &mut self,
+        core: &Core,
+        ready: &mut VecDeque<Id>,
+        shaking: &mut VecDeque<Id>,
+    ) {
+        if self.state.queued {
+            return;
+        }
+        if self.state.phase == Phase::Handshaking {
+            self.state.queued = true;
+            shaking.push_back(self.id);
+        } else if self.has_work(core) {
+            self.state.queued = true;
+            ready.push_back(self.id);
+        }
+    }
+
     /// Whether what the caller did to it calls for a turn.
     pub(super) fn wants_turn(&self, core: &Core, room: bool) -> bool {
         if self.state.phase == Phase::Closed {
@@ -91,7 +118,11 @@ impl Remoter {
         }
         self.state.doomed
             || self.state.retime
-            || self.can_go_on(core, room)
+            || (self.state.shaken && self.wants_turn_live(core, room))
+    }
+
+    fn wants_turn_live(&self, core: &Core, room: bool) -> bool {
+        self.can_go_on(core, room)
             || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing
@@ -189,10 +220,24 @@ impl Remoter {
         if self.rx.len() >= self.rx_limit {
             return self.doom(CloseReason::RxFull);
         }
-        self.rx.push(&core.scratch[..count]);
+        self.take_in(core, count);
         core.shared.add(count);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));
+        }
+    }
+
+    /// Puts what was read into the rx queue: a copy, or the buffer itself where it is well filled and another one is at hand.
+    fn take_in(&mut self, core: &mut Core, count: usize) {
+        let size = core.scratch.len();
+        let well_filled = self.rx.is_empty() && count >= size - size / 4;
+        match well_filled.then(|| core.pool.spare(size)).flatten() {
+            Some(spare) => {
+                let mut filled = core::mem::replace(&mut core.scratch, spare);
+                filled.truncate(count);
+                self.rx.adopt(filled);
+            }
+            None => self.rx.push(&core.scratch[..count], &mut core.pool),
         }
     }
 
@@ -223,7 +268,7 @@ impl Remoter {
         if self.tx.is_empty() && !self.state.backlogged && !self.state.holding {
             return;
         }
-        if matches!(self.state.phase, Phase::Handshaking | Phase::Closed) || self.state.doomed {
+        if !self.is_live() || self.state.doomed {
             return;
         }
         self.begin_tick(core);
@@ -270,7 +315,7 @@ impl Remoter {
     }
 
     fn met_room(&mut self, core: &mut Core, count: usize) {
-        self.tx.consume(count);
+        self.tx.consume(count, &mut core.pool);
         core.shared.sub(count);
         self.state.spent_out = self.state.spent_out.saturating_add(count_u32(count));
         self.counters.bytes_out += count as u64;

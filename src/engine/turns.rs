@@ -33,9 +33,7 @@ impl Engine {
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
             if remoter.state.phase == Phase::Handshaking {
-                // It was in line when it went over to TLS, and belongs elsewhere now.
-                remoter.state.queued = true;
-                self.shaking.push_back(id);
+                self.enqueue(id); // It has gone over to TLS, or is a new one under the old id, and belongs elsewhere.
                 continue;
             }
             remoter.send(&mut self.core);
@@ -102,6 +100,9 @@ impl Engine {
             || self.line_moves(room)
             || !self.shaking.is_empty()
             || self.has_upgrades()
+            || !self.dials.is_empty()
+            || !self.coming.is_empty()
+            || self.names.is_pending()
             || (!self.core.starved.is_empty() && room)
             || self.touched.iter().any(|id| {
                 self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core, room))

@@ -52,12 +52,12 @@ impl Engine {
                 self.settle(id);
                 continue;
             }
-            self.index.begin_shaking(remoter.peer_addr());
+            if !remoter.is_dialled() {
+                self.index.begin_shaking(remoter.peer_addr());
+            }
             self.live -= 1;
             self.handshaking += 1;
-            if !core::mem::replace(&mut remoter.state.queued, true) {
-                self.shaking.push_back(id);
-            }
+            self.enqueue(id);
         }
     }
 

@@ -1,10 +1,13 @@
 //! One connection: its bytes each way, its deadlines, and how it ends.
 
 mod data;
+mod dialled;
 mod no_stream;
 mod state;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 
 use core::any::Any;
 use core::fmt;
@@ -23,12 +26,13 @@ use crate::net::{Addr, BufferSizes, Stream};
 use crate::server::Detached;
 use crate::tyme::{Timer, Tyme};
 use crate::wire::{Tap, WireLog};
+pub(crate) use dialled::{Attempt, Dialled, Step};
 use no_stream::NoStream;
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
 #[cfg(feature = "tls")]
 pub(crate) use tls::Upgrade;
 
-/// One accepted connection.
+/// One connection, accepted or dialled.
 ///
 /// Get it with `server.remoter_mut(id)`. Its methods only look, take and queue: the network is touched by the engine, at the
 /// next `service()`, `wait()` or `service_sends()`. The exceptions say so.
@@ -55,6 +59,8 @@ pub struct Remoter {
     /// What it is to go over to, once what is queued in plain has left.
     #[cfg(feature = "tls")]
     pub(crate) upgrade: Option<Box<Upgrade>>,
+    /// Of those that were dialled.
+    pub(crate) dial: Option<Box<Dialled>>,
     pub(crate) state: State,
 }
 
@@ -86,6 +92,7 @@ impl Remoter {
             data: None,
             #[cfg(feature = "tls")]
             upgrade: None,
+            dial: None,
             state,
         }
     }
@@ -96,19 +103,19 @@ impl Remoter {
         self.id
     }
 
-    /// The acceptor it came in by; `None` for a stream that was adopted.
+    /// The acceptor it came in by; `None` for a stream that was adopted or dialled.
     #[must_use]
     pub fn acceptor(&self) -> Option<AcceptorId> {
         self.acceptor
     }
 
-    /// Our end.
+    /// Our end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
     #[must_use]
     pub fn local_addr(&self) -> &Addr {
         self.stream.local_addr()
     }
 
-    /// The peer's end.
+    /// The peer's end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
     #[must_use]
     pub fn peer_addr(&self) -> &Addr {
         self.stream.peer_addr()
@@ -206,7 +213,8 @@ impl Remoter {
     // Sending.
 
     /// Queues a copy of `data`, as much of it as fits; returns how much that was. What did not fit is to be offered again, best after
-    /// the `Drained` event. Nothing is sent before the engine's next turn.
+    /// the `Drained` event. Nothing is sent before the engine's next turn. On a connection that is still to be made it waits until that is usable,
+    /// through all tries.
     ///
     /// # Errors
     /// [`TxError::Closed`] or [`TxError::SendShut`] if this half is over; [`TxError::Overflow`] where `data` does not fit and the engine
@@ -236,7 +244,7 @@ impl Remoter {
         if self.is_upgrading() {
             return Err(TxError::Upgrading);
         }
-        if self.state.phase != Phase::Live {
+        if !self.is_open() {
             return Err(TxError::Closed);
         }
         if self.state.fin != Fin::No {
@@ -271,7 +279,7 @@ impl Remoter {
     /// Whether our half is still open.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        self.state.phase == Phase::Live && self.state.fin == Fin::No && !self.is_upgrading()
+        self.is_open() && self.state.fin == Fin::No && !self.is_upgrading()
     }
 
     /// Whether [`tx`](Remoter::tx) would take something now.
@@ -289,6 +297,9 @@ impl Remoter {
 
     /// Closes gracefully: what is queued goes out, then our end, then it waits up to `Timeouts::linger` for the peer's end, so that
     /// nothing of what we sent is destroyed by a reset. What comes in meanwhile is thrown away. Repeating it changes nothing.
+    ///
+    /// A dialled connection that is not usable yet ends at once, with what was queued; to have that sent, use
+    /// [`shutdown_send`](Remoter::shutdown_send). It does not come again by itself.
     pub fn close(&mut self) {
         self.begin_close(CloseReason::Local);
     }
@@ -316,7 +327,7 @@ impl Remoter {
     /// Whether `close` was called or the engine is closing it.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.state.phase != Phase::Live && self.state.phase != Phase::Handshaking
+        !matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Live)
     }
 
     /// Why it is closing or was closed; `None` while it is not.
@@ -374,7 +385,7 @@ impl Remoter {
     }
 
     /// Logs from now on what really moves on this connection, as its user sees it (above TLS, if there is any); `None` ends that, and
-    /// then it costs nothing.
+    /// then it costs nothing. One that is dialled must be up; when it comes again it is logged as its owner's `set_wire_log` says.
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
         self.wrap(|stream| match (Tap::take_off(stream), log) {
             (stream, Some(log)) => Box::new(Tap::new(stream, log)),
@@ -402,11 +413,13 @@ impl Remoter {
         }
     }
 
+    /// Whether it has closed for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.phase == Phase::Closed
+    }
+
     pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
-        let gone = NoStream {
-            local: self.stream.local_addr().clone(),
-            peer: self.stream.peer_addr().clone(),
-        };
+        let gone = NoStream::after(&*self.stream);
         core::mem::replace(&mut self.stream, Box::new(gone))
     }
 
@@ -418,7 +431,8 @@ impl Remoter {
     }
 
     pub(crate) fn drop_stream(&mut self, abortive: bool) {
-        let mut stream = self.take_stream();
+        let gone = NoStream::instead_of(&mut *self.stream);
+        let mut stream = core::mem::replace(&mut self.stream, Box::new(gone));
         if abortive {
             // If even that fails, the plain close that follows is all there is.
             let _ = stream.set_abortive();
@@ -426,6 +440,9 @@ impl Remoter {
     }
 
     pub(crate) fn begin_close(&mut self, reason: CloseReason) {
+        if !self.state.shaken {
+            return self.doom(reason);
+        }
         if matches!(self.state.phase, Phase::Live | Phase::Handshaking) && !self.state.doomed {
             // A layer that has not come to speak yet would not hear of the peer's end.
             self.state.parting |= self.state.phase == Phase::Handshaking;
@@ -468,5 +485,11 @@ mod tests {
     fn an_idle_connection_fits_its_share_of_memory() {
         // The whole, with the socket's own box, its places in the slab, the index and the wheel, is under 600 bytes; see benches.
         assert!(size_of::<Remoter>() <= 400, "{}", size_of::<Remoter>());
+    }
+
+    #[test]
+    fn a_dialled_connection_costs_what_connect_says_more() {
+        // Besides this, the addresses it was given: 32 bytes each.
+        assert!(size_of::<Dialled>() <= 400, "{}", size_of::<Dialled>());
     }
 }
