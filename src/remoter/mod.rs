@@ -32,6 +32,9 @@ pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
 #[cfg(feature = "tls")]
 pub(crate) use tls::Upgrade;
 
+/// No acceptor has this number: four thousand million would have to be made before.
+const NOBODY: u32 = u32::MAX;
+
 /// One connection, accepted or dialled.
 ///
 /// Get it with `server.remoter_mut(id)`. Its methods only look, take and queue: the network is touched by the engine, at the
@@ -40,7 +43,8 @@ pub(crate) use tls::Upgrade;
 /// What is asked of it follows two patterns. `may_*` tells whether a half is still open; `can_*` whether something can be done now.
 pub struct Remoter {
     pub(crate) id: Id,
-    pub(crate) acceptor: Option<AcceptorId>,
+    /// The acceptor's number, or [`NOBODY`]: half of what an `Option` takes.
+    acceptor: u32,
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) rx: RxQueue,
     pub(crate) tx: TxQueue,
@@ -76,7 +80,7 @@ impl Remoter {
         let state = State::new(config, &*stream);
         Remoter {
             id,
-            acceptor,
+            acceptor: acceptor.map_or(NOBODY, |id| id.0),
             stream,
             rx: RxQueue::default(),
             tx: TxQueue::default(),
@@ -106,7 +110,7 @@ impl Remoter {
     /// The acceptor it came in by; `None` for a stream that was adopted or dialled.
     #[must_use]
     pub fn acceptor(&self) -> Option<AcceptorId> {
-        self.acceptor
+        (self.acceptor != NOBODY).then_some(AcceptorId(self.acceptor))
     }
 
     /// Our end; [`Addr::Unnamed`] before the first time that a dialled connection is up.

@@ -155,3 +155,48 @@ fn b34_verification_is_strict_by_default_and_client_certificates_are_asked_for_o
         assert_eq!(rig.refused(&mut peer), CloseReason::Handshake(expected));
     }
 }
+
+/// A dialled connection whose handshake fails tells the server why, keeps what was queued for the next try, and leaves no trace in the counts.
+#[test]
+fn b27_a_failed_handshake_of_a_client_is_an_event_and_it_may_be_made_again() {
+    use std::sync::Arc;
+    use tymist::net::Stream;
+    use tymist::net::tls::{ClientTls, ClientTlsConfig, TlsTime};
+    use tymist::{Backoff, Connect};
+
+    let mut rig = TlsRig::new();
+    let time =
+        TlsTime::simulated(rig.tymist.tymth(), Duration::from_secs(crate::tls_support::EPOCH));
+    let config = ClientTlsConfig::with_roots(rig.authority.root()).with_time(time);
+    let tls = ClientTls::new(&config).unwrap();
+    let names = Arc::new(std::sync::Mutex::new(vec!["server.test", "other.test"]));
+    let mut connect = Connect::new(rig.addr);
+    connect.reconnect = Some(Backoff::every(Duration::from_secs(1)));
+    connect.layer = Some(Arc::new(move |stream: Box<dyn Stream>| {
+        let name = names.lock().unwrap().pop().unwrap();
+        Box::new(tls.connect(stream, name).unwrap()) as Box<dyn Stream>
+    }));
+    let id = rig.server.connect(connect).unwrap();
+    rig.server.tx(id, b"for whoever it is").unwrap();
+    let event = rig.until(|event| matches!(event, Event::Disconnected { .. }));
+    let Event::Disconnected { reason, retry_at, .. } = event else { unreachable!() };
+    assert_eq!(reason, CloseReason::Handshake(Failure::CertWrongName));
+    let told = rig.until(|event| matches!(event, Event::HandshakeFailed { .. }));
+    let Event::HandshakeFailed { reason: CloseReason::Handshake(why), .. } = told else {
+        panic!("{told:?}");
+    };
+    assert!(matches!(why, Failure::PeerAlert(_)), "the server was told: {why}");
+    assert_eq!((rig.server.cxes(), rig.server.len(), rig.server.dialling()), (0, 0, 1));
+    rig.tick_at(retry_at);
+    rig.until(|event| *event == Event::Connected(id));
+    let there = rig.server.ixes().into_iter().find(|other| *other != id);
+    let there = there.unwrap_or_else(|| {
+        let event = rig.until(|event| matches!(event, Event::Accepted(_)));
+        event.id().unwrap()
+    });
+    rig.until_unread(there, 17);
+    assert_eq!(rig.server.remoter(there).unwrap().rx(), b"for whoever it is");
+    assert_eq!((rig.server.cxes(), rig.server.len(), rig.server.dialling()), (0, 2, 0));
+    rig.server.close();
+    assert_eq!((rig.server.cxes(), rig.server.len(), rig.server.buffered()), (0, 0, 17));
+}
