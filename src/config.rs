@@ -24,6 +24,9 @@ pub struct Config {
     /// Whether traffic in either direction starts the idle timeout anew. Default on. Off, it runs from the start
     /// of the connection, whatever happens on it.
     pub refreshable: bool,
+    /// Whether each step of a handshake that the peer lets us take starts the handshake timeout anew. Default off: the whole of it has that long, however
+    /// busy the peer is. On, a slow peer may take as long as it likes within the byte limits of the handshake.
+    pub refresh_handshake: bool,
     /// Whether a connection whose peer has ended its half stays until you close it. Default off: it is closed with
     /// [`CloseReason::Eof`](crate::CloseReason::Eof) once you have seen the `Eof` event and taken what it sent, and what you
     /// queued until then has gone out.
@@ -47,6 +50,7 @@ impl Config {
             limits: Limits::new(),
             timeouts: Timeouts::new(),
             refreshable: true,
+            refresh_handshake: false,
             half_open: false,
             rx_full: RxFull::Pause,
             tx_full: TxFull::Partial,
@@ -104,8 +108,12 @@ pub struct Limits {
     /// Accepted connections that wait in each acceptor's deque. Default 512, 150 bytes each. Beyond it: they
     /// wait in the kernel's backlog.
     pub accept_deque: usize,
-    /// Unfinished handshakes at once. Default 1024. Beyond it: connections wait in the accept deque.
+    /// Unfinished handshakes at once, those that failed and still send their alert included. Default 16,384; one that stalls before it has said anything
+    /// costs 1.3 KiB, one that does its worst with TLS's default limits 22 KiB. Beyond it: connections wait in the accept deque.
     pub handshakes: usize,
+    /// Unfinished handshakes at once from one IP address (an IPv6 /64 counts as one). Default 12,288, so that one address alone cannot keep all others out.
+    /// Costs 50 bytes an address. Beyond it: refused, with an event.
+    pub handshakes_per_ip: usize,
     /// Handshakes advanced per tick, each by one bounded step. Default 64. Beyond it: the next tick.
     pub handshakes_per_tick: usize,
     /// Tries to connect that are begun per tick, and likewise of those under way that are seen to. Default 256, about 5 ms on the operating
@@ -146,7 +154,8 @@ impl Limits {
             remoters_per_ip: 65_536,
             accepts_per_tick: 256,
             accept_deque: 512,
-            handshakes: 1024,
+            handshakes: 16_384,
+            handshakes_per_ip: 12_288,
             handshakes_per_tick: 64,
             connects_per_tick: 256,
             lookups: 64,

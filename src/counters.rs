@@ -29,6 +29,10 @@ pub struct Counters {
     pub accept_pauses: u64,
     /// Listeners lost.
     pub listeners_lost: u64,
+    /// Live connections that went over to TLS with success.
+    pub upgraded: u64,
+    /// What became of certificates and keys.
+    pub tls: TlsCounters,
     /// Connections closed, by reason; those that are made again by themselves once for each end, and once for each round in which none could
     /// be made.
     pub closed: Closed,
@@ -44,6 +48,18 @@ pub struct Counters {
     pub budget: Budgets,
 }
 
+/// What became of the TLS configurations of acceptors. A configuration that several acceptors share counts at each.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsCounters {
+    /// Replaced by a new set.
+    pub reloads: u64,
+    /// New sets that were refused; the old ones went on.
+    pub reload_failures: u64,
+    /// Warnings that a certificate expires soon, or has expired.
+    pub expiry_warnings: u64,
+}
+
 /// Connections refused, by reason.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,6 +68,8 @@ pub struct Refused {
     pub remoters: u64,
     /// Too many from one address.
     pub per_ip: u64,
+    /// Too many handshakes from one address.
+    pub handshakes_per_ip: u64,
     /// The poller would not take it.
     pub register: u64,
 }
@@ -61,6 +79,7 @@ impl Refused {
         match why {
             Refusal::Remoters => self.remoters += 1,
             Refusal::PerIp => self.per_ip += 1,
+            Refusal::HandshakesPerIp => self.handshakes_per_ip += 1,
             Refusal::Register => self.register += 1,
         }
     }
@@ -68,7 +87,7 @@ impl Refused {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.remoters + self.per_ip + self.register
+        self.remoters + self.per_ip + self.handshakes_per_ip + self.register
     }
 }
 
@@ -120,6 +139,12 @@ pub struct Closed {
     pub tx_full: u64,
     /// [`CloseReason::Replaced`].
     pub replaced: u64,
+    /// `CloseReason::Handshake`.
+    pub handshake: u64,
+    /// `CloseReason::Tls`.
+    pub tls: u64,
+    /// `CloseReason::TlsTruncated`.
+    pub tls_truncated: u64,
     /// [`CloseReason::Io`].
     pub io: u64,
 }
@@ -161,6 +186,12 @@ impl Closed {
             CloseReason::RxFull => &mut self.rx_full,
             CloseReason::TxFull => &mut self.tx_full,
             CloseReason::Replaced => &mut self.replaced,
+            #[cfg(feature = "tls")]
+            CloseReason::Handshake(_) => &mut self.handshake,
+            #[cfg(feature = "tls")]
+            CloseReason::Tls(_) => &mut self.tls,
+            #[cfg(feature = "tls")]
+            CloseReason::TlsTruncated => &mut self.tls_truncated,
             CloseReason::Io(_) => &mut self.io,
         } += 1;
     }
@@ -181,6 +212,9 @@ impl Closed {
             + self.rx_full
             + self.tx_full
             + self.replaced
+            + self.handshake
+            + self.tls
+            + self.tls_truncated
             + self.io
     }
 }

@@ -44,6 +44,7 @@
 //! * Every loop has a budget. What a budget cut off makes [`wake`](crate::Server::wake) say `Now`.
 //! * What a limit holds back (reading at the rx cap, accepting at the remoters cap, everything at the server-wide cap) does *not* make `wake` say `Now`,
 //!   or the loop would spin; what lifts the limit does.
+//! * Nothing that came in plain is readable once a connection has gone over to TLS, and nothing is queued while it does.
 //! * Nothing a peer does makes a call fail. Errors of calls are the caller's.
 //!
 //! # Time
@@ -61,6 +62,9 @@
 //! * `accepts_per_tick` 256, `tick_bytes` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
 //! * `remoter_tick_bytes` 64 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
 //!   Four reads a tick, tried first, halved the throughput of bulk streams: the rx buffer grew by copying, and left the caches.
+//! * `handshakes` 16,384 and `handshakes_per_ip` 12,288: what stalls before its ClientHello costs 1.3 KiB, so many may; what does its worst costs 22 KiB, so all of
+//!   them together cannot take more than 360 MiB. Beyond the limit of one address connections are refused, since in the deque they would keep others out.
+//! * `refresh_handshake` off: a peer that sends a byte a second would stay for hours.
 //! * `scratch` 64 KiB: measured best for large messages, no difference for small ones.
 //! * `rx_bytes` 256 KiB pauses rather than closes: back pressure is what TCP is for. `tx_bytes` 1 MiB: a few round trips of a fast long link.
 //! * `write_stall` 30 s, `handshake` 10 s, `linger` 5 s, `drain` 30 s are finite because what they bound is otherwise held for ever by a
@@ -80,6 +84,11 @@
 //! aborts go straight to the release, which sends a reset if anything queued was cut off, so that the peer never takes a torso for the whole.
 //! The wait for the peer's end after ours (`linger`) is there because closing a socket with unread input makes the kernel send a
 //! reset, which may destroy what the peer has not read yet. A connection whose peer has ended first needs none of that.
+//!
+//! Where a TLS layer gives up over what the peer said, the reason is fixed, and the alert, our end and the wait for the peer's follow as in a graceful close: a
+//! reset would destroy the alert. A handshake that fails that way is told when the wait is over, and counts among the unfinished ones until then. What
+//! the peer or the transport ended needs none of that. An end without close_notify is `TlsTruncated` also after our own close: what is not
+//! known to be whole is not called clean.
 //!
 //! A write that fails is followed by one more read: what the peer said before it reset may still be in the kernel's queue.
 //!
@@ -151,4 +160,9 @@
 //! * **Names are the network's**, by `Net::lookup`, so that a simulated network can have names too; a closure of the user's can stand in its place.
 //! * **`Disconnected` is told for failed rounds too**, so that there is one event to wait for, one bound for what may pile up, and one place that says when it goes on.
 //! * **The connect time-out is one for the whole round**, not for each address: with side-by-side tries each but the first would get less than the one before anyway.
-//! * **No `RemoterTls` type of its own** will be needed: TLS is a layer under the same `Remoter`.
+//! * **No `RemoterTls` type of its own**: TLS is a layer under the same `Remoter`, and [`Remoter::tls`](crate::Remoter::tls) tells what was agreed. A second name for the
+//!   same type would only suggest a difference.
+//! * **`Stream` has a `discard`**, since a layer that has failed can be waited with but not read from.
+//! * **A reload is told by whoever serves, not by whoever asks**: the configuration is shared by handle, may be reloaded from any thread, and the server's next tick
+//!   tells how it went.
+//! * **Certificates are looked at once a day at least**, because their clock is not the engine's and may be set.

@@ -1,6 +1,8 @@
 //! What a tick tells: a summary at once, events on asking, and when it wants to be called again.
 
 use core::fmt;
+#[cfg(feature = "tls")]
+use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use crate::tyme::Tyme;
 
 /// Something that happened. Owned, so that nothing stays borrowed while you deal with it.
 ///
-/// For one connection they come in this order: `Accepted`, then any of `Received`, `Drained`, at most one `Eof`, at most one `Expired`,
+/// For one connection they come in this order: `Accepted`, then any of `Received`, `Drained`, `Upgraded`, at most one `Eof`, at most one `Expired`,
 /// and last, always, one `Closed`.
 ///
 /// For one that was dialled: any of `ConnectFailed` and `Unresolved`, then `Connected` if it came up, and on as above. If it comes again by
@@ -85,6 +87,33 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
+    /// A live connection has gone over to TLS and is usable again; see `Remoter::upgrade_tls`. A failure comes as `Closed`.
+    #[cfg(feature = "tls")]
+    Upgraded(Id),
+    /// New connections of this acceptor get a new set of certificates, keys, trust and lists.
+    #[cfg(feature = "tls")]
+    TlsReloaded {
+        /// Which.
+        acceptor: AcceptorId,
+    },
+    /// A new set was refused, and the old one goes on.
+    #[cfg(feature = "tls")]
+    TlsReloadFailed {
+        /// Which.
+        acceptor: AcceptorId,
+        /// What is wrong: with which file, what was found and what was expected.
+        why: Arc<str>,
+    },
+    /// A certificate expires within `ServerTlsConfig::expiry_warning`, or has expired. Told when that time begins and then once a day until it is replaced.
+    #[cfg(feature = "tls")]
+    TlsExpiring {
+        /// Which.
+        acceptor: AcceptorId,
+        /// When, in seconds since the UNIX epoch.
+        at: i64,
+        /// How long until then; zero if it has passed.
+        left: Duration,
+    },
     /// Descriptors or memory have run out: this acceptor rests until the given tyme, then tries again. Connections wait in the backlog.
     AcceptPaused {
         /// Which.
@@ -141,6 +170,8 @@ impl Event {
             | Event::Eof(id)
             | Event::Expired(id, _)
             | Event::Closed(id, _) => Some(*id),
+            #[cfg(feature = "tls")]
+            Event::Upgraded(id) => Some(*id),
             _ => None,
         }
     }
@@ -154,6 +185,8 @@ pub enum Refusal {
     Remoters,
     /// `Limits::remoters_per_ip` are there from this address.
     PerIp,
+    /// `Limits::handshakes_per_ip` are unfinished from this address.
+    HandshakesPerIp,
     /// The poller would not take it (it has a limit of its own, or no memory).
     Register,
 }
@@ -164,6 +197,9 @@ impl fmt::Display for Refusal {
             Refusal::Remoters => "as many connections as Limits::remoters allows",
             Refusal::PerIp => {
                 "as many connections from this address as Limits::remoters_per_ip allows"
+            }
+            Refusal::HandshakesPerIp => {
+                "as many handshakes from this address as Limits::handshakes_per_ip allows"
             }
             Refusal::Register => "the poller would not take it",
         })

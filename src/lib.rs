@@ -47,6 +47,10 @@
 //! |---|---|---|
 //! | `os` | yes | real sockets, through mio and socket2 |
 //! | `uds` | no | Unix sockets: streams and datagrams, credentials, passing descriptors (nix, rustix); nothing on other systems |
+//! | `tls` | yes | TLS 1.2 and 1.3 on rustls, cryptography by ring |
+//! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
+//! | `dev-cert` | no | a self-signed certificate in one call |
+//! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
@@ -88,7 +92,9 @@ pub use backoff::Backoff;
 pub use clients::{Client, Clients};
 pub use config::{Config, Limits, MinRate, OverLimit, RxFull, Timeouts, TxFull};
 pub use connect::{Connect, Target};
-pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters};
+pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters, TlsCounters};
+#[cfg(feature = "tls")]
+pub use error::UpgradeRefused;
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;

@@ -34,6 +34,8 @@ impl Remoter {
         if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
             return false;
         }
+        #[cfg(feature = "tls")]
+        self.line_up_upgrade(core);
         let going_on = self.state.phase == Phase::Live && self.state.fin == Fin::No;
         let settled = going_on && !self.state.eof;
         if !settled && self.step_to_end(core) {
@@ -72,6 +74,27 @@ impl Remoter {
             self.arm(core, Slot::Linger);
         }
         self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
+    }
+
+    /// Ends it for what a read or write met. Where a layer broke it off over what the peer said, the peer is there and to be told: what the
+    /// layer has to say goes out, then our end, then the peer's is waited for, so that no reset destroys the alert.
+    pub(super) fn break_off(&mut self, core: &mut Core, reason: CloseReason) {
+        if !reason.is_ours() {
+            return self.doom(reason);
+        }
+        if self.state.parting || self.state.doomed || self.state.phase == Phase::Closed {
+            return;
+        }
+        self.state.parting = true;
+        self.state.phase = Phase::Flushing;
+        self.state.reason = Some(reason);
+        core.shared.sub(self.tx.clear());
+        self.disarm_all();
+        self.arm(core, Slot::Linger);
+        self.note_held();
+        if self.state.holding {
+            self.arm(core, Slot::WriteStall);
+        }
     }
 
     /// Sends our end, once.
@@ -125,7 +148,11 @@ impl Engine {
             self.index.remove(remoter.peer_addr(), id);
         }
         remoter.drop_stream(cut);
-        match (remoter.state.up, remoter.state.shaken) {
+        let shaking = core::mem::take(&mut remoter.state.shaking);
+        if shaking && !remoter.is_dialled() {
+            self.index.end_shaking(remoter.peer_addr());
+        }
+        match (remoter.state.up, remoter.state.shaken && !shaking) {
             (_, true) => self.live -= 1,
             (true, false) => self.handshaking -= 1,
             (false, false) => self.dialling -= 1,

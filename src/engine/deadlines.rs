@@ -114,10 +114,11 @@ impl Remoter {
         }
     }
 
-    /// Starts what runs from the beginning of a usable connection.
-    pub(super) fn arm_opened(&mut self, core: &mut Core) {
+    /// Starts what runs from the beginning of a usable connection, or of one that is usable `again`.
+    pub(super) fn arm_opened(&mut self, core: &mut Core, again: bool) {
         self.disarm(Slot::Handshake);
-        for slot in [Slot::FirstByte, Slot::Idle, Slot::Lifetime, Slot::Rate] {
+        let from_start = [Slot::FirstByte, Slot::Lifetime].into_iter().filter(|_| !again);
+        for slot in from_start.chain([Slot::Idle, Slot::Rate]) {
             self.arm(core, slot);
         }
         self.window_start = self.moved();
@@ -197,7 +198,7 @@ impl Remoter {
                 Slot::Lifetime => Deadline::Lifetime,
                 Slot::WriteStall => Deadline::WriteStall,
             };
-            if self.is_known() {
+            if self.is_known() && !self.state.parting {
                 core.events.push(Event::Expired(self.id, which));
             }
             return self.doom(CloseReason::Expired(which));

@@ -20,6 +20,9 @@ impl Remoter {
             return false;
         }
         match self.state.phase {
+            // What comes now is TLS, and not for us.
+            #[cfg(feature = "tls")]
+            Phase::Live if self.upgrade.is_some() => false,
             Phase::Live if self.state.deaf => true,
             Phase::Live => {
                 let at_cap = self.rx.len() >= self.rx_limit;
@@ -109,6 +112,10 @@ impl Remoter {
         if self.state.phase == Phase::Closed {
             return false;
         }
+        #[cfg(feature = "tls")]
+        if self.upgrade.is_some() && self.tx.is_empty() {
+            return true;
+        }
         self.state.doomed
             || self.state.retime
             || (self.state.shaken && self.wants_turn_live(core, room))
@@ -173,7 +180,10 @@ impl Remoter {
             }
             self.counters.reads += 1;
             core.counters.reads += 1;
-            match self.stream.read(&mut core.scratch[..want]) {
+            let buf = &mut core.scratch[..want];
+            let read =
+                if self.state.parting { self.stream.discard(buf) } else { self.stream.read(buf) };
+            match read {
                 Ok(0) => self.met_eof(core),
                 Ok(count) => self.met_bytes(core, count, want, thrown_away),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -182,7 +192,7 @@ impl Remoter {
                 }
                 // The latch stays, so it is tried again; but not here and now for ever.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => break,
-                Err(error) => self.doom(CloseReason::of(&error)),
+                Err(error) => self.break_off(core, CloseReason::of(&error)),
             }
             if once {
                 break;
@@ -331,7 +341,7 @@ impl Remoter {
             io::ErrorKind::Interrupted => {}
             _ => {
                 self.last_words(core);
-                self.doom(CloseReason::of(error));
+                self.break_off(core, CloseReason::of(error));
             }
         }
     }

@@ -18,6 +18,8 @@ mod index;
 mod io;
 mod names;
 mod turns;
+#[cfg(feature = "tls")]
+mod upgrade;
 mod wait;
 
 use core::time::Duration;
@@ -95,6 +97,9 @@ pub(crate) struct Core {
     pub(crate) starved: Vec<Id>,
     /// Put around connections as they come in or up.
     pub(crate) wire_log: Option<WireLog>,
+    /// Those that can go over to TLS now.
+    #[cfg(feature = "tls")]
+    pub(crate) upgrades: Vec<Id>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
 }
@@ -121,6 +126,8 @@ impl Engine {
                 connects_left: 0,
                 wire_log: None,
                 starved: Vec::new(),
+                #[cfg(feature = "tls")]
+                upgrades: Vec::new(),
                 tick: 0,
                 config,
             },
@@ -286,6 +293,11 @@ impl Engine {
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
         }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn has_upgrades(&self) -> bool {
+        false
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {

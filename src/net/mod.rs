@@ -200,6 +200,15 @@ pub trait Stream: Any + Send {
     /// `WouldBlock` when nothing is there; otherwise why the connection is lost.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// Reads what is there to throw it away, in whatever state a layer's own protocol is: how the engine waits for the peer's end once there is nothing
+    /// more to be said. `Ok(0)` is the end of the transport. The default is a [`read`](Stream::read).
+    ///
+    /// # Errors
+    /// As [`read`](Stream::read).
+    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read(buf)
+    }
+
     /// Whether a read that did not fill its buffer proves that nothing more was there, so that the read that would only say
     /// `WouldBlock` can be saved. Holds for edge-triggered kernel sockets; not for layers with records or buffers.
     fn short_read_drains(&self) -> bool {

@@ -1,8 +1,11 @@
 //! One connection: its bytes each way, its deadlines, and how it ends.
 
+mod data;
 mod dialled;
 mod no_stream;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(all(unix, feature = "uds"))]
 mod unix;
 
@@ -26,6 +29,8 @@ use crate::wire::{Tap, WireLog};
 pub(crate) use dialled::{Attempt, Dialled, Step};
 use no_stream::NoStream;
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
+#[cfg(feature = "tls")]
+pub(crate) use tls::Upgrade;
 
 /// One connection, accepted or dialled.
 ///
@@ -53,6 +58,9 @@ pub struct Remoter {
     pub(crate) data: Option<Box<dyn Any + Send>>,
     /// Of those that were dialled.
     pub(crate) dial: Option<Box<Dialled>>,
+    /// What it is to go over to, once what is queued in plain has left.
+    #[cfg(feature = "tls")]
+    pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) state: State,
 }
 
@@ -83,6 +91,8 @@ impl Remoter {
             window_start: 0,
             data: None,
             dial: None,
+            #[cfg(feature = "tls")]
+            upgrade: None,
             state,
         }
     }
@@ -161,7 +171,13 @@ impl Remoter {
 
     /// Puts bytes back in front of the unread ones, as after looking too far ahead. They count against the cap again, and may exceed it.
     /// Copies what is unread unless that is nothing.
+    ///
+    /// Of a connection that is going over to TLS it would be plaintext that looks protected: that ends the connection.
     pub fn unread(&mut self, data: Bytes) {
+        #[cfg(feature = "tls")]
+        if self.is_upgrading() && !data.is_empty() {
+            return self.refuse_plaintext();
+        }
         if self.state.phase != Phase::Closed {
             self.shared.add(data.len());
             self.rx.push_front(data);
@@ -171,7 +187,10 @@ impl Remoter {
     /// Whether more can still come in: the peer has not ended its half, and you have not closed this one.
     #[must_use]
     pub fn may_receive(&self) -> bool {
-        self.state.phase == Phase::Live && !self.state.eof && !self.state.deaf
+        self.state.phase == Phase::Live
+            && !self.state.eof
+            && !self.state.deaf
+            && !self.is_upgrading()
     }
 
     /// Whether there are unread bytes.
@@ -222,6 +241,9 @@ impl Remoter {
 
     /// How many of `wanted` bytes may be queued; they are counted as queued.
     fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
+        if self.is_upgrading() {
+            return Err(TxError::Upgrading);
+        }
         if !self.is_open() {
             return Err(TxError::Closed);
         }
@@ -257,7 +279,7 @@ impl Remoter {
     /// Whether our half is still open.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        self.is_open() && self.state.fin == Fin::No
+        self.is_open() && self.state.fin == Fin::No && !self.is_upgrading()
     }
 
     /// Whether [`tx`](Remoter::tx) would take something now.
@@ -339,36 +361,6 @@ impl Remoter {
         self.state.refreshable = refreshable;
     }
 
-    // What the caller keeps with it.
-
-    /// Keeps `data` with the connection until it is gone; replaces what was kept before.
-    pub fn set_data<T: Any + Send>(&mut self, data: T) {
-        self.data = Some(Box::new(data));
-    }
-
-    /// What [`set_data`](Remoter::set_data) kept, if it was a `T`.
-    #[must_use]
-    pub fn data<T: Any>(&self) -> Option<&T> {
-        self.data.as_ref()?.downcast_ref()
-    }
-
-    /// What [`set_data`](Remoter::set_data) kept, if it was a `T`.
-    #[must_use]
-    pub fn data_mut<T: Any>(&mut self) -> Option<&mut T> {
-        self.data.as_mut()?.downcast_mut()
-    }
-
-    /// Takes what [`set_data`](Remoter::set_data) kept, if it was a `T`; otherwise it stays.
-    pub fn take_data<T: Any>(&mut self) -> Option<T> {
-        match self.data.take()?.downcast() {
-            Ok(data) => Some(*data),
-            Err(other) => {
-                self.data = Some(other);
-                None
-            }
-        }
-    }
-
     // What lies beneath.
 
     /// The stream it runs on, outermost middleware first.
@@ -403,7 +395,22 @@ impl Remoter {
 
     /// Whether it has a socket and is past its handshake.
     pub(crate) fn is_live(&self) -> bool {
-        !matches!(self.state.phase, Phase::Handshaking | Phase::Closed) && self.state.shaken
+        !matches!(self.state.phase, Phase::Handshaking | Phase::Closed)
+            && self.state.shaken
+            && !self.state.shaking
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn is_upgrading(&self) -> bool {
+        false
+    }
+
+    /// It is ending: there is nothing to go over to any more.
+    fn forget_upgrade(&mut self) {
+        #[cfg(feature = "tls")]
+        {
+            self.upgrade = None;
+        }
     }
 
     /// Whether it has closed for good.
@@ -436,9 +443,12 @@ impl Remoter {
         if !self.state.shaken {
             return self.doom(reason);
         }
-        if self.state.phase == Phase::Live && !self.state.doomed {
+        if matches!(self.state.phase, Phase::Live | Phase::Handshaking) && !self.state.doomed {
+            // A layer that has not come to speak yet would not hear of the peer's end.
+            self.state.parting |= self.state.phase == Phase::Handshaking;
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
+            self.forget_upgrade();
         }
     }
 
@@ -446,7 +456,10 @@ impl Remoter {
     pub(crate) fn doom(&mut self, reason: CloseReason) {
         if self.state.phase != Phase::Closed && !self.state.doomed {
             self.state.doomed = true;
-            self.state.reason = Some(reason);
+            if !self.state.parting {
+                self.state.reason = Some(reason);
+            }
+            self.forget_upgrade();
             self.state.phase = Phase::Flushing;
         }
     }

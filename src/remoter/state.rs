@@ -90,6 +90,10 @@ pub(crate) struct State {
     pub(crate) stuffed: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
     pub(crate) doomed: bool,
+    /// A layer has given up, or never came to speak: `reason` stands, and what comes in is thrown away beneath it.
+    pub(crate) parting: bool,
+    /// Counted among the unfinished handshakes of its address. With `shaken`: it is going over to TLS.
+    pub(crate) shaking: bool,
     /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
     pub(crate) spent_at: u32,
     /// That a budget ran out was counted in that tick.
@@ -126,6 +130,8 @@ impl State {
             retime: false,
             stuffed: false,
             doomed: false,
+            parting: false,
+            shaking: false,
             spent_at: 0,
             exhausted: false,
             spent_in: 0,

@@ -8,6 +8,8 @@ mod drain;
 mod endpoints;
 mod listen;
 mod steps;
+#[cfg(feature = "tls")]
+mod tls;
 mod wait;
 
 use core::fmt;
@@ -164,6 +166,8 @@ impl Server {
         self.admit_pass();
         self.engine.run_tick();
         self.endpoints.turns(&mut self.engine.core);
+        #[cfg(feature = "tls")]
+        self.tls_pass();
         self.drain_pass();
         self.engine.end()
     }

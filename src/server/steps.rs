@@ -89,6 +89,8 @@ impl Server {
         self.step();
         self.engine.expire();
         self.engine.dial();
+        #[cfg(feature = "tls")]
+        self.tls_pass();
         self.drain_pass();
     }
 

@@ -16,6 +16,8 @@ impl Server {
     pub fn wake(&self) -> Wake {
         let pending =
             self.endpoints.is_pending() || self.can_accept_now() || self.drain_is_pending();
+        #[cfg(feature = "tls")]
+        let pending = pending || self.tls_is_pending();
         self.engine.wake(pending, self.next_deadline())
     }
 
@@ -61,7 +63,10 @@ impl Server {
         let deque = self.deque();
         let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
         let draining = self.draining.as_ref().map(super::drain::State::deadline);
-        resting.chain(self.endpoints.next_deadline()).chain(draining).min()
+        let rest = resting.chain(self.endpoints.next_deadline()).chain(draining);
+        #[cfg(feature = "tls")]
+        let rest = rest.chain(self.next_tls_look());
+        rest.min()
     }
 
     fn deque(&self) -> usize {
