@@ -44,8 +44,8 @@ pub struct Remoter {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) rx: RxQueue,
     pub(crate) tx: TxQueue,
-    pub(crate) rx_limit: usize,
-    pub(crate) tx_limit: usize,
+    rx_limit: u32,
+    tx_limit: u32,
     pub(crate) deadlines: [Tyme; SLOTS],
     pub(crate) timer: Option<Timer>,
     pub(crate) counters: RemoterCounters,
@@ -80,8 +80,8 @@ impl Remoter {
             stream,
             rx: RxQueue::default(),
             tx: TxQueue::default(),
-            rx_limit: config.limits.rx_bytes.max(1),
-            tx_limit: config.limits.tx_bytes.max(1),
+            rx_limit: limit(config.limits.rx_bytes),
+            tx_limit: limit(config.limits.tx_bytes),
             deadlines: [Tyme::NEVER; SLOTS],
             timer: None,
             counters: RemoterCounters::default(),
@@ -205,9 +205,9 @@ impl Remoter {
         self.state.eof
     }
 
-    /// Changes the cap of unread bytes of this connection; at least 1.
+    /// Changes the cap of unread bytes of this connection; at least 1, at most 4 GiB.
     pub fn set_rx_limit(&mut self, bytes: usize) {
-        self.rx_limit = bytes.max(1);
+        self.rx_limit = limit(bytes);
     }
 
     // Sending.
@@ -239,6 +239,14 @@ impl Remoter {
         Ok(count)
     }
 
+    pub(crate) fn rx_limit(&self) -> usize {
+        self.rx_limit as usize
+    }
+
+    fn tx_limit(&self) -> usize {
+        self.tx_limit as usize
+    }
+
     /// How many of `wanted` bytes may be queued; they are counted as queued.
     fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
         if self.is_upgrading() {
@@ -250,7 +258,7 @@ impl Remoter {
         if self.state.fin != Fin::No {
             return Err(TxError::SendShut);
         }
-        let own = self.tx_limit.saturating_sub(self.tx.len());
+        let own = self.tx_limit().saturating_sub(self.tx.len());
         if wanted > own && self.state.tx_full == TxFull::Close {
             self.doom(CloseReason::TxFull);
             return Err(TxError::Overflow);
@@ -273,7 +281,7 @@ impl Remoter {
         if !self.may_send() {
             return 0;
         }
-        self.tx_limit.saturating_sub(self.tx.len()).min(self.shared.room())
+        self.tx_limit().saturating_sub(self.tx.len()).min(self.shared.room())
     }
 
     /// Whether our half is still open.
@@ -288,9 +296,9 @@ impl Remoter {
         self.tx_room() > 0
     }
 
-    /// Changes the cap of unsent bytes of this connection; at least 1.
+    /// Changes the cap of unsent bytes of this connection; at least 1, at most 4 GiB.
     pub fn set_tx_limit(&mut self, bytes: usize) {
-        self.tx_limit = bytes.max(1);
+        self.tx_limit = limit(bytes);
     }
 
     // Ending.
@@ -463,6 +471,11 @@ impl Remoter {
             self.state.phase = Phase::Flushing;
         }
     }
+}
+
+/// A cap as a connection keeps it: 4 bytes, and at least 1.
+fn limit(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
 }
 
 impl fmt::Debug for Remoter {
