@@ -163,6 +163,7 @@ impl Clients {
     /// The order is that of [`Server::service`](crate::Server::service), without accepting.
     pub fn service(&mut self) -> Serviced {
         self.engine.open_tick();
+        self.engine.harvest_once();
         self.engine.latch(|_| {});
         self.engine.run_tick();
         self.engine.end()

@@ -7,14 +7,13 @@ use crate::event::Wake;
 use crate::tyme::Tyme;
 
 impl Engine {
-    /// The first half of a tick, up to the harvest.
+    /// The first part of a tick, up to the harvest.
     pub(crate) fn open_tick(&mut self) {
         self.core.counters.ticks += 1;
         self.bury_told();
         self.begin();
         self.flush();
         self.dial();
-        self.harvest_once();
     }
 
     /// The second half: all that is done for connections once they are latched and let in.

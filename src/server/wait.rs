@@ -14,7 +14,8 @@ impl Server {
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
     #[must_use]
     pub fn wake(&self) -> Wake {
-        let pending = self.can_accept_now() || self.drain_is_pending();
+        let pending =
+            self.endpoints.is_pending() || self.can_accept_now() || self.drain_is_pending();
         self.engine.wake(pending, self.next_deadline())
     }
 
@@ -26,6 +27,7 @@ impl Server {
     /// makes one such system call a round. Trouble of the poller comes as an event.
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.engine.before_wait();
+        self.endpoints.flush(&mut self.engine.core);
         let wake = self.wake();
         self.engine.sleep(wake, limit);
     }
@@ -59,7 +61,7 @@ impl Server {
         let deque = self.deque();
         let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
         let draining = self.draining.as_ref().map(super::drain::State::deadline);
-        resting.chain(draining).min()
+        resting.chain(self.endpoints.next_deadline()).chain(draining).min()
     }
 
     fn deque(&self) -> usize {

@@ -3,9 +3,12 @@
 //! One poller, edge-triggered, one registration per socket for its whole life. A stream is written at once and never
 //! waited for first. `harvest` takes up to 1024 reports a call.
 
+mod datagram;
 mod listener;
 mod options;
 mod stream;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 #[cfg(feature = "tls")]
 mod wall;
 
@@ -17,12 +20,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::datagram::OsDatagram;
 use self::listener::OsListener;
 use self::stream::OsStream;
 #[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
 use crate::net::{
-    Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token, Waker,
+    Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token,
+    Waker,
 };
 use crate::run::Lookups;
 use crate::tyme::Tyme;
@@ -111,16 +116,33 @@ impl Net for OsNet {
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
         let registry = self.registry()?;
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixListener::open(spec, registry)?));
+        }
         let listener: std::net::TcpListener = options::listening(spec)?.into();
         let local = listener.local_addr()?;
         Ok(Box::new(OsListener::opened(listener, local, &spec.socket, registry)))
     }
 
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixStream::dial(spec, self.registry()?)?));
+        }
         let addr = options::inet(&spec.addr)?;
         let socket = options::connecting(spec, addr)?;
         let stream = std::net::TcpStream::from(socket);
         Ok(Box::new(OsStream::dialled(stream, spec.addr.clone(), self.registry()?)?))
+    }
+
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        let registry = self.registry()?;
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixDatagram::open(spec, registry)?));
+        }
+        Ok(Box::new(OsDatagram::open(spec, registry)?))
     }
 
     fn lookup(&mut self, lookup: Lookup) {
@@ -167,7 +189,7 @@ impl Net for OsNet {
         match prepare() {
             Ok(((local, peer), registry)) => Ok(Box::new(OsStream::adopted(
                 mio::net::TcpStream::from_std(stream),
-                local.into(),
+                Arc::new(local.into()),
                 peer.into(),
                 registry,
             ))),
