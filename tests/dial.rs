@@ -505,7 +505,9 @@ fn one_that_is_still_in_line_from_its_last_connection_is_served_on_the_new_one()
     const GREEDY: usize = 10;
     // One byte a tick: only the first in line is served.
     let mut desk = Desk::with(|config| config.limits.tick_bytes = 1);
-    (0..GREEDY).for_each(|_| drop(desk.dial(addr(1))));
+    for _ in 0..GREEDY {
+        desk.dial(addr(1));
+    }
     let id = desk.dial(shy(every(1)));
     (0..=GREEDY).for_each(|number| desk.far.up(number));
     desk.far.shake(GREEDY);
