@@ -55,6 +55,9 @@ impl Program for Echo {
 /// Keeps one message under way on each of its connections, or says one each `pause`.
 struct Callers {
     net: Box<dyn Net>,
+    dial: Dial,
+    /// How many connections it is to have.
+    count: usize,
     streams: Vec<Box<dyn Stream>>,
     ready: Vec<Readiness>,
     buf: Vec<u8>,
@@ -63,17 +66,19 @@ struct Callers {
 }
 
 impl Callers {
-    fn new(host: &Host, count: usize, pause: Option<Duration>) -> Self {
-        let mut net = host.net();
+    /// Dials at `start`, so that not all callers come at once and overflow the backlog.
+    fn new(host: &Host, count: usize, pause: Option<Duration>, start: Tyme) -> Self {
         let dial = Dial::new((host.resolve("server")[0], 80));
-        let streams = (0..count).map(|number| {
-            let mut stream = net.connect(&dial).unwrap();
+        let (net, streams, ready, buf) = (host.net(), Vec::new(), Vec::new(), vec![0; 4096]);
+        Callers { net, dial, count, streams, ready, buf, pause, next: start }
+    }
+
+    fn dial(&mut self) {
+        for number in 0..self.count {
+            let mut stream = self.net.connect(&self.dial).unwrap();
             stream.register(Token(number)).unwrap();
-            stream
-        });
-        let streams = streams.collect();
-        let next = pause.map_or(Tyme::NEVER, |pause| host.tyme() + pause);
-        Callers { net, streams, ready: Vec::new(), buf: vec![0; 4096], pause, next }
+            self.streams.push(stream);
+        }
     }
 }
 
@@ -87,13 +92,15 @@ impl Program for Callers {
                 stream.write(&[IoSlice::new(&MESSAGE)]).unwrap();
             }
         }
-        if now >= self.next
-            && let Some(pause) = self.pause
-        {
-            self.next = now + pause;
-            for stream in &mut self.streams {
-                stream.write(&[IoSlice::new(&MESSAGE)]).unwrap();
-            }
+        if now < self.next {
+            return;
+        }
+        self.next = self.pause.map_or(Tyme::NEVER, |pause| now + pause);
+        if self.streams.is_empty() {
+            return self.dial();
+        }
+        for stream in &mut self.streams {
+            stream.write(&[IoSlice::new(&MESSAGE)]).unwrap();
         }
     }
 
@@ -119,7 +126,10 @@ impl Case {
         for client in 0..self.connections.div_ceil(PER_CLIENT) {
             let part = (self.connections - client * PER_CLIENT).min(PER_CLIENT);
             let pause = self.pause;
-            world.add(format!("client {client}"), move |host| Callers::new(host, part, pause));
+            let start = Tyme::ZERO + Duration::from_millis(10) * u32::try_from(client).unwrap();
+            world.add(format!("client {client}"), move |host| {
+                Callers::new(host, part, pause, start)
+            });
         }
         world.run_for(Duration::from_secs(1));
         let echo: &Echo = world.program(world.hosts().next().unwrap()).unwrap();

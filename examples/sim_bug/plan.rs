@@ -15,32 +15,34 @@ pub(crate) struct Plan {
     pub(crate) faults: Vec<Fault>,
 }
 
+/// Each hits one call or one moment, and draws nothing while it runs: so one can be left out and the others stay what they are.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// Reads of the server get at most so many bytes, so many times.
-    ShortReads(usize, u64),
-    /// Writes of all move at most so many bytes, so many times.
-    ShortWrites(usize, u64),
-    /// So many calls say that they would block.
-    WouldBlock(u64),
+    /// One read of the server gets few bytes.
+    ShortRead { conn: u64, nth: u64, size: usize },
+    /// One write to the server moves few bytes.
+    ShortWrite { client: u64, nth: u64, size: usize },
+    /// One read of the server says that it would block.
+    WouldBlock { conn: u64, nth: u64 },
     /// The server's machine is busy for so long.
     Pause(Duration),
     /// Nobody reaches the server for so long.
     Isolate(Duration),
-    /// The links of the server are so slow, and as uneven.
+    /// All links are so slow.
     Slow(Duration),
 }
 
 impl Fault {
     fn draw(dice: &mut Rng) -> Fault {
-        let time = Duration::from_millis(dice.between(10, 10_000));
-        let size = usize::try_from(dice.between(1, 200)).unwrap_or(1);
-        match dice.below(6) {
-            0 => Fault::ShortReads(size, dice.between(1, 30)),
-            1 => Fault::ShortWrites(size, dice.between(1, 30)),
-            2 => Fault::WouldBlock(dice.between(1, 30)),
-            3 => Fault::Pause(time),
-            4 => Fault::Isolate(time),
+        let time = Duration::from_millis(dice.between(10, 5000));
+        let size = usize::try_from(dice.between(1, 300)).unwrap_or(1);
+        let (number, nth) = (dice.below(3), dice.below(30));
+        match dice.below(9) {
+            0..3 => Fault::ShortRead { conn: number, nth, size },
+            3..5 => Fault::ShortWrite { client: number, nth, size },
+            5 => Fault::WouldBlock { conn: number, nth },
+            6 => Fault::Pause(time),
+            7 => Fault::Isolate(time),
             _ => Fault::Slow(time / 20),
         }
     }
@@ -48,16 +50,17 @@ impl Fault {
     pub(crate) fn put_into(&self, world: &mut World, server: HostId) {
         let at = Tyme::ZERO + Duration::from_millis(500);
         match *self {
-            Fault::ShortReads(size, times) => {
-                let rule = Rule::new("short reads", Effect::Short(size)).on(&[Op::Read]);
-                world.rule(rule.host("server").times(times).chance(0.5));
+            Fault::ShortRead { conn, nth, size } => {
+                let rule = Rule::new("short read", Effect::Short(size)).on(&[Op::Read]);
+                world.rule(rule.host("server").conn(conn).nth(nth));
             }
-            Fault::ShortWrites(size, times) => {
-                let rule = Rule::new("short writes", Effect::Short(size)).on(&[Op::Write]);
-                world.rule(rule.times(times).chance(0.5));
+            Fault::ShortWrite { client, nth, size } => {
+                let rule = Rule::new("short write", Effect::Short(size)).on(&[Op::Write]);
+                world.rule(rule.host(&format!("client-{client}")).nth(nth));
             }
-            Fault::WouldBlock(times) => {
-                world.rule(Rule::new("would block", Effect::WouldBlock).times(times).chance(0.5));
+            Fault::WouldBlock { conn, nth } => {
+                let rule = Rule::new("would block", Effect::WouldBlock).on(&[Op::Read]);
+                world.rule(rule.host("server").conn(conn).nth(nth));
             }
             Fault::Pause(time) => world.plan(at, Act::Pause(server, time)),
             Fault::Isolate(time) => {
@@ -65,24 +68,29 @@ impl Fault {
                 world.plan(at + time, Act::Heal);
             }
             Fault::Slow(latency) => {
-                let mut link = Link::new(latency);
-                link.jitter = latency;
                 for host in world.hosts().filter(|&host| host != server) {
-                    world.set_link(host, server, &link);
+                    world.set_link(host, server, &Link::new(latency));
                 }
             }
         }
     }
+}
 
-    /// The same with half of it.
-    fn halved(&self) -> Option<Fault> {
-        match *self {
-            Fault::ShortReads(size, times) if times > 1 => Some(Fault::ShortReads(size, times / 2)),
-            Fault::ShortWrites(size, times) if times > 1 => {
-                Some(Fault::ShortWrites(size, times / 2))
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::ShortRead { conn, nth, size } => {
+                write!(f, "read {nth} of the server on connection {conn}: at most {size} bytes")
             }
-            Fault::WouldBlock(times) if times > 1 => Some(Fault::WouldBlock(times / 2)),
-            _ => None,
+            Fault::ShortWrite { client, nth, size } => {
+                write!(f, "write {nth} of client {client}: at most {size} bytes")
+            }
+            Fault::WouldBlock { conn, nth } => {
+                write!(f, "read {nth} of the server on connection {conn}: would block")
+            }
+            Fault::Pause(time) => write!(f, "the server is busy for {time:?}"),
+            Fault::Isolate(time) => write!(f, "the server is cut off for {time:?}"),
+            Fault::Slow(time) => write!(f, "the links take {time:?}"),
         }
     }
 }
@@ -90,9 +98,11 @@ impl Fault {
 impl Plan {
     pub(crate) fn draw(seed: u64) -> Plan {
         let mut dice = Rng::stream(seed, "plan");
-        let clients = (0..dice.between(1, 5)).map(|_| dice.between(5, 60)).collect::<Vec<_>>();
-        let clients = clients.into_iter().map(|count| u32::try_from(count).unwrap_or(1)).collect();
-        let faults = (0..dice.between(1, 6)).map(|_| Fault::draw(&mut dice)).collect();
+        let count = dice.between(1, 3);
+        let messages = |_| u32::try_from(dice.between(5, 60)).unwrap_or(1);
+        let clients = (0..count).map(messages).collect();
+        let count = dice.between(1, 12);
+        let faults = (0..count).map(|_| Fault::draw(&mut dice)).collect();
         Plan { clients, faults }
     }
 
@@ -116,13 +126,6 @@ impl Plan {
                 plans.extend((less > 0).then_some(plan));
             }
         }
-        for (at, fault) in self.faults.iter().enumerate() {
-            let mut plan = self.clone();
-            if let Some(halved) = fault.halved() {
-                plan.faults[at] = halved;
-                plans.push(plan);
-            }
-        }
         plans
     }
 }
@@ -131,20 +134,6 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let messages: u32 = self.clients.iter().sum();
         write!(f, "{} clients, {messages} messages, faults:", self.clients.len())?;
-        for fault in &self.faults {
-            match fault {
-                Fault::ShortReads(size, times) => {
-                    write!(f, "\n    {times} reads of the server get at most {size} bytes")
-                }
-                Fault::ShortWrites(size, times) => {
-                    write!(f, "\n    {times} writes move at most {size} bytes")
-                }
-                Fault::WouldBlock(times) => write!(f, "\n    {times} calls would block"),
-                Fault::Pause(time) => write!(f, "\n    the server is busy for {time:?}"),
-                Fault::Isolate(time) => write!(f, "\n    the server is cut off for {time:?}"),
-                Fault::Slow(time) => write!(f, "\n    the links take {time:?}"),
-            }?;
-        }
-        Ok(())
+        self.faults.iter().try_for_each(|fault| write!(f, "\n    {fault}"))
     }
 }

@@ -11,7 +11,9 @@ use super::{harvest, token, write};
 /// What one end has done and seen.
 pub struct End {
     pub stream: Option<Box<dyn Stream>>,
-    /// Names the connection on both sides: the caller's port.
+    /// Names the connection on both sides: the caller's address and the other.
+    pub name: String,
+    /// The caller's port, by which patterns differ.
     pub port: u16,
     pub caller: bool,
     pub readable: bool,
@@ -27,10 +29,13 @@ pub struct End {
 
 impl End {
     pub fn new(stream: Box<dyn Stream>, caller: bool) -> Self {
-        let port = if caller { stream.local_addr().port() } else { stream.peer_addr().port() };
+        let (ours, theirs) = (stream.local_addr(), stream.peer_addr());
+        let (from, to) = if caller { (ours, theirs) } else { (theirs, ours) };
+        let (name, port) = (format!("{from} to {to}"), from.port().unwrap());
         End {
             stream: Some(stream),
-            port: port.unwrap(),
+            name,
+            port,
             caller,
             readable: false,
             writable: false,
