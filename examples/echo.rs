@@ -2,6 +2,7 @@
 //!
 //!     cargo run --example echo -- --port 7000
 //!     nc 127.0.0.1 7000
+//!     cargo run --features uds --example echo -- --unix echo.sock
 #![allow(clippy::print_stderr, reason = "statistics on request, and how it ended")]
 
 mod common;
@@ -15,7 +16,7 @@ use tymist::tyme::Tymer;
 use tymist::{Config, Event, Remoter, Server};
 
 const USAGE: &str = "usage: echo [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] \
-                     [--rx-cap BYTES] [--tx-cap BYTES] [--stats SECS]";
+                     [--rx-cap BYTES] [--tx-cap BYTES] [--stats SECS] [--unix PATH]";
 
 /// How long connections may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -34,6 +35,7 @@ fn options() -> Result<Options> {
         match arg {
             Long("host") => options.bind.host = parser.value()?.parse()?,
             Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("unix") => options.bind.unix = Some(parser.value()?.into()),
             Long("idle-timeout") => {
                 options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
             }

@@ -108,19 +108,23 @@ pub struct Limits {
     pub rx_bytes: usize,
     /// Unsent bytes held for one connection. Default 1 MiB, allocated only as far as used. Beyond it: [`Config::tx_full`].
     pub tx_bytes: usize,
-    /// Bytes read, and bytes written, per connection and tick. Default 256 KiB. Beyond it: the connection goes to the
-    /// back of the line, for the next tick.
+    /// Bytes read, and bytes written, per connection and tick. Default 64 KiB, one read. Beyond it: the connection goes
+    /// to the back of the line, for the next tick. Raise it where ticks are rare and connections few: at 60 a second it is 3.9 MB/s each way.
     pub remoter_tick_bytes: usize,
     /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
     /// whose turn it is.
     pub tick_bytes: usize,
+    /// Datagrams received per tick, all endpoints together. Default 1024, about 2 ms. Beyond it: the next tick goes on with whose
+    /// turn it is.
+    pub grams_per_tick: usize,
     /// Unread and unsent bytes of all connections together. Default 256 MiB. At it: nobody is read from, and `tx` takes
     /// nothing, until some is taken or sent.
     pub buffered: usize,
     /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
-    /// add at most four each.
+    /// add at most five each.
     pub events: usize,
-    /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine.
+    /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine, with up to 1.5 MiB of used buffers of
+    /// busy connections that wait to be used again.
     pub scratch: usize,
 }
 
@@ -137,8 +141,9 @@ impl Limits {
             handshakes_per_tick: 64,
             rx_bytes: 256 << 10,
             tx_bytes: 1 << 20,
-            remoter_tick_bytes: 256 << 10,
+            remoter_tick_bytes: 64 << 10,
             tick_bytes: 4 << 20,
+            grams_per_tick: 1024,
             buffered: 256 << 20,
             events: 65_536,
             scratch: 64 << 10,

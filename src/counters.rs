@@ -75,6 +75,8 @@ pub struct Budgets {
     pub remoter_bytes: u64,
     /// `Limits::tick_bytes`.
     pub tick_bytes: u64,
+    /// `Limits::grams_per_tick`.
+    pub grams: u64,
     /// Ticks in which reading stood still because of `Limits::buffered`.
     pub buffered: u64,
 }

@@ -7,6 +7,8 @@ use crate::acceptor::AcceptorId;
 use crate::error::{CloseReason, Deadline};
 use crate::id::Id;
 use crate::net::Addr;
+use crate::peer::GramEvent;
+use crate::server::EndpointId;
 use crate::tyme::Tyme;
 
 /// Something that happened. Owned, so that nothing stays borrowed while you deal with it.
@@ -77,6 +79,8 @@ pub enum Event {
         /// Connections that had to be cut.
         cut: usize,
     },
+    /// Something happened at a datagram endpoint.
+    Gram(EndpointId, GramEvent),
     /// The poller itself has failed; without it nothing becomes ready any more.
     NetFailed {
         /// Kind of the error.
@@ -138,6 +142,10 @@ pub struct Serviced {
     pub bytes_out: u64,
     /// Connections closed.
     pub closed: usize,
+    /// Datagrams received; their bytes are among `bytes_in`.
+    pub grams_in: usize,
+    /// Datagrams sent; their bytes are among `bytes_out`.
+    pub grams_out: usize,
     /// Whether a budget ended the tick before the work did: call again soon.
     pub more: bool,
 }

@@ -130,6 +130,52 @@
 //!
 //! A [`WireLog`](crate::wire::WireLog) keeps what really moved, for one connection or for all, in bounded memory, a file, or your own closure.
 //!
+//! # 7. Datagrams
+//!
+//! A [`Peer`](crate::Peer) is a datagram socket with a queue each way and the same tick as a server: [`tx`](crate::Endpoint::tx) queues one datagram,
+//! `service()` sends and receives, [`take`](crate::Endpoint::take) gives the next that came in, with its sender. What the network has against a datagram
+//! comes as an event, never as an error out of the tick:
+//!
+//! ```
+//! use tymist::{GramConfig, GramEvent, Peer};
+//!
+//! let mut config = GramConfig::new();
+//! config.max_gram = 1200; // longer ones are cut, and flagged
+//! let mut peer = Peer::new(config);
+//! peer.open("127.0.0.1:0".parse::<tymist::net::Bind>()?)?;
+//! let myself = peer.local_addr().clone();
+//! peer.tx(b"ping", &myself)?;
+//! let mut echoed = None;
+//! while echoed.is_none() {
+//!     peer.wait(None); // or draw a frame
+//!     peer.service();
+//!     while let Some(event) = peer.poll_event() {
+//!         match event {
+//!             GramEvent::Unsent { to, error, .. } => eprintln!("nothing went to {to}: {error}"),
+//!             GramEvent::Unreachable { error, .. } => eprintln!("somebody is not there: {error}"),
+//!             _ => {}
+//!         }
+//!     }
+//!     echoed = peer.take();
+//! }
+//! assert_eq!(echoed.map(|gram| (gram.data, gram.from)), Some(("ping".into(), myself)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A full queue drops, as a kernel does, and counts: the newest or the oldest, [as you say](crate::GramsFull). With
+//! [`Bind::peer`](crate::net::Bind::peer) the socket is connected to one end and deaf to others. Multicast is
+//! [`join`](crate::Endpoint::join) and [`set_option`](crate::Endpoint::set_option).
+//!
+//! *A server and datagrams in one loop*: [`Server::bind`](crate::Server::bind) opens the same kind of endpoint in the server's own tick, with its poller, its wait and
+//! its events.
+//!
+//! # 8. Unix sockets
+//!
+//! With the feature `uds` every address may be a path (or an abstract name, on Linux): `server.listen(path)`, `server.bind(path, ..)`,
+//! `peer.open(path)`. Peers of a stream mostly have no name: go by id. [`SocketFile`](crate::net::SocketFile) says who may connect, and whether a dead
+//! server's file is replaced. `Remoter::peer_credentials` asks who is there; `tx_files` and `take_files` pass open files along, if
+//! [`SocketOptions::files`](crate::net::SocketOptions::files) lets them in.
+//!
 //! # From hio
 //!
 //! | hio | tymist |
@@ -147,3 +193,7 @@
 //! | `closeIx`, `removeIx(ca, close=False)` | [`Remoter::close`](crate::Remoter::close), [`Server::detach`](crate::Server::detach) |
 //! | `shutdownSendIx`, `shutdownReceiveIx` | [`shutdown_send`](crate::Remoter::shutdown_send), [`shutdown_receive`](crate::Remoter::shutdown_receive) |
 //! | `WireLog` | [`WireLog`](crate::wire::WireLog) |
+//! | `udp.Peer`, `uxd.Peer`, `.reopen()` | [`Peer::new`](crate::Peer::new), then [`open`](crate::Peer::open) |
+//! | `peer.send(data, dst)`, `peer.receive()` | [`tx`](crate::Endpoint::tx) and [`take`](crate::Endpoint::take), with `service()` between |
+//! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
+//! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |

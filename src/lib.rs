@@ -33,7 +33,7 @@
 //!
 //! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, and how to put it into a loop of your own.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
-//! * [`Server`] and [`Remoter`] are what you work with; [`Config`] holds all settings; [`Event`] is what comes out.
+//! * [`Server`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] holds all settings; [`Event`] is what comes out.
 //!
 //! # The rooms
 //!
@@ -45,6 +45,8 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `os` | yes | real sockets, through mio and socket2 |
+//! | `uds` | no | Unix sockets: streams and datagrams, credentials, passing descriptors (nix, rustix); nothing on other systems |
+//! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
 //!
@@ -67,6 +69,7 @@ mod event;
 pub mod guide;
 mod id;
 pub mod net;
+mod peer;
 mod remoter;
 #[cfg(feature = "os")]
 mod run;
@@ -82,8 +85,9 @@ pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters}
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
+pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
 pub use remoter::Remoter;
-pub use server::{Broadcast, Detached, Draining, Server};
+pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "os"))]

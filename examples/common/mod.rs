@@ -14,29 +14,40 @@ use tymist::{AcceptorId, Server};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// `--host` and `--port`, which every server has.
+/// `--host` and `--port`, which every server has, and `--unix`.
 pub(crate) struct Bind {
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// A Unix socket's path instead of those. What a dead server has left there is replaced.
+    pub(crate) unix: Option<std::path::PathBuf>,
 }
 
 impl Default for Bind {
     fn default() -> Self {
-        Bind { host: "127.0.0.1".into(), port: 0 }
+        Bind { host: "127.0.0.1".into(), port: 0, unix: None }
     }
 }
 
 impl Bind {
-    /// Listens there.
-    pub(crate) fn listen(&self, server: &mut Server) -> Result<AcceptorId> {
+    /// The address.
+    pub(crate) fn addr(&self) -> Result<Addr> {
+        if let Some(path) = &self.unix {
+            return Ok(Addr::from(path.as_path()));
+        }
         let bare_v6 = self.host.contains(':') && !self.host.starts_with('[');
         let text = if bare_v6 {
             format!("[{}]:{}", self.host, self.port)
         } else {
             format!("{}:{}", self.host, self.port)
         };
-        let addr: Addr = text.parse()?;
-        Ok(server.listen(Listen::new(addr))?)
+        Ok(text.parse()?)
+    }
+
+    /// Listens there.
+    pub(crate) fn listen(&self, server: &mut Server) -> Result<AcceptorId> {
+        let mut listen = Listen::new(self.addr()?);
+        listen.file.replace_stale = true;
+        Ok(server.listen(listen)?)
     }
 }
 

@@ -4,14 +4,17 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 
+use bytes::BytesMut;
+
 use super::{Core, Engine};
+use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 impl Remoter {
-    /// Whether both halves are over and everything was taken and sent.
+    /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
     pub(super) fn is_finished(&self) -> bool {
         let state = &self.state;
         state.phase == Phase::Live
@@ -20,6 +23,7 @@ impl Remoter {
             && (state.fin == Fin::Sent || !state.half_open)
             && self.rx.is_empty()
             && self.tx.is_empty()
+            && !self.state.starved
             && !self.state.holding
     }
 
@@ -170,7 +174,8 @@ impl Engine {
         }
         if self.slots.len() == 0 {
             self.slots.shrink_if_empty();
-            self.core.scratch = Vec::new();
+            self.core.scratch = BytesMut::new();
+            self.core.pool = Pool::default();
         }
     }
 }

@@ -179,20 +179,46 @@ impl Remoter {
         if self.rx.len() >= self.rx_limit {
             return self.doom(CloseReason::RxFull);
         }
-        self.rx.push(&core.scratch[..count]);
+        self.take_in(core, count);
         core.shared.add(count);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));
         }
     }
 
+    /// Puts what was read into the rx queue: a copy, or the buffer itself where it is well filled and another one is at hand.
+    fn take_in(&mut self, core: &mut Core, count: usize) {
+        let size = core.scratch.len();
+        let well_filled = self.rx.is_empty() && count >= size - size / 4;
+        match well_filled.then(|| core.pool.spare(size)).flatten() {
+            Some(spare) => {
+                let mut filled = core::mem::replace(&mut core.scratch, spare);
+                filled.truncate(count);
+                self.rx.adopt(filled);
+            }
+            None => self.rx.push(&core.scratch[..count], &mut core.pool),
+        }
+    }
+
     fn met_eof(&mut self, core: &mut Core) {
-        self.state.eof = true;
         self.state.readable = false;
+        if self.state.broken {
+            return;
+        }
+        self.state.eof = true;
         self.state.ending = false;
         if self.state.phase == Phase::Live {
             core.events.push(Event::Eof(self.id));
         }
+    }
+
+    /// Takes in what the peer said before it went, as far as there is room for it. Once an error was told, the system says "end" where
+    /// it was a reset: that is not passed on as one.
+    pub(super) fn last_words(&mut self, core: &mut Core) {
+        self.state.broken = true;
+        self.state.readable = true;
+        self.state.ending = true;
+        self.receive(core, false);
     }
 
     /// Writes what is queued until nothing is left, the network takes no more, or the budget ends.
@@ -248,7 +274,7 @@ impl Remoter {
     }
 
     fn met_room(&mut self, core: &mut Core, count: usize) {
-        self.tx.consume(count);
+        self.tx.consume(count, &mut core.pool);
         core.shared.sub(count);
         self.state.spent_out = self.state.spent_out.saturating_add(count_u32(count));
         self.counters.bytes_out += count as u64;
@@ -273,10 +299,7 @@ impl Remoter {
             io::ErrorKind::WouldBlock => self.state.writable = false,
             io::ErrorKind::Interrupted => {}
             _ => {
-                // What the peer said before it went may still be there to read.
-                self.state.readable = true;
-                self.state.ending = true;
-                self.receive(core, false);
+                self.last_words(core);
                 self.doom(CloseReason::of(error));
             }
         }

@@ -21,6 +21,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::BytesMut;
+
+use crate::buf::Pool;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::event::{Event, Serviced};
@@ -36,6 +39,7 @@ use index::Index;
 /// Kinds of tokens.
 pub(crate) const REMOTER: u8 = 0;
 pub(crate) const ACCEPTOR: u8 = 1;
+pub(crate) const ENDPOINT: u8 = 2;
 
 pub(crate) struct Engine {
     pub(crate) net: Box<dyn Net>,
@@ -67,9 +71,13 @@ pub(crate) struct Core {
     pub(crate) events: Events,
     pub(crate) counters: Counters,
     pub(crate) serviced: Serviced,
-    pub(crate) scratch: Vec<u8>,
+    /// What reads go through; all of it is initialized.
+    pub(crate) scratch: BytesMut,
+    pub(crate) pool: Pool,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
+    /// Datagrams that may still be received in this tick.
+    pub(crate) grams_left: usize,
     /// Those to whom `Drained` is owed.
     pub(crate) starved: Vec<Id>,
     /// Number of the tick, for the budgets per connection.
@@ -91,8 +99,10 @@ impl Engine {
                 events: Events::default(),
                 counters: Counters::default(),
                 serviced: Serviced::default(),
-                scratch: Vec::new(),
+                scratch: BytesMut::new(),
+                pool: Pool::default(),
                 tick_left: 0,
+                grams_left: 0,
                 starved: Vec::new(),
                 tick: 0,
                 config,
@@ -157,6 +167,7 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
         self.core.serviced = Serviced::default();
         if self.slots.len() > 0 {
             self.fit_scratch();
@@ -180,7 +191,7 @@ impl Engine {
     fn fit_scratch(&mut self) {
         let size = self.core.config.limits.scratch.max(1);
         if self.core.scratch.len() != size {
-            self.core.scratch = vec![0; size];
+            self.core.scratch = self.core.pool.scratch(size);
         }
     }
 
@@ -314,6 +325,11 @@ impl Engine {
             Event::Eof(id) => {
                 if let Some(remoter) = self.get_mut(id) {
                     remoter.state.eof_told = true;
+                }
+            }
+            Event::Drained(id) => {
+                if let Some(remoter) = self.get_mut(id) {
+                    remoter.state.starved = false;
                 }
             }
             Event::Closed(id, _) => self.told.push(id),

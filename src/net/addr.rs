@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The address of one end of a connection.
@@ -56,6 +56,12 @@ impl Addr {
         self.inet().map(|addr| addr.port())
     }
 
+    /// A name in Linux's abstract space of Unix sockets, without the leading zero byte.
+    #[must_use]
+    pub fn abstract_name(name: impl AsRef<[u8]>) -> Addr {
+        Addr::Abstract(name.as_ref().into())
+    }
+
     /// Whether it names an end (anything but [`Addr::Unnamed`]).
     #[must_use]
     pub fn is_named(&self) -> bool {
@@ -82,6 +88,26 @@ impl Addr {
 impl From<SocketAddr> for Addr {
     fn from(addr: SocketAddr) -> Self {
         Addr::Inet(addr)
+    }
+}
+
+impl From<&Addr> for Addr {
+    fn from(addr: &Addr) -> Self {
+        addr.clone()
+    }
+}
+
+/// A Unix socket's path.
+impl From<&Path> for Addr {
+    fn from(path: &Path) -> Self {
+        Addr::Path(path.into())
+    }
+}
+
+/// A Unix socket's path.
+impl From<PathBuf> for Addr {
+    fn from(path: PathBuf) -> Self {
+        Addr::Path(path.into())
     }
 }
 

@@ -21,11 +21,14 @@
 //! found again and taken off.
 
 mod addr;
+mod datagram;
 #[cfg(feature = "os")]
 pub mod os;
 mod spec;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 
 use core::any::Any;
 use core::fmt;
@@ -35,7 +38,10 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 pub use addr::{Addr, AddrError};
-pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
+pub use datagram::{Datagram, Gram, GramOption, Interface};
+pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketFile, SocketOptions};
+#[cfg(all(unix, feature = "uds"))]
+pub use unix::{Credentials, MAX_FILES, UnixStream};
 
 use crate::tyme::Tyme;
 
@@ -243,41 +249,12 @@ pub trait Stream: Any + Send {
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         None
     }
-}
 
-/// A datagram socket.
-pub trait Datagram: Send {
-    /// Starts reporting readiness as `token`.
-    ///
-    /// # Errors
-    /// What the poller says.
-    fn register(&mut self, token: Token) -> io::Result<()>;
-
-    /// Takes the next datagram into `buf`: its length there, whether it was cut to fit, and who sent it. An empty datagram is one too.
-    ///
-    /// # Errors
-    /// `WouldBlock` when there is none; otherwise what the network reports of an earlier send.
-    fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram>;
-
-    /// Sends one datagram, whole or not at all.
-    ///
-    /// # Errors
-    /// `WouldBlock` when there is no room now; otherwise what the network says.
-    fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()>;
-
-    /// The address it is bound to.
-    fn local_addr(&self) -> &Addr;
-}
-
-/// What [`Datagram::receive`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gram {
-    /// Bytes put into the buffer.
-    pub len: usize,
-    /// Whether the datagram was longer than the buffer and its rest is lost.
-    pub truncated: bool,
-    /// Who sent it.
-    pub from: Addr,
+    /// What only a Unix socket can do; `None` of all others.
+    #[cfg(all(unix, feature = "uds"))]
+    fn unix(&mut self) -> Option<&mut dyn UnixStream> {
+        None
+    }
 }
 
 /// How far a stream is on its way to being usable.

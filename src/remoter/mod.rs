@@ -2,6 +2,8 @@
 
 mod no_stream;
 mod state;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 
 use core::any::Any;
 use core::fmt;
@@ -396,10 +398,7 @@ impl Remoter {
     }
 
     pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
-        let gone = NoStream {
-            local: self.stream.local_addr().clone(),
-            peer: self.stream.peer_addr().clone(),
-        };
+        let gone = NoStream::after(&*self.stream);
         core::mem::replace(&mut self.stream, Box::new(gone))
     }
 
@@ -411,7 +410,8 @@ impl Remoter {
     }
 
     pub(crate) fn drop_stream(&mut self, abortive: bool) {
-        let mut stream = self.take_stream();
+        let gone = NoStream::instead_of(&mut *self.stream);
+        let mut stream = core::mem::replace(&mut self.stream, Box::new(gone));
         if abortive {
             // If even that fails, the plain close that follows is all there is.
             let _ = stream.set_abortive();

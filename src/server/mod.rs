@@ -1,8 +1,9 @@
 //! The server: acceptors that take connections, remoters that live them, one tick that serves all.
 //!
-//! [`steps`] are hio's single steps of a tick, [`drain`] ends a server gently, [`wait`] sleeps until there is something to do.
+//! [`endpoints`] are the datagram sockets beside them, [`steps`] hio's single steps of a tick; [`drain`] ends a server gently, [`wait`] sleeps until there is something to do.
 
 mod drain;
+mod endpoints;
 mod listen;
 mod steps;
 mod wait;
@@ -23,7 +24,10 @@ use crate::remoter::Remoter;
 use crate::tyme::{Tyme, Tymth};
 use crate::wire::WireLog;
 
+use endpoints::Endpoints;
+
 pub use drain::Draining;
+pub use endpoints::EndpointId;
 
 /// A nonblocking stream server, driven by ticks.
 ///
@@ -65,6 +69,7 @@ pub use drain::Draining;
 pub struct Server {
     engine: Engine,
     acceptors: Vec<Acceptor>,
+    endpoints: Endpoints,
     /// Number of the next acceptor.
     next_acceptor: u32,
     /// Which acceptor is first in this tick's round.
@@ -88,6 +93,7 @@ impl Server {
         Server {
             engine: Engine::new(config, net),
             acceptors: Vec::new(),
+            endpoints: Endpoints::new(),
             next_acceptor: 0,
             turn: 0,
             draining: None,
@@ -100,6 +106,7 @@ impl Server {
     pub fn wind(&mut self, tymth: Tymth) {
         let now = self.engine.wind(Some(tymth));
         self.acceptors.iter_mut().for_each(Acceptor::rebase);
+        self.endpoints.rebase(now);
         if let Some(draining) = &mut self.draining {
             draining.rebase(now);
         }
@@ -147,19 +154,19 @@ impl Server {
     ///
     /// In this order: read the clock; forget connections whose `Closed` you took; send and end what you asked for; harvest readiness (one
     /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; advance handshakes; let each ready
-    /// connection send what was blocked and receive; expire deadlines (what the same tick has seen arrive counts first); tell. Costs what there
+    /// connection and endpoint send what was blocked and receive; expire deadlines (what the same tick has seen arrive counts first); tell. Costs what there
     /// is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
         self.engine.core.counters.ticks += 1;
         self.engine.bury_told();
         self.engine.begin();
-        self.engine.flush();
+        self.flush();
         self.engine.harvest_once();
         self.latch();
         self.accept_pass();
         self.admit_pass();
         self.engine.shake();
-        self.engine.turns();
+        self.turns();
         self.engine.expire();
         self.drain_pass();
         self.engine.end()
@@ -167,7 +174,11 @@ impl Server {
 
     /// Takes the next event of those that have not been taken, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.engine.poll_event()
+        let event = self.engine.poll_event()?;
+        if let Event::Gram(id, event) = &event {
+            self.endpoints.taken(*id, event);
+        }
+        Some(event)
     }
 
     /// Takes all events and drops them, for programs that look at [`remoters`](Server::remoters) instead.
@@ -285,21 +296,22 @@ impl Server {
         }
     }
 
-    /// Closes everything at once: listeners, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
+    /// Closes everything at once: listeners, endpoints, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
         self.engine.end(); // Whatever a wait has spent already, there is a tick's budget for it.
         self.engine.begin();
-        self.engine.flush();
+        self.flush();
         self.engine.send_all();
         self.engine.end();
         self.shut(CloseReason::ServerClosed);
         self.draining = None;
     }
 
-    /// Closes the listeners and cuts all connections; returns how many there were.
+    /// Closes the sockets that belong to nobody and cuts all connections; returns how many there were.
     fn shut(&mut self, reason: CloseReason) -> usize {
         self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.endpoints.close();
         self.engine.cut_all(reason)
     }
 

@@ -6,7 +6,7 @@
 use super::Server;
 use crate::acceptor::Accepted;
 use crate::config::OverLimit;
-use crate::engine::Origin;
+use crate::engine::{ENDPOINT, Origin};
 use crate::error::Gone;
 use crate::event::Event;
 use crate::id::Id;
@@ -40,10 +40,10 @@ impl Server {
         self.admit_pass() + self.engine.shake()
     }
 
-    /// Lets every ready connection send what was blocked and receive, within the budgets; returns the bytes received.
+    /// Lets every ready connection and endpoint send what was blocked and receive, within the budgets; returns the bytes received.
     pub fn service_receives(&mut self) -> u64 {
         self.step_in();
-        self.engine.turns();
+        self.turns();
         self.engine.core.serviced.bytes_in
     }
 
@@ -69,7 +69,7 @@ impl Server {
     /// blocked waits for `service`.
     pub fn service_sends(&mut self) -> u64 {
         self.step();
-        self.engine.flush();
+        self.flush();
         self.engine.core.serviced.bytes_out
     }
 
@@ -103,10 +103,25 @@ impl Server {
         self.latch();
     }
 
+    /// Sends what was queued, and does what was asked of connections.
+    pub(super) fn flush(&mut self) {
+        self.engine.flush();
+        self.endpoints.flush(&mut self.engine.core);
+    }
+
+    /// Gives a turn to whoever has something to send or receive.
+    pub(super) fn turns(&mut self) {
+        self.engine.turns();
+        self.endpoints.turns(&mut self.engine.core);
+    }
+
     /// Sets latches from what was harvested.
     pub(super) fn latch(&mut self) {
-        let acceptors = &mut self.acceptors;
+        let (acceptors, endpoints) = (&mut self.acceptors, &mut self.endpoints);
         self.engine.latch(|readiness| {
+            if readiness.token.kind() == usize::from(ENDPOINT) {
+                return endpoints.latch(readiness);
+            }
             // Few, and rarely reported: no look-up table is worth its upkeep.
             if let Some(acceptor) =
                 acceptors.iter_mut().find(|acceptor| acceptor.id().token() == readiness.token)

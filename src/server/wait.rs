@@ -14,7 +14,8 @@ impl Server {
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
     #[must_use]
     pub fn wake(&self) -> Wake {
-        if self.engine.is_pending() || self.can_accept_now() || self.drain_is_pending() {
+        let pending = self.engine.is_pending() || self.endpoints.is_pending();
+        if pending || self.can_accept_now() || self.drain_is_pending() {
             return Wake::Now;
         }
         match self.next_deadline() {
@@ -32,7 +33,7 @@ impl Server {
     /// makes one such system call a round. Trouble of the poller comes as an event.
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.engine.begin();
-        self.engine.flush();
+        self.flush();
         let until = match self.wake() {
             Wake::Now => return,
             Wake::At(tyme) => Some(tyme - self.engine.core.now),
@@ -74,8 +75,8 @@ impl Server {
         let deque = self.deque();
         let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
         let draining = self.draining.as_ref().map(super::drain::State::deadline);
-        let next = resting.chain(self.engine.next_deadline()).chain(draining).min();
-        next.filter(|tyme| *tyme != Tyme::NEVER)
+        let own = [self.engine.next_deadline(), self.endpoints.next_deadline(), draining];
+        resting.chain(own.into_iter().flatten()).min().filter(|tyme| *tyme != Tyme::NEVER)
     }
 
     fn deque(&self) -> usize {

@@ -110,6 +110,11 @@ impl Stream for Tap {
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.inner.as_fd()
     }
+
+    #[cfg(all(unix, feature = "uds"))]
+    fn unix(&mut self) -> Option<&mut dyn crate::net::UnixStream> {
+        self.inner.unix()
+    }
 }
 
 impl fmt::Debug for Tap {

@@ -3,9 +3,12 @@
 //! One poller, edge-triggered, one registration per socket for its whole life. A stream is written at once and never
 //! waited for first. `harvest` takes up to 1024 reports a call.
 
+mod datagram;
 mod listener;
 mod options;
 mod stream;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 #[cfg(feature = "tls")]
 mod wall;
 
@@ -15,11 +18,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::datagram::OsDatagram;
 use self::listener::OsListener;
 use self::stream::OsStream;
 #[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
-use crate::net::{Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker};
+use crate::net::{
+    Bind, Datagram, Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker,
+};
 use crate::tyme::Tyme;
 
 /// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
@@ -98,16 +104,33 @@ impl Net for OsNet {
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
         let registry = self.registry()?;
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixListener::open(spec, registry)?));
+        }
         let listener: std::net::TcpListener = options::listening(spec)?.into();
         let local = listener.local_addr()?;
         Ok(Box::new(OsListener::opened(listener, local, &spec.socket, registry)))
     }
 
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixStream::dial(spec, self.registry()?)?));
+        }
         let addr = options::inet(&spec.addr)?;
         let socket = options::connecting(spec, addr)?;
         let stream = std::net::TcpStream::from(socket);
         Ok(Box::new(OsStream::dialled(stream, spec.addr.clone(), self.registry()?)?))
+    }
+
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        let registry = self.registry()?;
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixDatagram::open(spec, registry)?));
+        }
+        Ok(Box::new(OsDatagram::open(spec, registry)?))
     }
 
     fn adopt_listener(
@@ -146,7 +169,7 @@ impl Net for OsNet {
         match prepare() {
             Ok(((local, peer), registry)) => Ok(Box::new(OsStream::adopted(
                 mio::net::TcpStream::from_std(stream),
-                local.into(),
+                Arc::new(local.into()),
                 peer.into(),
                 registry,
             ))),

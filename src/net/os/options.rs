@@ -12,7 +12,10 @@ pub(super) const INHERITED: bool = cfg!(any(target_os = "linux", target_os = "an
 
 pub(super) fn inet(addr: &Addr) -> io::Result<SocketAddr> {
     addr.inet().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::Unsupported, format!("{addr} is no internet address"))
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("{addr} is no internet address (Unix sockets need the feature `uds`)"),
+        )
     })
 }
 
@@ -67,12 +70,12 @@ fn tcp(addr: SocketAddr) -> io::Result<Socket> {
 }
 
 #[cfg(unix)]
-fn reuse_port(socket: &Socket) -> io::Result<()> {
+pub(super) fn reuse_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port(true)
 }
 
 #[cfg(not(unix))]
-fn reuse_port(_: &Socket) -> io::Result<()> {
+pub(super) fn reuse_port(_: &Socket) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "reuse_port needs Unix"))
 }
 
@@ -91,12 +94,21 @@ pub(super) fn apply(socket: &SockRef<'_>, options: &SocketOptions) -> io::Result
     if let Some(limit) = options.user_timeout {
         socket.set_tcp_user_timeout(Some(limit))?;
     }
-    if let Some(size) = options.recv_buffer
+    raise_buffers(socket, options.recv_buffer, options.send_buffer)
+}
+
+/// Makes the kernel's buffers at least so large; never smaller.
+pub(super) fn raise_buffers(
+    socket: &SockRef<'_>,
+    recv: Option<usize>,
+    send: Option<usize>,
+) -> io::Result<()> {
+    if let Some(size) = recv
         && socket.recv_buffer_size()? < size
     {
         socket.set_recv_buffer_size(size)?;
     }
-    if let Some(size) = options.send_buffer
+    if let Some(size) = send
         && socket.send_buffer_size()? < size
     {
         socket.set_send_buffer_size(size)?;
