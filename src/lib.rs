@@ -31,7 +31,7 @@
 //!
 //! # Where to go from here
 //!
-//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, and how to put it into a loop of your own.
+//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, how to put it into a loop of your own, and (with `sim`) how to test it in simulated time.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
 //! * [`Server`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] holds all settings; [`Event`] is what comes out.
 //!
