@@ -1,6 +1,6 @@
 //! What the fuzz targets do with their bytes. Shared by `fuzz/`, which searches, and `tests/fuzz_replay.rs`, which replays what was found on stable
 //! Rust. Each makes a list of operations out of the bytes and panics where something that must hold does not.
-#![allow(dead_code, unreachable_pub, reason = "each user has its part")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each user has its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_debug_implementations, reason = "tests")]
 
 mod buffers;
