@@ -304,6 +304,11 @@
 //! server's file is replaced. `Remoter::peer_credentials` asks who is there; `tx_files` and `take_files` pass open files along, if
 //! [`SocketOptions::files`](crate::net::SocketOptions::files) lets them in.
 //!
+//! # 9. In simulated time
+//!
+//! With the feature `sim` the same server runs on a host of a simulated world: with latency, losses, partitions and crashes, hours in moments, and each run
+//! repeatable from its seed. The chapter is a module of its own, `guide::simulation`, and is there with the feature.
+//!
 //! # From hio
 //!
 //! | hio | tymist |
@@ -329,3 +334,6 @@
 //! | `peer.send(data, dst)`, `peer.receive()` | [`tx`](crate::Endpoint::tx) and [`take`](crate::Endpoint::take), with `service()` between |
 //! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
 //! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |
+
+#[cfg(feature = "sim")]
+pub mod simulation;

@@ -31,7 +31,8 @@
 //!
 //! # Where to go from here
 //!
-//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, its clients, and how to put it into a loop of your own.
+//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, its clients, TLS, how to put it into a loop of your own, and (with `sim`) how to
+//!   test it in simulated time.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
 //! * [`Server`], [`Clients`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] and [`Connect`] hold all settings; [`Event`] is what
 //!   comes out.
