@@ -104,7 +104,64 @@
 //! [`half_open`](crate::Config::half_open) and close yourself. Every connection ends in exactly one `Closed` with its [`CloseReason`](crate::CloseReason).
 //! [`drain`](crate::Server::drain) ends the whole server gently.
 //!
-//! # 5. TLS
+//! # 5. The other end
+//!
+//! [`Clients`](crate::Clients) are the connections you make yourself; [`Client`](crate::Client) is one alone. An id names one at once, so you can queue before
+//! it is up. Not being connected is no error: events tell how it goes.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tymist::tyme::Tymist;
+//! use tymist::{Backoff, Clients, Config, Connect, Event, Server};
+//!
+//! let mut server = Server::new(Config::new());
+//! let acceptor = server.listen(([127, 0, 0, 1], 0))?;
+//! let addr = server.local_addr(acceptor).cloned().unwrap();
+//!
+//! let mut tymist = Tymist::new();
+//! let mut clients = Clients::new(Config::new());
+//! clients.wind(tymist.tymth());
+//! let mut connect = Connect::new(addr);
+//! connect.reconnect = Some(Backoff::every(Duration::from_secs(60)));
+//! let id = clients.connect(connect)?;
+//! clients.tx(id, b"hello")?;
+//!
+//! let mut connections = 0;
+//! while connections < 2 {
+//!     clients.wait(Some(Duration::from_millis(1)));
+//!     clients.service();
+//!     while let Some(event) = clients.poll_event() {
+//!         match event {
+//!             Event::Connected(_) => connections += 1,
+//!             // The server has hung up. A minute later it is tried again, under the same id; here that takes no time.
+//!             Event::Disconnected { retry_at, .. } => drop(tymist.set(retry_at)?),
+//!             Event::ConnectFailed { addr, error, .. } => println!("{addr}: {error}"),
+//!             _ => {}
+//!         }
+//!     }
+//!     server.wait(Some(Duration::from_millis(1)));
+//!     server.service();
+//!     while let Some(event) = server.poll_event() {
+//!         if let Event::Received(id) = event
+//!             && let Some(remoter) = server.remoter_mut(id)
+//!         {
+//!             assert_eq!(remoter.take(), &b"hello"[..]);
+//!             remoter.close();
+//!         }
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Connect`](crate::Connect) says whom and how: one address, several that are tried side by side, or a name; our own address; whether to come again
+//! ([`reconnectable`](crate::Connect::reconnectable)). Three things to know. A new round begins only once you took `Disconnected`. What you queue while it is not
+//! connected waits for the connection; what was queued on one that broke is gone, because a part of it may have arrived: say again what your protocol wants said
+//! again. And [`close`](crate::Remoter::close) is for good.
+//!
+//! Names are looked up by helper threads; [`set_resolve`](crate::Clients::set_resolve) puts a resolver of yours in their place. A server makes connections by
+//! [`Server::connect`](crate::Server::connect), as a proxy does, and serves both kinds in one tick.
+//!
+//! # 6. TLS
 //!
 //! A [`ServerTls`](crate::net::tls::ServerTls) is a checked configuration: certificate chain and key in PEM or DER, from files or memory.
 //! [`listen_tls`](crate::Server::listen_tls) is `listen` with it, and all of the above holds: `Accepted` comes once the handshake is done, and what is between is
@@ -175,63 +232,6 @@
 //!
 //! *In tests and simulations* give the configuration [`TlsTime::simulated`](crate::net::tls::TlsTime::simulated): certificates and tickets then age by the Tymist.
 //!
-//! # 6. The other end
-//!
-//! [`Clients`](crate::Clients) are the connections you make yourself; [`Client`](crate::Client) is one alone. An id names one at once, so you can queue before
-//! it is up. Not being connected is no error: events tell how it goes.
-//!
-//! ```
-//! use std::time::Duration;
-//! use tymist::tyme::Tymist;
-//! use tymist::{Backoff, Clients, Config, Connect, Event, Server};
-//!
-//! let mut server = Server::new(Config::new());
-//! let acceptor = server.listen(([127, 0, 0, 1], 0))?;
-//! let addr = server.local_addr(acceptor).cloned().unwrap();
-//!
-//! let mut tymist = Tymist::new();
-//! let mut clients = Clients::new(Config::new());
-//! clients.wind(tymist.tymth());
-//! let mut connect = Connect::new(addr);
-//! connect.reconnect = Some(Backoff::every(Duration::from_secs(60)));
-//! let id = clients.connect(connect)?;
-//! clients.tx(id, b"hello")?;
-//!
-//! let mut connections = 0;
-//! while connections < 2 {
-//!     clients.wait(Some(Duration::from_millis(1)));
-//!     clients.service();
-//!     while let Some(event) = clients.poll_event() {
-//!         match event {
-//!             Event::Connected(_) => connections += 1,
-//!             // The server has hung up. A minute later it is tried again, under the same id; here that takes no time.
-//!             Event::Disconnected { retry_at, .. } => drop(tymist.set(retry_at)?),
-//!             Event::ConnectFailed { addr, error, .. } => println!("{addr}: {error}"),
-//!             _ => {}
-//!         }
-//!     }
-//!     server.wait(Some(Duration::from_millis(1)));
-//!     server.service();
-//!     while let Some(event) = server.poll_event() {
-//!         if let Event::Received(id) = event
-//!             && let Some(remoter) = server.remoter_mut(id)
-//!         {
-//!             assert_eq!(remoter.take(), &b"hello"[..]);
-//!             remoter.close();
-//!         }
-//!     }
-//! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! [`Connect`](crate::Connect) says whom and how: one address, several that are tried side by side, or a name; our own address; whether to come again
-//! ([`reconnectable`](crate::Connect::reconnectable)). Three things to know. A new round begins only once you took `Disconnected`. What you queue while it is not
-//! connected waits for the connection; what was queued on one that broke is gone, because a part of it may have arrived: say again what your protocol wants said
-//! again. And [`close`](crate::Remoter::close) is for good.
-//!
-//! Names are looked up by helper threads; [`set_resolve`](crate::Clients::set_resolve) puts a resolver of yours in their place. A server makes connections by
-//! [`Server::connect`](crate::Server::connect), as a proxy does, and serves both kinds in one tick.
-//!
 //! # 7. In your own loop
 //!
 //! *A frame loop* calls `service()` once a frame and never `wait()`; the budgets keep a frame's share of network time bounded (example `frame_loop`).
@@ -258,7 +258,7 @@
 //!
 //! A [`WireLog`](crate::wire::WireLog) keeps what really moved, for one connection or for all, in bounded memory, a file, or your own closure.
 //!
-//! # 7. Datagrams
+//! # 9. Datagrams
 //!
 //! A [`Peer`](crate::Peer) is a datagram socket with a queue each way and the same tick as a server: [`tx`](crate::Endpoint::tx) queues one datagram,
 //! `service()` sends and receives, [`take`](crate::Endpoint::take) gives the next that came in, with its sender. What the network has against a datagram
@@ -297,12 +297,17 @@
 //! *A server and datagrams in one loop*: [`Server::bind`](crate::Server::bind) opens the same kind of endpoint in the server's own tick, with its poller, its wait and
 //! its events.
 //!
-//! # 8. Unix sockets
+//! # 10. Unix sockets
 //!
 //! With the feature `uds` every address may be a path (or an abstract name, on Linux): `server.listen(path)`, `server.bind(path, ..)`,
 //! `peer.open(path)`. Peers of a stream mostly have no name: go by id. [`SocketFile`](crate::net::SocketFile) says who may connect, and whether a dead
 //! server's file is replaced. `Remoter::peer_credentials` asks who is there; `tx_files` and `take_files` pass open files along, if
 //! [`SocketOptions::files`](crate::net::SocketOptions::files) lets them in.
+//!
+//! # 11. In simulated time
+//!
+//! With the feature `sim` the same server runs on a host of a simulated world: with latency, losses, partitions and crashes, hours in moments, and each run
+//! repeatable from its seed. The chapter is a module of its own, `guide::simulation`, and is there with the feature.
 //!
 //! # From hio
 //!
@@ -329,3 +334,6 @@
 //! | `peer.send(data, dst)`, `peer.receive()` | [`tx`](crate::Endpoint::tx) and [`take`](crate::Endpoint::take), with `service()` between |
 //! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
 //! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |
+
+#[cfg(feature = "sim")]
+pub mod simulation;

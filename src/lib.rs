@@ -31,7 +31,8 @@
 //!
 //! # Where to go from here
 //!
-//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, its clients, and how to put it into a loop of your own.
+//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, its clients, TLS, how to put it into a loop of your own, and (with `sim`) how to
+//!   test it in simulated time.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
 //! * [`Server`], [`Clients`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] and [`Connect`] hold all settings; [`Event`] is what
 //!   comes out.
@@ -46,11 +47,11 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `os` | yes | real sockets, through mio and socket2 |
+//! | `uds` | no | Unix sockets: streams and datagrams, credentials, passing descriptors (nix, rustix); nothing on other systems |
 //! | `tls` | yes | TLS 1.2 and 1.3 on rustls, cryptography by ring |
 //! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
 //! | `dev-cert` | no | a self-signed certificate in one call |
 //! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
-//! | `uds` | no | Unix sockets: streams and datagrams, credentials, passing descriptors (nix, rustix); nothing on other systems |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].

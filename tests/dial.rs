@@ -502,31 +502,31 @@ fn a_handshake_that_takes_too_long_is_tried_again() {
 
 #[test]
 fn one_that_is_still_in_line_from_its_last_connection_is_served_on_the_new_one() {
+    const GREEDY: usize = 10;
     // One byte a tick: only the first in line is served.
     let mut desk = Desk::with(|config| config.limits.tick_bytes = 1);
-    let greedy = desk.dial(addr(1));
+    for _ in 0..GREEDY {
+        desk.dial(addr(1));
+    }
     let id = desk.dial(shy(every(1)));
-    desk.far.up(0);
-    desk.far.up(1);
-    desk.far.shake(1);
+    (0..=GREEDY).for_each(|number| desk.far.up(number));
+    desk.far.shake(GREEDY);
     desk.tick();
-    assert_eq!(desk.clients.connected(), 2);
-    desk.far.send(0, &[b'x'; 100]);
-    desk.far.send(1, b"never read");
-    // In line behind the greedy one, and there it stays while its connection is replaced.
+    assert_eq!(desk.clients.connected(), GREEDY + 1);
+    (0..=GREEDY).for_each(|number| desk.far.send(number, &[b'x'; 20]));
+    // In line behind the greedy ones, and there it stays while its connection is replaced and shakes hands.
     desk.tick();
     desk.clients.reopen(id).unwrap();
     desk.tick();
     desk.tick();
-    desk.far.up(2);
-    desk.tick();
-    desk.far.shake(2);
+    desk.far.up(GREEDY + 1);
+    desk.far.shake(GREEDY + 1);
     let mut connected = false;
-    for _ in 0..200 {
+    for _ in 0..GREEDY * 30 {
         connected |= desk.tick().contains(&Event::Connected(id));
     }
     assert!(connected, "{:?}", desk.log);
-    assert_eq!(desk.clients.remoter(greedy).unwrap().rx().len(), 100);
+    assert_eq!(desk.clients.buffered(), GREEDY * 20);
 }
 
 // What is queued.

@@ -47,7 +47,7 @@ impl Bind {
         Ok(text.parse()?)
     }
 
-    /// Where to listen.
+    /// Where and how to listen.
     pub(crate) fn spec(&self) -> Result<Listen> {
         let mut listen = Listen::new(self.addr()?);
         listen.file.replace_stale = true;

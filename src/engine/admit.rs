@@ -130,8 +130,10 @@ impl Engine {
         }
         debug_assert!(!again, "only TLS opens twice");
         self.core.counters.opened += 1;
-        let dialled = self.slots.get(id).is_some_and(|remoter| remoter.is_dialled());
-        let event = if dialled { Event::Connected(id) } else { Event::Accepted(id) };
+        let event = match self.slots.get(id) {
+            Some(remoter) if remoter.is_dialled() => Event::Connected(id),
+            _ => Event::Accepted(id),
+        };
         self.core.events.push(event);
     }
 
@@ -151,7 +153,7 @@ impl Engine {
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
             if remoter.state.phase != Phase::Handshaking {
-                self.enqueue(id); // It has gone on since, and belongs elsewhere.
+                self.settle(id); // Its user closed it meanwhile.
                 continue;
             }
             match remoter.stream.advance() {

@@ -304,6 +304,7 @@ impl Engine {
         remoter.state.up = false;
         remoter.state.shaken = false;
         remoter.state.doomed = false;
+        remoter.state.parting = false;
         let Some(dial) = &mut remoter.dial else { return };
         let pause = dial.wait(remoter.counters.bytes_in);
         dial.step = Step::Resting;

@@ -25,7 +25,7 @@ impl Remoter {
             Phase::Live if self.upgrade.is_some() => false,
             Phase::Live if self.state.deaf => true,
             Phase::Live => {
-                let at_cap = self.rx.len() >= self.rx_limit;
+                let at_cap = self.rx.len() >= self.rx_limit();
                 !at_cap || (self.state.stuffed && core.config.rx_full == RxFull::Close)
             }
             Phase::Flushing | Phase::Lingering => true,
@@ -160,13 +160,13 @@ impl Remoter {
         self.begin_tick(core);
         self.look_for_loss();
         // At the cap when this turn began, not only by what it reads.
-        self.state.stuffed &= self.rx.len() >= self.rx_limit;
+        self.state.stuffed &= self.rx.len() >= self.rx_limit();
         while self.state.readable && self.may_read(core) {
             let thrown_away = self.throws_away();
             let mut want = core.scratch.len().min(core.tick_left);
             if !thrown_away {
                 // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
-                let room = (self.rx_limit - self.rx.len().min(self.rx_limit)).max(1);
+                let room = (self.rx_limit() - self.rx.len().min(self.rx_limit())).max(1);
                 want = want.min(room).min(core.shared.room());
             }
             let budget = Self::budget_left(core, self.state.spent_in);
@@ -198,7 +198,7 @@ impl Remoter {
                 break;
             }
         }
-        self.state.stuffed = self.rx.len() >= self.rx_limit;
+        self.state.stuffed = self.rx.len() >= self.rx_limit();
         // A layer may have had to answer something.
         self.note_held();
     }
@@ -217,7 +217,7 @@ impl Remoter {
         if thrown_away {
             return;
         }
-        if self.rx.len() >= self.rx_limit {
+        if self.rx.len() >= self.rx_limit() {
             return self.doom(CloseReason::RxFull);
         }
         self.take_in(core, count);

@@ -95,11 +95,11 @@ pub(crate) struct Core {
     pub(crate) connects_left: usize,
     /// Those to whom `Drained` is owed.
     pub(crate) starved: Vec<Id>,
+    /// Put around connections as they come in or up.
+    pub(crate) wire_log: Option<WireLog>,
     /// Those that can go over to TLS now.
     #[cfg(feature = "tls")]
     pub(crate) upgrades: Vec<Id>,
-    /// Put around connections as they come in or up.
-    pub(crate) wire_log: Option<WireLog>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
 }

@@ -1,5 +1,6 @@
 //! One connection: its bytes each way, its deadlines, and how it ends.
 
+mod beneath;
 mod data;
 mod dialled;
 mod no_stream;
@@ -23,17 +24,11 @@ use crate::counters::RemoterCounters;
 use crate::error::{CloseReason, TxError};
 use crate::id::Id;
 use crate::net::{Addr, BufferSizes, Stream};
-use crate::server::Detached;
 use crate::tyme::{Timer, Tyme};
-use crate::wire::{Tap, WireLog};
 pub(crate) use dialled::{Attempt, Dialled, Step};
-use no_stream::NoStream;
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
 #[cfg(feature = "tls")]
 pub(crate) use tls::Upgrade;
-
-/// No acceptor has this number: four thousand million would have to be made before.
-const NOBODY: u32 = u32::MAX;
 
 /// One connection, accepted or dialled.
 ///
@@ -43,13 +38,12 @@ const NOBODY: u32 = u32::MAX;
 /// What is asked of it follows two patterns. `may_*` tells whether a half is still open; `can_*` whether something can be done now.
 pub struct Remoter {
     pub(crate) id: Id,
-    /// The acceptor's number, or [`NOBODY`]: half of what an `Option` takes.
-    acceptor: u32,
+    pub(crate) acceptor: Option<AcceptorId>,
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) rx: RxQueue,
     pub(crate) tx: TxQueue,
-    pub(crate) rx_limit: usize,
-    pub(crate) tx_limit: usize,
+    rx_limit: u32,
+    tx_limit: u32,
     pub(crate) deadlines: [Tyme; SLOTS],
     pub(crate) timer: Option<Timer>,
     pub(crate) counters: RemoterCounters,
@@ -60,11 +54,11 @@ pub struct Remoter {
     /// Bytes moved when the current rate window began.
     pub(crate) window_start: u64,
     pub(crate) data: Option<Box<dyn Any + Send>>,
+    /// Of those that were dialled.
+    pub(crate) dial: Option<Box<Dialled>>,
     /// What it is to go over to, once what is queued in plain has left.
     #[cfg(feature = "tls")]
     pub(crate) upgrade: Option<Box<Upgrade>>,
-    /// Of those that were dialled.
-    pub(crate) dial: Option<Box<Dialled>>,
     pub(crate) state: State,
 }
 
@@ -80,12 +74,12 @@ impl Remoter {
         let state = State::new(config, &*stream);
         Remoter {
             id,
-            acceptor: acceptor.map_or(NOBODY, |id| id.0),
+            acceptor,
             stream,
             rx: RxQueue::default(),
             tx: TxQueue::default(),
-            rx_limit: config.limits.rx_bytes.max(1),
-            tx_limit: config.limits.tx_bytes.max(1),
+            rx_limit: limit(config.limits.rx_bytes),
+            tx_limit: limit(config.limits.tx_bytes),
             deadlines: [Tyme::NEVER; SLOTS],
             timer: None,
             counters: RemoterCounters::default(),
@@ -94,9 +88,9 @@ impl Remoter {
             opened_at: now,
             window_start: 0,
             data: None,
+            dial: None,
             #[cfg(feature = "tls")]
             upgrade: None,
-            dial: None,
             state,
         }
     }
@@ -110,7 +104,7 @@ impl Remoter {
     /// The acceptor it came in by; `None` for a stream that was adopted or dialled.
     #[must_use]
     pub fn acceptor(&self) -> Option<AcceptorId> {
-        (self.acceptor != NOBODY).then_some(AcceptorId(self.acceptor))
+        self.acceptor
     }
 
     /// Our end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
@@ -209,9 +203,9 @@ impl Remoter {
         self.state.eof
     }
 
-    /// Changes the cap of unread bytes of this connection; at least 1.
+    /// Changes the cap of unread bytes of this connection; at least 1, at most 4 GiB.
     pub fn set_rx_limit(&mut self, bytes: usize) {
-        self.rx_limit = bytes.max(1);
+        self.rx_limit = limit(bytes);
     }
 
     // Sending.
@@ -243,6 +237,14 @@ impl Remoter {
         Ok(count)
     }
 
+    pub(crate) fn rx_limit(&self) -> usize {
+        self.rx_limit as usize
+    }
+
+    fn tx_limit(&self) -> usize {
+        self.tx_limit as usize
+    }
+
     /// How many of `wanted` bytes may be queued; they are counted as queued.
     fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
         if self.is_upgrading() {
@@ -254,7 +256,7 @@ impl Remoter {
         if self.state.fin != Fin::No {
             return Err(TxError::SendShut);
         }
-        let own = self.tx_limit.saturating_sub(self.tx.len());
+        let own = self.tx_limit().saturating_sub(self.tx.len());
         if wanted > own && self.state.tx_full == TxFull::Close {
             self.doom(CloseReason::TxFull);
             return Err(TxError::Overflow);
@@ -277,7 +279,7 @@ impl Remoter {
         if !self.may_send() {
             return 0;
         }
-        self.tx_limit.saturating_sub(self.tx.len()).min(self.shared.room())
+        self.tx_limit().saturating_sub(self.tx.len()).min(self.shared.room())
     }
 
     /// Whether our half is still open.
@@ -292,9 +294,9 @@ impl Remoter {
         self.tx_room() > 0
     }
 
-    /// Changes the cap of unsent bytes of this connection; at least 1.
+    /// Changes the cap of unsent bytes of this connection; at least 1, at most 4 GiB.
     pub fn set_tx_limit(&mut self, bytes: usize) {
-        self.tx_limit = bytes.max(1);
+        self.tx_limit = limit(bytes);
     }
 
     // Ending.
@@ -365,38 +367,6 @@ impl Remoter {
         self.state.refreshable = refreshable;
     }
 
-    // What lies beneath.
-
-    /// The stream it runs on, outermost middleware first.
-    #[must_use]
-    pub fn stream(&self) -> &dyn Stream {
-        &*self.stream
-    }
-
-    /// Puts middleware around the stream, or takes it off: `wrap` gets the stream and gives back what is to stand in its place.
-    /// It must be registered already, or be a wrapper of what is.
-    pub fn wrap(&mut self, wrap: impl FnOnce(Box<dyn Stream>) -> Box<dyn Stream>) {
-        if self.state.phase == Phase::Closed || self.state.doomed {
-            return;
-        }
-        let stream = self.take_stream();
-        self.stream = wrap(stream);
-        self.state.short_reads = self.stream.short_read_drains();
-        self.state.holding = self.stream.held() > 0;
-        // What the new layer knows is not known: look.
-        self.state.readable = true;
-        self.state.writable = true;
-    }
-
-    /// Logs from now on what really moves on this connection, as its user sees it (above TLS, if there is any); `None` ends that, and
-    /// then it costs nothing. One that is dialled must be up; when it comes again it is logged as its owner's `set_wire_log` says.
-    pub fn set_wire_log(&mut self, log: Option<WireLog>) {
-        self.wrap(|stream| match (Tap::take_off(stream), log) {
-            (stream, Some(log)) => Box::new(Tap::new(stream, log)),
-            (stream, None) => stream,
-        });
-    }
-
     /// Whether it has a socket and is past its handshake.
     pub(crate) fn is_live(&self) -> bool {
         !matches!(self.state.phase, Phase::Handshaking | Phase::Closed)
@@ -420,27 +390,6 @@ impl Remoter {
     /// Whether it has closed for good.
     pub(crate) fn is_over(&self) -> bool {
         self.state.phase == Phase::Closed
-    }
-
-    pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
-        let gone = NoStream::after(&*self.stream);
-        core::mem::replace(&mut self.stream, Box::new(gone))
-    }
-
-    pub(crate) fn detach(&mut self) -> Detached {
-        self.doom(CloseReason::Detached);
-        let unread = self.take();
-        self.shared.sub(self.tx.len());
-        Detached { stream: self.take_stream(), unread, unsent: self.tx.take() }
-    }
-
-    pub(crate) fn drop_stream(&mut self, abortive: bool) {
-        let gone = NoStream::instead_of(&mut *self.stream);
-        let mut stream = core::mem::replace(&mut self.stream, Box::new(gone));
-        if abortive {
-            // If even that fails, the plain close that follows is all there is.
-            let _ = stream.set_abortive();
-        }
     }
 
     pub(crate) fn begin_close(&mut self, reason: CloseReason) {
@@ -467,6 +416,11 @@ impl Remoter {
             self.state.phase = Phase::Flushing;
         }
     }
+}
+
+/// A cap as a connection keeps it: 4 bytes, and at least 1.
+fn limit(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
 }
 
 impl fmt::Debug for Remoter {
