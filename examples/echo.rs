@@ -3,6 +3,11 @@
 //!     cargo run --example echo -- --port 7000
 //!     nc 127.0.0.1 7000
 //!     cargo run --features uds --example echo -- --unix echo.sock
+//!
+//! With TLS, by a certificate of its own or yours; SIGHUP reads the files again:
+//!
+//!     cargo run --example echo --features dev-cert -- --port 7000 --tls
+//!     cargo run --example echo -- --port 7000 --tls --cert chain.pem --key key.pem
 #![allow(clippy::print_stderr, reason = "statistics on request, and how it ended")]
 
 mod common;
@@ -26,6 +31,8 @@ struct Options {
     bind: common::Bind,
     config: Config,
     stats: Option<Duration>,
+    #[cfg(feature = "tls")]
+    tls: common::tls::Tls,
 }
 
 fn options() -> Result<Options> {
@@ -43,8 +50,15 @@ fn options() -> Result<Options> {
             Long("rx-cap") => options.config.limits.rx_bytes = parser.value()?.parse()?,
             Long("tx-cap") => options.config.limits.tx_bytes = parser.value()?.parse()?,
             Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
+            #[cfg(feature = "tls")]
+            Long(option) if common::tls::Tls::knows(option) => {
+                let option = option.to_owned();
+                options.tls.take(&option, &mut parser)?;
+            }
             Long("help") | Short('h') => {
                 eprintln!("{USAGE}");
+                #[cfg(feature = "tls")]
+                eprintln!("       {}", common::tls::USAGE);
                 std::process::exit(0);
             }
             other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
@@ -54,13 +68,18 @@ fn options() -> Result<Options> {
 }
 
 fn main() -> Result<()> {
-    let Options { bind, config, stats } = options()?;
-    let mut server = Server::new(config);
-    let acceptor = bind.listen(&mut server)?;
+    #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "TLS keeps something here"))]
+    let mut options = options()?;
+    let mut server = Server::new(options.config.clone());
+    #[cfg(feature = "tls")]
+    let acceptor = options.tls.listen(&options.bind, &mut server)?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = options.bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;
+    let reload = common::reload_on_signal(server.waker()?)?;
     common::announce(&server, acceptor);
 
-    let mut report = stats.map(|every| Tymer::new(server.tyme(), every));
+    let mut report = options.stats.map(|every| Tymer::new(server.tyme(), every));
     let mut going = true;
     while going {
         server.wait(report.map(|report| report.remaining(server.tyme())));
@@ -73,6 +92,9 @@ fn main() -> Result<()> {
                     }
                 }
                 Event::DrainEnded { .. } => going = false,
+                #[cfg(feature = "tls")]
+                other => common::tls::report(&other),
+                #[cfg(not(feature = "tls"))]
                 _ => {}
             }
         }
@@ -80,6 +102,12 @@ fn main() -> Result<()> {
             server.drain(Some(DRAIN));
             server.close_remoters();
         }
+        #[cfg(feature = "tls")]
+        if reload.swap(false, Ordering::AcqRel) {
+            server.reload_tls(acceptor); // An event tells how it went.
+        }
+        #[cfg(not(feature = "tls"))]
+        reload.store(false, Ordering::Release);
         if report.as_mut().is_some_and(|report| report.catch_up(server.tyme()) > 0) {
             eprintln!("{} connections, {:?}", server.len(), server.counters());
         }

@@ -30,7 +30,8 @@ pub enum Addr {
     Path(Arc<Path>),
     /// A Unix socket with a name in Linux's abstract space.
     Abstract(Arc<[u8]>),
-    /// A Unix socket without a name, as clients have. All of these are equal: go by id.
+    /// An end without a name: of a Unix socket, as clients have, or of a connection that is still being made. All of these are
+    /// equal: go by id.
     Unnamed,
 }
 
@@ -168,6 +169,13 @@ enum Why {
     BadPort,
     Brackets,
     Name,
+}
+
+impl AddrError {
+    /// Whether the host is merely no IP address, so that it may be a name.
+    pub(crate) fn is_a_name(&self) -> bool {
+        self.why == Why::Name
+    }
 }
 
 impl fmt::Display for AddrError {

@@ -10,6 +10,8 @@
 //! * **Readiness is an edge, and a hint.** A source is reported when it *becomes* ready. The engine latches that
 //!   and keeps trying until `WouldBlock` (or a [short read](Stream::short_read_drains)) clears the latch, so a
 //!   backend must report again after each `WouldBlock` it returned, and may report too often, never too seldom.
+//! * **A token is a name, not a key.** Several sources may go by the same one: all that a dialled connection tries do. One that is dropped may
+//!   be reported once more.
 //! * **Registering reports what is already true.** A stream with bytes waiting is ready at the next harvest.
 //! * **Dropping closes** and forgets the registration, at once and without blocking.
 //! * **Errors are `io::Error`s** with the kind (and, where there is one, the errno) of the operating system.
@@ -22,6 +24,7 @@
 
 mod addr;
 mod datagram;
+mod lookup;
 #[cfg(feature = "os")]
 pub mod os;
 mod spec;
@@ -39,6 +42,8 @@ use std::sync::Arc;
 
 pub use addr::{Addr, AddrError};
 pub use datagram::{Datagram, Gram, GramOption, Interface};
+pub(crate) use lookup::{Answer, Inbox};
+pub use lookup::{Lookup, Resolve};
 pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketFile, SocketOptions};
 #[cfg(all(unix, feature = "uds"))]
 pub use unix::{Credentials, MAX_FILES, UnixStream};
@@ -64,6 +69,17 @@ pub trait Net: Send {
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
         let _ = spec;
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Looks a name up, without blocking: keeps the [`Lookup`] and answers it whenever it can.
+    fn lookup(&mut self, lookup: Lookup) {
+        lookup.answer(Err(io::Error::other("this network knows no names")));
+    }
+
+    /// A number that the jitter of waits is drawn from where [`Config::seed`](crate::Config::seed) gives none: nobody's guess on a real
+    /// network, so that no two programs wait alike; of the seed of its world on a simulated one. 0 by default.
+    fn seed(&mut self) -> u64 {
+        0
     }
 
     /// Opens a datagram socket.
@@ -161,7 +177,8 @@ pub trait Stream: Any + Send {
     /// What the poller says.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Whether a connection begun by [`Net::connect`] has come up. Asked again when something happens after the peer's end.
+    /// Whether a connection begun by [`Net::connect`] has come up. Asked whenever its token was reported, until it has, or has failed; only then
+    /// is it read and written. Both ends' addresses are known from then on. Asked again when something happens after the peer's end.
     ///
     /// # Errors
     /// Why it did not: refused, unreachable, timed out; or why it was lost since.
@@ -182,6 +199,15 @@ pub trait Stream: Any + Send {
     /// # Errors
     /// `WouldBlock` when nothing is there; otherwise why the connection is lost.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads what is there to throw it away, in whatever state a layer's own protocol is: how the engine waits for the peer's end once there is nothing
+    /// more to be said. `Ok(0)` is the end of the transport. The default is a [`read`](Stream::read).
+    ///
+    /// # Errors
+    /// As [`read`](Stream::read).
+    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read(buf)
+    }
 
     /// Whether a read that did not fill its buffer proves that nothing more was there, so that the read that would only say
     /// `WouldBlock` can be saved. Holds for edge-triggered kernel sockets; not for layers with records or buffers.

@@ -145,7 +145,8 @@ impl Endpoint {
     pub(crate) fn rebase(&mut self, now: Tyme) {
         self.now = now;
         (self.tx_rest, self.rx_rest) = (None, None);
-        self.tx.iter_mut().for_each(|gram| gram.queued_at = now);
+        let met = self.tx.iter_mut().filter(|gram| gram.queued_at != Tyme::NEVER);
+        met.for_each(|gram| gram.queued_at = now);
     }
 
     // What it is.
@@ -281,7 +282,7 @@ impl Endpoint {
             return Err(GramError::TooManyFiles);
         }
         self.may_queue(data.len(), &to)?;
-        self.tx.push(TxGram { data, to, queued_at: self.now, files });
+        self.tx.push(TxGram { data, to, queued_at: Tyme::NEVER, files });
         Ok(())
     }
 
@@ -316,7 +317,7 @@ impl Endpoint {
         self.tx.push(TxGram {
             data,
             to,
-            queued_at: self.now,
+            queued_at: Tyme::NEVER,
             #[cfg(all(unix, feature = "uds"))]
             files: Vec::new(),
         });
@@ -365,7 +366,7 @@ impl Endpoint {
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {
         let stall = self.stall().and_then(|stall| {
             let gram = self.tx.get(0)?;
-            Some(gram.queued_at + stall)
+            Some(gram.queued_at + stall).filter(|due| *due != Tyme::NEVER)
         });
         let tx_rest = self.tx_rest.filter(|_| self.tx.len() > 0);
         [stall, tx_rest, self.rx_rest].into_iter().flatten().min()

@@ -13,6 +13,7 @@ use super::queue::TxGram;
 use super::{Endpoint, GramEvent, GramsFull, RxGram};
 use crate::event::Serviced;
 use crate::net::{Addr, Datagram, Gram};
+use crate::tyme::Tyme;
 use crate::wire::Direction;
 
 /// When a datagram for which there was no room is tried again, if no tick comes before.
@@ -126,6 +127,9 @@ impl Endpoint {
     /// Sends what is queued until nothing is left, the network takes no more, or a budget ends.
     pub(crate) fn send(&mut self, serviced: &mut Serviced) {
         let Some(mut socket) = self.socket.take() else { return };
+        let now = self.now;
+        let fresh = self.tx.iter_mut().rev().take_while(|gram| gram.queued_at == Tyme::NEVER);
+        fresh.for_each(|gram| gram.queued_at = now);
         self.drop_stalled();
         let mut blocked: Vec<Addr> = Vec::new();
         let mut at = 0;

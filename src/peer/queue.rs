@@ -13,6 +13,7 @@ use crate::tyme::Tyme;
 pub(super) struct TxGram {
     pub(super) data: Bytes,
     pub(super) to: Addr,
+    /// When the first pass met it; `NEVER` before that, so that what was never tried is never too old.
     pub(super) queued_at: Tyme,
     #[cfg(all(unix, feature = "uds"))]
     pub(super) files: Vec<std::os::fd::OwnedFd>,
@@ -83,7 +84,7 @@ impl<T: Item> Queue<T> {
         self.items.iter()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
         self.items.iter_mut()
     }
 

@@ -24,7 +24,17 @@ impl NoStream {
         }
     }
 
-    /// The same, of one that is to be dropped: what can still be taken stays.
+    /// What stands where a stream will be.
+    pub(super) fn nowhere() -> Self {
+        NoStream {
+            local: Addr::Unnamed,
+            peer: Addr::Unnamed,
+            #[cfg(all(unix, feature = "uds"))]
+            unix: unix::Files::default(),
+        }
+    }
+
+    /// What is to stand in the place of a stream that is to be dropped: what can still be taken stays.
     pub(super) fn instead_of(stream: &mut dyn Stream) -> Self {
         NoStream {
             #[cfg(all(unix, feature = "uds"))]

@@ -1,11 +1,15 @@
 //! The server: acceptors that take connections, remoters that live them, one tick that serves all.
 //!
-//! [`endpoints`] are the datagram sockets beside them, [`steps`] hio's single steps of a tick; [`drain`] ends a server gently, [`wait`] sleeps until there is something to do.
+//! [`dial`] makes connections from here, [`endpoints`] are the datagram sockets beside them, [`steps`] hio's single steps of a tick; [`drain`] ends a server gently, [`wait`] sleeps
+//! until there is something to do.
 
+mod dial;
 mod drain;
 mod endpoints;
 mod listen;
 mod steps;
+#[cfg(feature = "tls")]
+mod tls;
 mod wait;
 
 use core::fmt;
@@ -75,8 +79,6 @@ pub struct Server {
     /// Which acceptor is first in this tick's round.
     turn: usize,
     draining: Option<drain::State>,
-    /// Put around connections as they are admitted.
-    wire_log: Option<WireLog>,
 }
 
 impl Server {
@@ -97,7 +99,6 @@ impl Server {
             next_acceptor: 0,
             turn: 0,
             draining: None,
-            wire_log: None,
         }
     }
 
@@ -142,32 +143,31 @@ impl Server {
         &self.engine.core.counters
     }
 
-    /// Logs what moves on each connection admitted from now on; `None`: no more of them. Connections that are there keep what they
+    /// Logs what moves on each connection admitted or connected from now on; `None`: no more of them. Connections that are there keep what they
     /// have, see [`Remoter::set_wire_log`].
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
-        self.wire_log = log;
+        self.engine.core.wire_log = log;
     }
 
     // The tick.
 
     /// Does one tick. Never blocks, is bounded by the budgets in [`Limits`](crate::Limits), and never fails because of a peer.
     ///
-    /// In this order: read the clock; forget connections whose `Closed` you took; send and end what you asked for; harvest readiness (one
-    /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; advance handshakes; let each ready
-    /// connection and endpoint send what was blocked and receive; expire deadlines (what the same tick has seen arrive counts first); tell. Costs what there
-    /// is to do, whatever the number of connections.
+    /// In this order: read the clock; forget connections whose `Closed` you took; send, end and dial what you asked for; harvest readiness (one
+    /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; see which dialled connections are up;
+    /// advance handshakes; let each ready connection, then each endpoint, send what was blocked and receive; expire deadlines (what the same tick has
+    /// seen arrive counts first); dial again what is due; tell. Costs what there is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
-        self.engine.core.counters.ticks += 1;
-        self.engine.bury_told();
-        self.engine.begin();
-        self.flush();
+        self.engine.open_tick();
+        self.endpoints.flush(&mut self.engine.core);
         self.engine.harvest_once();
         self.latch();
         self.accept_pass();
         self.admit_pass();
-        self.engine.shake();
-        self.turns();
-        self.engine.expire();
+        self.engine.run_tick();
+        self.endpoints.turns(&mut self.engine.core);
+        #[cfg(feature = "tls")]
+        self.tls_pass();
         self.drain_pass();
         self.engine.end()
     }
@@ -243,7 +243,7 @@ impl Server {
     /// Unread and unsent bytes of all connections.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.engine.core.shared.buffered.load(core::sync::atomic::Ordering::Relaxed)
+        self.engine.buffered()
     }
 
     /// Deadlines in the wheel: at most one per connection.
@@ -281,10 +281,7 @@ impl Server {
     /// network, and the bytes that were on their way through it. `Closed` with the reason `Detached` is told. `None` if there is no such
     /// live connection.
     pub fn detach(&mut self, id: Id) -> Option<Detached> {
-        let remoter = self.engine.get_mut(id).filter(|remoter| remoter.is_live())?;
-        let detached = remoter.detach();
-        self.engine.release(id);
-        Some(detached)
+        self.engine.detach(id)
     }
 
     /// Closes all live connections gracefully; see [`Remoter::close`]. Costs a look at every connection.
@@ -299,12 +296,10 @@ impl Server {
     /// Closes everything at once: listeners, endpoints, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
-        self.engine.end(); // Whatever a wait has spent already, there is a tick's budget for it.
-        self.engine.begin();
-        self.flush();
-        self.engine.send_all();
-        self.engine.end();
-        self.shut(CloseReason::ServerClosed);
+        self.engine.close();
+        self.endpoints.flush(&mut self.engine.core);
+        self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.endpoints.close();
         self.draining = None;
     }
 

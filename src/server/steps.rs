@@ -33,11 +33,13 @@ impl Server {
         self.engine.shake()
     }
 
-    /// Accepts, admits and shakes hands; returns how many connections became usable.
+    /// Accepts, admits, dials, and shakes hands; returns how many connections became usable.
     pub fn service_connects(&mut self) -> usize {
-        self.step_in();
+        self.step();
+        self.engine.dial();
+        self.harvest();
         self.accept_pass();
-        self.admit_pass() + self.engine.shake()
+        self.admit_pass() + self.engine.come_up() + self.engine.shake()
     }
 
     /// Lets every ready connection and endpoint send what was blocked and receive, within the budgets; returns the bytes received.
@@ -82,23 +84,28 @@ impl Server {
         self.engine.send_of(id).then_some(self.engine.core.serviced.bytes_out).ok_or(Gone)
     }
 
-    /// Closes what is due at the current tyme.
+    /// Closes what is due at the current tyme; tries again to connect what is due to that.
     pub fn service_deadlines(&mut self) {
         self.step();
         self.engine.expire();
+        self.engine.dial();
+        #[cfg(feature = "tls")]
+        self.tls_pass();
         self.drain_pass();
     }
 
     /// Begins a step, which is a tick of its own, or the rest of one that a wait has begun.
     fn step(&mut self) {
-        self.engine.bury_told();
-        self.engine.begin();
-        self.engine.end();
+        self.engine.step();
     }
 
     /// Begins a step that does input.
     fn step_in(&mut self) {
         self.step();
+        self.harvest();
+    }
+
+    fn harvest(&mut self) {
         self.engine.harvest_once();
         self.latch();
     }
@@ -201,7 +208,7 @@ impl Server {
                     Some(layer) => layer(stream),
                     None => stream,
                 };
-                let stream = match &self.wire_log {
+                let stream = match &self.engine.core.wire_log {
                     Some(log) => Box::new(Tap::new(stream, log.clone())),
                     None => stream,
                 };

@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use tymist::net::{Addr, Bind};
-use tymist::{GramConfig, GramEvent, Peer, Wake};
+use tymist::tyme::Tymist;
+use tymist::{Config, EndpointId, Event, GramConfig, GramEvent, Peer, Server, Wake};
 
 use super::Rig;
 use super::scripted::Script;
@@ -94,6 +95,26 @@ fn what_is_not_taken_in_time_is_dropped_and_told() {
         GramEvent::Unsent { to: friend(), len: 5, error: ErrorKind::TimedOut, errno: None };
     assert_eq!(events, [dropped, GramEvent::Drained]);
     assert_eq!(rig.peer.wake(), Wake::OnIo);
+}
+
+/// Whatever time has passed since the last tick.
+#[test]
+fn what_was_never_tried_is_never_too_old() {
+    let (mut rig, script) = rig(|_| {});
+    rig.peer.tx(b"x", friend()).unwrap();
+    rig.peer.wind(rig.tymist.tymth());
+    rig.tymist.tick_by(Duration::from_secs(3600));
+    assert_eq!(rig.tick_now(), []);
+    assert_eq!(texts(&script), ["x"]);
+
+    let (mut server, id, mut tymist, script) = server(|_| {});
+    server.service();
+    tymist.tick_by(Duration::from_secs(3600));
+    server.service();
+    server.endpoint_mut(id).unwrap().tx(b"y", friend()).unwrap();
+    server.service();
+    assert_eq!(texts(&script), ["y"]);
+    assert_eq!(server.poll_event(), None);
 }
 
 #[test]
@@ -223,6 +244,137 @@ fn events_are_bounded_and_the_rest_counted() {
     assert_eq!(events.last(), Some(&GramEvent::Received));
     assert_eq!(rig.peer.counters().events_dropped, 45);
     assert_eq!(rig.peer.counters().unreachable, 50);
+}
+
+/// Only errors without anything between them make it rest.
+#[test]
+fn errors_with_something_between_them_are_no_reason_to_rest() {
+    let (mut rig, script) = rig(|config| config.tick_grams = 10_000);
+    let reports = |count: usize| {
+        for _ in 0..count {
+            script.lock().receives.push_back(Err(ErrorKind::ConnectionRefused.into()));
+        }
+    };
+    reports(4095);
+    script.lock().receives.push_back(Ok((Vec::new(), friend())));
+    reports(4095);
+    script.ready(true, false);
+    rig.tick_now(); // up to `WouldBlock`
+    reports(4095);
+    script.ready(true, false);
+    rig.tick_now();
+    assert_eq!((rig.peer.counters().unreachable, rig.peer.counters().pauses), (3 * 4095, 0));
+    reports(4096);
+    script.ready(true, false);
+    rig.tick_now();
+    assert_eq!(rig.peer.counters().pauses, 1);
+}
+
+/// What waits and what rests starts anew on another clock.
+#[test]
+fn winding_starts_waits_anew() {
+    let (mut rig, script) = rig(|_| {});
+    script.lock().sends.push_back(ErrorKind::OutOfMemory.into());
+    script.lock().sends_for_ever = Some(ErrorKind::WouldBlock);
+    rig.tymist.set(tymist::tyme::Tyme::from_secs(100)).unwrap();
+    rig.tick_now();
+    rig.peer.tx(b"x", friend()).unwrap();
+    rig.tick_now();
+    assert_eq!(rig.peer.wake(), Wake::At(rig.peer.tyme() + Duration::from_millis(1)));
+    let other = Tymist::new();
+    rig.peer.wind(other.tymth());
+    assert_eq!(rig.peer.wake(), Wake::Now, "the rest is over");
+    rig.tick_now();
+    assert_eq!(rig.peer.wake(), Wake::At(tymist::tyme::Tyme::from_secs(1)), "a second from there");
+}
+
+fn server(change: impl FnOnce(&mut GramConfig)) -> (Server, EndpointId, Tymist, Script) {
+    let script = Script::default();
+    let tymist = Tymist::new();
+    let mut server = Server::with_net(Config::new(), Box::new(script.clone()));
+    server.wind(tymist.tymth());
+    let mut config = GramConfig::new();
+    change(&mut config);
+    let id = server.bind(([127, 0, 0, 1], 0), config).unwrap();
+    (server, id, tymist, script)
+}
+
+#[test]
+fn a_server_tries_again_what_had_no_room() {
+    let (mut server, id, _tymist, script) = server(|_| {});
+    for _ in 0..2 {
+        script.lock().sends.push_back(ErrorKind::OutOfMemory.into());
+    }
+    server.endpoint_mut(id).unwrap().tx(b"x", friend()).unwrap();
+    server.service();
+    assert_eq!(script.lock().send_calls, 1);
+    assert_eq!(server.wake(), Wake::At(server.tyme() + Duration::from_millis(1)));
+    server.service();
+    assert_eq!(script.lock().send_calls, 2, "each tick tries");
+    assert_eq!(server.wake(), Wake::At(server.tyme() + Duration::from_millis(1)));
+    server.service();
+    assert_eq!(texts(&script), ["x"]);
+    assert_eq!(server.poll_event(), Some(Event::Gram(id, GramEvent::Drained)));
+    assert_eq!(server.wake(), Wake::OnIo);
+}
+
+#[test]
+fn a_server_drops_what_is_not_taken_in_time() {
+    let (mut server, id, mut tymist, script) = server(|_| {});
+    script.lock().sends_for_ever = Some(ErrorKind::WouldBlock);
+    tymist.tick_by(Duration::from_secs(5));
+    server.service();
+    server.endpoint_mut(id).unwrap().tx(b"stale", friend()).unwrap();
+    server.service();
+    let due = server.tyme() + Duration::from_secs(1);
+    assert_eq!(server.wake(), Wake::At(due));
+    // Another clock, and it starts anew.
+    let mut tymist = Tymist::new();
+    server.wind(tymist.tymth());
+    let due = Duration::from_secs(1);
+    tymist.tick_by(due - Duration::from_nanos(1));
+    server.service();
+    assert_eq!(server.poll_event(), None);
+    tymist.tick_by(Duration::from_nanos(1));
+    server.service();
+    assert!(matches!(
+        server.poll_event(),
+        Some(Event::Gram(_, GramEvent::Unsent { error: ErrorKind::TimedOut, .. }))
+    ));
+    assert_eq!(server.poll_event(), Some(Event::Gram(id, GramEvent::Drained)));
+    assert_eq!(server.wake(), Wake::OnIo);
+}
+
+#[test]
+fn a_server_goes_on_with_what_was_interrupted() {
+    let (mut server, id, _tymist, script) = server(|_| {});
+    script.lock().receives.push_back(Err(ErrorKind::Interrupted.into()));
+    script.lock().receives.push_back(Ok((b"x".to_vec(), friend())));
+    script.ready(true, false);
+    assert!(server.service().more);
+    assert_eq!(server.wake(), Wake::Now);
+    server.service();
+    assert_eq!(server.endpoint(id).unwrap().rx().len(), 1);
+}
+
+/// A scope counts where it was given.
+#[test]
+fn a_peer_on_another_link_is_a_stranger() {
+    let scoped = |scope| {
+        let ip = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        Addr::from(std::net::SocketAddr::V6(std::net::SocketAddrV6::new(ip, 0, 0, scope)))
+    };
+    for (peer, let_in) in [(scoped(0), 3), (scoped(2), 1)] {
+        let mut bind = Bind::new((std::net::Ipv6Addr::UNSPECIFIED, 0));
+        bind.peer = Some(peer.clone());
+        let (mut rig, script) = rig_on(bind, |_| {});
+        for scope in [1, 2, 3] {
+            script.lock().receives.push_back(Ok((Vec::new(), scoped(scope))));
+        }
+        script.ready(true, false);
+        rig.tick_now();
+        assert_eq!(rig.peer.rx().len(), let_in, "{peer}");
+    }
 }
 
 /// What strangers sent before the socket was connected is in its queue.

@@ -66,6 +66,21 @@ fn bytes_are_bounded_too_and_one_datagram_always_fits() {
 }
 
 #[test]
+fn a_large_one_makes_room_of_several_small_ones() {
+    let mut rig = Rig::with(|config| {
+        config.rx_bytes = 100;
+        config.rx_full = GramsFull::DropOldest;
+    });
+    let (socket, _) = plain();
+    for len in [25, 25, 25, 25, 60] {
+        socket.send_to(&vec![1; len], rig.addr().inet().unwrap()).unwrap();
+    }
+    rig.until(|peer| peer.counters().grams_in == 5);
+    assert_eq!(rig.peer.rx().map(|gram| gram.data.len()).collect::<Vec<_>>(), [25, 60]);
+    assert_eq!(rig.peer.counters().rx_dropped, 3);
+}
+
+#[test]
 fn a_flood_leaves_memory_bounded_and_the_tick_too() {
     let mut rig = Rig::with(|config| {
         config.rx_grams = 64;

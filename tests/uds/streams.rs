@@ -200,3 +200,34 @@ fn who_is_at_the_other_end_can_be_asked() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     drop(client);
 }
+
+/// The same engine at both ends, with a name of its own for who dials.
+#[test]
+fn a_server_dials_a_path_and_is_told_where_nobody_is() {
+    let dir = Dir::new();
+    let (path, dead) = (dir.path("s"), dir.path("dead"));
+    drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+    let mut rig = Rig::new(&path);
+    for (to, wanted) in [
+        (dead, ErrorKind::ConnectionRefused),
+        (dir.path("missing"), ErrorKind::NotFound),
+        (dir.path(&"x".repeat(200)), ErrorKind::InvalidFilename),
+    ] {
+        let id = rig.server.connect(Dial::new(to.as_path())).unwrap();
+        let why = rig.until(|event| match event {
+            Event::ConnectFailed { id: failed, error, .. } if *failed == id => Some(*error),
+            _ => None,
+        });
+        assert_eq!(why, wanted);
+    }
+    let out = rig.server.connect(Dial::new(path.as_path())).unwrap();
+    rig.until(|event| matches!(event, Event::Connected(id) if *id == out).then_some(()));
+    rig.server.tx(out, b"hello").unwrap();
+    let inbound = rig.until(|event| match event {
+        Event::Received(id) => Some(*id),
+        _ => None,
+    });
+    assert_ne!(inbound, out);
+    assert_eq!(rig.server.remoter(inbound).unwrap().rx(), b"hello");
+    assert_eq!(rig.server.remoter(out).unwrap().peer_addr(), &addr(&path));
+}

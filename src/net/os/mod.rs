@@ -13,7 +13,9 @@ mod unix;
 mod wall;
 
 use core::fmt;
+use core::hash::BuildHasher;
 use core::time::Duration;
+use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,8 +26,10 @@ use self::stream::OsStream;
 #[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
 use crate::net::{
-    Bind, Datagram, Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker,
+    Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token,
+    Waker,
 };
+use crate::run::Lookups;
 use crate::tyme::Tyme;
 
 /// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
@@ -35,10 +39,13 @@ const WAKE: mio::Token = mio::Token(usize::MAX);
 
 /// The operating system as a [`Net`].
 ///
-/// Takes descriptors only once something is opened: the poller and a handle to it, and one for the first waker.
+/// Takes descriptors only once something is opened: the poller and a handle to it, and one for the first waker. Names are looked up by
+/// helper threads: none before the first name, four at most.
 pub struct OsNet {
     origin: Instant,
     poller: Option<Poller>,
+    /// From the first name on.
+    lookups: Option<Lookups>,
 }
 
 struct Poller {
@@ -54,7 +61,7 @@ impl OsNet {
     /// A network with nothing open, whose clock starts now.
     #[must_use]
     pub fn new() -> Self {
-        OsNet { origin: clock(), poller: None }
+        OsNet { origin: clock(), poller: None, lookups: None }
     }
 
     fn poller(&mut self) -> io::Result<&mut Poller> {
@@ -83,6 +90,11 @@ impl OsNet {
 #[expect(clippy::disallowed_methods, reason = "this room is where real time comes from")]
 fn clock() -> Instant {
     Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this room is where chance comes from")]
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 impl Default for OsNet {
@@ -131,6 +143,14 @@ impl Net for OsNet {
             return Ok(Box::new(unix::UnixDatagram::open(spec, registry)?));
         }
         Ok(Box::new(OsDatagram::open(spec, registry)?))
+    }
+
+    fn lookup(&mut self, lookup: Lookup) {
+        self.lookups.get_or_insert_with(Lookups::new).look_up(lookup);
+    }
+
+    fn seed(&mut self) -> u64 {
+        random()
     }
 
     fn adopt_listener(

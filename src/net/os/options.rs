@@ -44,7 +44,12 @@ pub(super) fn connecting(spec: &Dial, addr: SocketAddr) -> io::Result<Socket> {
     let socket = tcp(addr)?;
     apply(&SockRef::from(&socket), &spec.socket)?;
     if let Some(local) = &spec.local {
-        socket.bind(&inet(local)?.into())?;
+        let local = inet(local)?;
+        if local.port() != 0 && cfg!(not(windows)) {
+            // Else the last connection from this port would be in the way for a minute after its end.
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&local.into())?;
     }
     match socket.connect(&addr.into()) {
         Ok(()) => Ok(socket),

@@ -300,6 +300,11 @@ impl Stream for TlsStream {
         Err(self.not_live().unwrap_or_else(|| io::ErrorKind::NotConnected.into()))
     }
 
+    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // While it is live, its end must still be told from a truncation.
+        if matches!(self.phase, Phase::Live) { self.read(buf) } else { self.inner.discard(buf) }
+    }
+
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         if let Some(error) = self.not_live() {
             return Err(error);
@@ -329,7 +334,9 @@ impl Stream for TlsStream {
             self.receive = ReceiveHalf::Shut;
         }
         if matches!(how, Shutdown::Write | Shutdown::Both) && self.send == SendHalf::Open {
-            if let Some(info) = &mut self.info {
+            // A connection that broke has sent its alert, and is not to look as if it had come to a good end.
+            let broken = matches!(self.phase, Phase::Broken(_));
+            if let Some(info) = self.info.as_mut().filter(|_| !broken) {
                 info.session.close();
             }
             self.send = SendHalf::Closing;
@@ -339,6 +346,10 @@ impl Stream for TlsStream {
             }
         }
         if how == Shutdown::Write { Ok(()) } else { self.inner.shutdown(Shutdown::Read) }
+    }
+
+    fn says_goodbye(&self) -> bool {
+        true
     }
 
     fn set_abortive(&mut self) -> io::Result<()> {
