@@ -117,7 +117,7 @@ fn processor_nanos(begin: Instant) -> f64 {
 }
 
 /// Seconds that `work` takes.
-fn timed(work: impl FnOnce()) -> f64 {
+fn timed<T>(work: impl FnOnce() -> T) -> f64 {
     let begin = Instant::now();
     let before = processor_nanos(begin);
     work();
@@ -152,32 +152,48 @@ impl Case {
         world
     }
 
-    /// Seconds of real time for each message, and how many messages there were.
-    fn measure(&self, rounds: usize, tyme: Duration) -> (f64, u64) {
-        let mut best = f64::MAX;
-        let mut count = 0;
+    fn measure(&self, rounds: usize, tyme: Duration) -> Cost {
+        let mut cost = Cost { seconds: f64::MAX, messages: 0, packets: 0 };
         for _ in 0..rounds {
             let mut world = self.world();
-            let before = world.stats().segments;
-            let taken = timed(|| {
-                let _ = world.run_for(tyme);
-            });
-            count = world.stats().segments - before;
-            best = best.min(taken / count as f64);
+            let before = world.stats();
+            let seconds = timed(|| world.run_for(tyme));
+            let after = world.stats();
+            cost.seconds = cost.seconds.min(seconds);
+            cost.messages = after.segments - before.segments;
+            cost.packets = after.packets - before.packets;
         }
-        (best, count)
+        cost
     }
 }
 
-fn rate(name: &str, tracing: Tracing, connections: usize, tyme: Duration) -> f64 {
+/// What a span of simulated time has taken.
+struct Cost {
+    seconds: f64,
+    messages: u64,
+    /// Acknowledgements included.
+    packets: u64,
+}
+
+impl Cost {
+    fn each(&self) -> f64 {
+        self.seconds * 1e9 / self.messages as f64
+    }
+
+    fn each_packet(&self) -> f64 {
+        self.seconds * 1e9 / self.packets as f64
+    }
+}
+
+fn rate(name: &str, tracing: Tracing, connections: usize, tyme: Duration) -> Cost {
     let case = Case { tracing, connections, pause: None, idle: Some(Duration::from_secs(300)) };
-    let (each, count) = case.measure(5, tyme);
-    let nanos = each * 1e9;
+    let cost = case.measure(5, tyme);
+    let (each, packet) = (cost.each(), cost.each_packet());
     println!(
-        "{name:<44} {nanos:>6.0} ns a message, {:>5.2} million/s ({count})",
-        1e-3 / nanos * 1e6
+        "{name:<36} {each:>5.0} ns a message, {:>5.2} million/s, {packet:>5.0} ns a packet",
+        1e3 / each
     );
-    each
+    cost
 }
 
 fn main() {
@@ -193,14 +209,16 @@ fn main() {
     let mut beats = Case { tracing: Tracing::Off, connections: 1000, pause: minute, idle: None };
     for (name, idle) in [("no time-out", None), ("idle time-out 90 s", Some(90 * second))] {
         beats.idle = idle;
-        let (each, count) = beats.measure(5, DAY / 4);
+        // A quarter of a day, 1,460 of which are a year.
+        let cost = beats.measure(5, DAY / 4);
         println!(
-            "1,000 connections, an exchange a minute, {name}: {:.0} ns a message ({count}), {:.2} of those under load; a year: {:.0} s for {:.2} billion messages",
-            each * 1e9,
-            each / busy,
-            each * count as f64 * 4.0 * 365.0,
-            count as f64 * 4.0 * 365.0 / 1e9,
+            "1,000 connections, an exchange a minute, {name}: {:.0} ns a message, {:.0} ns a packet ({:.2} of those under load)",
+            cost.each(),
+            cost.each_packet(),
+            cost.each_packet() / busy.each_packet(),
         );
+        let (seconds, billions) = (cost.seconds * 1460.0, cost.messages as f64 * 1460e-9);
+        println!("    a year: {seconds:.0} s for {billions:.2} billion messages");
     }
 
     let never = Some(Duration::from_secs(1 << 40));

@@ -292,3 +292,37 @@ fn cuts_sever_what_they_say() {
     let whole = sizes.iter().filter(|&&size| size == 0).count();
     assert!((25..75).contains(&whole), "{whole}");
 }
+
+/// Found by fuzzing: the way back from a host to itself stayed clogged for ever.
+#[test]
+fn a_host_that_was_clogged_to_itself_is_unclogged_both_ways() {
+    let mut pair = Pair::new();
+    let host = pair.server;
+    pair.world.act(&Act::Clog { from: host, to: host });
+    let mut listener = pair.listen(80);
+    let target = pair.target(80);
+    let mut dialled = pair.server_net.connect(&Dial::new(target)).unwrap();
+    pair.run(MS);
+    assert!(!dialled.connected().unwrap());
+    pair.world.act(&Act::Unclog { from: host, to: host });
+    pair.run(MS);
+    assert!(dialled.connected().unwrap());
+    drop(listener.accept().unwrap());
+    pair.world.finish().unwrap();
+}
+
+#[test]
+fn the_link_of_a_host_to_itself_can_be_changed() {
+    let mut pair = Pair::new();
+    let (host, target) = (pair.server, pair.target(80));
+    let _listener = pair.listen(80);
+    let mut fast = pair.server_net.connect(&Dial::new(target.clone())).unwrap();
+    pair.run(MS);
+    assert!(fast.connected().unwrap());
+    pair.world.act(&Act::Relink { from: host, to: host, link: Link::new(10 * MS) });
+    let mut slow = pair.server_net.connect(&Dial::new(target)).unwrap();
+    pair.run(19 * MS);
+    assert!(!slow.connected().unwrap());
+    pair.run(2 * MS);
+    assert!(slow.connected().unwrap());
+}

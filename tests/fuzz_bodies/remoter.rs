@@ -40,7 +40,8 @@ fn setting(input: &mut Unstructured<'_>) -> Result<(Config, u64)> {
     config.limits.accept_deque = input.int_in_range(1..=5)?;
     config.limits.events = input.int_in_range(1..=3)? * 8;
     let second = Duration::from_secs(1);
-    config.timeouts.idle = Some(second * input.int_in_range(0..=3)?);
+    // Never none: who comes in after all have been closed would stay.
+    config.timeouts.idle = Some(second * input.int_in_range(1..=3)?);
     config.timeouts.lifetime = Some(second * input.int_in_range(0..=20)?);
     config.timeouts.write_stall = Some(second);
     config.timeouts.linger = flag(0).then_some(second);

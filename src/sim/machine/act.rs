@@ -63,19 +63,21 @@ impl Core {
             return false;
         }
         self.clogs.push((from, to));
-        let path = self.path(from, to);
-        self.paths[path as usize].clogged = true;
+        for path in self.ways(from, to) {
+            self.paths[path as usize].clogged = true;
+        }
         true
     }
 
     fn unclog(&mut self, from: HostId, to: HostId) -> bool {
         let before = self.clogs.len();
         self.clogs.retain(|&way| way != (from, to));
-        let path = self.path(from, to);
-        self.paths[path as usize].clogged = false;
-        // Before whatever else arrives at this tyme, so that order is kept.
-        for packet in core::mem::take(&mut self.paths[path as usize].held) {
-            self.arrive(packet);
+        for path in self.ways(from, to) {
+            self.paths[path as usize].clogged = false;
+            // Before whatever else arrives at this tyme, so that order is kept.
+            for packet in core::mem::take(&mut self.paths[path as usize].held) {
+                self.arrive(packet);
+            }
         }
         before != self.clogs.len()
     }

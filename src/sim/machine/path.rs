@@ -95,10 +95,21 @@ impl Core {
     }
 
     pub(in crate::sim) fn set_link(&mut self, from: HostId, to: HostId, link: Link) {
-        if let Some(&path) = self.path_index.get(&(from, to)) {
+        if from == to {
+            self.host_mut(from).spec.loopback = link.clone();
+        }
+        for path in self.ways(from, to) {
             self.paths[path as usize].link = link.clone();
         }
         self.links.insert((from, to), link);
+    }
+
+    /// The ways from one host to another that have been made: one, but from a host to itself the pair.
+    pub(super) fn ways(&self, from: HostId, to: HostId) -> core::ops::Range<u32> {
+        match self.path_index.get(&(from, to)) {
+            Some(&path) => path..path + 1 + u32::from(from == to),
+            None => 0..0,
+        }
     }
 
     fn is_cut(&self, from: HostId, to: HostId) -> bool {
