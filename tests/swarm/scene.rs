@@ -62,7 +62,7 @@ impl Scene {
         let plan_rng = stage.plan.rng(&format!("calls {host:?}"));
         stage.world.start(host, move |host| {
             let mut rng = plan_rng.clone();
-            (0..goal_too.lives.get()).for_each(|_| drop(rng.next_u64()));
+            (0..goal_too.lives.get()).for_each(|_| _ = rng.next_u64());
             let goal = Rc::clone(&goal_too);
             Caller::new(host, target.clone(), wrap.clone(), rng, ledger.clone(), goal, lanes)
         });
@@ -120,6 +120,19 @@ impl Scenario for Scene {
 
     fn done(&self, _: &World) -> bool {
         self.goals.iter().all(|goal| goal.done.get() >= goal.wanted.get())
+    }
+
+    fn missing(&self, world: &World) -> String {
+        let goals: Vec<_> = self.goals.iter().map(|it| (it.done.get(), it.wanted.get())).collect();
+        let mut text = format!("calls done and wanted: {goals:?}");
+        for &host in &self.servers {
+            let server = &self.service(world, host).server;
+            let state = (server.len(), server.cxes(), server.axes(), server.buffered());
+            let (wake, limits) = (server.wake(), &server.config().limits);
+            text += &format!("\n  {host:?}: live, shaking, waiting, buffered {state:?}, {wake:?}, {limits:?}");
+            server.remoters().for_each(|it| text += &format!("\n    {it:?}"));
+        }
+        text
     }
 
     fn end(&mut self, stage: &mut Stage<'_>) {

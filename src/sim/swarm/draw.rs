@@ -278,6 +278,8 @@ pub fn draw_config(rng: &mut Rng) -> Config {
             *limit = size(rng, bits);
         }
     }
+    // One byte for all would leave no room to answer.
+    limits.buffered = limits.buffered.max(2);
     let timeouts = &mut config.timeouts;
     for timeout in [
         &mut timeouts.handshake,

@@ -38,6 +38,12 @@ pub trait Scenario {
         true
     }
 
+    /// What is not done, for the report on a run that was not [`done`](Scenario::done) within the budget.
+    fn missing(&self, world: &World) -> String {
+        let _ = world;
+        "not done within the budget".to_owned()
+    }
+
     /// The end: closes servers, and looks whether anything is left. The world goes on for a second afterwards, then `left` is asked and
     /// programs are dropped.
     fn end(&mut self, stage: &mut Stage<'_>) {
@@ -171,7 +177,7 @@ impl<S: Scenario> Run<'_, S> {
         self.heal();
         let limit = self.world.tyme() + self.plan.budget;
         if !self.go_on(limit, Scenario::done)? {
-            return Err(self.failure(Kind::Stuck, "not done within the budget".into()));
+            return Err(self.failure(Kind::Stuck, self.scenario.missing(&self.world)));
         }
         let done = self.world.tyme();
         self.scenario.end(&mut Stage { world: &mut self.world, plan: self.plan });
@@ -238,8 +244,11 @@ impl<S: Scenario> Run<'_, S> {
         for &from in &hosts {
             for &to in hosts.iter().filter(|&&to| to != from) {
                 self.world.act(&Act::Unclog { from, to });
-                let latency = self.world.route(from, to).latency;
-                self.world.act(&Act::Relink { from, to, link: Link::new(latency) });
+                let route = self.world.route(from, to);
+                let link = Link::new(route.latency);
+                if route != link {
+                    self.world.act(&Act::Relink { from, to, link });
+                }
             }
         }
         for &host in &hosts {
