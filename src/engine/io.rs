@@ -187,9 +187,13 @@ impl Remoter {
     }
 
     fn met_eof(&mut self, core: &mut Core) {
-        self.state.eof = true;
         self.state.readable = false;
         self.state.ending = false;
+        if self.state.broken {
+            // The system tells an error once, and an end ever after (Linux: `tcp_recvmsg` behind `sk_err`).
+            return;
+        }
+        self.state.eof = true;
         if self.state.phase == Phase::Live {
             core.events.push(Event::Eof(self.id));
         }
@@ -276,6 +280,7 @@ impl Remoter {
                 // What the peer said before it went may still be there to read.
                 self.state.readable = true;
                 self.state.ending = true;
+                self.state.broken = true;
                 self.receive(core, false);
                 self.doom(CloseReason::of(error));
             }

@@ -58,6 +58,8 @@ pub(crate) struct State {
     /// The peer has ended its half, and whether that event was taken.
     pub(crate) eof: bool,
     pub(crate) eof_told: bool,
+    /// A write has failed: what reads say of an end from now on is no word of the peer's.
+    pub(crate) broken: bool,
     /// What comes in is thrown away (`shutdown_receive`).
     pub(crate) deaf: bool,
     pub(crate) half_open: bool,
@@ -102,6 +104,7 @@ impl State {
             ending: false,
             eof: false,
             eof_told: false,
+            broken: false,
             deaf: false,
             half_open: config.half_open,
             refreshable: config.refreshable,
