@@ -277,12 +277,6 @@ impl Call {
                 break;
             }
         }
-        let enough = self.mode & HALF > 0 || self.got == self.down;
-        if self.sent == total && enough && !self.ended {
-            line.stream.shutdown(Shutdown::Write)?;
-            ledger.finish(self.number, Way::Up);
-            self.ended = true;
-        }
         let as_way = if self.mode & ECHO > 0 { Way::Up } else { Way::Down };
         let mut buf = vec![0; self.bite];
         while let Some(count) = block(line.stream.read(&mut buf))? {
@@ -296,6 +290,12 @@ impl Call {
             if self.pace > Duration::ZERO {
                 break;
             }
+        }
+        let enough = self.mode & HALF > 0 || self.got == self.down;
+        if self.sent == total && enough && !self.ended {
+            line.stream.shutdown(Shutdown::Write)?;
+            ledger.finish(self.number, Way::Up);
+            self.ended = true;
         }
         Ok(None)
     }
