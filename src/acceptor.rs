@@ -45,7 +45,12 @@ pub struct Acceptor {
     /// Latch: set by readiness, cleared by `WouldBlock`.
     pub(crate) ready: bool,
     resting_until: Option<Tyme>,
+    /// Accepts since the last good one that failed for one connection only.
+    skipped: u32,
 }
+
+/// So many connections in a row that were gone again are no accident: the accept itself is forbidden, as a sandbox does.
+const SKIPS: u32 = 256;
 
 /// How a round of accepting ended.
 pub(crate) enum Accepted {
@@ -80,6 +85,7 @@ impl Acceptor {
             axes: VecDeque::new(),
             ready: false,
             resting_until: None,
+            skipped: 0,
         })
     }
 
@@ -184,6 +190,7 @@ impl Acceptor {
         let Some(listener) = &mut self.listener else { return Accepted::Done };
         let error = match listener.accept() {
             Ok(stream) => {
+                self.skipped = 0;
                 self.axes.push_back(stream);
                 return Accepted::One;
             }
@@ -193,10 +200,15 @@ impl Acceptor {
         match Trouble::of(&error) {
             Trouble::None => {
                 self.ready = false;
+                self.skipped = 0;
                 Accepted::Done
             }
-            Trouble::OfOne => Accepted::Skipped,
-            Trouble::Exhausted => {
+            Trouble::OfOne if self.skipped < SKIPS => {
+                self.skipped += 1;
+                Accepted::Skipped
+            }
+            Trouble::OfOne | Trouble::Exhausted => {
+                self.skipped = 0;
                 let until = now + pause.max(Duration::from_millis(1));
                 self.resting_until = Some(until);
                 let (acceptor, error) = (self.id, error.kind());

@@ -118,7 +118,7 @@ pub struct Limits {
     /// from while 7/8 of it are filled, so that unread bytes cannot keep everybody from answering.
     pub buffered: usize,
     /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
-    /// add at most four each.
+    /// add at most five each.
     pub events: usize,
     /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine.
     pub scratch: usize,

@@ -45,6 +45,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `os` | yes | real sockets, through mio and socket2 |
+//! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
 //!

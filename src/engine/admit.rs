@@ -72,9 +72,15 @@ impl Engine {
                 .get(id)
                 .is_some_and(|old| old.peer_addr() == peer && old.local_addr() == local)
         });
-        if let Some(old) = old {
-            self.cut(old, CloseReason::Replaced);
+        let Some(id) = old else { return };
+        if let Some(old) = self.slots.get_mut(id)
+            && !old.state.doomed
+        {
+            old.last_words(&mut self.core);
+            // However it ended, this is why it is let go.
+            old.state.doomed = false;
         }
+        self.cut(id, CloseReason::Replaced);
     }
 
     /// The connection is usable from now on.

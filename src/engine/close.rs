@@ -11,7 +11,7 @@ use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 impl Remoter {
-    /// Whether both halves are over and everything was taken and sent.
+    /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
     pub(super) fn is_finished(&self) -> bool {
         let state = &self.state;
         state.phase == Phase::Live
@@ -20,6 +20,7 @@ impl Remoter {
             && (state.fin == Fin::Sent || !state.half_open)
             && self.rx.is_empty()
             && self.tx.is_empty()
+            && !self.state.starved
             && !self.state.holding
     }
 

@@ -188,15 +188,23 @@ impl Remoter {
 
     fn met_eof(&mut self, core: &mut Core) {
         self.state.readable = false;
-        self.state.ending = false;
         if self.state.broken {
-            // The system tells an error once, and an end ever after (Linux: `tcp_recvmsg` behind `sk_err`).
             return;
         }
         self.state.eof = true;
+        self.state.ending = false;
         if self.state.phase == Phase::Live {
             core.events.push(Event::Eof(self.id));
         }
+    }
+
+    /// Takes in what the peer said before it went, as far as there is room for it. Once an error was told, the system says "end" where
+    /// it was a reset: that is not passed on as one.
+    pub(super) fn last_words(&mut self, core: &mut Core) {
+        self.state.broken = true;
+        self.state.readable = true;
+        self.state.ending = true;
+        self.receive(core, false);
     }
 
     /// Writes what is queued until nothing is left, the network takes no more, or the budget ends.
@@ -277,11 +285,7 @@ impl Remoter {
             io::ErrorKind::WouldBlock => self.state.writable = false,
             io::ErrorKind::Interrupted => {}
             _ => {
-                // What the peer said before it went may still be there to read.
-                self.state.readable = true;
-                self.state.ending = true;
-                self.state.broken = true;
-                self.receive(core, false);
+                self.last_words(core);
                 self.doom(CloseReason::of(error));
             }
         }

@@ -316,6 +316,11 @@ impl Engine {
                     remoter.state.eof_told = true;
                 }
             }
+            Event::Drained(id) => {
+                if let Some(remoter) = self.get_mut(id) {
+                    remoter.state.starved = false;
+                }
+            }
             Event::Closed(id, _) => self.told.push(id),
             _ => {}
         }

@@ -15,8 +15,8 @@ impl Engine {
         }
         for id in self.core.starved.drain(..) {
             if let Some(remoter) = self.slots.get_mut(id) {
-                remoter.state.starved = false;
-                if remoter.state.phase == Phase::Live {
+                remoter.state.starved = remoter.state.phase == Phase::Live;
+                if remoter.state.starved {
                     self.core.events.push(Event::Drained(id));
                 }
             }

@@ -58,7 +58,7 @@ pub(crate) struct State {
     /// The peer has ended its half, and whether that event was taken.
     pub(crate) eof: bool,
     pub(crate) eof_told: bool,
-    /// A write has failed: what reads say of an end from now on is no word of the peer's.
+    /// It broke: what a read now says of an end is not the peer's word.
     pub(crate) broken: bool,
     /// What comes in is thrown away (`shutdown_receive`).
     pub(crate) deaf: bool,
@@ -75,7 +75,7 @@ pub(crate) struct State {
     pub(crate) holding: bool,
     /// Something was left after a send, so that `Drained` is owed.
     pub(crate) backlogged: bool,
-    /// In the list of those to whom `Drained` is owed as soon as there is room.
+    /// A `Drained` is owed as soon as there is room, or waits to be taken.
     pub(crate) starved: bool,
     /// The caller has changed the timeouts.
     pub(crate) retime: bool,

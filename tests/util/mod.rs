@@ -6,6 +6,8 @@
 #![allow(clippy::cast_possible_truncation, reason = "patterns wrap")]
 #![allow(clippy::disallowed_methods, reason = "the clients are plain blocking sockets")]
 
+pub(crate) mod script;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -30,10 +32,18 @@ pub(crate) struct Rig {
 impl Rig {
     #[track_caller]
     pub(crate) fn new(config: Config) -> Rig {
+        Rig::alone(1, config)
+    }
+
+    /// One on a loopback address (`127.0.0.last`) of this test alone, where that system has more than one, so that no other test takes a
+    /// port which this one has given back.
+    #[track_caller]
+    pub(crate) fn alone(last: u8, config: Config) -> Rig {
+        let last = if cfg!(target_os = "linux") { last } else { 1 };
         let tymist = Tymist::new();
         let mut server = Server::new(config);
         server.wind(tymist.tymth());
-        let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
+        let acceptor = server.listen(([127, 0, 0, last], 0)).unwrap();
         let addr = server.local_addr(acceptor).unwrap().inet().unwrap();
         Rig { server, tymist, acceptor, addr, log: Vec::new() }
     }
@@ -87,10 +97,12 @@ impl Rig {
         panic!("the server did not get there; these events came: {:?}", self.log);
     }
 
-    /// Ticks until this connection has closed; why.
+    /// Ticks until this connection has closed, if it has not; why.
     #[track_caller]
     pub(crate) fn until_closed(&mut self, id: Id) -> CloseReason {
-        let event = self.until(|event| matches!(event, Event::Closed(closed, _) if *closed == id));
+        let is_it = |event: &Event| matches!(event, Event::Closed(closed, _) if *closed == id);
+        let told = self.log.iter().find(|event| is_it(event)).cloned();
+        let event = told.unwrap_or_else(|| self.until(is_it));
         let Event::Closed(_, reason) = event else { unreachable!() };
         reason
     }
@@ -107,6 +119,18 @@ impl Rig {
     #[track_caller]
     pub(crate) fn client(&mut self) -> (TcpStream, Id) {
         let client = connect(self.addr);
+        self.admit(client)
+    }
+
+    /// The same, from the server's own address and a port that nobody else has there, so that it can be bound again.
+    #[track_caller]
+    pub(crate) fn lone_client(&mut self) -> (TcpStream, Id) {
+        let client = connect_from(SocketAddr::new(self.addr.ip(), 0), self.addr);
+        self.admit(client)
+    }
+
+    #[track_caller]
+    fn admit(&mut self, client: TcpStream) -> (TcpStream, Id) {
         let ours = client.local_addr().unwrap();
         let mut found = None;
         self.until_server(|server| {
@@ -161,6 +185,20 @@ pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
     client
 }
 
+/// A client with a local address of its own choice, so that another can come from the same one later.
+#[track_caller]
+pub(crate) fn connect_from(local: SocketAddr, to: SocketAddr) -> TcpStream {
+    let domain = socket2::Domain::for_address(to);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&local.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let client = TcpStream::from(socket);
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    client.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+    client
+}
+
 /// Makes the client's close a reset.
 #[track_caller]
 pub(crate) fn reset(client: TcpStream) {
@@ -194,4 +232,9 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
 #[cfg(target_os = "linux")]
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Whether somebody listens at `addr`.
+pub(crate) fn listens(addr: SocketAddr) -> bool {
+    TcpStream::connect(addr).is_ok()
 }

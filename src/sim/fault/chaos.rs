@@ -6,8 +6,9 @@ use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::handles::{ChaosDatagram, ChaosListener, ChaosStream};
+use super::handles::{ChaosDatagram, ChaosListener};
 use super::rule::{Effect, Site};
+use super::stream::ChaosStream;
 use super::{Faults, Verdict};
 use crate::net::{
     Addr, Bind, Datagram, Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token,

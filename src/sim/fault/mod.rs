@@ -22,6 +22,7 @@
 mod chaos;
 mod handles;
 mod rule;
+mod stream;
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -1,12 +1,15 @@
 //! The machine room: all state of a world, behind one lock that is never contended.
 //!
-//! * here — hosts, their turns, and what they are told is ready
+//! * here — hosts, names, and the one loop that does what is due
+//! * `turn` — when a host gets a turn
+//! * `poll` — what a program is told is ready
 //! * `path` — the ways between hosts: what becomes of a packet
 //! * `ports` — who holds which port of a host
 //! * `socket` — making, finding and closing listeners; options
 //! * `open` — TCP connections coming up
 //! * `data` — TCP bytes, acknowledgements and windows
-//! * `close` — FIN, RST, `TIME_WAIT`, and trying again
+//! * `close` — FIN, RST, `TIME_WAIT`
+//! * `retry` — trying again what did not get through
 //! * `udp` — datagrams
 //! * `act` — partitions, crashes and what else befalls a world
 
@@ -15,12 +18,14 @@ mod close;
 mod data;
 mod open;
 mod path;
+mod poll;
 mod ports;
+mod retry;
 mod socket;
 mod tcp;
+mod turn;
 mod udp;
 
-use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +34,8 @@ use bytes::{Bytes, BytesMut};
 use slab::Slab;
 
 use self::path::{Packet, Path};
+pub(super) use self::poll::Source;
+use self::poll::{END, Poll, Poller, READ, WRITE};
 use self::ports::Ports;
 use self::socket::Listening;
 use self::tcp::Tcp;
@@ -37,33 +44,7 @@ use super::queue::{Event, Queue};
 use super::topology::{Cut, HostId, HostSpec, Link};
 use super::trace::{Recorder, What};
 use super::{Act, Errno, Key, Op, Rng, Stats, Step};
-use crate::Wake;
-use crate::net::{Readiness, Token};
 use crate::tyme::{Tyme, Tymist, Tymth};
-
-/// Readiness reports taken at one harvest; more wait for the next one, as with a real poller.
-const HARVEST: usize = 1024;
-
-pub(super) const READ: u8 = 1;
-pub(super) const WRITE: u8 = 2;
-pub(super) const END: u8 = 4;
-
-/// What a host polls.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    Listener(Key),
-    Tcp(Key),
-    Udp(Key),
-}
-
-/// Whether and as what a socket is polled, and what is to be reported.
-#[derive(Debug, Default)]
-struct Poll {
-    token: Option<Token>,
-    poller: u32,
-    bits: u8,
-    listed: bool,
-}
 
 /// One host's state. `up` and `epoch` tell whether what is addressed to it still finds it.
 pub(super) struct Host {
@@ -80,12 +61,6 @@ pub(super) struct Host {
     alarm_stamp: u32,
     ports: Ports,
     pub(super) sockets: usize,
-}
-
-/// One program's poller: what is ready and not yet harvested.
-struct Poller {
-    host: HostId,
-    ready: VecDeque<Source>,
 }
 
 /// All of a world but its programs.
@@ -331,177 +306,6 @@ impl Core {
                     }
                 }
             }
-        }
-    }
-
-    // Turns.
-
-    fn begin_turn(&mut self, id: HostId, stamp: u32) -> bool {
-        let now = self.now;
-        let host = self.host_mut(id);
-        if !host.up || host.turn_stamp != stamp || host.turn_at.is_none() {
-            return false;
-        }
-        host.turn_at = None;
-        if host.free_at > now {
-            // It was paused since.
-            let at = host.free_at;
-            self.schedule_turn(id, at);
-            return false;
-        }
-        host.free_at = now + host.spec.turn.max(Duration::from_nanos(1));
-        self.stats.turns += 1;
-        if self.recorder.on() {
-            self.record(&What::Turn { host: id });
-        }
-        true
-    }
-
-    /// Gives the host a turn at `at`, or as soon after as it is free.
-    pub(super) fn schedule_turn(&mut self, id: HostId, at: Tyme) {
-        let now = self.now;
-        let host = &mut self.hosts[id.index()];
-        let at = at.max(now).max(host.free_at);
-        if !host.up || host.turn_at.is_some_and(|turn| turn <= at) {
-            return;
-        }
-        host.turn_stamp = host.turn_stamp.wrapping_add(1);
-        host.turn_at = Some(at);
-        self.queue.push(at, Event::Turn(id.0, host.turn_stamp));
-    }
-
-    /// Gives the host an extra turn at `at`, by the world's clock.
-    pub(super) fn nudge(&mut self, id: HostId, at: Tyme) {
-        let epoch = self.host(id).epoch;
-        self.queue.push(at.max(self.now), Event::Nudge(id.0, epoch));
-    }
-
-    pub(super) fn set_wake(&mut self, id: HostId, wake: Wake) {
-        let now = self.now;
-        let host = self.host_mut(id);
-        match wake {
-            Wake::Now => self.schedule_turn(id, now),
-            Wake::OnIo => host.deadline = None,
-            Wake::At(tyme) => {
-                let due = host.tymth.due(tyme);
-                if due <= now {
-                    host.deadline = None;
-                    return self.schedule_turn(id, now);
-                }
-                host.deadline = (due != Tyme::NEVER).then_some(due);
-                // One alarm is under way at a time; one that comes too early moves on by itself.
-                if host.alarm_at.is_none_or(|alarm| due < alarm) {
-                    self.set_alarm(id, due);
-                }
-            }
-        }
-    }
-
-    fn set_alarm(&mut self, id: HostId, at: Tyme) {
-        let host = &mut self.hosts[id.index()];
-        if at == Tyme::NEVER {
-            return;
-        }
-        host.alarm_stamp = host.alarm_stamp.wrapping_add(1);
-        host.alarm_at = Some(at);
-        self.queue.push(at, Event::Alarm(id.0, host.alarm_stamp));
-    }
-
-    fn alarm(&mut self, id: HostId, stamp: u32) {
-        let now = self.now;
-        let host = self.host_mut(id);
-        if host.alarm_stamp != stamp {
-            return;
-        }
-        host.alarm_at = None;
-        match host.deadline {
-            Some(due) if due <= now => {
-                host.deadline = None;
-                self.schedule_turn(id, now);
-            }
-            Some(due) => self.set_alarm(id, due),
-            None => {}
-        }
-    }
-
-    // Readiness.
-
-    fn poll_mut(&mut self, source: Source) -> Option<(HostId, &mut Poll)> {
-        match source {
-            Source::Listener(key) => {
-                let listening = self.listeners.get_mut(key.index())?;
-                (listening.stamp == key.stamp).then_some((listening.host, &mut listening.poll))
-            }
-            Source::Tcp(key) => {
-                let tcp = self.tcps.get_mut(key.index())?;
-                (tcp.stamp == key.stamp).then_some((tcp.host, &mut tcp.poll))
-            }
-            Source::Udp(key) => {
-                let udp = self.udps.get_mut(key.index())?;
-                (udp.stamp == key.stamp).then_some((udp.host, &mut udp.poll))
-            }
-        }
-    }
-
-    /// A poller for one program of the host. 40 bytes, for the life of the world.
-    pub(super) fn add_poller(&mut self, host: HostId) -> u32 {
-        self.pollers.push(Poller { host, ready: VecDeque::new() });
-        u32::try_from(self.pollers.len() - 1).unwrap_or(u32::MAX)
-    }
-
-    /// Reports that the source has become ready, at the next harvest of its poller, and gives the host a turn for it.
-    fn notify(&mut self, source: Source, bits: u8) {
-        let now = self.now;
-        let Some((host, poll)) = self.poll_mut(source) else { return };
-        if poll.token.is_none() || bits == 0 {
-            return;
-        }
-        poll.bits |= bits;
-        if !poll.listed {
-            poll.listed = true;
-            let poller = poll.poller as usize;
-            self.pollers[poller].ready.push_back(source);
-            self.schedule_turn(host, now);
-        }
-    }
-
-    pub(super) fn register(
-        &mut self,
-        source: Source,
-        poller: u32,
-        token: Token,
-    ) -> Result<(), Errno> {
-        let (_, poll) = self.poll_mut(source).ok_or(Errno::Ebadf)?;
-        poll.token = Some(token);
-        poll.poller = poller;
-        let bits = match source {
-            Source::Listener(key) => self.listeners[key.index()].ready_bits(),
-            Source::Tcp(key) => self.tcps[key.index()].ready_bits(),
-            Source::Udp(key) => self.udps[key.index()].ready_bits(),
-        };
-        self.notify(source, bits);
-        Ok(())
-    }
-
-    pub(super) fn harvest(&mut self, poller: u32, ready: &mut Vec<Readiness>) {
-        let index = poller as usize;
-        for _ in 0..HARVEST {
-            let Some(source) = self.pollers[index].ready.pop_front() else { return };
-            if let Some((_, poll)) = self.poll_mut(source) {
-                let bits = core::mem::take(&mut poll.bits);
-                poll.listed = false;
-                if let Some(token) = poll.token {
-                    ready.push(Readiness {
-                        token,
-                        readable: bits & (READ | END) != 0,
-                        writable: bits & WRITE != 0,
-                        ending: bits & END != 0,
-                    });
-                }
-            }
-        }
-        if !self.pollers[index].ready.is_empty() {
-            self.schedule_turn(self.pollers[index].host, self.now);
         }
     }
 

@@ -1,0 +1,136 @@
+//! The parts in which messages go to and fro.
+
+use std::time::Duration;
+
+use crate::cases::CROWD;
+use crate::load::{Load, Mode};
+use crate::report::{Goal, Report};
+use crate::rounds::{Sample, interleave};
+use crate::servers::Kind;
+use crate::{Options, Outcome};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+fn cost(sample: &Sample) -> f64 {
+    sample.cost
+}
+
+fn rate(sample: &Sample) -> f64 {
+    sample.rate
+}
+
+fn microseconds(nanoseconds: f64) -> String {
+    format!("{:.2} µs", nanoseconds / 1e3)
+}
+
+/// The servers, whose first is the one that ratios are taken to.
+fn names(servers: &[Kind]) -> Vec<String> {
+    servers.iter().map(ToString::to_string).collect()
+}
+
+/// CPU per message: little more than mio's, and less than tokio's.
+fn echo_goal(over: &str, under: &str) -> Option<Goal> {
+    match (over, under) {
+        ("tymist", "mio") => Some(Goal::AtMost(1.05)),
+        ("tymist", "tokio") => Some(Goal::Below(1.0)),
+        _ => None,
+    }
+}
+
+fn rate_goal(over: &str, under: &str) -> Option<Goal> {
+    (over == "tymist" && under == "mio").then_some(Goal::AtLeast(0.95))
+}
+
+/// The same server against itself: what the harness adds in noise and in bias.
+pub fn control(options: &Options, report: &mut Report) -> Outcome<()> {
+    let servers = [Kind::Mio, Kind::MioAgain];
+    for connections in [1, 64] {
+        let load = Load::echo(connections, 64, 1, options.window);
+        let series = interleave(&names(&servers), options.rounds, |index| {
+            load.measure(servers[index], 1.0)
+        })?;
+        let case = format!("control, 64 B, {connections} conn.");
+        report.ratios(&case, "CPU/message", &series, cost, microseconds, |_, _| None);
+    }
+    Ok(())
+}
+
+/// Small messages.
+pub fn echo64(options: &Options, report: &mut Report) -> Outcome<()> {
+    for (connections, depth) in [(1, 1), (64, 1), (1000, 1), (64, 16)] {
+        let load = Load::echo(connections, 64, depth, options.window);
+        let servers = &options.servers;
+        let series =
+            interleave(&names(servers), options.rounds, |index| load.measure(servers[index], 1.0))?;
+        let deep = if depth > 1 { format!(" × {depth} deep") } else { String::new() };
+        let case = format!("64 B{deep}, {connections} conn.");
+        // The goals are for one message at a time.
+        let goal = |over: &str, under: &str| echo_goal(over, under).filter(|_| depth == 1);
+        report.ratios(&case, "CPU/message", &series, cost, microseconds, goal);
+    }
+    Ok(())
+}
+
+/// Large messages.
+pub fn bulk(options: &Options, report: &mut Report) -> Outcome<()> {
+    for (connections, size) in [(16, 16 * KIB), (1, MIB), (16, MIB)] {
+        let load = Load::echo(connections, size, 1, options.window);
+        let servers = &options.servers;
+        let megabytes = size as f64 / 1e6;
+        let series = interleave(&names(servers), options.rounds, |index| {
+            load.measure(servers[index], megabytes)
+        })?;
+        let size = if size == MIB { "1 MiB".into() } else { format!("{} KiB", size / KIB) };
+        let case = format!("{size}, {connections} conn.");
+        report.ratios(
+            &case,
+            "throughput",
+            &series,
+            rate,
+            |rate| format!("{rate:.0} MB/s"),
+            rate_goal,
+        );
+        report.ratios(&case, "CPU/MB", &series, cost, microseconds, |_, _| None);
+    }
+    Ok(())
+}
+
+/// Connections that come, say one thing, and go.
+pub fn churn(options: &Options, report: &mut Report) -> Outcome<()> {
+    let load = Load { mode: Mode::Churn, ..Load::echo(16, 64, 1, options.window) };
+    let servers = &options.servers;
+    let series =
+        interleave(&names(servers), options.rounds, |index| load.measure(servers[index], 1.0))?;
+    let case = "accept, exchange 64 B, close; 16 at once";
+    report.ratios(case, "rate", &series, rate, |rate| format!("{:.1} k/s", rate / 1e3), rate_goal);
+    report.ratios(case, "CPU/connection", &series, cost, microseconds, |_, _| None);
+    Ok(())
+}
+
+/// Few that talk among many that do not.
+pub fn idle(options: &Options, report: &mut Report) -> Outcome<()> {
+    for &kind in &options.servers {
+        let names = [kind.to_string(), format!("{kind} + {CROWD} idle")];
+        let series = interleave(&names, options.rounds, |index| {
+            let load = Load::echo(50, 64, 1, options.window);
+            let load = Load {
+                idle: [0, CROWD][index],
+                // The crowd's arrival leaves work behind in the kernel.
+                warm_up: load.warm_up + Duration::from_millis(index as u64 * 500),
+                ..load
+            };
+            load.measure(kind, 1.0)
+        })?;
+        let goal = |_: &str, _: &str| (kind == Kind::Tymist).then_some(Goal::AtMost(1.05));
+        report.ratios(
+            "64 B, 50 conn. among idle ones",
+            "CPU/message",
+            &series,
+            cost,
+            microseconds,
+            goal,
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Ours, as a user writes it, with every limit, timeout and counter on.
+
+use std::time::Duration;
+
+use tymist::net::Listen;
+use tymist::{AcceptorId, Config, Event, Id, MinRate, Server};
+
+use crate::Outcome;
+use crate::servers::{BACKLOG, announce};
+
+/// The server, one turn at a time.
+pub struct TymistEcho {
+    server: Server,
+    acceptor: AcceptorId,
+}
+
+/// Runs until killed.
+pub fn run() -> Outcome<()> {
+    let mut echo = TymistEcho::new()?;
+    announce(echo.port()?);
+    loop {
+        echo.server.wait(None);
+        echo.turn()?;
+    }
+}
+
+/// The default limits, all of them finite, and every timeout there is: long enough never to fire while we measure.
+fn config() -> Config {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut config = Config::new();
+    let timeouts = &mut config.timeouts;
+    timeouts.handshake = Some(Duration::from_secs(10));
+    timeouts.first_byte = Some(HOUR);
+    timeouts.idle = Some(HOUR);
+    timeouts.lifetime = Some(24 * HOUR);
+    timeouts.write_stall = Some(Duration::from_secs(30));
+    timeouts.linger = Some(Duration::from_secs(5));
+    timeouts.drain = Some(Duration::from_secs(30));
+    timeouts.min_rate = Some(MinRate { bytes: 1, window: HOUR });
+    config
+}
+
+impl TymistEcho {
+    pub fn new() -> Outcome<Self> {
+        let mut server = Server::new(config());
+        let mut listen: Listen = "127.0.0.1:0".parse()?;
+        listen.backlog = BACKLOG.unsigned_abs();
+        let acceptor = server.listen(listen)?;
+        Ok(TymistEcho { server, acceptor })
+    }
+
+    pub fn port(&self) -> Outcome<u16> {
+        let addr = self.server.local_addr(self.acceptor).and_then(|addr| addr.inet());
+        Ok(addr.ok_or("no address")?.port())
+    }
+
+    /// Sleeps until there is something to do, `limit` at most.
+    pub fn wait(&mut self, limit: Duration) {
+        self.server.wait(Some(limit));
+    }
+
+    /// One tick, and what it brought; returns whether it brought anything.
+    pub fn turn(&mut self) -> Outcome<bool> {
+        self.server.service();
+        let mut any = false;
+        while let Some(event) = self.server.poll_event() {
+            any = true;
+            match event {
+                Event::Received(id) | Event::Drained(id) => self.echo(id),
+                Event::Refused { .. } | Event::Expired(..) | Event::NetFailed { .. } => {
+                    return Err(format!("{event:?}").into());
+                }
+                _ => {}
+            }
+        }
+        Ok(any)
+    }
+
+    fn echo(&mut self, id: Id) {
+        let Some(remoter) = self.server.remoter_mut(id) else { return };
+        let mut data = remoter.take();
+        // Where the connection is over, so is the echo.
+        let _ = remoter.tx_bytes(&mut data);
+        if !data.is_empty() {
+            // What has no room now is tried again when the queue is `Drained`; at the cap of unread bytes reading pauses.
+            remoter.unread(data);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Streams that fail by rules.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::Arc;
+
+use super::chaos::{Link, Who};
+use super::rule::Effect;
+use crate::net::{Addr, BufferSizes, Stage, Stream, Token};
+use crate::sim::{Errno, Op};
+use crate::tyme::Tyme;
+
+/// A stream that fails by rules. Holds its stream until a reset has dropped it.
+pub(super) struct ChaosStream {
+    inner: Option<Box<dyn Stream>>,
+    link: Arc<Link>,
+    who: Who,
+    token: Option<Token>,
+    local: Addr,
+    peer: Addr,
+    read: u64,
+    written: u64,
+    ended: bool,
+    stalled: [Tyme; 2],
+}
+
+/// What is to be done with a read or write.
+enum Plan {
+    /// Move at most so many bytes; if the rule with this index cut it.
+    Move(usize, Option<(usize, Arc<str>, Effect)>),
+    Stop(io::Result<usize>),
+}
+
+impl ChaosStream {
+    pub(super) fn new(inner: Box<dyn Stream>, link: Arc<Link>, who: Who) -> Self {
+        let (local, peer) = (inner.local_addr().clone(), inner.peer_addr().clone());
+        ChaosStream {
+            inner: Some(inner),
+            link,
+            who,
+            token: None,
+            local,
+            peer,
+            read: 0,
+            written: 0,
+            ended: false,
+            stalled: [Tyme::ZERO; 2],
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        !self.link.faults.armed() && self.inner.is_some() && !self.ended
+    }
+
+    /// Applies the rules to a call that would move up to `len` bytes.
+    fn plan(&mut self, op: Op, offset: u64, len: usize) -> Plan {
+        let way = usize::from(op == Op::Write);
+        if self.link.now() < self.stalled[way] {
+            return Plan::Stop(Err(Errno::Eagain.error()));
+        }
+        let verdict = self.link.decide(op, Some(&self.who), offset, len);
+        let limit = verdict.limit.unwrap_or(usize::MAX);
+        let Some((index, rule, effect)) = verdict.fault else { return Plan::Move(limit, None) };
+        let stop = match &effect {
+            Effect::Short(count) => {
+                let limit = limit.min((*count).max(1));
+                return Plan::Move(limit, Some((index, rule, effect)));
+            }
+            Effect::Eof if op != Op::Read => {
+                self.link.faults.retract(index);
+                return Plan::Move(limit, None);
+            }
+            Effect::WouldBlock => {
+                self.link.echo(self.token, op);
+                Err(Errno::Eagain.error())
+            }
+            Effect::Stall(time) => {
+                let until = self.link.now() + *time;
+                self.stalled[way] = until;
+                self.link.echo_at(until, self.token, op);
+                Err(Errno::Eagain.error())
+            }
+            Effect::Fail(errno) => Err(errno.error()),
+            Effect::Reset => {
+                if let Some(mut inner) = self.inner.take() {
+                    // What cannot be reset is closed instead.
+                    let _ = inner.set_abortive();
+                }
+                Err(Errno::Econnreset.error())
+            }
+            Effect::Eof => {
+                self.ended = true;
+                Ok(0)
+            }
+        };
+        self.link.observe(&rule, op, &effect);
+        Plan::Stop(stop)
+    }
+
+    /// After a call that may have been cut: looks again later, and counts the fault only if it was one.
+    fn settle(
+        &self,
+        op: Op,
+        limit: usize,
+        len: usize,
+        fault: Option<(usize, Arc<str>, Effect)>,
+        result: &io::Result<usize>,
+    ) {
+        let cut = len > limit && result.as_ref().is_ok_and(|&count| count == limit);
+        if cut {
+            self.link.echo(self.token, op);
+        }
+        if let Some((index, rule, effect)) = fault {
+            if cut {
+                self.link.observe(&rule, op, &effect);
+            } else {
+                self.link.faults.retract(index);
+            }
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    Errno::Enotconn.error()
+}
+
+impl Stream for ChaosStream {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.token = Some(token);
+        self.inner.as_mut().ok_or_else(gone)?.register(token)
+    }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        let verdict = self.link.decide(Op::Connected, Some(&self.who), 0, 0);
+        let inner = self.inner.as_mut().ok_or_else(gone)?;
+        if let Some((index, rule, effect)) = verdict.fault {
+            match effect {
+                Effect::Fail(errno) => {
+                    self.link.observe(&rule, Op::Connected, &effect);
+                    return Err(errno.error());
+                }
+                Effect::WouldBlock | Effect::Stall(_) => {
+                    self.link.observe(&rule, Op::Connected, &effect);
+                    match effect {
+                        Effect::Stall(time) => {
+                            let until = self.link.now() + time;
+                            self.link.echo_at(until, self.token, Op::Connected);
+                        }
+                        _ => self.link.echo(self.token, Op::Connected),
+                    }
+                    return Ok(false);
+                }
+                _ => self.link.faults.retract(index),
+            }
+        }
+        let up = inner.connected()?;
+        if up && self.local != *inner.local_addr() {
+            self.local = inner.local_addr().clone();
+        }
+        Ok(up)
+    }
+
+    fn advance(&mut self) -> io::Result<Stage> {
+        self.inner.as_mut().ok_or_else(gone)?.advance()
+    }
+
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.is_plain()
+            && let Some(inner) = &mut self.inner
+        {
+            let result = inner.read(buf);
+            self.read += result.as_ref().map_or(0, |&count| count as u64);
+            return result;
+        }
+        if self.ended || self.inner.is_none() {
+            return Ok(0);
+        }
+        match self.plan(Op::Read, self.read, buf.len()) {
+            Plan::Stop(result) => result,
+            Plan::Move(limit, fault) => {
+                let Some(inner) = &mut self.inner else { return Ok(0) };
+                let len = buf.len();
+                let result = inner.read(&mut buf[..len.min(limit)]);
+                self.settle(Op::Read, limit, len, fault, &result);
+                self.read += result.as_ref().map_or(0, |&count| count as u64);
+                result
+            }
+        }
+    }
+
+    fn short_read_drains(&self) -> bool {
+        // A read that a rule cut is followed by an echo.
+        self.inner.as_ref().is_some_and(|inner| inner.short_read_drains())
+    }
+
+    #[inline]
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.is_plain()
+            && let Some(inner) = &mut self.inner
+        {
+            let result = inner.write(bufs);
+            self.written += result.as_ref().map_or(0, |&count| count as u64);
+            return result;
+        }
+        if self.inner.is_none() {
+            return Err(Errno::Epipe.error());
+        }
+        let len: usize = bufs.iter().map(|buf| buf.len()).sum();
+        match self.plan(Op::Write, self.written, len) {
+            Plan::Stop(result) => result,
+            Plan::Move(limit, fault) => {
+                let Some(inner) = &mut self.inner else { return Err(Errno::Epipe.error()) };
+                let mut left = limit;
+                let cut: Vec<IoSlice<'_>> = bufs
+                    .iter()
+                    .map_while(|buf| {
+                        let part = &buf[..buf.len().min(left)];
+                        left -= part.len();
+                        (!part.is_empty()).then(|| IoSlice::new(part))
+                    })
+                    .collect();
+                let result = inner.write(&cut);
+                self.settle(Op::Write, limit, len, fault, &result);
+                self.written += result.as_ref().map_or(0, |&count| count as u64);
+                result
+            }
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.held())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.as_mut().map_or(Ok(()), |inner| inner.flush())
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        self.inner.as_mut().ok_or_else(gone)?.shutdown(how)
+    }
+
+    fn says_goodbye(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.says_goodbye())
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&crate::net::tls::TlsInfo> {
+        self.inner.as_ref()?.tls()
+    }
+
+    fn set_abortive(&mut self) -> io::Result<()> {
+        self.inner.as_mut().map_or(Ok(()), |inner| inner.set_abortive())
+    }
+
+    fn local_addr(&self) -> &Addr {
+        &self.local
+    }
+
+    fn peer_addr(&self) -> &Addr {
+        &self.peer
+    }
+
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        self.inner.as_ref().ok_or_else(gone)?.buffer_sizes()
+    }
+
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.inner.as_ref()?.as_fd()
+    }
+}

@@ -1,0 +1,100 @@
+//! When a host gets a turn.
+
+use core::time::Duration;
+
+use super::Core;
+use crate::Wake;
+use crate::sim::queue::Event;
+use crate::sim::topology::HostId;
+use crate::sim::trace::What;
+use crate::tyme::Tyme;
+
+impl Core {
+    pub(super) fn begin_turn(&mut self, id: HostId, stamp: u32) -> bool {
+        let now = self.now;
+        let host = self.host_mut(id);
+        if !host.up || host.turn_stamp != stamp || host.turn_at.is_none() {
+            return false;
+        }
+        host.turn_at = None;
+        if host.free_at > now {
+            // It was paused since.
+            let at = host.free_at;
+            self.schedule_turn(id, at);
+            return false;
+        }
+        host.free_at = now + host.spec.turn.max(Duration::from_nanos(1));
+        self.stats.turns += 1;
+        if self.recorder.on() {
+            self.record(&What::Turn { host: id });
+        }
+        true
+    }
+
+    /// Gives the host a turn at `at`, or as soon after as it is free.
+    pub(in crate::sim) fn schedule_turn(&mut self, id: HostId, at: Tyme) {
+        let now = self.now;
+        let host = &mut self.hosts[id.index()];
+        let at = at.max(now).max(host.free_at);
+        if !host.up || host.turn_at.is_some_and(|turn| turn <= at) {
+            return;
+        }
+        host.turn_stamp = host.turn_stamp.wrapping_add(1);
+        host.turn_at = Some(at);
+        self.queue.push(at, Event::Turn(id.0, host.turn_stamp));
+    }
+
+    /// Gives the host an extra turn at `at`, by the world's clock.
+    pub(in crate::sim) fn nudge(&mut self, id: HostId, at: Tyme) {
+        let epoch = self.host(id).epoch;
+        self.queue.push(at.max(self.now), Event::Nudge(id.0, epoch));
+    }
+
+    pub(in crate::sim) fn set_wake(&mut self, id: HostId, wake: Wake) {
+        let now = self.now;
+        let host = self.host_mut(id);
+        match wake {
+            Wake::Now => self.schedule_turn(id, now),
+            Wake::OnIo => host.deadline = None,
+            Wake::At(tyme) => {
+                let due = host.tymth.due(tyme);
+                if due <= now {
+                    host.deadline = None;
+                    return self.schedule_turn(id, now);
+                }
+                host.deadline = (due != Tyme::NEVER).then_some(due);
+                // One alarm is under way at a time; one that comes too early moves on by itself.
+                if host.alarm_at.is_none_or(|alarm| due < alarm) {
+                    self.set_alarm(id, due);
+                }
+            }
+        }
+    }
+
+    fn set_alarm(&mut self, id: HostId, at: Tyme) {
+        let host = &mut self.hosts[id.index()];
+        if at == Tyme::NEVER {
+            return;
+        }
+        host.alarm_stamp = host.alarm_stamp.wrapping_add(1);
+        host.alarm_at = Some(at);
+        self.queue.push(at, Event::Alarm(id.0, host.alarm_stamp));
+    }
+
+    pub(super) fn alarm(&mut self, id: HostId, stamp: u32) {
+        let now = self.now;
+        let host = self.host_mut(id);
+        if host.alarm_stamp != stamp {
+            return;
+        }
+        host.alarm_at = None;
+        match host.deadline {
+            Some(due) if due <= now => {
+                host.deadline = None;
+                self.schedule_turn(id, now);
+            }
+            Some(due) => self.set_alarm(id, due),
+            None => {}
+        }
+    }
+}
