@@ -145,7 +145,7 @@ impl Caller {
         let calm = self.goal.calm.get();
         let rng = &mut self.rng;
         let len = |rng: &mut Rng| {
-            let bits = rng.below(if calm { 9 } else { 16 });
+            let bits = rng.below(if calm { 9 } else { 15 });
             if rng.chance(0.1) { 0 } else { rng.between(1 << bits, 2 << bits) }
         };
         let mut mode = [0, ECHO][rng.index(2)];
@@ -157,7 +157,8 @@ impl Caller {
             mode,
             up,
             down,
-            bite: usize::try_from(1 << rng.between(if calm { 6 } else { 0 }, 14)).unwrap(),
+            // In a hundred bites at most.
+            bite: usize::try_from((1 << rng.between(0, 14)).max(up.max(down) / 100)).unwrap(),
             pace: match rng.below(if calm { 2 } else { 4 }) {
                 0 | 1 => Duration::ZERO,
                 _ => Duration::from_micros(1 << rng.between(4, 18)),
@@ -214,9 +215,12 @@ impl Caller {
         self.speak(at, now);
         if let Some((line, call)) = &self.lanes[at].line {
             let after = (line.up, line.shaken, call.sent, call.got, call.ended);
+            let (pace, patience) = (call.pace, call.patience);
             if before != after {
                 self.lanes[at].moved = now;
-            } else if now >= self.lanes[at].moved + call.patience {
+                // More of it after a while; where it waits for the network, that will call.
+                self.lanes[at].next = now + pace;
+            } else if now >= self.lanes[at].moved + patience {
                 self.fail(at, now, "out of patience");
             }
         }
@@ -242,10 +246,7 @@ impl Caller {
                 self.rest(at, now);
             }
             Ok(Some(())) => self.fail(at, now, "ended early"),
-            Ok(None) => {
-                let pace = call.pace;
-                self.lanes[at].next = now + pace;
-            }
+            Ok(None) => {}
         }
     }
 }
