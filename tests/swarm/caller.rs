@@ -57,24 +57,26 @@ impl Line {
                 Ok(Stage::Live) => self.shaken = true,
                 Ok(Stage::Handshaking) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
         if self.up && self.stream.held() > 0 {
-            block(self.stream.flush().map(|()| 0))?;
+            block(|| self.stream.flush().map(|()| 0))?;
         }
         Ok(self.up && self.shaken)
     }
 }
 
-/// `None` where it would block.
-fn block(result: io::Result<usize>) -> io::Result<Option<usize>> {
-    match result {
-        Ok(count) => Ok(Some(count)),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-            Ok(None)
+/// `None` where it would block; a signal is no reason to stop.
+fn block(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        Err(error) => Err(error),
     }
 }
 
@@ -98,6 +100,9 @@ struct Call {
 struct Lane {
     line: Option<(Line, Call)>,
     next: Tyme,
+    token: usize,
+    /// It has stopped by itself and goes on at `next`, whatever the network says.
+    paced: bool,
     /// When something last got on.
     moved: Tyme,
 }
@@ -126,7 +131,7 @@ impl Caller {
         lanes: u64,
     ) -> Self {
         let now = host.tyme();
-        let lane = |_| Lane { line: None, next: now, moved: now };
+        let lane = |_| Lane { line: None, next: now, token: 0, paced: false, moved: now };
         Caller {
             net: host.net(),
             host: host.clone(),
@@ -177,9 +182,11 @@ impl Caller {
 
     fn begin(&mut self, at: usize, now: Tyme) {
         let call = self.draw_call();
+        self.lanes[at].paced = false;
         self.token += 1;
         let line = Line::dial(&mut *self.net, &self.target, self.wrap.as_ref(), self.token);
         self.lanes[at].moved = now;
+        self.lanes[at].token = self.token;
         match line {
             Ok(line) => self.lanes[at].line = Some((line, call)),
             Err(error) => self.fail(at, now, &error.to_string()),
@@ -211,6 +218,14 @@ impl Caller {
             }
             return;
         };
+        let called = self.ready.iter().any(|it| it.token.0 == lane.token);
+        if !called && !(lane.paced && lane.next <= now) {
+            let patience = lane.moved + call.patience;
+            if patience <= now {
+                self.fail(at, now, "out of patience");
+            }
+            return;
+        }
         let before = (line.up, line.shaken, call.sent, call.got, call.ended);
         self.speak(at, now);
         if let Some((line, call)) = &self.lanes[at].line {
@@ -220,7 +235,11 @@ impl Caller {
                 self.lanes[at].moved = now;
                 // More of it after a while; where it waits for the network, that will call.
                 self.lanes[at].next = now + pace;
-            } else if now >= self.lanes[at].moved + patience {
+                self.lanes[at].paced = pace > Duration::ZERO;
+            } else {
+                self.lanes[at].paced = false;
+            }
+            if now >= self.lanes[at].moved + patience {
                 self.fail(at, now, "out of patience");
             }
         }
@@ -270,7 +289,7 @@ impl Call {
             let mut data = self.head()[(self.sent as usize).min(HEAD)..].to_vec();
             data.truncate(bite as usize);
             data.extend(pattern(self.number, Way::Up, from, bite - data.len() as u64));
-            let Some(count) = block(line.stream.write(&[IoSlice::new(&data)]))? else { break };
+            let Some(count) = block(|| line.stream.write(&[IoSlice::new(&data)]))? else { break };
             let body = (self.sent + count as u64).saturating_sub(HEAD as u64) - from;
             ledger.sent(self.number, Way::Up, body as usize);
             self.sent += count as u64;
@@ -280,7 +299,7 @@ impl Call {
         }
         let as_way = if self.mode & ECHO > 0 { Way::Up } else { Way::Down };
         let mut buf = vec![0; self.bite];
-        while let Some(count) = block(line.stream.read(&mut buf))? {
+        while let Some(count) = block(|| line.stream.read(&mut buf))? {
             if count == 0 {
                 ledger.finish(self.number, Way::Down);
                 ledger.end(self.number, Way::Down, 0);
@@ -312,13 +331,12 @@ impl Program for Caller {
     }
 
     fn wake(&self) -> Wake {
-        let now = self.host.tyme();
         let wants = self.goal.done.get() < self.goal.wanted.get();
         let next = self.lanes.iter().filter_map(|lane| match &lane.line {
             None => wants.then_some(lane.next),
             Some((_, call)) => {
                 let patience = lane.moved + call.patience;
-                Some(if lane.next > now { lane.next.min(patience) } else { patience })
+                Some(if lane.paced { lane.next.min(patience) } else { patience })
             }
         });
         next.min().map_or(Wake::OnIo, Wake::At)

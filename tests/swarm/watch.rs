@@ -158,7 +158,8 @@ impl Watch {
             if counters.bytes_out != seen.bytes_out {
                 seen.moved_out = now;
             }
-            seen.waiting = (remoter.tx_len() > 0).then(|| seen.waiting.unwrap_or(now));
+            let waiting = remoter.tx_len() + remoter.stream().held() > 0;
+            seen.waiting = waiting.then(|| seen.waiting.unwrap_or(now));
             (seen.bytes_in, seen.bytes_out) = (counters.bytes_in, counters.bytes_out);
         }
         let wake = server.wake();

@@ -17,7 +17,7 @@ pub struct Shape {
     pub servers: RangeInclusive<u64>,
     /// Hosts that call. Default 1 to 5.
     pub clients: RangeInclusive<u64>,
-    /// How long there are faults. Default 100 ms to 20 s, drawn by order of magnitude.
+    /// How long there are faults. Default 100 ms to 10 s, drawn by order of magnitude.
     pub safety: RangeInclusive<Duration>,
     /// In what time all must be done after healing. Default 10 minutes.
     pub budget: Duration,
@@ -25,7 +25,7 @@ pub struct Shape {
     pub faults: u64,
     /// The port that servers listen on, for the fault of losing it. Default 80.
     pub port: u16,
-    /// How many steps a run may take before it counts as spinning. Default 2 million.
+    /// How many steps a run may take before it counts as spinning. Default 1 million.
     pub steps: u64,
     /// Whether reads may be told an end that the peer has not made ([`Effect::Eof`](crate::sim::fault::Effect::Eof)). Default off, as nothing
     /// but a count of bytes in your protocol could tell.
@@ -37,11 +37,11 @@ impl Default for Shape {
         Shape {
             servers: 1..=2,
             clients: 1..=5,
-            safety: Duration::from_millis(100)..=Duration::from_secs(20),
+            safety: Duration::from_millis(100)..=Duration::from_secs(10),
             budget: Duration::from_secs(600),
             faults: 8,
             port: 80,
-            steps: 2_000_000,
+            steps: 1_000_000,
             false_ends: false,
         }
     }
