@@ -346,6 +346,10 @@ impl Stream for TlsStream {
         if how == Shutdown::Write { Ok(()) } else { self.inner.shutdown(Shutdown::Read) }
     }
 
+    fn says_goodbye(&self) -> bool {
+        true
+    }
+
     fn set_abortive(&mut self) -> io::Result<()> {
         self.inner.set_abortive()
     }
