@@ -37,7 +37,12 @@ struct Line {
 }
 
 impl Line {
-    fn dial(net: &mut dyn Net, target: &Addr, wrap: Option<&Wrap>, token: usize) -> io::Result<Line> {
+    fn dial(
+        net: &mut dyn Net,
+        target: &Addr,
+        wrap: Option<&Wrap>,
+        token: usize,
+    ) -> io::Result<Line> {
         let stream = net.connect(&Dial::new(target.clone()))?;
         let mut stream = match wrap {
             Some(wrap) => wrap(stream),
@@ -219,7 +224,8 @@ impl Caller {
             return;
         };
         let called = self.ready.iter().any(|it| it.token.0 == lane.token);
-        if !called && !(lane.paced && lane.next <= now) {
+        let resumes = lane.paced && lane.next <= now;
+        if !called && !resumes {
             let patience = lane.moved + call.patience;
             if patience <= now {
                 self.fail(at, now, "out of patience");

@@ -21,8 +21,6 @@ struct Half {
 struct Books {
     calls: Vec<[Half; 2]>,
     wrong: Option<String>,
-    delivered: u64,
-    ends: u64,
 }
 
 /// Shared by all programs of a world.
@@ -75,7 +73,6 @@ impl Ledger {
         let start = half.got;
         half.got += data.len() as u64;
         let (got, sent) = (half.got, half.sent);
-        books.delivered += data.len() as u64;
         if let Some(at) =
             (start..).zip(data).find(|&(at, &it)| it != byte(call, as_way, at)).map(|it| it.0)
         {
@@ -90,7 +87,6 @@ impl Ledger {
     /// The receiver was told the end, with `unread` bytes still to look at.
     pub(crate) fn end(&self, call: u32, way: Way, unread: usize) {
         let mut books = self.0.borrow_mut();
-        books.ends += 1;
         let Some(half) = books.calls.get(call as usize).map(|it| &it[way as usize]) else { return };
         let (got, sent, finished) = (half.got + unread as u64, half.sent, half.finished);
         if got != sent || !finished {
@@ -98,11 +94,5 @@ impl Ledger {
             let what = format!("call {call} {way:?} ends after {got} of {sent} bytes{open}");
             books.wrong.get_or_insert(what);
         }
-    }
-
-    /// Bytes and ends that arrived, to see that something was tested.
-    pub(crate) fn seen(&self) -> (u64, u64) {
-        let books = self.0.borrow();
-        (books.delivered, books.ends)
     }
 }

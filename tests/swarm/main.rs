@@ -114,7 +114,9 @@ fn a_seed_is_the_same_run_in_this_process_and_in_another() {
     let output = child.output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    let told: String =
-        text.lines().filter_map(|it| Some(format!("world {}\n", it.split_once("world ")?.1))).collect();
+    let told: String = text
+        .lines()
+        .filter_map(|it| Some(format!("world {}\n", it.split_once("world ")?.1)))
+        .collect();
     assert_eq!(first, told, "not the same in another process");
 }

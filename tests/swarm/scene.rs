@@ -129,7 +129,9 @@ impl Scenario for Scene {
             let server = &self.service(world, host).server;
             let state = (server.len(), server.cxes(), server.axes(), server.buffered());
             let (wake, limits) = (server.wake(), &server.config().limits);
-            text += &format!("\n  {host:?}: live, shaking, waiting, buffered {state:?}, {wake:?}, {limits:?}");
+            text += &format!(
+                "\n  {host:?}: live, shaking, waiting, buffered {state:?}, {wake:?}, {limits:?}"
+            );
             server.remoters().for_each(|it| text += &format!("\n    {it:?}"));
         }
         text

@@ -84,7 +84,8 @@ impl Watch {
             }
             Event::Closed(_, reason) => {
                 let told = seen.expired.map(CloseReason::Expired);
-                let expired = matches!(reason, CloseReason::Expired(which) if *which != Deadline::Drain);
+                let expired =
+                    matches!(reason, CloseReason::Expired(which) if *which != Deadline::Drain);
                 if expired != told.is_some() || (expired && told != Some(*reason)) {
                     self.ledger.wrong(|| format!("{event:?} after {told:?}"));
                 }
@@ -136,7 +137,8 @@ impl Watch {
         match self.due(seen, which) {
             Some(due) if due <= now && !moved => {}
             due => {
-                let what = format!("{id:?} expired by {which} at {now}, due {due:?}, moved {moved}");
+                let what =
+                    format!("{id:?} expired by {which} at {now}, due {due:?}, moved {moved}");
                 self.ledger.wrong(|| what);
             }
         }
@@ -238,9 +240,5 @@ impl Watch {
 
     pub(crate) fn live(&self) -> Vec<Id> {
         self.seen.keys().copied().collect()
-    }
-
-    pub(crate) fn told(&self) -> usize {
-        self.ids.len()
     }
 }

@@ -147,11 +147,8 @@ impl Plan {
         let servers = &hosts[..usize::try_from(servers).unwrap_or(1)];
         let mut rng = Rng::stream(seed, "swarm faults");
         let faults = draw_faults(&mut rng, shape, &places, servers, &hosts, safety);
-        let faults: Vec<Fault> = faults
-            .into_iter()
-            .enumerate()
-            .map(|(number, what)| Fault { number, what })
-            .collect();
+        let faults: Vec<Fault> =
+            faults.into_iter().enumerate().map(|(number, what)| Fault { number, what }).collect();
         let drawn = Drawn { faults: faults.len(), safety };
         let (budget, steps) = (shape.budget, shape.steps);
         Plan { seed, places, links, faults, safety, budget, steps, drawn }
@@ -204,9 +201,10 @@ impl Plan {
         places.enumerate().filter(|(_, place)| place.kept).map(|(number, _)| number).collect()
     }
 
-    /// Shortens the phase under faults to this, and leaves out what would begin later.
+    /// Shortens the phase under faults to this, in whole microseconds, and leaves out what would begin later.
     pub fn shorten(&mut self, safety: Duration) {
-        self.safety = self.safety.min(safety);
+        let micros = u64::try_from(safety.as_micros()).unwrap_or(u64::MAX).max(1);
+        self.safety = self.safety.min(Duration::from_micros(micros));
         let safety = self.safety;
         self.faults.retain(|fault| match &fault.what {
             What::Spell { at, .. } => *at < safety,

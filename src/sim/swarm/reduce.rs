@@ -108,7 +108,7 @@ impl<S: Scenario, F: FnMut() -> S> Reducer<F> {
 
     fn shorter(&mut self) -> bool {
         let mut any = false;
-        let failed = (self.so_far.failure.at - Tyme::ZERO) + Duration::from_micros(1);
+        let failed = (self.so_far.failure.at - Tyme::ZERO) + Duration::from_micros(2);
         if failed < self.so_far.plan.safety {
             any |= self.try_with(failed);
         }
