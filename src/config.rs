@@ -134,8 +134,8 @@ pub struct Limits {
     /// Datagrams received per tick, all endpoints together. Default 1024, about 2 ms. Beyond it: the next tick goes on with whose
     /// turn it is.
     pub grams_per_tick: usize,
-    /// Unread and unsent bytes of all connections together. Default 256 MiB. At it: nobody is read from, and `tx` takes
-    /// nothing, until some is taken or sent.
+    /// Unread and unsent bytes of all connections together. Default 256 MiB. At it: `tx` takes nothing until some is taken or sent. Nobody is read
+    /// from while 7/8 of it are filled, so that unread bytes cannot keep everybody from answering.
     pub buffered: usize,
     /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
     /// add at most five each.

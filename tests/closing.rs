@@ -472,3 +472,18 @@ fn both_ends_in_either_order_are_no_reset() {
     rig.server.remoter_mut(id).unwrap().take();
     assert_eq!(rig.until_closed(id), CloseReason::Eof);
 }
+
+/// The system tells a reset once; where a write heard it, the read after it says 0. That once was told as the peer's end.
+#[test]
+fn a_reset_that_a_write_hears_is_no_end() {
+    let mut rig = Rig::new(Config::new());
+    let (mut client, id) = rig.client();
+    send(&mut client, b"half a messa");
+    rig.until_unread(id, 12);
+    reset(client);
+    rig.server.remoter_mut(id).unwrap().tx(b"answer").unwrap();
+    rig.server.service_sends();
+    assert_eq!(reason_of(&mut rig, id), CloseReason::Reset);
+    let events = events_of(&rig, id);
+    assert!(!events.contains(&Event::Eof(id)), "{events:?}");
+}

@@ -268,3 +268,23 @@ fn a_peer_that_crashed_is_reset_after_it_is_back() {
     assert_eq!(read_error(&mut dialled), ErrorKind::ConnectionReset);
     assert_eq!(pair.world.sockets(pair.server), 0);
 }
+
+/// What had arrived and was not acknowledged yet when the host went down once waited for ever.
+#[test]
+fn bytes_that_a_crashed_peer_did_not_acknowledge_are_missed() {
+    for (restart, error) in [(true, ErrorKind::ConnectionReset), (false, ErrorKind::TimedOut)] {
+        let mut pair = Pair::new();
+        let (_listener, mut dialled, accepted) = pair.connection();
+        write_all(&mut dialled, b"hello");
+        pair.run(millis(5));
+        pair.world.act(&Act::Crash(pair.server));
+        drop(accepted);
+        if restart {
+            pair.world.act(&Act::Restart(pair.server));
+        }
+        pair.run(1000 * SECOND);
+        assert_eq!(read_error(&mut dialled), error);
+        drop(dialled);
+        assert_eq!((pair.world.lingering(pair.client), pair.world.next_due()), (0, None));
+    }
+}

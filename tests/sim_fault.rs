@@ -368,3 +368,21 @@ mod real {
         assert!(faults.unfired().is_empty());
     }
 }
+
+/// Who had no room in the queue of a listener that was then lost was let into it later, where nobody could ever accept it.
+#[test]
+fn a_lost_listener_takes_nobody_in() {
+    let mut pair = Pair::new();
+    let mut listener = pair.try_listen(80, |listen| listen.backlog = 0).unwrap();
+    let (mut first, mut second) = (pair.dial(80), pair.dial(80));
+    pair.run(millis(10));
+    assert!(first.connected().unwrap() && second.connected().unwrap());
+    pair.world.act(&Act::LoseListener(pair.server, 80));
+    write_all(&mut second, b"hello");
+    pair.run(10 * SECOND);
+    assert_eq!(read_error(&mut first), ErrorKind::ConnectionReset);
+    assert_eq!(read_error(&mut second), ErrorKind::ConnectionReset);
+    assert_eq!(listener.accept().err().unwrap().raw_os_error(), Some(22));
+    drop((first, second, listener));
+    assert_eq!((pair.world.lingering(pair.server), pair.world.lingering(pair.client)), (0, 0));
+}

@@ -359,3 +359,26 @@ fn loopback_and_mapped_addresses_work() {
     let second = listener.accept().unwrap();
     assert_eq!(second.peer_addr().ip(), outside.local_addr().ip());
 }
+
+/// A small write that fitted, between one that blocked and the room for more, once took away the report of that room.
+#[test]
+fn room_is_reported_after_a_write_that_blocked_whatever_fitted_since() {
+    let mut server = HostSpec::new("server");
+    server.recv_buffer = 20;
+    let mut client = HostSpec::new("client");
+    client.send_buffer = 100;
+    let mut pair = Pair::with(WorldSpec::new(1), server, client);
+    let (_listener, mut dialled, mut accepted) = pair.connection();
+    dialled.register(token(1)).unwrap();
+    write_all(&mut dialled, &[7; 100]);
+    assert_eq!(write_error(&mut dialled), ErrorKind::WouldBlock);
+    pair.run(SECOND);
+    write_all(&mut dialled, &[7; 5]);
+    reports(&mut pair.client_net);
+    for _ in 0..10 {
+        drain(&mut accepted).unwrap();
+        pair.run(SECOND);
+    }
+    let reported = reports(&mut pair.client_net);
+    assert!(reported.iter().any(|&(at, _, writable, _)| at == 1 && writable), "{reported:?}");
+}

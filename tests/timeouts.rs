@@ -806,3 +806,15 @@ fn an_unwound_server_goes_by_real_time() {
     }
     panic!("it never expired");
 }
+
+/// A rate not reached and a deadline in the same tick once told the one and closed for the other.
+#[test]
+fn who_is_too_slow_does_not_expire_as_well() {
+    let mut rig = Rig::with(|config| {
+        config.timeouts.min_rate = Some(MinRate { bytes: 1, window: Duration::from_secs(1) });
+        config.timeouts.first_byte = Some(Duration::from_secs(2));
+    });
+    let (_client, id) = rig.client();
+    let events = rig.tick_after(Duration::from_secs(5));
+    assert_eq!(events, [Event::Closed(id, CloseReason::TooSlow)]);
+}

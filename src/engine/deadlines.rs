@@ -170,6 +170,9 @@ impl Remoter {
             let which = match slot {
                 Slot::Rate => {
                     self.end_window(core);
+                    if self.state.doomed {
+                        return; // That is why it ends, and no other deadline of the same tick.
+                    }
                     continue;
                 }
                 // It may stay half open by now.

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use super::Engine;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::Phase;
+use crate::remoter::{Phase, Shared};
 
 impl Engine {
     /// Tells those whose queue has run empty, as soon as there is room to queue more.
@@ -51,8 +51,9 @@ impl Engine {
             return;
         }
         self.core.counters.budget.tick_bytes += u64::from(self.core.tick_left == 0);
-        self.core.counters.budget.buffered += u64::from(self.core.shared.room() == 0);
-        self.core.serviced.more |= self.line_moves(self.core.shared.room() > 0);
+        let room = self.core.shared.room_to_read() > 0;
+        self.core.counters.budget.buffered += u64::from(!room);
+        self.core.serviced.more |= self.line_moves(room);
     }
 
     /// Whether it is last in line with some of its own budget left.
@@ -94,7 +95,8 @@ impl Engine {
 
     /// Whether there is work that needs no news from the network.
     pub(crate) fn is_pending(&self) -> bool {
-        let room = self.will_have_room();
+        let limit = self.core.config.limits.buffered.max(1);
+        let (room, to_send) = (self.will_fit(Shared::readable(limit)), self.will_fit(limit));
         !self.core.events.is_empty()
             || !self.harvested.is_empty()
             || self.line_moves(room)
@@ -103,17 +105,17 @@ impl Engine {
             || !self.coming.is_empty()
             || self.names.is_pending()
             || self.has_upgrades()
-            || (!self.core.starved.is_empty() && room)
+            || (!self.core.starved.is_empty() && to_send)
             || self.touched.iter().any(|id| {
                 self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core, room))
             })
     }
 
-    /// Whether the next tick begins with room for more bytes, as the limit is now and without those it will forget.
-    fn will_have_room(&self) -> bool {
+    /// Whether the next tick begins with less than `limit` buffered, without what it will forget.
+    fn will_fit(&self, limit: usize) -> bool {
         let told = self.told.iter().filter_map(|id| self.slots.get(*id));
         let freed: usize = told.map(|remoter| remoter.rx.len()).sum();
         let buffered = self.core.shared.buffered.load(Ordering::Relaxed);
-        buffered - freed < self.core.config.limits.buffered.max(1)
+        buffered - freed < limit
     }
 }

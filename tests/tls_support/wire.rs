@@ -18,6 +18,8 @@ pub struct Pipe {
     /// The writer has ended it.
     pub closed: bool,
     pub reset: bool,
+    /// The next write is interrupted by a signal.
+    pub interrupt: bool,
     /// After so many bytes in all the rest is lost, and the reader sees the end.
     pub cut_after: Option<usize>,
     /// The byte at this place is changed on its way.
@@ -36,6 +38,7 @@ impl Pipe {
             chunk: usize::MAX,
             closed: false,
             reset: false,
+            interrupt: false,
             cut_after: None,
             flip: None,
             passed: 0,
@@ -143,6 +146,9 @@ impl Stream for End {
         }
         if pipe.closed && pipe.cut_after.is_none() {
             return Err(ErrorKind::BrokenPipe.into());
+        }
+        if std::mem::take(&mut pipe.interrupt) {
+            return Err(ErrorKind::Interrupted.into());
         }
         let room = pipe.capacity.saturating_sub(pipe.bytes.len());
         let mut taken = 0;

@@ -147,10 +147,10 @@ impl TlsStream {
         result
     }
 
-    /// As [`send_out`](Self::send_out), where a transport that takes nothing now is no failure.
+    /// As [`send_out`](Self::send_out), where a transport that takes nothing now is no failure: what it did not take is held.
     pub(super) fn send_some(&mut self) -> io::Result<()> {
         match self.send_out() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) if is_passing(&error) => Ok(()),
             result => result,
         }
     }
@@ -248,6 +248,11 @@ impl TlsStream {
     }
 }
 
+/// Whether the same call may succeed later.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 impl Stream for TlsStream {
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.inner.register(token)
@@ -341,7 +346,7 @@ impl Stream for TlsStream {
             }
             self.send = SendHalf::Closing;
             match self.finish_send() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_passing(&error) => {}
                 result => result?,
             }
         }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::Core;
+use super::tcp::Tcp;
 use crate::sim::queue::Event;
 use crate::sim::topology::{HostId, Link};
 use crate::sim::trace::What;
@@ -98,7 +99,19 @@ impl Core {
         host.deadline = None;
         self.forget_sockets(id);
         self.record(&What::Up { host: id, up: false });
+        self.miss_answers_of(id);
         true
+    }
+
+    /// Whoever waits for an answer of that host asks again after a while; the answer that was due is gone with it.
+    fn miss_answers_of(&mut self, id: HostId) {
+        let waits = |tcp: &Tcp| {
+            let leads_there = tcp.path.is_some_and(|path| self.paths[path as usize].to == id);
+            leads_there && tcp.acked < tcp.next
+        };
+        let all = self.tcps.iter();
+        let waiting: Vec<usize> = all.filter(|(_, it)| waits(it)).map(|(index, _)| index).collect();
+        waiting.into_iter().for_each(|index| self.arm_retry(index));
     }
 
     fn restart(&mut self, id: HostId) -> bool {

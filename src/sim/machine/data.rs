@@ -49,7 +49,8 @@ impl Core {
             tcp.write_blocked = true;
             return Err(Errno::Eagain);
         }
-        tcp.write_blocked = room < total;
+        // A write that fits does not undo that one before it did not (Linux: `SOCK_NOSPACE` stays until there is room).
+        tcp.write_blocked |= room < total;
         let count = room.min(total);
         let piece = self.gather(bufs.iter().map(|buf| &**buf), count);
         let tcp = &mut self.tcps[index];

@@ -201,7 +201,7 @@ impl Core {
     /// The caller has acknowledged: into the accept queue, if there is room. Else it is as if the acknowledgement was lost.
     pub(super) fn promote(&mut self, index: usize) {
         let Owner::Listener(listener) = self.tcps[index].owner else { return };
-        let Some(at) = self.listener(listener) else {
+        let Some(at) = self.listener(listener).filter(|&at| !self.listeners[at].lost) else {
             self.tcps[index].owner = Owner::Nobody;
             return self.reset(index);
         };

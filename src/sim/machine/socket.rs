@@ -23,7 +23,7 @@ pub(super) struct Listening {
     pub(super) pending: VecDeque<Key>,
     pub(super) options: SocketOptions,
     /// Taken away: it accepts nothing any more.
-    lost: bool,
+    pub(super) lost: bool,
     pub(super) poll: Poll,
 }
 

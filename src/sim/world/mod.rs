@@ -146,6 +146,11 @@ impl World {
         host
     }
 
+    /// Drops the host's program, and with it all its sockets, and makes no more of them. The host itself stays up.
+    pub fn stop(&mut self, host: HostId) {
+        self.seats[host.index()] = Seat::default();
+    }
+
     fn make_program(&mut self, id: HostId) {
         let host = self.host(id);
         let seat = &mut self.seats[id.index()];

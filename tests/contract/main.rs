@@ -1,0 +1,77 @@
+//! The contract of a network, as one body of tests: for the operating system's and the simulated one, plain and under TLS, with the usual
+//! buffers and with tiny ones. What only one of the two does is a bug of the other.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
+mod bed;
+mod datagrams;
+mod servers;
+mod streams;
+#[path = "../tls_support/mod.rs"]
+mod tls_support;
+
+macro_rules! arms {
+    ($arms:tt $($module:ident { $($case:ident)+ })+) => {
+        $(mod $module {
+            $(mod $case { arms!(@each $arms $module $case); })+
+        })+
+    };
+    (@each { $($arm:ident = $sim:literal $tls:literal $tiny:literal,)+ } $module:ident $case:ident) => {
+        $(#[test]
+        fn $arm() {
+            let arm = crate::bed::Arm { sim: $sim, tls: $tls, tiny: $tiny };
+            crate::$module::$case(crate::bed::Bed::new(arm));
+        })+
+    };
+}
+
+mod tests {
+    arms! {
+        {
+            os_plain = false false false,
+            os_plain_tiny = false false true,
+            os_tls = false true false,
+            os_tls_tiny = false true true,
+            sim_plain = true false false,
+            sim_plain_tiny = true false true,
+            sim_tls = true true false,
+            sim_tls_tiny = true true true,
+        }
+        streams {
+            accepts_and_names_both_ends
+            refuses_where_nobody_listens
+            half_closes_both_ways
+            aborts_as_a_reset
+            closing_with_unread_bytes_is_a_reset
+            moves_bytes_in_order_in_pieces
+            pushes_back_and_reports_room
+            reports_each_arrival_after_it_would_have_blocked
+            writes_to_a_closed_peer_fail_after_the_first
+            a_full_backlog_makes_callers_wait
+            a_port_can_be_listened_on_again
+            closing_a_listener_resets_who_waits
+        }
+        servers {
+            echoes_and_ends_clean
+            tells_of_a_reset
+            refuses_beyond_its_limit
+            closes_after_all_is_sent
+        }
+    }
+}
+
+/// The operating system's network has no datagrams in this crate yet.
+mod plain {
+    arms! {
+        {
+            sim = true false false,
+            sim_tiny = true false true,
+        }
+        datagrams {
+            come_whole_and_from_somebody
+            are_cut_to_the_buffer
+            say_that_nobody_listens_where_connected
+            cannot_be_longer_than_the_protocol_allows
+        }
+    }
+}
