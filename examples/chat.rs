@@ -23,11 +23,18 @@ struct Options {
     bind: common::Bind,
     config: Config,
     max_line: usize,
+    #[cfg(feature = "tls")]
+    tls: common::tls::Tls,
 }
 
 fn options() -> Result<Options> {
-    let mut options =
-        Options { bind: common::Bind::default(), config: Config::new(), max_line: 4096 };
+    let mut options = Options {
+        bind: common::Bind::default(),
+        config: Config::new(),
+        max_line: 4096,
+        #[cfg(feature = "tls")]
+        tls: common::tls::Tls::default(),
+    };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -38,8 +45,15 @@ fn options() -> Result<Options> {
             }
             Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
             Long("max-line") => options.max_line = parser.value()?.parse()?,
+            #[cfg(feature = "tls")]
+            Long(option) if common::tls::Tls::knows(option) => {
+                let option = option.to_owned();
+                options.tls.take(&option, &mut parser)?;
+            }
             Long("help") | Short('h') => {
                 eprintln!("{USAGE}");
+                #[cfg(feature = "tls")]
+                eprintln!("       {}", common::tls::USAGE);
                 std::process::exit(0);
             }
             other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
@@ -49,9 +63,14 @@ fn options() -> Result<Options> {
 }
 
 fn main() -> Result<()> {
-    let Options { bind, config, max_line } = options()?;
-    let mut server = Server::new(config);
-    let acceptor = bind.listen(&mut server)?;
+    #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "TLS keeps something here"))]
+    let mut options = options()?;
+    let max_line = options.max_line;
+    let mut server = Server::new(options.config.clone());
+    #[cfg(feature = "tls")]
+    let acceptor = options.tls.listen(&options.bind, &mut server)?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = options.bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;
     common::announce(&server, acceptor);
 

@@ -2,6 +2,12 @@
 //!
 //!     cargo run --example echo -- --port 7000
 //!     nc 127.0.0.1 7000
+//!     cargo run --features uds --example echo -- --unix echo.sock
+//!
+//! With TLS, by a certificate of its own or yours; SIGHUP reads the files again:
+//!
+//!     cargo run --example echo --features dev-cert -- --port 7000 --tls
+//!     cargo run --example echo -- --port 7000 --tls --cert chain.pem --key key.pem
 #![allow(clippy::print_stderr, reason = "statistics on request, and how it ended")]
 
 mod common;
@@ -15,7 +21,7 @@ use tymist::tyme::Tymer;
 use tymist::{Config, Event, Remoter, Server};
 
 const USAGE: &str = "usage: echo [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] \
-                     [--rx-cap BYTES] [--tx-cap BYTES] [--stats SECS]";
+                     [--rx-cap BYTES] [--tx-cap BYTES] [--stats SECS] [--unix PATH]";
 
 /// How long connections may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -25,6 +31,8 @@ struct Options {
     bind: common::Bind,
     config: Config,
     stats: Option<Duration>,
+    #[cfg(feature = "tls")]
+    tls: common::tls::Tls,
 }
 
 fn options() -> Result<Options> {
@@ -34,6 +42,7 @@ fn options() -> Result<Options> {
         match arg {
             Long("host") => options.bind.host = parser.value()?.parse()?,
             Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("unix") => options.bind.unix = Some(parser.value()?.into()),
             Long("idle-timeout") => {
                 options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
             }
@@ -41,8 +50,15 @@ fn options() -> Result<Options> {
             Long("rx-cap") => options.config.limits.rx_bytes = parser.value()?.parse()?,
             Long("tx-cap") => options.config.limits.tx_bytes = parser.value()?.parse()?,
             Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
+            #[cfg(feature = "tls")]
+            Long(option) if common::tls::Tls::knows(option) => {
+                let option = option.to_owned();
+                options.tls.take(&option, &mut parser)?;
+            }
             Long("help") | Short('h') => {
                 eprintln!("{USAGE}");
+                #[cfg(feature = "tls")]
+                eprintln!("       {}", common::tls::USAGE);
                 std::process::exit(0);
             }
             other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
@@ -52,13 +68,18 @@ fn options() -> Result<Options> {
 }
 
 fn main() -> Result<()> {
-    let Options { bind, config, stats } = options()?;
-    let mut server = Server::new(config);
-    let acceptor = bind.listen(&mut server)?;
+    #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "TLS keeps something here"))]
+    let mut options = options()?;
+    let mut server = Server::new(options.config.clone());
+    #[cfg(feature = "tls")]
+    let acceptor = options.tls.listen(&options.bind, &mut server)?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = options.bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;
+    let reload = common::reload_on_signal(server.waker()?)?;
     common::announce(&server, acceptor);
 
-    let mut report = stats.map(|every| Tymer::new(server.tyme(), every));
+    let mut report = options.stats.map(|every| Tymer::new(server.tyme(), every));
     let mut going = true;
     while going {
         server.wait(report.map(|report| report.remaining(server.tyme())));
@@ -71,6 +92,9 @@ fn main() -> Result<()> {
                     }
                 }
                 Event::DrainEnded { .. } => going = false,
+                #[cfg(feature = "tls")]
+                other => common::tls::report(&other),
+                #[cfg(not(feature = "tls"))]
                 _ => {}
             }
         }
@@ -78,6 +102,12 @@ fn main() -> Result<()> {
             server.drain(Some(DRAIN));
             server.close_remoters();
         }
+        #[cfg(feature = "tls")]
+        if reload.swap(false, Ordering::AcqRel) {
+            server.reload_tls(acceptor); // An event tells how it went.
+        }
+        #[cfg(not(feature = "tls"))]
+        reload.store(false, Ordering::Release);
         if report.as_mut().is_some_and(|report| report.catch_up(server.tyme()) > 0) {
             eprintln!("{} connections, {:?}", server.len(), server.counters());
         }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use crate::engine::ACCEPTOR;
 use crate::event::Event;
+#[cfg(feature = "tls")]
+use crate::net::tls::{ServerTls, Watch};
 use crate::net::{Addr, BufferSizes, Listen, Listener, Stream, Token};
 use crate::tyme::Tyme;
 
@@ -42,6 +44,9 @@ pub struct Acceptor {
     /// Whether what it takes must shake hands before it is usable.
     pub(crate) handshake: bool,
     pub(crate) axes: VecDeque<Box<dyn Stream>>,
+    /// Its TLS, and what was told of that.
+    #[cfg(feature = "tls")]
+    pub(crate) watch: Option<Watch>,
     /// Latch: set by readiness, cleared by `WouldBlock`.
     pub(crate) ready: bool,
     resting_until: Option<Tyme>,
@@ -83,6 +88,8 @@ impl Acceptor {
             layer: None,
             handshake: false,
             axes: VecDeque::new(),
+            #[cfg(feature = "tls")]
+            watch: None,
             ready: false,
             resting_until: None,
             skipped: 0,
@@ -135,6 +142,21 @@ impl Acceptor {
             .map_or(Ok(BufferSizes::default()), |listener| listener.buffer_sizes())
     }
 
+    /// The TLS that it puts around what it admits, if it does.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(&self) -> Option<&ServerTls> {
+        self.watch.as_ref().map(Watch::tls)
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_tls(&mut self, tls: &ServerTls) {
+        self.watch = Some(Watch::new(tls));
+        self.handshake = true;
+        let tls = tls.clone();
+        self.layer = Some(Arc::new(move |stream| Box::new(tls.accept(stream))));
+    }
+
     pub(crate) fn spec(&self) -> Option<&Listen> {
         self.spec.as_ref()
     }
@@ -179,6 +201,10 @@ impl Acceptor {
     /// The clock was changed: a rest ends.
     pub(crate) fn rebase(&mut self) {
         self.resting_until = None;
+        #[cfg(feature = "tls")]
+        if let Some(watch) = &mut self.watch {
+            watch.rebase();
+        }
     }
 
     /// Accepts one connection into the deque.

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-/// All settings of a `Server`: public fields, changed one by one from [`Config::new`].
+/// All settings of a `Server`, a `Client` or `Clients`: public fields, changed one by one from [`Config::new`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,6 +24,9 @@ pub struct Config {
     /// Whether traffic in either direction starts the idle timeout anew. Default on. Off, it runs from the start
     /// of the connection, whatever happens on it.
     pub refreshable: bool,
+    /// Whether each step of a handshake that the peer lets us take starts the handshake timeout anew. Default off: the whole of it has that long, however
+    /// busy the peer is. On, a slow peer may take as long as it likes within the byte limits of the handshake.
+    pub refresh_handshake: bool,
     /// Whether a connection whose peer has ended its half stays until you close it. Default off: it is closed with
     /// [`CloseReason::Eof`](crate::CloseReason::Eof) once you have seen the `Eof` event and taken what it sent, and what you
     /// queued until then has gone out.
@@ -34,6 +37,9 @@ pub struct Config {
     pub tx_full: TxFull,
     /// What happens to a connection beyond [`Limits::remoters`].
     pub over_limit: OverLimit,
+    /// What the jitter of [`Backoff`](crate::Backoff) is drawn from: the same seed, the same waits. Default `None`: the
+    /// network gives one, which on the operating system is a random number, so that no two programs wait alike.
+    pub seed: Option<u64>,
 }
 
 impl Config {
@@ -44,10 +50,12 @@ impl Config {
             limits: Limits::new(),
             timeouts: Timeouts::new(),
             refreshable: true,
+            refresh_handshake: false,
             half_open: false,
             rx_full: RxFull::Pause,
             tx_full: TxFull::Partial,
             over_limit: OverLimit::Refuse,
+            seed: None,
         }
     }
 }
@@ -100,27 +108,40 @@ pub struct Limits {
     /// Accepted connections that wait in each acceptor's deque. Default 512, 150 bytes each. Beyond it: they
     /// wait in the kernel's backlog.
     pub accept_deque: usize,
-    /// Unfinished handshakes at once. Default 1024. Beyond it: connections wait in the accept deque.
+    /// Unfinished handshakes at once, those that failed and still send their alert included. Default 16,384; one that stalls before it has said anything
+    /// costs 1.3 KiB, one that does its worst with TLS's default limits 22 KiB. Beyond it: connections wait in the accept deque.
     pub handshakes: usize,
+    /// Unfinished handshakes at once from one IP address (an IPv6 /64 counts as one). Default 12,288, so that one address alone cannot keep all others out.
+    /// Costs 50 bytes an address. Beyond it: refused, with an event.
+    pub handshakes_per_ip: usize,
     /// Handshakes advanced per tick, each by one bounded step. Default 64. Beyond it: the next tick.
     pub handshakes_per_tick: usize,
+    /// Tries to connect that are begun per tick, and likewise of those under way that are seen to. Default 256, about 5 ms on the operating
+    /// system. Beyond it: the next tick.
+    pub connects_per_tick: usize,
+    /// Names looked up at once. Default 64, 100 bytes each. Beyond it: they wait for their turn, their connect time-out running.
+    pub lookups: usize,
     /// Unread bytes held for one connection. Default 256 KiB, allocated only as far as used. At it: [`Config::rx_full`].
     pub rx_bytes: usize,
     /// Unsent bytes held for one connection. Default 1 MiB, allocated only as far as used. Beyond it: [`Config::tx_full`].
     pub tx_bytes: usize,
-    /// Bytes read, and bytes written, per connection and tick. Default 256 KiB. Beyond it: the connection goes to the
-    /// back of the line, for the next tick.
+    /// Bytes read, and bytes written, per connection and tick. Default 64 KiB, one read. Beyond it: the connection goes
+    /// to the back of the line, for the next tick. Raise it where ticks are rare and connections few: at 60 a second it is 3.9 MB/s each way.
     pub remoter_tick_bytes: usize,
     /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
     /// whose turn it is.
     pub tick_bytes: usize,
+    /// Datagrams received per tick, all endpoints together. Default 1024, about 2 ms. Beyond it: the next tick goes on with whose
+    /// turn it is.
+    pub grams_per_tick: usize,
     /// Unread and unsent bytes of all connections together. Default 256 MiB. At it: `tx` takes nothing until some is taken or sent. Nobody is read
     /// from while 7/8 of it are filled, so that unread bytes cannot keep everybody from answering.
     pub buffered: usize,
     /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
     /// add at most five each.
     pub events: usize,
-    /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine.
+    /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine, with up to 1.5 MiB of used buffers of
+    /// busy connections that wait to be used again.
     pub scratch: usize,
 }
 
@@ -133,12 +154,16 @@ impl Limits {
             remoters_per_ip: 65_536,
             accepts_per_tick: 256,
             accept_deque: 512,
-            handshakes: 1024,
+            handshakes: 16_384,
+            handshakes_per_ip: 12_288,
             handshakes_per_tick: 64,
+            connects_per_tick: 256,
+            lookups: 64,
             rx_bytes: 256 << 10,
             tx_bytes: 1 << 20,
-            remoter_tick_bytes: 256 << 10,
+            remoter_tick_bytes: 64 << 10,
             tick_bytes: 4 << 20,
+            grams_per_tick: 1024,
             buffered: 256 << 20,
             events: 65_536,
             scratch: 64 << 10,
@@ -159,6 +184,9 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {
+    /// From the start of a try to connect, the look-up of the name and all addresses included, until the transport is up. Default 10 s, which
+    /// is time for three SYNs to be lost. Then: closed, or tried again.
+    pub connect: Option<Duration>,
     /// From the beginning of the handshake (before it, the connection may have waited in the accept deque) to its end.
     /// Default 10 s. Then: closed.
     pub handshake: Option<Duration>,
@@ -187,6 +215,7 @@ impl Timeouts {
     #[must_use]
     pub fn new() -> Self {
         Timeouts {
+            connect: Some(Duration::from_secs(10)),
             handshake: Some(Duration::from_secs(10)),
             first_byte: None,
             idle: None,

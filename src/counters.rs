@@ -11,6 +11,14 @@ pub struct Counters {
     pub ticks: u64,
     /// Connections taken from listeners.
     pub accepted: u64,
+    /// Tries to connect that were begun, one for each address.
+    pub dialled: u64,
+    /// Those of them that failed; not those that lost against another address.
+    pub dial_failures: u64,
+    /// Names that were looked up.
+    pub lookups: u64,
+    /// Those of them that had no address.
+    pub lookup_failures: u64,
     /// Connections that became usable.
     pub opened: u64,
     /// Connections refused.
@@ -21,7 +29,12 @@ pub struct Counters {
     pub accept_pauses: u64,
     /// Listeners lost.
     pub listeners_lost: u64,
-    /// Connections closed, by reason.
+    /// Live connections that went over to TLS with success.
+    pub upgraded: u64,
+    /// What became of certificates and keys.
+    pub tls: TlsCounters,
+    /// Connections closed, by reason; those that are made again by themselves once for each end, and once for each round in which none could
+    /// be made.
     pub closed: Closed,
     /// Bytes received.
     pub bytes_in: u64,
@@ -35,6 +48,18 @@ pub struct Counters {
     pub budget: Budgets,
 }
 
+/// What became of the TLS configurations of acceptors. A configuration that several acceptors share counts at each.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsCounters {
+    /// Replaced by a new set.
+    pub reloads: u64,
+    /// New sets that were refused; the old ones went on.
+    pub reload_failures: u64,
+    /// Warnings that a certificate expires soon, or has expired.
+    pub expiry_warnings: u64,
+}
+
 /// Connections refused, by reason.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,6 +68,8 @@ pub struct Refused {
     pub remoters: u64,
     /// Too many from one address.
     pub per_ip: u64,
+    /// Too many handshakes from one address.
+    pub handshakes_per_ip: u64,
     /// The poller would not take it.
     pub register: u64,
 }
@@ -52,6 +79,7 @@ impl Refused {
         match why {
             Refusal::Remoters => self.remoters += 1,
             Refusal::PerIp => self.per_ip += 1,
+            Refusal::HandshakesPerIp => self.handshakes_per_ip += 1,
             Refusal::Register => self.register += 1,
         }
     }
@@ -59,7 +87,7 @@ impl Refused {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.remoters + self.per_ip + self.register
+        self.remoters + self.per_ip + self.handshakes_per_ip + self.register
     }
 }
 
@@ -71,10 +99,14 @@ pub struct Budgets {
     pub accepts: u64,
     /// `Limits::handshakes_per_tick`.
     pub handshakes: u64,
+    /// `Limits::connects_per_tick`.
+    pub connects: u64,
     /// `Limits::remoter_tick_bytes`, reading or writing, per connection and tick.
     pub remoter_bytes: u64,
     /// `Limits::tick_bytes`.
     pub tick_bytes: u64,
+    /// `Limits::grams_per_tick`.
+    pub grams: u64,
     /// Ticks in which reading stood still because of `Limits::buffered`.
     pub buffered: u64,
 }
@@ -93,6 +125,8 @@ pub struct Closed {
     pub detached: u64,
     /// [`CloseReason::ServerClosed`].
     pub server_closed: u64,
+    /// [`CloseReason::Connect`].
+    pub connect: u64,
     /// [`CloseReason::Reset`].
     pub reset: u64,
     /// [`CloseReason::Expired`], by deadline.
@@ -105,6 +139,12 @@ pub struct Closed {
     pub tx_full: u64,
     /// [`CloseReason::Replaced`].
     pub replaced: u64,
+    /// `CloseReason::Handshake`.
+    pub handshake: u64,
+    /// `CloseReason::Tls`.
+    pub tls: u64,
+    /// `CloseReason::TlsTruncated`.
+    pub tls_truncated: u64,
     /// [`CloseReason::Io`].
     pub io: u64,
 }
@@ -113,6 +153,8 @@ pub struct Closed {
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Expired {
+    /// [`Deadline::Connect`].
+    pub connect: u64,
     /// [`Deadline::Handshake`].
     pub handshake: u64,
     /// [`Deadline::FirstByte`].
@@ -137,12 +179,19 @@ impl Closed {
             CloseReason::Aborted => &mut self.aborted,
             CloseReason::Detached => &mut self.detached,
             CloseReason::ServerClosed => &mut self.server_closed,
+            CloseReason::Connect(_) => &mut self.connect,
             CloseReason::Reset => &mut self.reset,
             CloseReason::Expired(which) => self.expired.slot(which),
             CloseReason::TooSlow => &mut self.too_slow,
             CloseReason::RxFull => &mut self.rx_full,
             CloseReason::TxFull => &mut self.tx_full,
             CloseReason::Replaced => &mut self.replaced,
+            #[cfg(feature = "tls")]
+            CloseReason::Handshake(_) => &mut self.handshake,
+            #[cfg(feature = "tls")]
+            CloseReason::Tls(_) => &mut self.tls,
+            #[cfg(feature = "tls")]
+            CloseReason::TlsTruncated => &mut self.tls_truncated,
             CloseReason::Io(_) => &mut self.io,
         } += 1;
     }
@@ -156,12 +205,16 @@ impl Closed {
             + self.aborted
             + self.detached
             + self.server_closed
+            + self.connect
             + self.reset
             + expired.total()
             + self.too_slow
             + self.rx_full
             + self.tx_full
             + self.replaced
+            + self.handshake
+            + self.tls
+            + self.tls_truncated
             + self.io
     }
 }
@@ -169,6 +222,7 @@ impl Closed {
 impl Expired {
     fn slot(&mut self, which: Deadline) -> &mut u64 {
         match which {
+            Deadline::Connect => &mut self.connect,
             Deadline::Handshake => &mut self.handshake,
             Deadline::FirstByte => &mut self.first_byte,
             Deadline::Idle => &mut self.idle,
@@ -182,7 +236,8 @@ impl Expired {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.handshake
+        self.connect
+            + self.handshake
             + self.first_byte
             + self.idle
             + self.lifetime

@@ -7,15 +7,22 @@
 //! [`Server::service`](crate::Server::service) does, in this order:
 //!
 //! 1. **Clock.** Tyme is read once; everything below gets it as an argument. Connections whose `Closed` was taken are forgotten.
-//! 2. **Flush.** What the caller queued, ended or resumed since the last tick, in the order in which the connections were first touched.
+//! 2. **Flush.** What the caller queued, ended or resumed since the last tick, in the order in which the connections were first touched. Then the
+//!    connections are dialled that it asked for, within a budget.
+//!    What was queued at datagram endpoints goes out as well.
 //! 3. **Harvest.** One system call without waiting; none where [`wait`](crate::Server::wait) has just made it. Readiness sets latches, nothing else.
 //! 4. **Accept** into the deques, round robin over the acceptors, within a budget.
 //! 5. **Admit** from the deques, in order; those with a handshake start it.
-//! 6. **Handshakes**, a bounded step each, within a budget.
-//! 7. **Turns.** Each connection in line sends what was blocked and receives, within its own budget and the tick's. Who has more
+//! 6. **Coming up.** Dialled connections whose attempts have news are asked, within a budget; those that are up start their handshake, or are usable.
+//! 7. **Handshakes**, a bounded step each, within a budget.
+//! 8. **Turns.** Each connection in line sends what was blocked and receives, within its own budget and the tick's. Who has more
 //!    to do goes to the back of the line.
-//! 8. **Deadlines.** After the turns, so that what has arrived counts as activity even where its deadline falls into the same tick.
-//! 9. **Draining**, if it is on.
+//!    Then the datagram endpoints, in the same way.
+//! 9. **Deadlines.** After the turns, so that what has arrived counts as activity even where its deadline falls into the same tick.
+//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget.
+//! 11. **Draining**, if it is on.
+//!
+//! [`Clients::service`](crate::Clients::service) does the same without 4, 5 and 11.
 //!
 //! A connection is released as soon as a step finds that it is over; its socket is closed then, its place is kept until `Closed` was taken.
 //!
@@ -23,7 +30,12 @@
 //!
 //! * An [`Id`](crate::Id) never names another connection than the one it was made for.
 //! * `Accepted` comes first and `Closed` last, once each, for every connection that ever was usable. What never was is told by
-//!   `Refused` or `HandshakeFailed`.
+//!   `Refused` or `HandshakeFailed`. A dialled connection is known by its id from the start: `Connected` once each time it becomes usable, `Disconnected` once for
+//!   each round that ended and is followed by another, `Closed` last and once, whether it ever was usable or not.
+//! * A round begins only after the `Disconnected` of the one before was taken. So a caller that takes no events lets nothing grow, and no byte of a new
+//!   connection is ever seen before the end of the old one.
+//! * What is queued while a connection is not usable waits for it through all rounds; what was queued on a usable one that broke is thrown away, since
+//!   a part of it may have arrived.
 //! * Readiness is a latch: only `WouldBlock`, or a short read where the stream vouches for it, clears it. So no byte waits for an edge that has
 //!   already been. A read must go on past a short one once the poller has seen the end coming (`Readiness::ending`), since that edge does not come again.
 //! * A connection stands in each work list at most once (`queued`, `touched`). A tick costs what the lists hold.
@@ -32,6 +44,7 @@
 //! * Every loop has a budget. What a budget cut off makes [`wake`](crate::Server::wake) say `Now`.
 //! * What a limit holds back (reading at the rx cap, accepting at the remoters cap, everything at the server-wide cap) does *not* make `wake` say `Now`,
 //!   or the loop would spin; what lifts the limit does.
+//! * Nothing that came in plain is readable once a connection has gone over to TLS, and nothing is queued while it does.
 //! * Nothing a peer does makes a call fail. Errors of calls are the caller's.
 //!
 //! # Time
@@ -47,7 +60,11 @@
 //! * `remoters` 65,536 and `remoters_per_ip` the same: beyond any descriptor limit people run with by default, so the operating system's limit is met first
 //!   and told as `AcceptPaused`. A lower per-address default would refuse whole offices behind one address without anybody having asked for it.
 //! * `accepts_per_tick` 256, `tick_bytes` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
-//! * `remoter_tick_bytes` 256 KiB: four full reads. One connection cannot have the tick to itself, and a loop at 60 Hz still moves 15 MB/s on each.
+//! * `remoter_tick_bytes` 64 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
+//!   Four reads a tick, tried first, halved the throughput of bulk streams: the rx buffer grew by copying, and left the caches.
+//! * `handshakes` 16,384 and `handshakes_per_ip` 12,288: what stalls before its ClientHello costs 1.3 KiB, so many may; what does its worst costs 22 KiB, so all of
+//!   them together cannot take more than 360 MiB. Beyond the limit of one address connections are refused, since in the deque they would keep others out.
+//! * `refresh_handshake` off: a peer that sends a byte a second would stay for hours.
 //! * `scratch` 64 KiB: measured best for large messages, no difference for small ones.
 //! * `rx_bytes` 256 KiB pauses rather than closes: back pressure is what TCP is for. `tx_bytes` 1 MiB: a few round trips of a fast long link.
 //! * An eighth of `buffered` is for bytes that go out alone: where unread ones could fill it all, whoever takes more only after it has answered waited for
@@ -58,6 +75,11 @@
 //! * `no_delay` on: the engine coalesces what is queued in a tick, so Nagle's wait only adds latency.
 //! * `backlog` 1024: hio's 128 overflows in a burst, and a dropped SYN costs the peer a second.
 //!
+//! * `connect` 10 s: three lost SYNs (after 1, 3 and 7 s) and a little. It covers a whole round, the look-up included, since that is what a user waits for.
+//! * `stagger` 250 ms: RFC 8305's. `Backoff` 500 ms to 30 s, half of it jitter: a crowd that lost its server spreads over half a wait at once, and over 15 s in the end.
+//! * `connects_per_tick` 256: a connect on loopback takes the kernel 20 to 40 us, more than any other call.
+//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on.
+//!
 //! # Closing
 //!
 //! One path for all reasons: mark (the phase and the reason are set), flush and linger, release. `close()` goes through all of it. Deadlines, resets and
@@ -65,13 +87,61 @@
 //! The wait for the peer's end after ours (`linger`) is there because closing a socket with unread input makes the kernel send a
 //! reset, which may destroy what the peer has not read yet. A connection whose peer has ended first needs none of that.
 //!
+//! Where a TLS layer gives up over what the peer said, the reason is fixed, and the alert, our end and the wait for the peer's follow as in a graceful close: a
+//! reset would destroy the alert. A handshake that fails that way is told when the wait is over, and counts among the unfinished ones until then. What
+//! the peer or the transport ended needs none of that. An end without close_notify is `TlsTruncated` also after our own close: what is not
+//! known to be whole is not called clean.
+//!
 //! A write that fails is followed by one more read: what the peer said before it reset may still be in the kernel's queue.
+//!
+//! # Datagrams
+//!
+//! *One poller for connections and datagrams.* An [`Endpoint`](crate::Endpoint) is the socket with its queues and passes, and knows no network and no clock.
+//! [`Server::bind`](crate::Server::bind) puts one into the server's tick; a [`Peer`](crate::Peer) is one with a network, a clock and a tick of its own, and passes all else on (`Deref`). The
+//! other way, several engines that share one network, was weighed and left: each would harvest what is another's, so tokens and readiness must be
+//! sorted by owner, no engine could sleep by its own deadlines alone, and a program that forgets to service one of them spins. In one
+//! engine there is one budget, one wait, and one queue in which events of both kinds keep their order.
+//!
+//! *An error may be about an earlier datagram*, so a send that meets one is tried once more before its own datagram is given up, and a receive goes on with the
+//! next. Each counts in the tick's budget, so a flood of reports (on Windows one for each datagram that met nobody) costs what a flood of datagrams does. What
+//! only gives errors, for thousands of calls, rests.
+//!
+//! *No room is not always told when it ends*: not after `ENOBUFS`, and not for a Unix socket whose receiver's queue is full. There the
+//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`.
+//!
+//! *Neither queue is a promise*: a full rx queue drops and counts, for holding datagrams back would only have the kernel drop them uncounted. `take` copies
+//! each datagram to its own size, since a slice of the large buffer would keep all of it alive.
+//!
+//! *Batched system calls are left out.* Measured on loopback against a loop of single calls (CPU time per datagram, 1.00): `recvmmsg` by quinn-udp 1.00 with 16 senders of one,
+//! 1.09 with 64 of four, 1.26 with one of 16 deep; GSO replies on top of it 0.83, 0.86 (64 senders) and 1.36 to 1.40 (one). It needs 32 buffers of 64 KiB, and helps only one
+//! kind of traffic. `Peer` itself costs 0.97 to 1.14 with 64 senders and about 1.3 with one sender 16 deep; there a bare loop that receives all before it sends all, as
+//! any tick does, costs 1.2 to 1.4 as well: a reply at once keeps both sides busy at the same time.
+//!
+//! *`SO_REUSEPORT` is never set unasked*, nor `SO_REUSEADDR` for datagrams: two programs on one port are told.
+//!
+//! *On Linux only joined groups are delivered* (`IP_MULTICAST_ALL` off): otherwise a group that any program on the machine has joined is.
+//!
+//! # Unix sockets
+//!
+//! *The umask is not touched*: it belongs to the whole process, and other threads make files meanwhile. On Linux the permissions are put on the socket before it is
+//! bound, which the kernel takes over to the file; what the umask took away is given back afterwards. Elsewhere they are put on the file between bind
+//! and listen, which for datagram sockets leaves a moment in which the umask alone holds.
+//!
+//! *Whether a path is live is asked with a datagram socket*, whatever is there: a stream socket then answers with `EPROTOTYPE`, even before it
+//! listens, and no stray connection gets into its queue. Only a refused connection means dead. Between that and the removal lies a moment in which another
+//! may bind; the file is looked at again just before. Servers that race for one path need a lock of their own.
+//!
+//! *A file is removed before its socket is closed*, and only if it still has the number that ours had: as long as the socket is open the kernel does not give it away.
+//!
+//! *Short reads drain nothing there*, since descriptors end a read wherever the peer puts them, also where none is wanted.
 //!
 //! # What hio gets wrong
 //!
 //! Each of these is a test in `tests/regressions.rs`: timeouts that reach nobody, a refresh that extends instead, a reset between accept and service that
 //! ends the loop, EPIPE that aborts the pass over all, one fast sender that fills the memory, port 0, replaced connections never closed, cut-off ones never
-//! reaped, a system call per connection and tick.
+//! reaped, a system call per connection and tick. Those of datagrams and Unix sockets are in `tests/peer` and `tests/uds`: a port shared silently, truncation unsaid,
+//! sends that raise. Those of its clients are in `tests/clients`: one that never comes again after it was cut off, a refusal that nobody
+//! can read, a failed handshake that ends the loop, a constructor that waits for the name server.
 //!
 //! # Where this departs from the plan
 //!
@@ -85,4 +155,16 @@
 //! * **The index by peer address is a tree of hashes**, not of addresses (16 instead of 40 bytes), and not a hash table (nobody can choose addresses that make
 //!   it slow, and no seed is needed).
 //! * **IPv6 addresses count by their /64** in `remoters_per_ip`, since that is what one user has.
-//! * **No `RemoterTls` type of its own** will be needed: TLS is a layer under the same `Remoter`.
+//! * **A client is a `Remoter`** in an engine of its own or a server's, not a type beside it: all that holds for the one holds for the other. `Client` and `Clients` are shells.
+//! * **A dialled connection keeps its place and id through all of its streams**, instead of a table from clients to connections. Its streams share one token, which the rule
+//!   that readiness is only a hint allows.
+//! * **Dialled connections are not in the index by peer address**: ten thousand to the same peer would all hash alike.
+//! * **Names are the network's**, by `Net::lookup`, so that a simulated network can have names too; a closure of the user's can stand in its place.
+//! * **`Disconnected` is told for failed rounds too**, so that there is one event to wait for, one bound for what may pile up, and one place that says when it goes on.
+//! * **The connect time-out is one for the whole round**, not for each address: with side-by-side tries each but the first would get less than the one before anyway.
+//! * **No `RemoterTls` type of its own**: TLS is a layer under the same `Remoter`, and [`Remoter::tls`](crate::Remoter::tls) tells what was agreed. A second name for the
+//!   same type would only suggest a difference.
+//! * **`Stream` has a `discard`**, since a layer that has failed can be waited with but not read from.
+//! * **A reload is told by whoever serves, not by whoever asks**: the configuration is shared by handle, may be reloaded from any thread, and the server's next tick
+//!   tells how it went.
+//! * **Certificates are looked at once a day at least**, because their clock is not the engine's and may be set.

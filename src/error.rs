@@ -5,6 +5,8 @@ use core::fmt;
 use std::io;
 
 use crate::net::Addr;
+#[cfg(feature = "tls")]
+use crate::net::tls::{HandshakeFailure, TlsError, TlsFailure, TlsTruncated};
 
 /// Why a connection ended. Cut short is never the same as finished.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,8 +20,10 @@ pub enum CloseReason {
     Aborted,
     /// You took it out of the server; the connection itself lives on.
     Detached,
-    /// You closed the whole server.
+    /// You closed the whole `Server` or `Clients`.
     ServerClosed,
+    /// It could not be made: the kind of the error of the last address, such as `ConnectionRefused`; `NotFound` for a name without any.
+    Connect(io::ErrorKind),
     /// The peer reset it, or was gone when we sent.
     Reset,
     /// This deadline passed.
@@ -32,6 +36,16 @@ pub enum CloseReason {
     TxFull,
     /// A new connection with the same pair of ends took its place: the peer had forgotten this one.
     Replaced,
+    /// Its TLS handshake failed.
+    #[cfg(feature = "tls")]
+    Handshake(HandshakeFailure),
+    /// TLS broke after the handshake: what came last was damaged, forged, or against the protocol. What was read before is authentic.
+    #[cfg(feature = "tls")]
+    Tls(TlsFailure),
+    /// The peer's end came without a close_notify: what was read is authentic, but perhaps not all there was. Also said where you closed first
+    /// and the peer did not answer in kind, as many clients do not; what you sent is no worse for that.
+    #[cfg(feature = "tls")]
+    TlsTruncated,
     /// The network gave it up for another reason.
     Io(io::ErrorKind),
 }
@@ -46,6 +60,10 @@ impl CloseReason {
     /// What an error of a read or write means for the connection.
     #[must_use]
     pub(crate) fn of(error: &io::Error) -> CloseReason {
+        #[cfg(feature = "tls")]
+        if let Some(reason) = Self::of_tls(error) {
+            return reason;
+        }
         match error.kind() {
             // EPIPE is what a send meets after a reset was noticed.
             io::ErrorKind::ConnectionReset
@@ -53,6 +71,28 @@ impl CloseReason {
             | io::ErrorKind::ConnectionAborted => CloseReason::Reset,
             kind => CloseReason::Io(kind),
         }
+    }
+
+    #[cfg(feature = "tls")]
+    fn of_tls(error: &io::Error) -> Option<CloseReason> {
+        error.get_ref()?;
+        let handshake = HandshakeFailure::of(error).map(CloseReason::Handshake);
+        let truncated = || TlsTruncated::is(error).then_some(CloseReason::TlsTruncated);
+        handshake.or_else(|| TlsError::of(error).map(CloseReason::Tls)).or_else(truncated)
+    }
+
+    /// Whether a layer ended the connection over what the peer said, so that the peer is there to be told why.
+    pub(crate) fn is_ours(self) -> bool {
+        #[cfg(feature = "tls")]
+        return match self {
+            CloseReason::Handshake(why) => {
+                !matches!(why, HandshakeFailure::Eof | HandshakeFailure::PeerAlert(_))
+            }
+            CloseReason::Tls(why) => !matches!(why, TlsFailure::PeerAlert(_)),
+            _ => false,
+        };
+        #[cfg(not(feature = "tls"))]
+        false
     }
 }
 
@@ -64,12 +104,19 @@ impl fmt::Display for CloseReason {
             CloseReason::Aborted => f.write_str("aborted here"),
             CloseReason::Detached => f.write_str("taken out of the server"),
             CloseReason::ServerClosed => f.write_str("server closed"),
+            CloseReason::Connect(kind) => write!(f, "not connected: {kind}"),
             CloseReason::Reset => f.write_str("reset by the peer"),
             CloseReason::Expired(which) => write!(f, "{which} timeout"),
             CloseReason::TooSlow => f.write_str("slower than the minimum rate"),
             CloseReason::RxFull => f.write_str("receive cap exceeded"),
             CloseReason::TxFull => f.write_str("send cap exceeded"),
             CloseReason::Replaced => f.write_str("replaced by a new connection of the same peer"),
+            #[cfg(feature = "tls")]
+            CloseReason::Handshake(why) => write!(f, "TLS handshake failed: {why}"),
+            #[cfg(feature = "tls")]
+            CloseReason::Tls(why) => write!(f, "TLS broken: {why}"),
+            #[cfg(feature = "tls")]
+            CloseReason::TlsTruncated => f.write_str("TLS stream cut short by the peer"),
             CloseReason::Io(kind) => write!(f, "network error: {kind}"),
         }
     }
@@ -79,6 +126,8 @@ impl fmt::Display for CloseReason {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Deadline {
+    /// The connection was not up in time.
+    Connect,
     /// The handshake was not done in time.
     Handshake,
     /// No first byte came.
@@ -98,6 +147,7 @@ pub enum Deadline {
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Deadline::Connect => "connect",
             Deadline::Handshake => "handshake",
             Deadline::FirstByte => "first byte",
             Deadline::Idle => "idle",
@@ -120,6 +170,8 @@ pub enum TxError {
     SendShut,
     /// More than `Limits::tx_bytes` would be queued; as configured, the connection is closed for it.
     Overflow,
+    /// It is going over to TLS: whether this should go out in plain or protected cannot be told. Queue it after `Upgraded`.
+    Upgrading,
 }
 
 impl fmt::Display for TxError {
@@ -129,11 +181,44 @@ impl fmt::Display for TxError {
             TxError::Closed => "the connection is closing or closed",
             TxError::SendShut => "this half was ended by shutdown_send",
             TxError::Overflow => "more than tx_bytes queued; the connection is closed for it",
+            TxError::Upgrading => "the connection is going over to TLS",
         })
     }
 }
 
 impl std::error::Error for TxError {}
+
+/// Why a connection cannot go over to TLS; it is as it was.
+#[cfg(feature = "tls")]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpgradeRefused {
+    /// It is closing or closed, or one of its halves has ended.
+    Closing,
+    /// It is on TLS, or on its way to it.
+    AlreadyTls,
+    /// So many bytes that came in plain are unread, and there must be none.
+    Unread(usize),
+    /// The name that the server should prove to be is none.
+    BadName,
+}
+
+#[cfg(feature = "tls")]
+impl fmt::Display for UpgradeRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UpgradeRefused::Closing => "the connection is closing, or one of its halves has ended",
+            UpgradeRefused::AlreadyTls => "the connection is on TLS already, or on its way to it",
+            UpgradeRefused::Unread(count) => {
+                return write!(f, "{count} bytes in plain came behind the word to begin TLS");
+            }
+            UpgradeRefused::BadName => "no server name",
+        })
+    }
+}
+
+#[cfg(feature = "tls")]
+impl std::error::Error for UpgradeRefused {}
 
 /// An id that names no live connection.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

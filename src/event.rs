@@ -1,30 +1,70 @@
 //! What a tick tells: a summary at once, events on asking, and when it wants to be called again.
 
 use core::fmt;
+#[cfg(feature = "tls")]
+use core::time::Duration;
 use std::io;
+use std::sync::Arc;
 
 use crate::acceptor::AcceptorId;
 use crate::error::{CloseReason, Deadline};
 use crate::id::Id;
 use crate::net::Addr;
+use crate::peer::GramEvent;
+use crate::server::EndpointId;
 use crate::tyme::Tyme;
 
 /// Something that happened. Owned, so that nothing stays borrowed while you deal with it.
 ///
-/// For one connection they come in this order: `Accepted`, then any of `Received`, `Drained`, at most one `Eof`, at most one `Expired`,
+/// For one connection they come in this order: `Accepted`, then any of `Received`, `Drained`, `Upgraded`, at most one `Eof`, at most one `Expired`,
 /// and last, always, one `Closed`.
+///
+/// For one that was dialled: any of `ConnectFailed` and `Unresolved`, then `Connected` if it came up, and on as above. If it comes again by
+/// itself (see [`Connect::reconnect`](crate::Connect::reconnect)), `Disconnected` stands in the place of `Closed`, and all begins anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// A connection is there and usable (its handshake, if any, is done).
     Accepted(Id),
+    /// A connection that was dialled is usable (its handshake, if any, is done), for the first time or again.
+    Connected(Id),
+    /// One address of a dialled connection could not be connected to. Another address may follow; if none does, `Disconnected` or `Closed`.
+    ConnectFailed {
+        /// The connection.
+        id: Id,
+        /// The address.
+        addr: Addr,
+        /// Kind of the error: refused, unreachable, timed out …
+        error: io::ErrorKind,
+        /// The number of the error, if it came from the operating system.
+        errno: Option<i32>,
+    },
+    /// The name of a dialled connection could not be looked up, or has no address; `Disconnected` or `Closed` follows.
+    Unresolved {
+        /// The connection.
+        id: Id,
+        /// The name.
+        host: Arc<str>,
+        /// What the resolver says.
+        why: Arc<str>,
+    },
+    /// A dialled connection is over, or none could be made, and it is tried again. What was unread can be taken until then; what was queued
+    /// on a usable connection and not sent is gone, as a part of it may have arrived. The new try waits until this event was taken.
+    Disconnected {
+        /// The connection, which keeps its id.
+        id: Id,
+        /// Why.
+        reason: CloseReason,
+        /// When it is tried again.
+        retry_at: Tyme,
+    },
     /// Bytes have come in; look at the remoter's `rx`. At most one per connection waits to be taken.
     Received(Id),
     /// All that was queued has been handed to the network, after a time when it could not be.
     Drained(Id),
     /// The peer has ended its half: nothing more comes in, but you can still send.
     Eof(Id),
-    /// A deadline has passed; `Closed` follows.
+    /// A deadline has passed; `Closed` or `Disconnected` follows.
     Expired(Id, Deadline),
     /// The connection is over. Until the next `service()` (or one of its steps) after you took this event you can still look at the remoter, its
     /// unread bytes, counters and data.
@@ -38,14 +78,41 @@ pub enum Event {
         /// Why.
         why: Refusal,
     },
-    /// A connection ended before its handshake was done; it was never usable.
+    /// A connection ended before its handshake was done; it was never usable. Of one that was dialled, `Closed` or `Disconnected` says so.
     HandshakeFailed {
-        /// Where it came in; `None` for a stream that was adopted or dialled.
+        /// Where it came in; `None` for a stream that was adopted.
         acceptor: Option<AcceptorId>,
         /// Who it was.
         peer: Addr,
         /// Why.
         reason: CloseReason,
+    },
+    /// A live connection has gone over to TLS and is usable again; see `Remoter::upgrade_tls`. A failure comes as `Closed`.
+    #[cfg(feature = "tls")]
+    Upgraded(Id),
+    /// New connections of this acceptor get a new set of certificates, keys, trust and lists.
+    #[cfg(feature = "tls")]
+    TlsReloaded {
+        /// Which.
+        acceptor: AcceptorId,
+    },
+    /// A new set was refused, and the old one goes on.
+    #[cfg(feature = "tls")]
+    TlsReloadFailed {
+        /// Which.
+        acceptor: AcceptorId,
+        /// What is wrong: with which file, what was found and what was expected.
+        why: Arc<str>,
+    },
+    /// A certificate expires within `ServerTlsConfig::expiry_warning`, or has expired. Told when that time begins and then once a day until it is replaced.
+    #[cfg(feature = "tls")]
+    TlsExpiring {
+        /// Which.
+        acceptor: AcceptorId,
+        /// When, in seconds since the UNIX epoch.
+        at: i64,
+        /// How long until then; zero if it has passed.
+        left: Duration,
     },
     /// Descriptors or memory have run out: this acceptor rests until the given tyme, then tries again. Connections wait in the backlog.
     AcceptPaused {
@@ -77,6 +144,8 @@ pub enum Event {
         /// Connections that had to be cut.
         cut: usize,
     },
+    /// Something happened at a datagram endpoint.
+    Gram(EndpointId, GramEvent),
     /// The poller itself has failed; without it nothing becomes ready any more.
     NetFailed {
         /// Kind of the error.
@@ -92,11 +161,17 @@ impl Event {
     pub fn id(&self) -> Option<Id> {
         match self {
             Event::Accepted(id)
+            | Event::Connected(id)
+            | Event::ConnectFailed { id, .. }
+            | Event::Unresolved { id, .. }
+            | Event::Disconnected { id, .. }
             | Event::Received(id)
             | Event::Drained(id)
             | Event::Eof(id)
             | Event::Expired(id, _)
             | Event::Closed(id, _) => Some(*id),
+            #[cfg(feature = "tls")]
+            Event::Upgraded(id) => Some(*id),
             _ => None,
         }
     }
@@ -110,6 +185,8 @@ pub enum Refusal {
     Remoters,
     /// `Limits::remoters_per_ip` are there from this address.
     PerIp,
+    /// `Limits::handshakes_per_ip` are unfinished from this address.
+    HandshakesPerIp,
     /// The poller would not take it (it has a limit of its own, or no memory).
     Register,
 }
@@ -121,10 +198,15 @@ impl fmt::Display for Refusal {
             Refusal::PerIp => {
                 "as many connections from this address as Limits::remoters_per_ip allows"
             }
+            Refusal::HandshakesPerIp => {
+                "as many handshakes from this address as Limits::handshakes_per_ip allows"
+            }
             Refusal::Register => "the poller would not take it",
         })
     }
 }
+
+impl core::error::Error for Refusal {}
 
 /// What one `service()` did, with what the `wait()` before it has sent.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -132,12 +214,18 @@ impl fmt::Display for Refusal {
 pub struct Serviced {
     /// Connections taken from listeners.
     pub accepted: usize,
+    /// Connections that were dialled and whose transport came up.
+    pub connected: usize,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
     /// Connections closed.
     pub closed: usize,
+    /// Datagrams received; their bytes are among `bytes_in`.
+    pub grams_in: usize,
+    /// Datagrams sent; their bytes are among `bytes_out`.
+    pub grams_out: usize,
     /// Whether a budget ended the tick before the work did: call again soon.
     pub more: bool,
 }
@@ -152,4 +240,14 @@ pub enum Wake {
     At(Tyme),
     /// When the network has something; until then there is nothing to do.
     OnIo,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_costs_what_the_limit_of_them_says() {
+        assert!(size_of::<Event>() <= 64, "{}", size_of::<Event>());
+    }
 }

@@ -104,7 +104,135 @@
 //! [`half_open`](crate::Config::half_open) and close yourself. Every connection ends in exactly one `Closed` with its [`CloseReason`](crate::CloseReason).
 //! [`drain`](crate::Server::drain) ends the whole server gently.
 //!
-//! # 5. In your own loop
+//! # 5. The other end
+//!
+//! [`Clients`](crate::Clients) are the connections you make yourself; [`Client`](crate::Client) is one alone. An id names one at once, so you can queue before
+//! it is up. Not being connected is no error: events tell how it goes.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tymist::tyme::Tymist;
+//! use tymist::{Backoff, Clients, Config, Connect, Event, Server};
+//!
+//! let mut server = Server::new(Config::new());
+//! let acceptor = server.listen(([127, 0, 0, 1], 0))?;
+//! let addr = server.local_addr(acceptor).cloned().unwrap();
+//!
+//! let mut tymist = Tymist::new();
+//! let mut clients = Clients::new(Config::new());
+//! clients.wind(tymist.tymth());
+//! let mut connect = Connect::new(addr);
+//! connect.reconnect = Some(Backoff::every(Duration::from_secs(60)));
+//! let id = clients.connect(connect)?;
+//! clients.tx(id, b"hello")?;
+//!
+//! let mut connections = 0;
+//! while connections < 2 {
+//!     clients.wait(Some(Duration::from_millis(1)));
+//!     clients.service();
+//!     while let Some(event) = clients.poll_event() {
+//!         match event {
+//!             Event::Connected(_) => connections += 1,
+//!             // The server has hung up. A minute later it is tried again, under the same id; here that takes no time.
+//!             Event::Disconnected { retry_at, .. } => drop(tymist.set(retry_at)?),
+//!             Event::ConnectFailed { addr, error, .. } => println!("{addr}: {error}"),
+//!             _ => {}
+//!         }
+//!     }
+//!     server.wait(Some(Duration::from_millis(1)));
+//!     server.service();
+//!     while let Some(event) = server.poll_event() {
+//!         if let Event::Received(id) = event
+//!             && let Some(remoter) = server.remoter_mut(id)
+//!         {
+//!             assert_eq!(remoter.take(), &b"hello"[..]);
+//!             remoter.close();
+//!         }
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Connect`](crate::Connect) says whom and how: one address, several that are tried side by side, or a name; our own address; whether to come again
+//! ([`reconnectable`](crate::Connect::reconnectable)). Three things to know. A new round begins only once you took `Disconnected`. What you queue while it is not
+//! connected waits for the connection; what was queued on one that broke is gone, because a part of it may have arrived: say again what your protocol wants said
+//! again. And [`close`](crate::Remoter::close) is for good.
+//!
+//! Names are looked up by helper threads; [`set_resolve`](crate::Clients::set_resolve) puts a resolver of yours in their place. A server makes connections by
+//! [`Server::connect`](crate::Server::connect), as a proxy does, and serves both kinds in one tick.
+//!
+//! # 6. TLS
+//!
+//! A [`ServerTls`](crate::net::tls::ServerTls) is a checked configuration: certificate chain and key in PEM or DER, from files or memory.
+//! [`listen_tls`](crate::Server::listen_tls) is `listen` with it, and all of the above holds: `Accepted` comes once the handshake is done, and what is between is
+//! nobody's business but [`cxes`](crate::Server::cxes) and the handshake timeout's. Several acceptors may have a configuration each, beside plain ones.
+//!
+//! ```
+//! use tymist::net::tls::{Identity, Material, ServerTls, ServerTlsConfig};
+//! use tymist::{CloseReason, Config, Event, Server};
+//!
+//! # let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+//! # let (chain_pem, key_pem) = (made.cert.pem(), made.signing_key.serialize_pem());
+//! // For files: Identity::new(Path::new("chain.pem"), Path::new("key.pem")).
+//! let identity = Identity::new(Material::bytes(chain_pem), Material::bytes(key_pem));
+//! let tls = ServerTls::new(ServerTlsConfig::new(identity).with_alpn(["echo"]))?;
+//! let mut server = Server::new(Config::new());
+//! let acceptor = server.listen_tls(([127, 0, 0, 1], 0), &tls)?;
+//!
+//! # let addr = server.local_addr(acceptor).and_then(|addr| addr.inet()).unwrap();
+//! # let mut client = std::net::TcpStream::connect(addr)?;
+//! # std::io::Write::write_all(&mut client, b"GET / HTTP/1.1\r\n\r\n")?;
+//! # client.shutdown(std::net::Shutdown::Write)?;
+//! # let mut failed = false;
+//! # while !failed {
+//! server.wait(None);
+//! server.service();
+//! while let Some(event) = server.poll_event() {
+//!     match event {
+//!         Event::Accepted(id) => {
+//!             let agreed = server.remoter(id).and_then(|remoter| remoter.tls());
+//!             println!("{id}: {agreed:?}"); // version, suite, names, the peer's identity
+//!         }
+//!         Event::HandshakeFailed { peer, reason, .. } => {
+//!             println!("{peer}: {reason}"); // "plain HTTP on a TLS port", say
+//! #           assert!(matches!(reason, CloseReason::Handshake(_)));
+//! #           failed = true;
+//!         }
+//!         Event::Closed(_, CloseReason::TlsTruncated) => {} // cut short: not to be taken for all
+//!         _ => {}
+//!     }
+//! }
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! *Certificates change while the server runs.* [`reload_tls`](crate::Server::reload_tls) reads the files again, or
+//! [`reload`](crate::net::tls::ServerTls::reload) on a clone of the handle does so on any thread. The new set is checked first; on any error the old one goes on, and the event
+//! `TlsReloadFailed` says what is wrong with which file. Connections that exist are left alone. `TlsExpiring` warns in time.
+//!
+//! *Client certificates* are asked for with [`ClientAuth`](crate::net::tls::ClientAuth); [`peer_identity`](crate::net::tls::TlsInfo::peer_identity) then says who it is.
+//!
+//! *STARTTLS*: queue the answer and call [`upgrade_tls`](crate::Remoter::upgrade_tls). The answer leaves in plain, and `Upgraded` tells when the same connection is usable again.
+//! What the peer sent in plain behind its command has to be none, or else be TLS: never is it read as if it had been protected.
+//!
+//! ```
+//! use tymist::net::tls::{ServerTls, Unread};
+//! use tymist::{Remoter, UpgradeRefused};
+//!
+//! fn starttls(remoter: &mut Remoter, tls: &ServerTls) {
+//!     match remoter.upgrade_tls(tls, Unread::MustBeEmpty) {
+//!         Ok(()) | Err(UpgradeRefused::Closing) => {}
+//!         Err(why) => {
+//!             println!("{}: {why}", remoter.peer_addr());
+//!             remoter.abort();
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! *In tests and simulations* give the configuration [`TlsTime::simulated`](crate::net::tls::TlsTime::simulated): certificates and tickets then age by the Tymist.
+//!
+//! # 6. In your own loop
 //!
 //! *A frame loop* calls `service()` once a frame and never `wait()`; the budgets keep a frame's share of network time bounded (example `frame_loop`).
 //!
@@ -126,9 +254,60 @@
 //!
 //! *Another thread* that has something for the loop wakes it with a [`Waker`](crate::net::Waker).
 //!
-//! # 6. Looking on
+//! # 7. Looking on
 //!
 //! A [`WireLog`](crate::wire::WireLog) keeps what really moved, for one connection or for all, in bounded memory, a file, or your own closure.
+//!
+//! # 7. Datagrams
+//!
+//! A [`Peer`](crate::Peer) is a datagram socket with a queue each way and the same tick as a server: [`tx`](crate::Endpoint::tx) queues one datagram,
+//! `service()` sends and receives, [`take`](crate::Endpoint::take) gives the next that came in, with its sender. What the network has against a datagram
+//! comes as an event, never as an error out of the tick:
+//!
+//! ```
+//! use tymist::{GramConfig, GramEvent, Peer};
+//!
+//! let mut config = GramConfig::new();
+//! config.max_gram = 1200; // longer ones are cut, and flagged
+//! let mut peer = Peer::new(config);
+//! peer.open("127.0.0.1:0".parse::<tymist::net::Bind>()?)?;
+//! let myself = peer.local_addr().clone();
+//! peer.tx(b"ping", &myself)?;
+//! let mut echoed = None;
+//! while echoed.is_none() {
+//!     peer.wait(None); // or draw a frame
+//!     peer.service();
+//!     while let Some(event) = peer.poll_event() {
+//!         match event {
+//!             GramEvent::Unsent { to, error, .. } => eprintln!("nothing went to {to}: {error}"),
+//!             GramEvent::Unreachable { error, .. } => eprintln!("somebody is not there: {error}"),
+//!             _ => {}
+//!         }
+//!     }
+//!     echoed = peer.take();
+//! }
+//! assert_eq!(echoed.map(|gram| (gram.data, gram.from)), Some(("ping".into(), myself)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A full queue drops, as a kernel does, and counts: the newest or the oldest, [as you say](crate::GramsFull). With
+//! [`Bind::peer`](crate::net::Bind::peer) the socket is connected to one end and deaf to others. Multicast is
+//! [`join`](crate::Endpoint::join) and [`set_option`](crate::Endpoint::set_option).
+//!
+//! *A server and datagrams in one loop*: [`Server::bind`](crate::Server::bind) opens the same kind of endpoint in the server's own tick, with its poller, its wait and
+//! its events.
+//!
+//! # 8. Unix sockets
+//!
+//! With the feature `uds` every address may be a path (or an abstract name, on Linux): `server.listen(path)`, `server.bind(path, ..)`,
+//! `peer.open(path)`. Peers of a stream mostly have no name: go by id. [`SocketFile`](crate::net::SocketFile) says who may connect, and whether a dead
+//! server's file is replaced. `Remoter::peer_credentials` asks who is there; `tx_files` and `take_files` pass open files along, if
+//! [`SocketOptions::files`](crate::net::SocketOptions::files) lets them in.
+//!
+//! # 9. In simulated time
+//!
+//! With the feature `sim` the same server runs on a host of a simulated world: with latency, losses, partitions and crashes, hours in moments, and each run
+//! repeatable from its seed. The chapter is a module of its own, `guide::simulation`, and is there with the feature.
 //!
 //! # From hio
 //!
@@ -143,7 +322,18 @@
 //! | `.service()` and its steps | the same names: [`service`](crate::Server::service), `service_accepts`, `service_axes`, `service_cxes`, `service_connects`, `service_receives`, `service_sends` |
 //! | `ix.rxbs`, `.clearRxbs()` | [`rx()`](crate::Remoter::rx), [`consume`](crate::Remoter::consume), [`take`](crate::Remoter::take) |
 //! | `ix.tx(data)`, `transmitIx(data, ca)` | [`Remoter::tx`](crate::Remoter::tx), [`Server::tx`](crate::Server::tx) |
+//! | `ServerTls`, `RemoterTls` | [`listen_tls`](crate::Server::listen_tls); the same [`Remoter`](crate::Remoter), whose [`tls()`](crate::Remoter::tls) then is not `None` |
 //! | `ix.cutoff` | the events `Eof` and `Closed`; [`is_eof`](crate::Remoter::is_eof), [`close_reason`](crate::Remoter::close_reason) |
 //! | `closeIx`, `removeIx(ca, close=False)` | [`Remoter::close`](crate::Remoter::close), [`Server::detach`](crate::Server::detach) |
 //! | `shutdownSendIx`, `shutdownReceiveIx` | [`shutdown_send`](crate::Remoter::shutdown_send), [`shutdown_receive`](crate::Remoter::shutdown_receive) |
+//! | `Client(ha=…)`, `.reopen()`, `.serviceConnect()` | [`Client::new`](crate::Client::new), [`reopen`](crate::Client::reopen), [`service_connect`](crate::Client::service_connect) |
+//! | `client.accepted`, `.connected`, `.ca`, `.ha` | [`accepted()`](crate::Client::accepted), [`connected()`](crate::Client::connected), [`local_addr()`](crate::Client::local_addr), [`peer_addr()`](crate::Client::peer_addr) |
+//! | `reconnectable`, `tymeout` | [`Connect::reconnect`](crate::Connect::reconnect) with a [`Backoff`](crate::Backoff), [`Timeouts::connect`](crate::Timeouts::connect) |
 //! | `WireLog` | [`WireLog`](crate::wire::WireLog) |
+//! | `udp.Peer`, `uxd.Peer`, `.reopen()` | [`Peer::new`](crate::Peer::new), then [`open`](crate::Peer::open) |
+//! | `peer.send(data, dst)`, `peer.receive()` | [`tx`](crate::Endpoint::tx) and [`take`](crate::Endpoint::take), with `service()` between |
+//! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
+//! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |
+
+#[cfg(feature = "sim")]
+pub mod simulation;

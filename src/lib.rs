@@ -1,7 +1,7 @@
 //! A nonblocking, tick-driven network I/O engine: you own the loop, you own the clock.
 //!
-//! Nothing in this crate spawns a thread, starts a runtime or calls you back. You call
-//! [`Server::service`] once per tick and then ask what happened. Between ticks you do what you like: draw a frame, step a
+//! Nothing in this crate starts a runtime or calls you back, and nothing spawns a thread, unless you connect to names, which operating systems only
+//! look up blocking. You call [`Server::service`] once per tick and then ask what happened. Between ticks you do what you like: draw a frame, step a
 //! simulation, or sleep in [`Server::wait`] until the network or a deadline has something.
 //!
 //! ```
@@ -31,20 +31,27 @@
 //!
 //! # Where to go from here
 //!
-//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, and how to put it into a loop of your own.
+//! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, its clients, TLS, how to put it into a loop of your own, and (with `sim`) how to
+//!   test it in simulated time.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
-//! * [`Server`] and [`Remoter`] are what you work with; [`Config`] holds all settings; [`Event`] is what comes out.
+//! * [`Server`], [`Clients`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] and [`Connect`] hold all settings; [`Event`] is what
+//!   comes out.
 //!
 //! # The rooms
 //!
 //! From the ground up: [`tyme`] (clock, deadlines), [`net`] (the seam to the network, and the operating system behind it), [`wire`]
-//! (middleware that logs), then [`Acceptor`], [`Remoter`] and [`Server`]. Each depends only on those before it.
+//! (middleware that logs), then [`Acceptor`], [`Remoter`], [`Server`] and [`Clients`]. Each depends only on those before it.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `os` | yes | real sockets, through mio and socket2 |
+//! | `uds` | no | Unix sockets: streams and datagrams, credentials, passing descriptors (nix, rustix); nothing on other systems |
+//! | `tls` | yes | TLS 1.2 and 1.3 on rustls, cryptography by ring |
+//! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
+//! | `dev-cert` | no | a self-signed certificate in one call |
+//! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
@@ -58,8 +65,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acceptor;
+mod backoff;
 mod buf;
+mod clients;
 mod config;
+mod connect;
 mod counters;
 pub mod design;
 mod engine;
@@ -68,6 +78,7 @@ mod event;
 pub mod guide;
 mod id;
 pub mod net;
+mod peer;
 mod remoter;
 #[cfg(feature = "os")]
 mod run;
@@ -78,13 +89,19 @@ pub mod tyme;
 pub mod wire;
 
 pub use acceptor::{Acceptor, AcceptorId, Layer};
+pub use backoff::Backoff;
+pub use clients::{Client, Clients};
 pub use config::{Config, Limits, MinRate, OverLimit, RxFull, Timeouts, TxFull};
-pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters};
+pub use connect::{Connect, Target};
+pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters, TlsCounters};
+#[cfg(feature = "tls")]
+pub use error::UpgradeRefused;
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
+pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
 pub use remoter::Remoter;
-pub use server::{Broadcast, Detached, Draining, Server};
+pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "os"))]

@@ -41,6 +41,13 @@ fn round() {
     let made = TcpListener::bind("127.0.0.1:0").unwrap();
     let _also = net.adopt_listener(made, &SocketOptions::new()).map_err(|e| e.0).unwrap();
 
+    let mut gram = net.bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    gram.register(Token(4)).unwrap();
+    let gram_addr = gram.local_addr().clone();
+    assert!(net.bind(&gram_addr.into()).is_err());
+    #[cfg(feature = "uds")]
+    unix_round(&mut net);
+
     // What fails leaves nothing either.
     assert!(net.listen(&Listen::new(addr)).is_err());
     assert!(net.listen(&"192.0.2.1:0".parse().unwrap()).is_err());
@@ -48,6 +55,40 @@ fn round() {
     assert!(net.listen(&bad_option()).is_err());
     waker.wake().unwrap();
     assert!(descriptors() > 10, "or this counts the wrong thing");
+}
+
+/// The same of Unix sockets, with descriptors on the way that nobody takes.
+#[cfg(feature = "uds")]
+fn unix_round(net: &mut OsNet) {
+    use std::io::IoSlice;
+    use tymist::net::Bind;
+
+    let path = std::env::temp_dir().join(format!("tymist-fds-{}", std::process::id()));
+    let mut listen = Listen::new(path.as_path());
+    listen.socket.files = 1;
+    let mut listener = net.listen(&listen).unwrap();
+    listener.register(Token(5)).unwrap();
+    let mut stream = net.connect(&Dial::new(path.as_path())).unwrap();
+    stream.register(Token(6)).unwrap();
+    let files = (0..3).map(|_| std::io::pipe().unwrap().0.into()).collect();
+    stream.unix().unwrap().push_files(files).unwrap();
+    stream.write(&[IoSlice::new(b"x")]).unwrap();
+    let files = vec![std::io::pipe().unwrap().0.into()];
+    stream.unix().unwrap().push_files(files).unwrap();
+    let mut accepted = listener.accept().unwrap();
+    accepted.register(Token(7)).unwrap();
+    assert_eq!(accepted.read(&mut [0; 10]).unwrap(), 1);
+
+    // Neither a probe of what is there, nor what fails, leaves one.
+    assert!(net.listen(&Listen::new(path.as_path())).is_err());
+    assert!(net.bind(&Bind::new(path.as_path())).is_err());
+    assert!(net.connect(&Dial::new(std::path::Path::new("no-such-socket"))).is_err());
+    let mut bind = Bind::new(Addr::Unnamed);
+    bind.files = 5;
+    let mut gram = net.bind(&bind).unwrap();
+    gram.register(Token(8)).unwrap();
+    drop(listener);
+    assert!(!path.exists());
 }
 
 /// Fails after the socket was made.

@@ -4,13 +4,21 @@ use core::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::Pool;
+
 /// One contiguous run of unread bytes, so that a parser sees them as a slice.
 ///
-/// Holds memory only while there is something unread: at most twice its length.
+/// Holds memory only while there is something unread, and of a large buffer that has been read down to less than a quarter only
+/// what is left.
 #[derive(Debug, Default)]
 pub(crate) struct RxQueue {
     bytes: BytesMut,
+    /// What the buffer held when it was new.
+    whole: u32,
 }
+
+/// A buffer up to this size is kept to its end, however little is left in it.
+const SMALL: usize = 4096;
 
 impl RxQueue {
     pub(crate) fn len(&self) -> usize {
@@ -25,13 +33,24 @@ impl RxQueue {
         &self.bytes
     }
 
-    pub(crate) fn push(&mut self, data: &[u8]) {
+    pub(crate) fn push(&mut self, data: &[u8], pool: &mut Pool) {
         if self.bytes.is_empty() {
-            // Exactly as large as needed: `take` then gives it away without another allocation.
-            self.bytes = BytesMut::from(data);
+            self.adopt(pool.copy(data));
         } else {
             self.bytes.extend_from_slice(data);
+            self.note_whole();
         }
+    }
+
+    /// Takes a filled buffer as it is; there must be nothing unread.
+    pub(crate) fn adopt(&mut self, buf: BytesMut) {
+        debug_assert!(self.is_empty(), "unread bytes would be lost");
+        self.bytes = buf;
+        self.note_whole();
+    }
+
+    fn note_whole(&mut self) {
+        self.whole = u32::try_from(self.bytes.capacity()).unwrap_or(u32::MAX);
     }
 
     /// Puts `data` before what is there.
@@ -42,6 +61,7 @@ impl RxQueue {
         let mut front = BytesMut::from(data);
         front.extend_from_slice(&self.bytes);
         self.bytes = front;
+        self.note_whole();
     }
 
     /// Drops the first `count` bytes, or all if there are fewer; returns how many.
@@ -51,8 +71,18 @@ impl RxQueue {
             self.bytes = BytesMut::new();
         } else {
             self.bytes.advance(count);
+            self.fit();
         }
         count
+    }
+
+    /// Moves a small rest out of a large buffer.
+    fn fit(&mut self) {
+        let whole = self.whole as usize;
+        if whole > SMALL && self.bytes.len() < whole / 4 {
+            self.bytes = BytesMut::from(&self.bytes[..]);
+            self.note_whole();
+        }
     }
 
     /// Takes all, without copying.
@@ -65,7 +95,9 @@ impl RxQueue {
         if count >= self.bytes.len() {
             return self.take();
         }
-        self.bytes.split_to(count).freeze()
+        let first = self.bytes.split_to(count).freeze();
+        self.fit();
+        first
     }
 }
 
@@ -101,11 +133,12 @@ mod tests {
         #[test]
         fn behaves_like_a_deque_and_holds_nothing_when_empty(ops in prop::collection::vec(op(), 0..60)) {
             let mut rx = RxQueue::default();
+            let mut pool = Pool::default();
             let mut model: VecDeque<u8> = VecDeque::new();
             for op in ops {
                 match op {
                     Op::Push(data) => {
-                        rx.push(&data);
+                        rx.push(&data, &mut pool);
                         model.extend(&data);
                     }
                     Op::PushFront(data) => {
@@ -140,12 +173,25 @@ mod tests {
     #[test]
     fn capacity_stays_within_twice_the_most_it_held() {
         let mut rx = RxQueue::default();
+        let mut pool = Pool::default();
         for _ in 0..10_000 {
-            rx.push(&[7; 1000]);
+            rx.push(&[7; 1000], &mut pool);
             if rx.len() > 50_000 {
                 rx.consume(49_999);
             }
             assert!(rx.bytes.capacity() <= 2 * 51_000, "{}", rx.bytes.capacity());
+        }
+    }
+
+    #[test]
+    fn a_small_rest_does_not_hold_a_large_buffer() {
+        let mut pool = Pool::default();
+        for take in [RxQueue::consume, |rx: &mut RxQueue, count| rx.take_first(count).len()] {
+            let mut rx = RxQueue::default();
+            rx.adopt(pool.scratch(64 << 10));
+            take(&mut rx, (64 << 10) - 10);
+            assert_eq!(rx.len(), 10);
+            assert!(rx.bytes.capacity() < 100 && rx.whole < 100);
         }
     }
 }

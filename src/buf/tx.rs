@@ -5,6 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::Pool;
+
 /// What is smaller than this and not first in line is copied together with its neighbours.
 const SMALL: usize = 1024;
 /// The run of copied bytes is closed at this length and the next one begun.
@@ -17,6 +19,8 @@ const RUN: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct TxQueue {
     front: Bytes,
+    /// How much of `front` is sent. It is not cut off, so that the whole buffer can be used again.
+    sent: usize,
     // Boxed since most connections never have one; a third of the size.
     #[expect(clippy::box_collection, reason = "8 instead of 32 bytes in every idle connection")]
     middle: Option<Box<VecDeque<Bytes>>>,
@@ -87,7 +91,7 @@ impl TxQueue {
         if self.middle.is_some() {
             None
         } else if self.tail.is_empty() {
-            Some(&self.front)
+            Some(&self.front[self.sent..])
         } else if self.front.is_empty() {
             Some(&self.tail)
         } else {
@@ -98,7 +102,7 @@ impl TxQueue {
     /// Fills `slices` with the first pieces in order, `limit` bytes of them at most; returns how many.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], limit: usize) -> usize {
         let middle = self.middle.iter().flat_map(|middle| middle.iter().map(|piece| &piece[..]));
-        let pieces = [&self.front[..]].into_iter().chain(middle).chain([&self.tail[..]]);
+        let pieces = [&self.front[self.sent..]].into_iter().chain(middle).chain([&self.tail[..]]);
         let mut count = 0;
         let mut left = limit;
         for (place, piece) in slices.iter_mut().zip(pieces.filter(|piece| !piece.is_empty())) {
@@ -113,55 +117,46 @@ impl TxQueue {
         count
     }
 
-    /// Drops the first `count` bytes, which must not be more than there are: what was sent.
-    pub(crate) fn consume(&mut self, count: usize) {
+    /// Drops the first `count` bytes, which must not be more than there are: what was sent. Buffers that are done go to the pool.
+    pub(crate) fn consume(&mut self, count: usize, pool: &mut Pool) {
         debug_assert!(count <= self.len, "{count} bytes sent of {}", self.len);
         let mut left = count.min(self.len);
         self.len -= left;
-        if self.len == 0 {
-            return self.release();
-        }
         while left > 0 {
-            if self.front.is_empty() {
-                match self.middle.as_mut().and_then(|middle| middle.pop_front()) {
-                    Some(piece) => self.front = piece,
-                    None => {
-                        self.middle = None;
-                        return self.tail.advance(left);
-                    }
+            let unsent = self.front.len() - self.sent;
+            if left < unsent {
+                self.sent += left;
+                return;
+            }
+            left -= unsent;
+            pool.put_back(core::mem::take(&mut self.front));
+            self.sent = 0;
+            match self.middle.as_mut().and_then(|middle| middle.pop_front()) {
+                Some(piece) => self.front = piece,
+                None => {
+                    self.middle = None;
+                    break;
                 }
             }
-            let step = left.min(self.front.len());
-            self.front.advance(step);
-            left -= step;
         }
-        if self.middle.as_ref().is_some_and(|middle| middle.is_empty()) {
-            self.middle = None;
+        if left > 0 {
+            self.tail.advance(left);
         }
-    }
-
-    /// Gives back all memory.
-    fn release(&mut self) {
-        self.front = Bytes::new();
-        if self.middle.is_some() {
-            self.middle = None;
-        }
-        if self.tail.capacity() > 0 {
-            self.tail = BytesMut::new();
+        if self.len == 0 && self.tail.capacity() > 0 {
+            pool.put_back_mut(core::mem::take(&mut self.tail));
         }
     }
 
     /// Takes all, as one piece.
     pub(crate) fn take(&mut self) -> Bytes {
-        let mut pieces = [IoSlice::new(&[]); 16];
         let mut all = BytesMut::with_capacity(self.len);
-        while !self.is_empty() {
-            let count = self.slices(&mut pieces, usize::MAX);
-            let taken: usize = pieces[..count].iter().map(|piece| piece.len()).sum();
-            pieces[..count].iter().for_each(|piece| all.extend_from_slice(piece));
-            pieces = [IoSlice::new(&[]); 16];
-            self.consume(taken);
-        }
+        all.extend_from_slice(&self.front[self.sent..]);
+        self.middle
+            .iter()
+            .flat_map(|middle| middle.iter())
+            .for_each(|piece| all.extend_from_slice(piece));
+        all.extend_from_slice(&self.tail);
+        self.clear();
         all.freeze()
     }
 
@@ -190,6 +185,7 @@ mod tests {
         Bytes(usize),
         Consume(usize),
         Clear,
+        Take,
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -199,12 +195,14 @@ mod tests {
             4 => sizes.clone().prop_map(Op::Bytes),
             6 => sizes.prop_map(Op::Consume),
             1 => Just(Op::Clear),
+            1 => Just(Op::Take),
         ]
     }
 
     proptest! {
         #[test]
         fn keeps_bytes_in_order_and_leaves_exactly_the_unsent_suffix(ops in prop::collection::vec(op(), 0..40)) {
+            let mut pool = Pool::default();
             let mut tx = TxQueue::default();
             let mut model: Vec<u8> = Vec::new();
             let mut next = 0u8;
@@ -225,8 +223,12 @@ mod tests {
                     }
                     Op::Consume(count) => {
                         let count = count.min(model.len());
-                        tx.consume(count);
+                        tx.consume(count, &mut pool);
                         model.drain(..count);
+                    }
+                    Op::Take => {
+                        prop_assert_eq!(&tx.take()[..], &model[..]);
+                        model.clear();
                     }
                     Op::Clear => {
                         prop_assert_eq!(tx.clear(), model.len());

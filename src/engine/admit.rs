@@ -34,6 +34,10 @@ impl Engine {
         if self.index.count_from(stream.peer_addr()) >= limits.remoters_per_ip {
             return Err((stream, Refusal::PerIp));
         }
+        let shaking = self.index.shaking_from(stream.peer_addr());
+        if origin.handshake && shaking >= limits.handshakes_per_ip.max(1) {
+            return Err((stream, Refusal::HandshakesPerIp));
+        }
         let Some(id) = self.slots.reserve() else {
             return Err((stream, Refusal::Remoters));
         };
@@ -53,15 +57,24 @@ impl Engine {
         }
         self.index.insert(remoter.peer_addr(), id);
         self.handshaking += 1;
-        if origin.handshake {
+        self.begin_handshake(id, origin.handshake);
+        Ok(())
+    }
+
+    /// Lets a connection shake hands, or lets it out where it need not.
+    pub(super) fn begin_handshake(&mut self, id: Id, handshake: bool) {
+        if !handshake {
+            return self.open(id);
+        }
+        if let Some(remoter) = self.slots.get_mut(id) {
+            remoter.state.shaking = true;
+            if !remoter.is_dialled() {
+                self.index.begin_shaking(remoter.peer_addr());
+            }
             remoter.arm(&mut self.core, Slot::Handshake);
             // The first step needs no news from the network, and may be the last.
-            remoter.state.queued = true;
-            self.shaking.push_back(id);
-        } else {
-            self.open(id);
+            self.enqueue(id);
         }
-        Ok(())
     }
 
     /// A connection with the same ends as a new one is one that the peer has forgotten.
@@ -83,24 +96,50 @@ impl Engine {
         self.cut(id, CloseReason::Replaced);
     }
 
-    /// The connection is usable from now on.
+    /// The connection is usable from now on, or usable again.
     fn open(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
+        let again = core::mem::replace(&mut remoter.state.shaken, true);
         remoter.state.phase = Phase::Live;
-        remoter.state.shaken = true;
+        if core::mem::take(&mut remoter.state.shaking) {
+            if !remoter.is_dialled() {
+                self.index.end_shaking(remoter.peer_addr());
+            }
+            // What came with the last message of the handshake is inside already, and no edge will tell.
+            remoter.state.readable = true;
+            remoter.state.writable = true;
+        }
         remoter.state.short_reads = remoter.stream.short_read_drains();
         remoter.note_held();
-        remoter.opened_at = self.core.now;
-        remoter.arm_opened(&mut self.core);
+        if !again {
+            remoter.opened_at = self.core.now;
+        }
+        remoter.arm_opened(&mut self.core, again);
         self.handshaking -= 1;
         self.live += 1;
-        self.core.counters.opened += 1;
-        self.core.events.push(Event::Accepted(id));
+        self.tell_open(id, again);
         self.settle(id);
+    }
+
+    fn tell_open(&mut self, id: Id, again: bool) {
+        #[cfg(feature = "tls")]
+        if again {
+            self.core.counters.upgraded += 1;
+            return self.core.events.push(Event::Upgraded(id));
+        }
+        debug_assert!(!again, "only TLS opens twice");
+        self.core.counters.opened += 1;
+        let event = match self.slots.get(id) {
+            Some(remoter) if remoter.is_dialled() => Event::Connected(id),
+            _ => Event::Accepted(id),
+        };
+        self.core.events.push(event);
     }
 
     /// Advances the handshakes whose peers have said something, each by a step; returns how many became usable.
     pub(crate) fn shake(&mut self) -> usize {
+        #[cfg(feature = "tls")]
+        self.go_over();
         let mut opened = 0;
         let budget = self.core.config.limits.handshakes_per_tick.max(1);
         for turn in 0..self.shaking.len() {
@@ -112,6 +151,10 @@ impl Engine {
             let Some(id) = self.shaking.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
+            if remoter.state.phase != Phase::Handshaking {
+                self.settle(id); // Its user closed it meanwhile.
+                continue;
+            }
             match remoter.stream.advance() {
                 Ok(Stage::Live) => {
                     self.open(id);
@@ -121,11 +164,14 @@ impl Engine {
                     remoter.state.queued = true;
                     self.shaking.push_back(id);
                     self.core.serviced.more = true;
+                    if self.core.config.refresh_handshake {
+                        remoter.arm(&mut self.core, Slot::Handshake);
+                    }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(error) => {
-                    remoter.doom(CloseReason::of(&error));
-                    self.release(id);
+                    remoter.break_off(&mut self.core, CloseReason::of(&error));
+                    self.settle(id);
                 }
             }
         }

@@ -4,11 +4,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 
+use bytes::BytesMut;
+
 use super::{Core, Engine};
+use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
+use crate::server::Detached;
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
@@ -27,9 +31,11 @@ impl Remoter {
     /// What comes after a pass: takes the steps towards its end that can be taken, and gets in line again if there is more to do.
     /// Returns whether it is to be released.
     pub(super) fn rest(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
-        if matches!(self.state.phase, Phase::Handshaking | Phase::Closed) {
+        if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
             return false;
         }
+        #[cfg(feature = "tls")]
+        self.line_up_upgrade(core);
         let going_on = self.state.phase == Phase::Live && self.state.fin == Fin::No;
         let settled = going_on && !self.state.eof;
         if !settled && self.step_to_end(core) {
@@ -70,6 +76,27 @@ impl Remoter {
         self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
     }
 
+    /// Ends it for what a read or write met. Where a layer broke it off over what the peer said, the peer is there and to be told: what the
+    /// layer has to say goes out, then our end, then the peer's is waited for, so that no reset destroys the alert.
+    pub(super) fn break_off(&mut self, core: &mut Core, reason: CloseReason) {
+        if !reason.is_ours() {
+            return self.doom(reason);
+        }
+        if self.state.parting || self.state.doomed || self.state.phase == Phase::Closed {
+            return;
+        }
+        self.state.parting = true;
+        self.state.phase = Phase::Flushing;
+        self.state.reason = Some(reason);
+        core.shared.sub(self.tx.clear());
+        self.disarm_all();
+        self.arm(core, Slot::Linger);
+        self.note_held();
+        if self.state.holding {
+            self.arm(core, Slot::WriteStall);
+        }
+    }
+
     /// Sends our end, once.
     fn end_send(&mut self, core: &mut Core) {
         if self.state.fin == Fin::Sent {
@@ -108,31 +135,48 @@ impl Engine {
 
     /// Lets go of a connection: closes the socket, by reset where something was cut off, and tells why.
     ///
-    /// Its place stays taken, with what is unread in it, until `Closed` was told; one that never got usable is forgotten at once.
+    /// Its place stays taken, with what is unread in it, until `Closed` was told; one that nobody knew of is forgotten at once; one that comes
+    /// again by itself keeps its place.
     pub(crate) fn release(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
-        let was = remoter.state.phase;
-        if was == Phase::Closed {
+        if remoter.state.phase == Phase::Closed {
             return;
         }
         let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
         let cut = !remoter.tx.is_empty() || remoter.stream.held() > 0;
-        self.index.remove(remoter.peer_addr(), id);
-        remoter.drop_stream(cut);
-        self.core.shared.sub(remoter.tx.clear());
-        if let Some(timer) = remoter.timer.take() {
-            self.core.wheel.cancel(timer);
+        if !remoter.is_dialled() {
+            self.index.remove(remoter.peer_addr(), id);
         }
-        remoter.disarm_all();
-        remoter.state.phase = Phase::Closed;
-        remoter.state.reason = Some(reason);
+        remoter.drop_stream(cut);
+        let shaking = core::mem::take(&mut remoter.state.shaking);
+        if shaking && !remoter.is_dialled() {
+            self.index.end_shaking(remoter.peer_addr());
+        }
+        match (remoter.state.up, remoter.state.shaken && !shaking) {
+            (_, true) => self.live -= 1,
+            (true, false) => self.handshaking -= 1,
+            (false, false) => self.dialling -= 1,
+        }
         self.core.counters.closed.count(reason);
         self.core.serviced.closed += 1;
-        if remoter.state.shaken {
-            self.live -= 1;
+        if remoter.comes_again(reason) {
+            self.end_round(id, reason);
+            self.retry_later(id, reason);
+        } else {
+            self.end_for_good(id, reason);
+        }
+    }
+
+    fn end_for_good(&mut self, id: Id, reason: CloseReason) {
+        self.end_round(id, reason);
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        self.core.shared.sub(remoter.tx.clear());
+        remoter.forget_deadlines(&mut self.core);
+        remoter.state.phase = Phase::Closed;
+        remoter.state.reason = Some(reason);
+        if remoter.is_known() {
             self.core.events.push(Event::Closed(id, reason));
         } else {
-            self.handshaking -= 1;
             let peer = remoter.peer_addr().clone();
             let acceptor = remoter.acceptor;
             self.core.events.push(Event::HandshakeFailed { acceptor, peer, reason });
@@ -148,16 +192,29 @@ impl Engine {
         }
     }
 
-    /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick.
-    pub(crate) fn send_all(&mut self) {
+    /// Takes a live connection out without closing it.
+    pub(crate) fn detach(&mut self, id: Id) -> Option<Detached> {
+        let remoter = self.get_mut(id).filter(|remoter| remoter.is_live())?;
+        let detached = remoter.detach();
+        self.release(id);
+        Some(detached)
+    }
+
+    /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick, and releases all; returns how many there were.
+    pub(crate) fn close(&mut self) -> usize {
+        self.end(); // Whatever a wait has spent already, there is a tick's budget for it.
+        self.begin();
+        self.flush();
         for id in self.ids() {
             self.send_of(id);
         }
+        self.end();
+        self.cut_all(CloseReason::ServerClosed)
     }
 
     /// Releases all; returns how many there were.
     pub(crate) fn cut_all(&mut self, reason: CloseReason) -> usize {
-        let open = self.live + self.handshaking;
+        let open = self.live + self.handshaking + self.dialling;
         for id in self.ids() {
             self.cut(id, reason);
         }
@@ -171,7 +228,8 @@ impl Engine {
         }
         if self.slots.len() == 0 {
             self.slots.shrink_if_empty();
-            self.core.scratch = Vec::new();
+            self.core.scratch = BytesMut::new();
+            self.core.pool = Pool::default();
         }
     }
 }

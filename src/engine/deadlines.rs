@@ -1,4 +1,4 @@
-//! Deadlines: seven to a connection, one place in the wheel for all of them.
+//! Deadlines: nine to a connection, one place in the wheel for all of them.
 //!
 //! The wheel holds the earliest that a connection had when it was last armed. Putting a deadline off, as every byte of
 //! traffic does, only changes the number in the connection; when the wheel fires too early, it is armed again for what is then
@@ -22,6 +22,8 @@ const ALL: [Slot; SLOTS] = [
     Slot::WriteStall,
     Slot::Linger,
     Slot::Rate,
+    Slot::Connect,
+    Slot::Dial,
 ];
 
 fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
@@ -33,12 +35,17 @@ fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
         Slot::WriteStall => timeouts.write_stall,
         Slot::Linger => timeouts.linger,
         Slot::Rate => timeouts.min_rate.map(|rate| rate.window),
+        Slot::Connect => timeouts.connect,
+        Slot::Dial => None, // Each has its own.
     };
     duration.filter(|duration| !duration.is_zero())
 }
 
 impl Remoter {
     fn duration(&self, core: &Core, slot: Slot) -> Option<Duration> {
+        if let (Slot::Dial, Some(dial)) = (slot, &self.dial) {
+            return Some(dial.pause).filter(|pause| !pause.is_zero());
+        }
         duration_of(self.timeouts.as_deref().unwrap_or(&core.config.timeouts), slot)
     }
 
@@ -77,12 +84,20 @@ impl Remoter {
         self.deadlines[slot as usize] = Tyme::NEVER;
     }
 
-    pub(super) fn is_armed(&self, slot: Slot) -> bool {
-        self.deadlines[slot as usize] != Tyme::NEVER
-    }
-
     pub(super) fn disarm_all(&mut self) {
         self.deadlines = [Tyme::NEVER; SLOTS];
+    }
+
+    /// Disarms all, and gives the place in the wheel back.
+    pub(super) fn forget_deadlines(&mut self, core: &mut Core) {
+        self.disarm_all();
+        if let Some(timer) = self.timer.take() {
+            core.wheel.cancel(timer);
+        }
+    }
+
+    pub(super) fn is_armed(&self, slot: Slot) -> bool {
+        self.deadlines[slot as usize] != Tyme::NEVER
     }
 
     /// There was traffic: the silence begins anew. The wheel is not touched, unless the timeout has become shorter meanwhile.
@@ -99,10 +114,11 @@ impl Remoter {
         }
     }
 
-    /// Starts what runs from the beginning of a usable connection.
-    pub(super) fn arm_opened(&mut self, core: &mut Core) {
+    /// Starts what runs from the beginning of a usable connection, or of one that is usable `again`.
+    pub(super) fn arm_opened(&mut self, core: &mut Core, again: bool) {
         self.disarm(Slot::Handshake);
-        for slot in [Slot::FirstByte, Slot::Idle, Slot::Lifetime, Slot::Rate] {
+        let from_start = [Slot::FirstByte, Slot::Lifetime].into_iter().filter(|_| !again);
+        for slot in from_start.chain([Slot::Idle, Slot::Rate]) {
             self.arm(core, slot);
         }
         self.window_start = self.moved();
@@ -117,8 +133,8 @@ impl Remoter {
         let ran = self.deadlines.map(|deadline| deadline != Tyme::NEVER);
         self.disarm_all();
         let fresh = match self.state.phase {
-            Phase::Live if self.counters.bytes_in == 0 => ALL[1..4].iter().chain(&ALL[6..]),
-            Phase::Live => ALL[2..4].iter().chain(&ALL[6..]),
+            Phase::Live if self.received() == 0 => ALL[1..4].iter().chain(&ALL[6..7]),
+            Phase::Live => ALL[2..4].iter().chain(&ALL[6..7]),
             _ => ALL[..0].iter().chain(&ALL[..0]),
         };
         let again = ALL.iter().filter(|slot| ran[**slot as usize]);
@@ -132,6 +148,11 @@ impl Remoter {
             self.hang(core);
         }
         self.window_start = self.moved();
+    }
+
+    /// Bytes received on this connection; the counters of a dialled one go on through all of its connections.
+    fn received(&self) -> u64 {
+        self.counters.bytes_in - self.dial.as_ref().map_or(0, |dial| dial.received_before)
     }
 
     fn moved(&self) -> u64 {
@@ -166,6 +187,13 @@ impl Remoter {
                     self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
                     continue;
                 }
+                Slot::Dial => {
+                    if let Some(dial) = &mut self.dial {
+                        dial.due = true;
+                    }
+                    continue;
+                }
+                Slot::Connect => Deadline::Connect,
                 Slot::Linger => Deadline::Linger,
                 Slot::Handshake => Deadline::Handshake,
                 Slot::FirstByte => Deadline::FirstByte,
@@ -173,7 +201,7 @@ impl Remoter {
                 Slot::Lifetime => Deadline::Lifetime,
                 Slot::WriteStall => Deadline::WriteStall,
             };
-            if self.state.shaken {
+            if self.is_known() && !self.state.parting {
                 core.events.push(Event::Expired(self.id, which));
             }
             return self.doom(CloseReason::Expired(which));
@@ -210,6 +238,9 @@ impl Engine {
             self.release(id);
         } else {
             remoter.hang(&mut self.core);
+            if remoter.dial.as_ref().is_some_and(|dial| dial.due) {
+                self.line_up(id);
+            }
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::net::Addr;
 pub(crate) struct Index {
     by_peer: BTreeSet<(u64, Id)>,
     by_ip: BTreeMap<IpAddr, usize>,
+    /// The unfinished handshakes among them.
+    shaking: BTreeMap<IpAddr, usize>,
 }
 
 fn hash(peer: &Addr) -> u64 {
@@ -35,6 +37,17 @@ fn source(peer: &Addr) -> Option<IpAddr> {
     }
 }
 
+fn take_one(counts: &mut BTreeMap<IpAddr, usize>, peer: &Addr) {
+    if let Some(ip) = source(peer)
+        && let Entry::Occupied(mut entry) = counts.entry(ip)
+    {
+        *entry.get_mut() -= 1;
+        if *entry.get() == 0 {
+            entry.remove();
+        }
+    }
+}
+
 impl Index {
     pub(crate) fn insert(&mut self, peer: &Addr, id: Id) {
         if peer.is_named() {
@@ -49,14 +62,24 @@ impl Index {
         if peer.is_named() {
             self.by_peer.remove(&(hash(peer), id));
         }
-        if let Some(ip) = source(peer)
-            && let Entry::Occupied(mut entry) = self.by_ip.entry(ip)
-        {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
+        take_one(&mut self.by_ip, peer);
+    }
+
+    /// A connection from there has begun to shake hands.
+    pub(crate) fn begin_shaking(&mut self, peer: &Addr) {
+        if let Some(ip) = source(peer) {
+            *self.shaking.entry(ip).or_default() += 1;
         }
+    }
+
+    /// It has come to an end with that, whichever.
+    pub(crate) fn end_shaking(&mut self, peer: &Addr) {
+        take_one(&mut self.shaking, peer);
+    }
+
+    /// Unfinished handshakes from the same address as `peer`.
+    pub(crate) fn shaking_from(&self, peer: &Addr) -> usize {
+        source(peer).and_then(|ip| self.shaking.get(&ip)).copied().unwrap_or(0)
     }
 
     /// The oldest connection for which `fits`, among those that may have this peer.

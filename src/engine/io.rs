@@ -1,11 +1,13 @@
 //! Receiving and sending, within budgets.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use super::Core;
 use crate::config::RxFull;
 use crate::error::CloseReason;
 use crate::event::Event;
+use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 /// Pieces handed to one write.
@@ -18,13 +20,16 @@ impl Remoter {
             return false;
         }
         match self.state.phase {
+            // What comes now is TLS, and not for us.
+            #[cfg(feature = "tls")]
+            Phase::Live if self.upgrade.is_some() => false,
             Phase::Live if self.state.deaf => true,
             Phase::Live => {
-                let at_cap = self.rx.len() >= self.rx_limit;
+                let at_cap = self.rx.len() >= self.rx_limit();
                 !at_cap || (self.state.stuffed && core.config.rx_full == RxFull::Close)
             }
             Phase::Flushing | Phase::Lingering => true,
-            Phase::Handshaking | Phase::Closed => false,
+            Phase::Dialling | Phase::Handshaking | Phase::Closed => false,
         }
     }
 
@@ -61,6 +66,12 @@ impl Remoter {
 
     /// Whether it would also do something while there is no room for anybody's bytes.
     pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
+        match self.state.phase {
+            Phase::Dialling => return false,
+            // A new connection under the old id, which is still in the line of the old one.
+            Phase::Handshaking => return true,
+            _ => {}
+        }
         let takes = self.state.readable && self.may_read(core);
         (takes && (room || self.throws_away()))
             || (self.state.writable && self.has_output())
@@ -77,14 +88,41 @@ impl Remoter {
         self.state.deaf || self.state.phase != Phase::Live
     }
 
+    /// Gets in the line it belongs to if it has something to do and is in none yet.
+    pub(super) fn fall_in(
+        &mut self,
+        core: &Core,
+        ready: &mut VecDeque<Id>,
+        shaking: &mut VecDeque<Id>,
+    ) {
+        if self.state.queued {
+            return;
+        }
+        if self.state.phase == Phase::Handshaking {
+            self.state.queued = true;
+            shaking.push_back(self.id);
+        } else if self.has_work(core) {
+            self.state.queued = true;
+            ready.push_back(self.id);
+        }
+    }
+
     /// Whether what the caller did to it calls for a turn.
     pub(super) fn wants_turn(&self, core: &Core, room: bool) -> bool {
         if self.state.phase == Phase::Closed {
             return false;
         }
+        #[cfg(feature = "tls")]
+        if self.upgrade.is_some() && self.tx.is_empty() {
+            return true;
+        }
         self.state.doomed
             || self.state.retime
-            || self.can_go_on(core, room)
+            || (self.state.shaken && self.wants_turn_live(core, room))
+    }
+
+    fn wants_turn_live(&self, core: &Core, room: bool) -> bool {
+        self.can_go_on(core, room)
             || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing
@@ -122,13 +160,13 @@ impl Remoter {
         self.begin_tick(core);
         self.look_for_loss();
         // At the cap when this turn began, not only by what it reads.
-        self.state.stuffed &= self.rx.len() >= self.rx_limit;
+        self.state.stuffed &= self.rx.len() >= self.rx_limit();
         while self.state.readable && self.may_read(core) {
             let thrown_away = self.throws_away();
             let mut want = core.scratch.len().min(core.tick_left);
             if !thrown_away {
                 // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
-                let room = (self.rx_limit - self.rx.len().min(self.rx_limit)).max(1);
+                let room = (self.rx_limit() - self.rx.len().min(self.rx_limit())).max(1);
                 want = want.min(room).min(core.shared.room_to_read());
             }
             let budget = Self::budget_left(core, self.state.spent_in);
@@ -142,7 +180,10 @@ impl Remoter {
             }
             self.counters.reads += 1;
             core.counters.reads += 1;
-            match self.stream.read(&mut core.scratch[..want]) {
+            let buf = &mut core.scratch[..want];
+            let read =
+                if self.state.parting { self.stream.discard(buf) } else { self.stream.read(buf) };
+            match read {
                 Ok(0) => self.met_eof(core),
                 Ok(count) => self.met_bytes(core, count, want, thrown_away),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -151,13 +192,13 @@ impl Remoter {
                 }
                 // The latch stays, so it is tried again; but not here and now for ever.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => break,
-                Err(error) => self.doom(CloseReason::of(&error)),
+                Err(error) => self.break_off(core, CloseReason::of(&error)),
             }
             if once {
                 break;
             }
         }
-        self.state.stuffed = self.rx.len() >= self.rx_limit;
+        self.state.stuffed = self.rx.len() >= self.rx_limit();
         // A layer may have had to answer something.
         self.note_held();
     }
@@ -176,13 +217,27 @@ impl Remoter {
         if thrown_away {
             return;
         }
-        if self.rx.len() >= self.rx_limit {
+        if self.rx.len() >= self.rx_limit() {
             return self.doom(CloseReason::RxFull);
         }
-        self.rx.push(&core.scratch[..count]);
+        self.take_in(core, count);
         core.shared.add(count);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));
+        }
+    }
+
+    /// Puts what was read into the rx queue: a copy, or the buffer itself where it is well filled and another one is at hand.
+    fn take_in(&mut self, core: &mut Core, count: usize) {
+        let size = core.scratch.len();
+        let well_filled = self.rx.is_empty() && count >= size - size / 4;
+        match well_filled.then(|| core.pool.spare(size)).flatten() {
+            Some(spare) => {
+                let mut filled = core::mem::replace(&mut core.scratch, spare);
+                filled.truncate(count);
+                self.rx.adopt(filled);
+            }
+            None => self.rx.push(&core.scratch[..count], &mut core.pool),
         }
     }
 
@@ -213,7 +268,7 @@ impl Remoter {
         if self.tx.is_empty() && !self.state.backlogged && !self.state.holding {
             return;
         }
-        if matches!(self.state.phase, Phase::Handshaking | Phase::Closed) || self.state.doomed {
+        if !self.is_live() || self.state.doomed {
             return;
         }
         self.begin_tick(core);
@@ -260,7 +315,7 @@ impl Remoter {
     }
 
     fn met_room(&mut self, core: &mut Core, count: usize) {
-        self.tx.consume(count);
+        self.tx.consume(count, &mut core.pool);
         core.shared.sub(count);
         self.state.spent_out = self.state.spent_out.saturating_add(count_u32(count));
         self.counters.bytes_out += count as u64;
@@ -286,7 +341,7 @@ impl Remoter {
             io::ErrorKind::Interrupted => {}
             _ => {
                 self.last_words(core);
-                self.doom(CloseReason::of(error));
+                self.break_off(core, CloseReason::of(error));
             }
         }
     }

@@ -1,26 +1,35 @@
 //! The engine: connections, their deadlines and events, and the passes of a tick over them.
 //!
-//! It knows nothing of how a connection came to be; [`Server`](crate::Server) accepts them and hands them in. One
+//! [`Server`](crate::Server) accepts connections and hands them in; those we make are made here ([`dial`], [`names`]), for
+//! [`Clients`](crate::Clients) and servers alike. One
 //! file per pass: [`io`] receives and sends, [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands.
 //! [`turns`] serves the line of those that have something to do, [`index`] finds by address, [`events`] is the queue of what to tell.
 //!
-//! The work of a tick is in three lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
-//! caller since the last flush), `ready` (latched, with something to read or write) and `shaking` (handshaking and latched).
-//! A connection is in each at most once.
+//! The work of a tick is in five lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
+//! caller since the last flush), `ready` (latched, with something to read or write), `shaking` (handshaking and latched), `dials`
+//! (with a round or an address to begin) and `coming` (dialling and latched). A connection is in each at most once.
 
 mod admit;
 mod close;
 mod deadlines;
+mod dial;
 mod events;
 mod index;
 mod io;
+mod names;
 mod turns;
+#[cfg(feature = "tls")]
+mod upgrade;
+mod wait;
 
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::BytesMut;
+
+use crate::buf::Pool;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::event::{Event, Serviced};
@@ -28,6 +37,7 @@ use crate::id::{Id, Slots};
 use crate::net::{Net, Readiness};
 use crate::remoter::{Phase, Remoter, Shared};
 use crate::tyme::{Tyme, Tymth, Wheel};
+use crate::wire::WireLog;
 
 pub(crate) use admit::Origin;
 use events::Events;
@@ -36,6 +46,7 @@ use index::Index;
 /// Kinds of tokens.
 pub(crate) const REMOTER: u8 = 0;
 pub(crate) const ACCEPTOR: u8 = 1;
+pub(crate) const ENDPOINT: u8 = 2;
 
 pub(crate) struct Engine {
     pub(crate) net: Box<dyn Net>,
@@ -45,9 +56,15 @@ pub(crate) struct Engine {
     index: Index,
     live: usize,
     handshaking: usize,
+    dialling: usize,
     touched: Vec<Id>,
     ready: VecDeque<Id>,
     shaking: VecDeque<Id>,
+    dials: VecDeque<Id>,
+    coming: VecDeque<Id>,
+    pub(crate) names: names::Names,
+    /// What jitter is drawn from, once it was asked for.
+    seed: Option<u64>,
     /// Closed, and told: to be forgotten at the next tick.
     told: Vec<Id>,
     harvested: Vec<Readiness>,
@@ -67,11 +84,22 @@ pub(crate) struct Core {
     pub(crate) events: Events,
     pub(crate) counters: Counters,
     pub(crate) serviced: Serviced,
-    pub(crate) scratch: Vec<u8>,
+    /// What reads go through; all of it is initialized.
+    pub(crate) scratch: BytesMut,
+    pub(crate) pool: Pool,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
+    /// Datagrams that may still be received in this tick.
+    pub(crate) grams_left: usize,
+    /// Tries to connect that may still be begun in this tick.
+    pub(crate) connects_left: usize,
     /// Those to whom `Drained` is owed.
     pub(crate) starved: Vec<Id>,
+    /// Put around connections as they come in or up.
+    pub(crate) wire_log: Option<WireLog>,
+    /// Those that can go over to TLS now.
+    #[cfg(feature = "tls")]
+    pub(crate) upgrades: Vec<Id>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
 }
@@ -91,9 +119,15 @@ impl Engine {
                 events: Events::default(),
                 counters: Counters::default(),
                 serviced: Serviced::default(),
-                scratch: Vec::new(),
+                scratch: BytesMut::new(),
+                pool: Pool::default(),
                 tick_left: 0,
+                grams_left: 0,
+                connects_left: 0,
+                wire_log: None,
                 starved: Vec::new(),
+                #[cfg(feature = "tls")]
+                upgrades: Vec::new(),
                 tick: 0,
                 config,
             },
@@ -103,9 +137,14 @@ impl Engine {
             index: Index::default(),
             live: 0,
             handshaking: 0,
+            dialling: 0,
             touched: Vec::new(),
             ready: VecDeque::new(),
             shaking: VecDeque::new(),
+            dials: VecDeque::new(),
+            coming: VecDeque::new(),
+            names: names::Names::default(),
+            seed: None,
             told: Vec::new(),
             harvested: Vec::new(),
             begun: false,
@@ -157,6 +196,8 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
+        self.core.connects_left = self.core.config.limits.connects_per_tick.max(1);
         self.core.serviced = Serviced::default();
         if self.slots.len() > 0 {
             self.fit_scratch();
@@ -180,7 +221,7 @@ impl Engine {
     fn fit_scratch(&mut self) {
         let size = self.core.config.limits.scratch.max(1);
         if self.core.scratch.len() != size {
-            self.core.scratch = vec![0; size];
+            self.core.scratch = self.core.pool.scratch(size);
         }
     }
 
@@ -238,16 +279,25 @@ impl Engine {
         remoter.state.readable |= readiness.readable;
         remoter.state.writable |= readiness.writable;
         remoter.state.ending |= readiness.ending;
-        if remoter.state.queued {
-            return;
+        if remoter.state.phase != Phase::Dialling {
+            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
+        } else if let Some(dial) = &mut remoter.dial
+            && !core::mem::replace(&mut dial.latched, true)
+        {
+            self.coming.push_back(id);
         }
-        if remoter.state.phase == Phase::Handshaking {
-            remoter.state.queued = true;
-            self.shaking.push_back(id);
-        } else if remoter.has_work(&self.core) {
-            remoter.state.queued = true;
-            self.ready.push_back(id);
+    }
+
+    /// Puts it in the line it belongs to if it has something to do and is in none yet.
+    fn enqueue(&mut self, id: Id) {
+        if let Some(remoter) = self.slots.get_mut(id) {
+            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
         }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn has_upgrades(&self) -> bool {
+        false
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {
@@ -265,19 +315,24 @@ impl Engine {
         self.handshaking
     }
 
+    /// Those that are still to be made, or made again.
+    pub(crate) fn dialling(&self) -> usize {
+        self.dialling
+    }
+
     /// All places taken, of closed ones too until their `Closed` was taken.
     pub(crate) fn taken(&self) -> usize {
         self.slots.len() - self.told.len()
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&Remoter> {
-        self.slots.get(id).filter(|remoter| remoter.state.shaken).map(|remoter| &**remoter)
+        self.slots.get(id).filter(|remoter| remoter.is_known()).map(|remoter| &**remoter)
     }
 
     /// The connection, which counts as touched from now on.
     pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut Remoter> {
         let remoter = self.slots.get_mut(id)?;
-        if !remoter.state.shaken {
+        if !remoter.is_known() {
             return None;
         }
         if !core::mem::replace(&mut remoter.state.touched, true) {
@@ -302,6 +357,11 @@ impl Engine {
         })
     }
 
+    /// Unread and unsent bytes of all.
+    pub(crate) fn buffered(&self) -> usize {
+        self.core.shared.buffered.load(Ordering::Relaxed)
+    }
+
     /// Takes the next event, and does what its being taken means.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         let event = self.core.events.pop()?;
@@ -322,6 +382,7 @@ impl Engine {
                 }
             }
             Event::Closed(id, _) => self.told.push(id),
+            Event::Disconnected { id, .. } => self.met_told(id),
             _ => {}
         }
         Some(event)

@@ -32,6 +32,10 @@ impl Engine {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
+            if remoter.state.phase == Phase::Handshaking {
+                self.enqueue(id); // A new connection under the old id, or one that went over to TLS: it belongs elsewhere.
+                continue;
+            }
             remoter.send(&mut self.core);
             remoter.receive(&mut self.core, false);
             if remoter.rest(&mut self.core, &mut self.ready) {
@@ -97,6 +101,10 @@ impl Engine {
             || !self.harvested.is_empty()
             || self.line_moves(room)
             || !self.shaking.is_empty()
+            || !self.dials.is_empty()
+            || !self.coming.is_empty()
+            || self.names.is_pending()
+            || self.has_upgrades()
             || (!self.core.starved.is_empty() && to_send)
             || self.touched.iter().any(|id| {
                 self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core, room))

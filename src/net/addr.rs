@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The address of one end of a connection.
@@ -30,7 +30,8 @@ pub enum Addr {
     Path(Arc<Path>),
     /// A Unix socket with a name in Linux's abstract space.
     Abstract(Arc<[u8]>),
-    /// A Unix socket without a name, as clients have. All of these are equal: go by id.
+    /// An end without a name: of a Unix socket, as clients have, or of a connection that is still being made. All of these are
+    /// equal: go by id.
     Unnamed,
 }
 
@@ -54,6 +55,12 @@ impl Addr {
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.inet().map(|addr| addr.port())
+    }
+
+    /// A name in Linux's abstract space of Unix sockets, without the leading zero byte.
+    #[must_use]
+    pub fn abstract_name(name: impl AsRef<[u8]>) -> Addr {
+        Addr::Abstract(name.as_ref().into())
     }
 
     /// Whether it names an end (anything but [`Addr::Unnamed`]).
@@ -82,6 +89,26 @@ impl Addr {
 impl From<SocketAddr> for Addr {
     fn from(addr: SocketAddr) -> Self {
         Addr::Inet(addr)
+    }
+}
+
+impl From<&Addr> for Addr {
+    fn from(addr: &Addr) -> Self {
+        addr.clone()
+    }
+}
+
+/// A Unix socket's path.
+impl From<&Path> for Addr {
+    fn from(path: &Path) -> Self {
+        Addr::Path(path.into())
+    }
+}
+
+/// A Unix socket's path.
+impl From<PathBuf> for Addr {
+    fn from(path: PathBuf) -> Self {
+        Addr::Path(path.into())
     }
 }
 
@@ -142,6 +169,13 @@ enum Why {
     BadPort,
     Brackets,
     Name,
+}
+
+impl AddrError {
+    /// Whether the host is merely no IP address, so that it may be a name.
+    pub(crate) fn is_a_name(&self) -> bool {
+        self.why == Why::Name
+    }
 }
 
 impl fmt::Display for AddrError {

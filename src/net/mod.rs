@@ -10,6 +10,8 @@
 //! * **Readiness is an edge, and a hint.** A source is reported when it *becomes* ready. The engine latches that
 //!   and keeps trying until `WouldBlock` (or a [short read](Stream::short_read_drains)) clears the latch, so a
 //!   backend must report again after each `WouldBlock` it returned, and may report too often, never too seldom.
+//! * **A token is a name, not a key.** Several sources may go by the same one: all that a dialled connection tries do. One that is dropped may
+//!   be reported once more.
 //! * **Registering reports what is already true.** A stream with bytes waiting is ready at the next harvest.
 //! * **Dropping closes** and forgets the registration, at once and without blocking.
 //! * **Errors are `io::Error`s** with the kind (and, where there is one, the errno) of the operating system.
@@ -21,11 +23,15 @@
 //! found again and taken off.
 
 mod addr;
+mod datagram;
+mod lookup;
 #[cfg(feature = "os")]
 pub mod os;
 mod spec;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 
 use core::any::Any;
 use core::fmt;
@@ -35,7 +41,12 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 pub use addr::{Addr, AddrError};
-pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketOptions};
+pub use datagram::{Datagram, Gram, GramOption, Interface};
+pub(crate) use lookup::{Answer, Inbox};
+pub use lookup::{Lookup, Resolve};
+pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketFile, SocketOptions};
+#[cfg(all(unix, feature = "uds"))]
+pub use unix::{Credentials, MAX_FILES, UnixStream};
 
 use crate::tyme::Tyme;
 
@@ -58,6 +69,17 @@ pub trait Net: Send {
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
         let _ = spec;
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Looks a name up, without blocking: keeps the [`Lookup`] and answers it whenever it can.
+    fn lookup(&mut self, lookup: Lookup) {
+        lookup.answer(Err(io::Error::other("this network knows no names")));
+    }
+
+    /// A number that the jitter of waits is drawn from where [`Config::seed`](crate::Config::seed) gives none: nobody's guess on a real
+    /// network, so that no two programs wait alike; of the seed of its world on a simulated one. 0 by default.
+    fn seed(&mut self) -> u64 {
+        0
     }
 
     /// Opens a datagram socket.
@@ -155,7 +177,8 @@ pub trait Stream: Any + Send {
     /// What the poller says.
     fn register(&mut self, token: Token) -> io::Result<()>;
 
-    /// Whether a connection begun by [`Net::connect`] has come up. Asked again when something happens after the peer's end.
+    /// Whether a connection begun by [`Net::connect`] has come up. Asked whenever its token was reported, until it has, or has failed; only then
+    /// is it read and written. Both ends' addresses are known from then on. Asked again when something happens after the peer's end.
     ///
     /// # Errors
     /// Why it did not: refused, unreachable, timed out; or why it was lost since.
@@ -176,6 +199,15 @@ pub trait Stream: Any + Send {
     /// # Errors
     /// `WouldBlock` when nothing is there; otherwise why the connection is lost.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads what is there to throw it away, in whatever state a layer's own protocol is: how the engine waits for the peer's end once there is nothing
+    /// more to be said. `Ok(0)` is the end of the transport. The default is a [`read`](Stream::read).
+    ///
+    /// # Errors
+    /// As [`read`](Stream::read).
+    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read(buf)
+    }
 
     /// Whether a read that did not fill its buffer proves that nothing more was there, so that the read that would only say
     /// `WouldBlock` can be saved. Holds for edge-triggered kernel sockets; not for layers with records or buffers.
@@ -243,41 +275,12 @@ pub trait Stream: Any + Send {
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         None
     }
-}
 
-/// A datagram socket.
-pub trait Datagram: Send {
-    /// Starts reporting readiness as `token`.
-    ///
-    /// # Errors
-    /// What the poller says.
-    fn register(&mut self, token: Token) -> io::Result<()>;
-
-    /// Takes the next datagram into `buf`: its length there, whether it was cut to fit, and who sent it. An empty datagram is one too.
-    ///
-    /// # Errors
-    /// `WouldBlock` when there is none; otherwise what the network reports of an earlier send.
-    fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram>;
-
-    /// Sends one datagram, whole or not at all.
-    ///
-    /// # Errors
-    /// `WouldBlock` when there is no room now; otherwise what the network says.
-    fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()>;
-
-    /// The address it is bound to.
-    fn local_addr(&self) -> &Addr;
-}
-
-/// What [`Datagram::receive`] found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gram {
-    /// Bytes put into the buffer.
-    pub len: usize,
-    /// Whether the datagram was longer than the buffer and its rest is lost.
-    pub truncated: bool,
-    /// Who sent it.
-    pub from: Addr,
+    /// What only a Unix socket can do; `None` of all others.
+    #[cfg(all(unix, feature = "uds"))]
+    fn unix(&mut self) -> Option<&mut dyn UnixStream> {
+        None
+    }
 }
 
 /// How far a stream is on its way to being usable.

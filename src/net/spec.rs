@@ -19,6 +19,9 @@ pub struct SocketOptions {
     pub recv_buffer: Option<usize>,
     /// Raise `SO_SNDBUF` to at least so many bytes. Default `None`, as above.
     pub send_buffer: Option<usize>,
+    /// Unix sockets: descriptors of the peer's that are held until they are taken; see `Remoter::take_files`. What comes beyond is
+    /// closed and counted. Default 0: none is let in.
+    pub files: usize,
 }
 
 impl SocketOptions {
@@ -31,6 +34,7 @@ impl SocketOptions {
             user_timeout: None,
             recv_buffer: None,
             send_buffer: None,
+            files: 0,
         }
     }
 }
@@ -88,6 +92,8 @@ pub struct Listen {
     pub only_v6: Option<bool>,
     /// Options of the accepted connections.
     pub socket: SocketOptions,
+    /// What becomes of the file, of a Unix socket with a path.
+    pub file: SocketFile,
 }
 
 impl Listen {
@@ -101,6 +107,7 @@ impl Listen {
             reuse_port: false,
             only_v6: None,
             socket: SocketOptions::new(),
+            file: SocketFile::new(),
         }
     }
 }
@@ -147,32 +154,93 @@ impl<A: Into<Addr>> From<A> for Dial {
 }
 
 /// Where and how to open a datagram socket.
+///
+/// ```
+/// use tymist::net::{Addr, Bind};
+///
+/// let mut bind = Bind::new("127.0.0.1:0".parse::<Addr>()?);
+/// bind.broadcast = true;
+/// # Ok::<(), tymist::net::AddrError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bind {
-    /// The address to bind; port 0 lets the system pick.
+    /// The address to bind; port 0 lets the system pick. [`Addr::Unnamed`] is a Unix socket that can send but not be answered.
     pub addr: Addr,
     /// Connected mode: datagrams of others are not let in, and the socket hears (`ConnectionRefused`) when nobody listens there.
     /// Default `None`.
     pub peer: Option<Addr>,
     /// `IPV6_V6ONLY`, as in [`Listen::only_v6`].
     pub only_v6: Option<bool>,
-    /// Raise `SO_RCVBUF` to at least so many bytes. Default `None`.
+    /// `SO_BROADCAST`: lets it send to broadcast addresses; otherwise such a datagram is refused with `PermissionDenied`. Default off.
+    pub broadcast: bool,
+    /// `SO_REUSEADDR`. Default off: with it several sockets share a port, and a datagram goes to each of them (multicast) or to
+    /// the latest (others). Receivers of the same multicast group on one machine need it. Ignored on Windows unless `reuse_port` is on too.
+    pub reuse_addr: bool,
+    /// `SO_REUSEPORT`: let several sockets of one user share the port; the kernel spreads datagrams over them. Default off, so that
+    /// a second program on the same port is told. Unix only.
+    pub reuse_port: bool,
+    /// Raise `SO_RCVBUF` to at least so many bytes. Default `None`: the system's, which on Linux holds some 270 small datagrams
+    /// or three of the largest.
     pub recv_buffer: Option<usize>,
     /// Raise `SO_SNDBUF` to at least so many bytes. Default `None`.
     pub send_buffer: Option<usize>,
+    /// Unix sockets: descriptors of a datagram that are taken with it; more are closed. Default 0: none is let in.
+    pub files: usize,
+    /// What becomes of the file, of a Unix socket with a path.
+    pub file: SocketFile,
 }
 
 impl Bind {
     /// Binds `addr` with the defaults.
     #[must_use]
     pub fn new(addr: impl Into<Addr>) -> Self {
-        Bind { addr: addr.into(), peer: None, only_v6: None, recv_buffer: None, send_buffer: None }
+        Bind {
+            addr: addr.into(),
+            peer: None,
+            only_v6: None,
+            broadcast: false,
+            reuse_addr: false,
+            reuse_port: false,
+            recv_buffer: None,
+            send_buffer: None,
+            files: 0,
+            file: SocketFile::new(),
+        }
     }
 }
 
 impl<A: Into<Addr>> From<A> for Bind {
     fn from(addr: A) -> Self {
         Bind::new(addr)
+    }
+}
+
+/// As [`Addr`] parses.
+impl core::str::FromStr for Bind {
+    type Err = super::AddrError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<Addr>().map(Bind::new)
+    }
+}
+
+/// The file of a Unix socket that is bound to a path. It is removed when the socket is closed, unless by then another is there.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SocketFile {
+    /// Who may connect or send: permission bits, such as `0o600`. Default `None`: all that the process's umask leaves. Set on the
+    /// file itself, never by changing the umask, which all threads share. On Linux nobody slips in before.
+    pub mode: Option<u32>,
+    /// Whether a file that a dead server has left behind is replaced. Default no: then it is an error that says so. A live
+    /// server's, and what is no socket at all, is never replaced.
+    pub replace_stale: bool,
+}
+
+impl SocketFile {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 }

@@ -1,7 +1,14 @@
 //! One connection: its bytes each way, its deadlines, and how it ends.
 
+mod beneath;
+mod data;
+mod dialled;
 mod no_stream;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 
 use core::any::Any;
 use core::fmt;
@@ -17,13 +24,13 @@ use crate::counters::RemoterCounters;
 use crate::error::{CloseReason, TxError};
 use crate::id::Id;
 use crate::net::{Addr, BufferSizes, Stream};
-use crate::server::Detached;
 use crate::tyme::{Timer, Tyme};
-use crate::wire::{Tap, WireLog};
-use no_stream::NoStream;
+pub(crate) use dialled::{Attempt, Dialled, Step};
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
+#[cfg(feature = "tls")]
+pub(crate) use tls::Upgrade;
 
-/// One accepted connection.
+/// One connection, accepted or dialled.
 ///
 /// Get it with `server.remoter_mut(id)`. Its methods only look, take and queue: the network is touched by the engine, at the
 /// next `service()`, `wait()` or `service_sends()`. The exceptions say so.
@@ -35,8 +42,8 @@ pub struct Remoter {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) rx: RxQueue,
     pub(crate) tx: TxQueue,
-    pub(crate) rx_limit: usize,
-    pub(crate) tx_limit: usize,
+    rx_limit: u32,
+    tx_limit: u32,
     pub(crate) deadlines: [Tyme; SLOTS],
     pub(crate) timer: Option<Timer>,
     pub(crate) counters: RemoterCounters,
@@ -47,6 +54,11 @@ pub struct Remoter {
     /// Bytes moved when the current rate window began.
     pub(crate) window_start: u64,
     pub(crate) data: Option<Box<dyn Any + Send>>,
+    /// Of those that were dialled.
+    pub(crate) dial: Option<Box<Dialled>>,
+    /// What it is to go over to, once what is queued in plain has left.
+    #[cfg(feature = "tls")]
+    pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) state: State,
 }
 
@@ -66,8 +78,8 @@ impl Remoter {
             stream,
             rx: RxQueue::default(),
             tx: TxQueue::default(),
-            rx_limit: config.limits.rx_bytes.max(1),
-            tx_limit: config.limits.tx_bytes.max(1),
+            rx_limit: limit(config.limits.rx_bytes),
+            tx_limit: limit(config.limits.tx_bytes),
             deadlines: [Tyme::NEVER; SLOTS],
             timer: None,
             counters: RemoterCounters::default(),
@@ -76,6 +88,9 @@ impl Remoter {
             opened_at: now,
             window_start: 0,
             data: None,
+            dial: None,
+            #[cfg(feature = "tls")]
+            upgrade: None,
             state,
         }
     }
@@ -86,19 +101,19 @@ impl Remoter {
         self.id
     }
 
-    /// The acceptor it came in by; `None` for a stream that was adopted.
+    /// The acceptor it came in by; `None` for a stream that was adopted or dialled.
     #[must_use]
     pub fn acceptor(&self) -> Option<AcceptorId> {
         self.acceptor
     }
 
-    /// Our end.
+    /// Our end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
     #[must_use]
     pub fn local_addr(&self) -> &Addr {
         self.stream.local_addr()
     }
 
-    /// The peer's end.
+    /// The peer's end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
     #[must_use]
     pub fn peer_addr(&self) -> &Addr {
         self.stream.peer_addr()
@@ -154,7 +169,13 @@ impl Remoter {
 
     /// Puts bytes back in front of the unread ones, as after looking too far ahead. They count against the cap again, and may exceed it.
     /// Copies what is unread unless that is nothing.
+    ///
+    /// Of a connection that is going over to TLS it would be plaintext that looks protected: that ends the connection.
     pub fn unread(&mut self, data: Bytes) {
+        #[cfg(feature = "tls")]
+        if self.is_upgrading() && !data.is_empty() {
+            return self.refuse_plaintext();
+        }
         if self.state.phase != Phase::Closed {
             self.shared.add(data.len());
             self.rx.push_front(data);
@@ -164,7 +185,10 @@ impl Remoter {
     /// Whether more can still come in: the peer has not ended its half, and you have not closed this one.
     #[must_use]
     pub fn may_receive(&self) -> bool {
-        self.state.phase == Phase::Live && !self.state.eof && !self.state.deaf
+        self.state.phase == Phase::Live
+            && !self.state.eof
+            && !self.state.deaf
+            && !self.is_upgrading()
     }
 
     /// Whether there are unread bytes.
@@ -179,15 +203,16 @@ impl Remoter {
         self.state.eof
     }
 
-    /// Changes the cap of unread bytes of this connection; at least 1.
+    /// Changes the cap of unread bytes of this connection; at least 1, at most 4 GiB.
     pub fn set_rx_limit(&mut self, bytes: usize) {
-        self.rx_limit = bytes.max(1);
+        self.rx_limit = limit(bytes);
     }
 
     // Sending.
 
     /// Queues a copy of `data`, as much of it as fits; returns how much that was. What did not fit is to be offered again, best after
-    /// the `Drained` event. Nothing is sent before the engine's next turn.
+    /// the `Drained` event. Nothing is sent before the engine's next turn. On a connection that is still to be made it waits until that is usable,
+    /// through all tries.
     ///
     /// # Errors
     /// [`TxError::Closed`] or [`TxError::SendShut`] if this half is over; [`TxError::Overflow`] where `data` does not fit and the engine
@@ -212,15 +237,26 @@ impl Remoter {
         Ok(count)
     }
 
+    pub(crate) fn rx_limit(&self) -> usize {
+        self.rx_limit as usize
+    }
+
+    fn tx_limit(&self) -> usize {
+        self.tx_limit as usize
+    }
+
     /// How many of `wanted` bytes may be queued; they are counted as queued.
     fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
-        if self.state.phase != Phase::Live {
+        if self.is_upgrading() {
+            return Err(TxError::Upgrading);
+        }
+        if !self.is_open() {
             return Err(TxError::Closed);
         }
         if self.state.fin != Fin::No {
             return Err(TxError::SendShut);
         }
-        let own = self.tx_limit.saturating_sub(self.tx.len());
+        let own = self.tx_limit().saturating_sub(self.tx.len());
         if wanted > own && self.state.tx_full == TxFull::Close {
             self.doom(CloseReason::TxFull);
             return Err(TxError::Overflow);
@@ -243,13 +279,13 @@ impl Remoter {
         if !self.may_send() {
             return 0;
         }
-        self.tx_limit.saturating_sub(self.tx.len()).min(self.shared.room())
+        self.tx_limit().saturating_sub(self.tx.len()).min(self.shared.room())
     }
 
     /// Whether our half is still open.
     #[must_use]
     pub fn may_send(&self) -> bool {
-        self.state.phase == Phase::Live && self.state.fin == Fin::No
+        self.is_open() && self.state.fin == Fin::No && !self.is_upgrading()
     }
 
     /// Whether [`tx`](Remoter::tx) would take something now.
@@ -258,15 +294,18 @@ impl Remoter {
         self.tx_room() > 0
     }
 
-    /// Changes the cap of unsent bytes of this connection; at least 1.
+    /// Changes the cap of unsent bytes of this connection; at least 1, at most 4 GiB.
     pub fn set_tx_limit(&mut self, bytes: usize) {
-        self.tx_limit = bytes.max(1);
+        self.tx_limit = limit(bytes);
     }
 
     // Ending.
 
     /// Closes gracefully: what is queued goes out, then our end, then it waits up to `Timeouts::linger` for the peer's end, so that
     /// nothing of what we sent is destroyed by a reset. What comes in meanwhile is thrown away. Repeating it changes nothing.
+    ///
+    /// A dialled connection that is not usable yet ends at once, with what was queued; to have that sent, use
+    /// [`shutdown_send`](Remoter::shutdown_send). It does not come again by itself.
     pub fn close(&mut self) {
         self.begin_close(CloseReason::Local);
     }
@@ -294,7 +333,7 @@ impl Remoter {
     /// Whether `close` was called or the engine is closing it.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.state.phase != Phase::Live && self.state.phase != Phase::Handshaking
+        !matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Live)
     }
 
     /// Why it is closing or was closed; `None` while it is not.
@@ -328,100 +367,41 @@ impl Remoter {
         self.state.refreshable = refreshable;
     }
 
-    // What the caller keeps with it.
-
-    /// Keeps `data` with the connection until it is gone; replaces what was kept before.
-    pub fn set_data<T: Any + Send>(&mut self, data: T) {
-        self.data = Some(Box::new(data));
-    }
-
-    /// What [`set_data`](Remoter::set_data) kept, if it was a `T`.
-    #[must_use]
-    pub fn data<T: Any>(&self) -> Option<&T> {
-        self.data.as_ref()?.downcast_ref()
-    }
-
-    /// What [`set_data`](Remoter::set_data) kept, if it was a `T`.
-    #[must_use]
-    pub fn data_mut<T: Any>(&mut self) -> Option<&mut T> {
-        self.data.as_mut()?.downcast_mut()
-    }
-
-    /// Takes what [`set_data`](Remoter::set_data) kept, if it was a `T`; otherwise it stays.
-    pub fn take_data<T: Any>(&mut self) -> Option<T> {
-        match self.data.take()?.downcast() {
-            Ok(data) => Some(*data),
-            Err(other) => {
-                self.data = Some(other);
-                None
-            }
-        }
-    }
-
-    // What lies beneath.
-
-    /// The stream it runs on, outermost middleware first.
-    #[must_use]
-    pub fn stream(&self) -> &dyn Stream {
-        &*self.stream
-    }
-
-    /// Puts middleware around the stream, or takes it off: `wrap` gets the stream and gives back what is to stand in its place.
-    /// It must be registered already, or be a wrapper of what is.
-    pub fn wrap(&mut self, wrap: impl FnOnce(Box<dyn Stream>) -> Box<dyn Stream>) {
-        if self.state.phase == Phase::Closed || self.state.doomed {
-            return;
-        }
-        let stream = self.take_stream();
-        self.stream = wrap(stream);
-        self.state.short_reads = self.stream.short_read_drains();
-        self.state.holding = self.stream.held() > 0;
-        // What the new layer knows is not known: look.
-        self.state.readable = true;
-        self.state.writable = true;
-    }
-
-    /// Logs from now on what really moves on this connection, as its user sees it (above TLS, if there is any); `None` ends that, and
-    /// then it costs nothing.
-    pub fn set_wire_log(&mut self, log: Option<WireLog>) {
-        self.wrap(|stream| match (Tap::take_off(stream), log) {
-            (stream, Some(log)) => Box::new(Tap::new(stream, log)),
-            (stream, None) => stream,
-        });
-    }
-
     /// Whether it has a socket and is past its handshake.
     pub(crate) fn is_live(&self) -> bool {
-        !matches!(self.state.phase, Phase::Handshaking | Phase::Closed) && self.state.shaken
+        !matches!(self.state.phase, Phase::Handshaking | Phase::Closed)
+            && self.state.shaken
+            && !self.state.shaking
     }
 
-    pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
-        let gone = NoStream {
-            local: self.stream.local_addr().clone(),
-            peer: self.stream.peer_addr().clone(),
-        };
-        core::mem::replace(&mut self.stream, Box::new(gone))
+    #[cfg(not(feature = "tls"))]
+    fn is_upgrading(&self) -> bool {
+        false
     }
 
-    pub(crate) fn detach(&mut self) -> Detached {
-        self.doom(CloseReason::Detached);
-        let unread = self.take();
-        self.shared.sub(self.tx.len());
-        Detached { stream: self.take_stream(), unread, unsent: self.tx.take() }
-    }
-
-    pub(crate) fn drop_stream(&mut self, abortive: bool) {
-        let mut stream = self.take_stream();
-        if abortive {
-            // If even that fails, the plain close that follows is all there is.
-            let _ = stream.set_abortive();
+    /// It is ending: there is nothing to go over to any more.
+    fn forget_upgrade(&mut self) {
+        #[cfg(feature = "tls")]
+        {
+            self.upgrade = None;
         }
+    }
+
+    /// Whether it has closed for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.phase == Phase::Closed
     }
 
     pub(crate) fn begin_close(&mut self, reason: CloseReason) {
+        if !self.state.shaken {
+            return self.doom(reason);
+        }
         if matches!(self.state.phase, Phase::Live | Phase::Handshaking) && !self.state.doomed {
+            // A layer that has not come to speak yet would not hear of the peer's end.
+            self.state.parting |= self.state.phase == Phase::Handshaking;
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
+            self.forget_upgrade();
         }
     }
 
@@ -429,10 +409,18 @@ impl Remoter {
     pub(crate) fn doom(&mut self, reason: CloseReason) {
         if self.state.phase != Phase::Closed && !self.state.doomed {
             self.state.doomed = true;
-            self.state.reason = Some(reason);
+            if !self.state.parting {
+                self.state.reason = Some(reason);
+            }
+            self.forget_upgrade();
             self.state.phase = Phase::Flushing;
         }
     }
+}
+
+/// A cap as a connection keeps it: 4 bytes, and at least 1.
+fn limit(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).max(1)
 }
 
 impl fmt::Debug for Remoter {
@@ -455,5 +443,11 @@ mod tests {
     fn an_idle_connection_fits_its_share_of_memory() {
         // The whole, with the socket's own box, its places in the slab, the index and the wheel, is under 600 bytes; see benches.
         assert!(size_of::<Remoter>() <= 400, "{}", size_of::<Remoter>());
+    }
+
+    #[test]
+    fn a_dialled_connection_costs_what_connect_says_more() {
+        // Besides this, the addresses it was given: 32 bytes each.
+        assert!(size_of::<Dialled>() <= 400, "{}", size_of::<Dialled>());
     }
 }

@@ -16,13 +16,18 @@ pub(crate) enum Slot {
     WriteStall,
     Linger,
     Rate,
+    Connect,
+    /// The wait before the next address or the next round of a dialled connection.
+    Dial,
 }
 
-pub(crate) const SLOTS: usize = 7;
+pub(crate) const SLOTS: usize = 9;
 
 /// Where a connection is on its way.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// To be connected: nothing is up yet, or nothing any more.
+    Dialling,
     Handshaking,
     Live,
     /// Closing: what is queued still goes out, what comes in is thrown away.
@@ -46,6 +51,8 @@ pub(crate) enum Fin {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, one byte")]
 pub(crate) struct State {
     pub(crate) phase: Phase,
+    /// Its transport came up.
+    pub(crate) up: bool,
     /// It became usable at some time, and the caller was told.
     pub(crate) shaken: bool,
     pub(crate) fin: Fin,
@@ -83,6 +90,10 @@ pub(crate) struct State {
     pub(crate) stuffed: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
     pub(crate) doomed: bool,
+    /// A layer has given up, or never came to speak: `reason` stands, and what comes in is thrown away beneath it.
+    pub(crate) parting: bool,
+    /// Counted among the unfinished handshakes of its address. With `shaken`: it is going over to TLS.
+    pub(crate) shaking: bool,
     /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
     pub(crate) spent_at: u32,
     /// That a budget ran out was counted in that tick.
@@ -95,6 +106,7 @@ impl State {
     pub(super) fn new(config: &Config, stream: &dyn Stream) -> Self {
         State {
             phase: Phase::Handshaking,
+            up: true,
             shaken: false,
             fin: Fin::No,
             reason: None,
@@ -118,11 +130,30 @@ impl State {
             retime: false,
             stuffed: false,
             doomed: false,
+            parting: false,
+            shaking: false,
             spent_at: 0,
             exhausted: false,
             spent_in: 0,
             spent_out: 0,
         }
+    }
+}
+
+impl State {
+    /// As it was before the connection that is over, but for what belongs to the caller and to the engine's lists.
+    pub(crate) fn renew(&mut self) {
+        self.up = false;
+        self.shaken = false;
+        self.reason = None;
+        self.readable = false;
+        self.writable = true;
+        self.ending = false;
+        self.holding = false;
+        self.eof = false;
+        self.eof_told = false;
+        self.deaf = false;
+        self.stuffed = false;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::tyme::{Tyme, Tymer};
 /// How far draining has come.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Draining {
-    /// Connections left, handshaking ones included.
+    /// Connections left, handshaking and dialling ones included.
     pub left: usize,
     /// When those still left are cut; [`Tyme::NEVER`] if they are not.
     pub deadline: Tyme,
@@ -41,7 +41,7 @@ impl Server {
     /// Stops accepting and lets the connections that are there finish: takes in what the kernel has already queued (up to the budget of a tick),
     /// closes the listeners, and then waits for the connections to end, by themselves or by your [`close`](crate::Remoter::close). `Draining` events
     /// tell how many are left. When none is, or after `within` (`None`: `Timeouts::drain`), those left are cut with the reason
-    /// `Expired(Drain)`, `DrainEnded` is told, and the server is closed; [`reopen`](Server::reopen) opens it again.
+    /// `Expired(Drain)`. Dialled connections do not come again by themselves any more. At the end `DrainEnded` is told, and the server is closed; [`reopen`](Server::reopen) opens it again.
     ///
     /// Calling it again changes the deadline.
     pub fn drain(&mut self, within: Option<Duration>) {
@@ -52,6 +52,7 @@ impl Server {
                 acceptor.close_listener();
             }
             self.admit_pass();
+            self.engine.stop_reconnecting();
         }
         let within = within.or(self.config().timeouts.drain).filter(|within| !within.is_zero());
         let told = self.draining.take().and_then(|state| state.told);
@@ -66,7 +67,7 @@ impl Server {
     }
 
     fn left(&self) -> usize {
-        self.engine.live() + self.engine.handshaking() + self.axes()
+        self.engine.live() + self.engine.handshaking() + self.engine.dialling() + self.axes()
     }
 
     /// Whether the next tick has something to tell of it.

@@ -101,7 +101,7 @@ impl Server {
         before != self.acceptors.len()
     }
 
-    /// Opens what is not open of the acceptors that were closed or lost, each at the address it had. Idempotent.
+    /// Opens what is not open of the acceptors and endpoints that were closed or lost, each at the address it had. Idempotent.
     ///
     /// # Errors
     /// Of the first that could not be opened; the others are tried all the same. An adopted socket cannot be opened again: it counts as
@@ -118,7 +118,8 @@ impl Server {
                 first_error.get_or_insert(ListenError::new(acceptor.local_addr().clone(), error));
             }
         }
-        first_error.map_or(Ok(()), Err)
+        let endpoints = self.endpoints.reopen(&mut *self.engine.net);
+        first_error.map_or(endpoints, Err)
     }
 
     /// Whether any listener is open.

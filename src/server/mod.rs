@@ -1,10 +1,15 @@
 //! The server: acceptors that take connections, remoters that live them, one tick that serves all.
 //!
-//! [`steps`] are hio's single steps of a tick, [`drain`] ends a server gently, [`wait`] sleeps until there is something to do.
+//! [`dial`] makes connections from here, [`endpoints`] are the datagram sockets beside them, [`steps`] hio's single steps of a tick; [`drain`] ends a server gently, [`wait`] sleeps
+//! until there is something to do.
 
+mod dial;
 mod drain;
+mod endpoints;
 mod listen;
 mod steps;
+#[cfg(feature = "tls")]
+mod tls;
 mod wait;
 
 use core::fmt;
@@ -23,7 +28,10 @@ use crate::remoter::Remoter;
 use crate::tyme::{Tyme, Tymth};
 use crate::wire::WireLog;
 
+use endpoints::Endpoints;
+
 pub use drain::Draining;
+pub use endpoints::EndpointId;
 
 /// A nonblocking stream server, driven by ticks.
 ///
@@ -65,13 +73,12 @@ pub use drain::Draining;
 pub struct Server {
     engine: Engine,
     acceptors: Vec<Acceptor>,
+    endpoints: Endpoints,
     /// Number of the next acceptor.
     next_acceptor: u32,
     /// Which acceptor is first in this tick's round.
     turn: usize,
     draining: Option<drain::State>,
-    /// Put around connections as they are admitted.
-    wire_log: Option<WireLog>,
 }
 
 impl Server {
@@ -88,10 +95,10 @@ impl Server {
         Server {
             engine: Engine::new(config, net),
             acceptors: Vec::new(),
+            endpoints: Endpoints::new(),
             next_acceptor: 0,
             turn: 0,
             draining: None,
-            wire_log: None,
         }
     }
 
@@ -100,6 +107,7 @@ impl Server {
     pub fn wind(&mut self, tymth: Tymth) {
         let now = self.engine.wind(Some(tymth));
         self.acceptors.iter_mut().for_each(Acceptor::rebase);
+        self.endpoints.rebase(now);
         if let Some(draining) = &mut self.draining {
             draining.rebase(now);
         }
@@ -135,39 +143,42 @@ impl Server {
         &self.engine.core.counters
     }
 
-    /// Logs what moves on each connection admitted from now on; `None`: no more of them. Connections that are there keep what they
+    /// Logs what moves on each connection admitted or connected from now on; `None`: no more of them. Connections that are there keep what they
     /// have, see [`Remoter::set_wire_log`].
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
-        self.wire_log = log;
+        self.engine.core.wire_log = log;
     }
 
     // The tick.
 
     /// Does one tick. Never blocks, is bounded by the budgets in [`Limits`](crate::Limits), and never fails because of a peer.
     ///
-    /// In this order: read the clock; forget connections whose `Closed` you took; send and end what you asked for; harvest readiness (one
-    /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; advance handshakes; let each ready
-    /// connection send what was blocked and receive; expire deadlines (what the same tick has seen arrive counts first); tell. Costs what there
-    /// is to do, whatever the number of connections.
+    /// In this order: read the clock; forget connections whose `Closed` you took; send, end and dial what you asked for; harvest readiness (one
+    /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; see which dialled connections are up;
+    /// advance handshakes; let each ready connection, then each endpoint, send what was blocked and receive; expire deadlines (what the same tick has
+    /// seen arrive counts first); dial again what is due; tell. Costs what there is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
-        self.engine.core.counters.ticks += 1;
-        self.engine.bury_told();
-        self.engine.begin();
-        self.engine.flush();
+        self.engine.open_tick();
+        self.endpoints.flush(&mut self.engine.core);
         self.engine.harvest_once();
         self.latch();
         self.accept_pass();
         self.admit_pass();
-        self.engine.shake();
-        self.engine.turns();
-        self.engine.expire();
+        self.engine.run_tick();
+        self.endpoints.turns(&mut self.engine.core);
+        #[cfg(feature = "tls")]
+        self.tls_pass();
         self.drain_pass();
         self.engine.end()
     }
 
     /// Takes the next event of those that have not been taken, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.engine.poll_event()
+        let event = self.engine.poll_event()?;
+        if let Event::Gram(id, event) = &event {
+            self.endpoints.taken(*id, event);
+        }
+        Some(event)
     }
 
     /// Takes all events and drops them, for programs that look at [`remoters`](Server::remoters) instead.
@@ -232,7 +243,7 @@ impl Server {
     /// Unread and unsent bytes of all connections.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.engine.core.shared.buffered.load(core::sync::atomic::Ordering::Relaxed)
+        self.engine.buffered()
     }
 
     /// Deadlines in the wheel: at most one per connection.
@@ -270,10 +281,7 @@ impl Server {
     /// network, and the bytes that were on their way through it. `Closed` with the reason `Detached` is told. `None` if there is no such
     /// live connection.
     pub fn detach(&mut self, id: Id) -> Option<Detached> {
-        let remoter = self.engine.get_mut(id).filter(|remoter| remoter.is_live())?;
-        let detached = remoter.detach();
-        self.engine.release(id);
-        Some(detached)
+        self.engine.detach(id)
     }
 
     /// Closes all live connections gracefully; see [`Remoter::close`]. Costs a look at every connection.
@@ -285,21 +293,20 @@ impl Server {
         }
     }
 
-    /// Closes everything at once: listeners, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
+    /// Closes everything at once: listeners, endpoints, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
-        self.engine.end(); // Whatever a wait has spent already, there is a tick's budget for it.
-        self.engine.begin();
-        self.engine.flush();
-        self.engine.send_all();
-        self.engine.end();
-        self.shut(CloseReason::ServerClosed);
+        self.engine.close();
+        self.endpoints.flush(&mut self.engine.core);
+        self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.endpoints.close();
         self.draining = None;
     }
 
-    /// Closes the listeners and cuts all connections; returns how many there were.
+    /// Closes the sockets that belong to nobody and cuts all connections; returns how many there were.
     fn shut(&mut self, reason: CloseReason) -> usize {
         self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.endpoints.close();
         self.engine.cut_all(reason)
     }
 

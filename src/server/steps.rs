@@ -6,7 +6,7 @@
 use super::Server;
 use crate::acceptor::Accepted;
 use crate::config::OverLimit;
-use crate::engine::Origin;
+use crate::engine::{ENDPOINT, Origin};
 use crate::error::Gone;
 use crate::event::Event;
 use crate::id::Id;
@@ -33,17 +33,19 @@ impl Server {
         self.engine.shake()
     }
 
-    /// Accepts, admits and shakes hands; returns how many connections became usable.
+    /// Accepts, admits, dials, and shakes hands; returns how many connections became usable.
     pub fn service_connects(&mut self) -> usize {
-        self.step_in();
+        self.step();
+        self.engine.dial();
+        self.harvest();
         self.accept_pass();
-        self.admit_pass() + self.engine.shake()
+        self.admit_pass() + self.engine.come_up() + self.engine.shake()
     }
 
-    /// Lets every ready connection send what was blocked and receive, within the budgets; returns the bytes received.
+    /// Lets every ready connection and endpoint send what was blocked and receive, within the budgets; returns the bytes received.
     pub fn service_receives(&mut self) -> u64 {
         self.step_in();
-        self.engine.turns();
+        self.turns();
         self.engine.core.serviced.bytes_in
     }
 
@@ -69,7 +71,7 @@ impl Server {
     /// blocked waits for `service`.
     pub fn service_sends(&mut self) -> u64 {
         self.step();
-        self.engine.flush();
+        self.flush();
         self.engine.core.serviced.bytes_out
     }
 
@@ -82,31 +84,51 @@ impl Server {
         self.engine.send_of(id).then_some(self.engine.core.serviced.bytes_out).ok_or(Gone)
     }
 
-    /// Closes what is due at the current tyme.
+    /// Closes what is due at the current tyme; tries again to connect what is due to that.
     pub fn service_deadlines(&mut self) {
         self.step();
         self.engine.expire();
+        self.engine.dial();
+        #[cfg(feature = "tls")]
+        self.tls_pass();
         self.drain_pass();
     }
 
     /// Begins a step, which is a tick of its own, or the rest of one that a wait has begun.
     fn step(&mut self) {
-        self.engine.bury_told();
-        self.engine.begin();
-        self.engine.end();
+        self.engine.step();
     }
 
     /// Begins a step that does input.
     fn step_in(&mut self) {
         self.step();
+        self.harvest();
+    }
+
+    fn harvest(&mut self) {
         self.engine.harvest_once();
         self.latch();
     }
 
+    /// Sends what was queued, and does what was asked of connections.
+    pub(super) fn flush(&mut self) {
+        self.engine.flush();
+        self.endpoints.flush(&mut self.engine.core);
+    }
+
+    /// Gives a turn to whoever has something to send or receive.
+    pub(super) fn turns(&mut self) {
+        self.engine.turns();
+        self.endpoints.turns(&mut self.engine.core);
+    }
+
     /// Sets latches from what was harvested.
     pub(super) fn latch(&mut self) {
-        let acceptors = &mut self.acceptors;
+        let (acceptors, endpoints) = (&mut self.acceptors, &mut self.endpoints);
         self.engine.latch(|readiness| {
+            if readiness.token.kind() == usize::from(ENDPOINT) {
+                return endpoints.latch(readiness);
+            }
             // Few, and rarely reported: no look-up table is worth its upkeep.
             if let Some(acceptor) =
                 acceptors.iter_mut().find(|acceptor| acceptor.id().token() == readiness.token)
@@ -186,7 +208,7 @@ impl Server {
                     Some(layer) => layer(stream),
                     None => stream,
                 };
-                let stream = match &self.wire_log {
+                let stream = match &self.engine.core.wire_log {
                     Some(log) => Box::new(Tap::new(stream, log.clone())),
                     None => stream,
                 };

@@ -14,35 +14,24 @@ impl Server {
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
     #[must_use]
     pub fn wake(&self) -> Wake {
-        if self.engine.is_pending() || self.can_accept_now() || self.drain_is_pending() {
-            return Wake::Now;
-        }
-        match self.next_deadline() {
-            Some(tyme) if tyme <= self.engine.core.now => Wake::Now,
-            Some(tyme) => Wake::At(tyme),
-            None => Wake::OnIo,
-        }
+        let pending =
+            self.endpoints.is_pending() || self.can_accept_now() || self.drain_is_pending();
+        #[cfg(feature = "tls")]
+        let pending = pending || self.tls_is_pending();
+        self.engine.wake(pending, self.next_deadline())
     }
 
     /// Sleeps until the server wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal comes.
-    /// Before that it sends what was queued. It never sleeps while something is pending, nor on a simulated network.
+    /// Before that it sends what was queued and dials what was asked for. It never sleeps while something is pending, nor on a simulated network.
     ///
     /// A deadline that is a tyme is slept for as if the clock went at real speed; who drives the clock by hand gives a limit of one tick. The
     /// operating system rounds up to whole milliseconds. What readiness it finds is kept for the [`service`](Server::service) that follows, so a loop of both
     /// makes one such system call a round. Trouble of the poller comes as an event.
     pub fn wait(&mut self, limit: Option<Duration>) {
-        self.engine.begin();
-        self.engine.flush();
-        let until = match self.wake() {
-            Wake::Now => return,
-            Wake::At(tyme) => Some(tyme - self.engine.core.now),
-            Wake::OnIo => None,
-        };
-        let sleep = match (until, limit) {
-            (Some(until), Some(limit)) => Some(until.min(limit)),
-            (until, limit) => until.or(limit),
-        };
-        self.engine.harvest(sleep);
+        self.engine.before_wait();
+        self.endpoints.flush(&mut self.engine.core);
+        let wake = self.wake();
+        self.engine.sleep(wake, limit);
     }
 
     /// A handle that ends [`wait`](Server::wait) from any thread. Takes one descriptor, once.
@@ -74,8 +63,10 @@ impl Server {
         let deque = self.deque();
         let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
         let draining = self.draining.as_ref().map(super::drain::State::deadline);
-        let next = resting.chain(self.engine.next_deadline()).chain(draining).min();
-        next.filter(|tyme| *tyme != Tyme::NEVER)
+        let rest = resting.chain(self.endpoints.next_deadline()).chain(draining);
+        #[cfg(feature = "tls")]
+        let rest = rest.chain(self.next_tls_look());
+        rest.min()
     }
 
     fn deque(&self) -> usize {

@@ -5,10 +5,10 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 
 use super::machine::{Shared, Source};
-use super::{HostId, Key};
+use super::{HostId, Key, Rng};
 use crate::net::{
-    Addr, Bind, BufferSizes, Datagram, Dial, Gram, Listen, Listener, Net, Readiness, Stream, Token,
-    Waker,
+    Addr, Bind, BufferSizes, Datagram, Dial, Gram, Listen, Listener, Lookup, Net, Readiness,
+    Stream, Token, Waker,
 };
 use crate::tyme::{Tyme, Tymth};
 
@@ -75,6 +75,18 @@ impl Net for SimNet {
             key,
             local: local.into(),
         }))
+    }
+
+    /// Takes no tyme.
+    fn lookup(&mut self, lookup: Lookup) {
+        let ips = self.shared.lock().resolve(lookup.host());
+        let port = lookup.port();
+        lookup.answer(Ok(ips.into_iter().map(|ip| Addr::from((ip, port))).collect()));
+    }
+
+    fn seed(&mut self) -> u64 {
+        let seed = self.shared.lock().seed;
+        Rng::stream(seed, &format!("engine {}", self.poller)).next_u64()
     }
 
     /// Never waits: in a world time passes between turns, not in them.

@@ -2,6 +2,7 @@
 
 use core::cell::Cell;
 use core::fmt;
+use core::num::NonZeroU32;
 
 use slab::Slab;
 
@@ -21,7 +22,8 @@ const NIL: u32 = u32::MAX;
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Timer {
     index: u32,
-    stamp: u64,
+    /// Which arming it is: the low half of `order` then. Never 0, so that an `Option<Timer>` is no larger.
+    stamp: NonZeroU32,
 }
 
 #[derive(Copy, Clone)]
@@ -30,11 +32,17 @@ struct Entry<T> {
     /// When it was last armed, in calls; breaks ties between equal deadlines.
     order: u64,
     /// Which arming of this slab place it is; tells a stale [`Timer`].
-    stamp: u64,
+    stamp: NonZeroU32,
     prev: u32,
     next: u32,
     list: u16,
     payload: T,
+}
+
+/// A stamp comes again after 2^32 - 1 armings; only a handle kept that long, of the same place, would be taken for another.
+fn stamp_of(order: u64) -> NonZeroU32 {
+    let low = u32::try_from(order % u64::from(u32::MAX)).unwrap_or(0);
+    NonZeroU32::MIN.saturating_add(low)
 }
 
 /// A set of deadlines, each with a payload, to the exact nanosecond.
@@ -43,7 +51,7 @@ struct Entry<T> {
 /// cancelled, moved or fired; then one slot is looked at, once: also O(1) where its deadlines came in ascending order,
 /// as equal timeouts do, otherwise all of its entries. [`advance`](Wheel::advance)
 /// touches what is due, plus each entry at most once per level (11) over its whole life. An entry takes
-/// 40 bytes and its payload; the wheel itself 6 KiB.
+/// 32 bytes and its payload; the wheel itself 6 KiB.
 ///
 /// The invariant: an entry stands at the level of the highest 6-bit digit in which its deadline differs from
 /// `elapsed`. So all of a lower level come before all of a higher one, and within a level slots are in order.
@@ -100,14 +108,15 @@ impl<T: Copy> Wheel<T> {
     pub fn arm(&mut self, deadline: Tyme, payload: T) -> Timer {
         let was_empty = self.entries.is_empty();
         let order = self.bump();
-        let entry = Entry { deadline, order, stamp: order, prev: NIL, next: NIL, list: 0, payload };
+        let stamp = stamp_of(order);
+        let entry = Entry { deadline, order, stamp, prev: NIL, next: NIL, list: 0, payload };
         let index = u32::try_from(self.entries.insert(entry)).unwrap_or(NIL);
         assert!(index != NIL, "more than 2^32 - 1 timers armed");
         self.link(index);
         if was_empty || self.earliest.get().is_some_and(|earliest| deadline < earliest) {
             self.earliest.set(Some(deadline));
         }
-        Timer { index, stamp: order }
+        Timer { index, stamp }
     }
 
     /// Moves an armed deadline; returns whether `timer` was still armed.

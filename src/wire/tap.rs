@@ -24,12 +24,17 @@ impl Tap {
     /// The stream without its tap, if that is its outermost layer; otherwise the stream as it is.
     #[must_use]
     pub fn take_off(stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        Self::split(stream).0
+    }
+
+    /// The same, with the log that it wrote to.
+    pub(crate) fn split(stream: Box<dyn Stream>) -> (Box<dyn Stream>, Option<WireLog>) {
         if !(&*stream as &dyn Any).is::<Tap>() {
-            return stream;
+            return (stream, None);
         }
         let stream: Box<dyn Any> = stream;
         match stream.downcast::<Tap>() {
-            Ok(tap) => tap.inner,
+            Ok(tap) => (tap.inner, Some(tap.log)),
             Err(_) => unreachable!("it was just seen to be one"),
         }
     }
@@ -55,6 +60,10 @@ impl Stream for Tap {
             self.log.record(Direction::Rx, self.inner.peer_addr(), &data, count);
         }
         Ok(count)
+    }
+
+    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.discard(buf)
     }
 
     fn short_read_drains(&self) -> bool {
@@ -109,6 +118,11 @@ impl Stream for Tap {
     #[cfg(unix)]
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.inner.as_fd()
+    }
+
+    #[cfg(all(unix, feature = "uds"))]
+    fn unix(&mut self) -> Option<&mut dyn crate::net::UnixStream> {
+        self.inner.unix()
     }
 }
 

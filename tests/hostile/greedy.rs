@@ -120,7 +120,7 @@ fn memory_of_the_whole_engine_is_bounded_and_given_back() {
         client.set_nonblocking(true).unwrap();
         while let Ok(1..) = (&mut &*client).write(&pattern(1 << 16)) {}
     }
-    rig.until_server(|server| server.buffered() == 100_000);
+    rig.until_server(|server| server.buffered() == 87_500); // Seven eighths; the rest is for answers.
     for _ in 0..50 {
         rig.tick_now();
         assert!(rig.server.buffered() <= 100_000);

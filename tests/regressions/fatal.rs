@@ -88,7 +88,7 @@ fn hio_b06_connections_may_be_closed_while_going_over_them() {
 
 #[test]
 fn hio_b09_one_that_sends_without_end_neither_holds_the_tick_nor_fills_the_memory() {
-    let mut script = Script::new(Config::new());
+    let mut script = Script::with(|config| config.limits.remoter_tick_bytes = 256 << 10);
     let flood = Peer::new(1, [Read::Endless]);
     let modest = Peer::new(2, []);
     let (flood_id, modest_id) = (script.admits(&flood), script.admits(&modest));

@@ -60,7 +60,7 @@ fn hio_b30_the_same_on_real_sockets() {
 
 #[test]
 fn hio_b32_a_connection_writes_until_the_network_takes_no_more() {
-    let mut script = Script::new(Config::new());
+    let mut script = Script::with(|config| config.limits.remoter_tick_bytes = 1 << 20);
     let takes = (0..100).map(|_| Write::Takes(1000));
     let peer = Peer::new(1, []).writing(takes.chain([Write::Blocks]));
     let id = script.admits(&peer);

@@ -151,4 +151,5 @@ pub fn inet(addr: &Addr) -> SocketAddr {
     addr.inet().unwrap()
 }
 
+pub mod ends;
 pub mod programs;

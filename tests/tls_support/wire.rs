@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
 
@@ -43,6 +43,18 @@ impl Pipe {
             flip: None,
             passed: 0,
             record: None,
+        }
+    }
+
+    /// Takes bytes in at once where nothing befalls them singly.
+    fn push_all(&mut self, bytes: &[u8]) {
+        if self.cut_after.is_some() || self.flip.is_some() {
+            return bytes.iter().for_each(|byte| self.push(*byte));
+        }
+        self.passed += bytes.len();
+        self.bytes.extend(bytes);
+        if let Some(record) = &mut self.record {
+            record.extend_from_slice(bytes);
         }
     }
 
@@ -123,9 +135,7 @@ impl Stream for End {
         if count == 0 && !buf.is_empty() {
             return if pipe.closed { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
         }
-        for (slot, byte) in buf.iter_mut().zip(pipe.bytes.drain(..count)) {
-            *slot = byte;
-        }
+        pipe.bytes.read_exact(&mut buf[..count])?;
         Ok(count)
     }
 
@@ -141,11 +151,11 @@ impl Stream for End {
             return Err(ErrorKind::Interrupted.into());
         }
         let room = pipe.capacity.saturating_sub(pipe.bytes.len());
-        let bytes = bufs.iter().flat_map(|buf| buf.iter().copied());
         let mut taken = 0;
-        for byte in bytes.take(room) {
-            pipe.push(byte);
-            taken += 1;
+        for buf in bufs {
+            let part = &buf[..buf.len().min(room - taken)];
+            pipe.push_all(part);
+            taken += part.len();
         }
         if taken == 0 && bufs.iter().any(|buf| !buf.is_empty()) {
             return Err(ErrorKind::WouldBlock.into());

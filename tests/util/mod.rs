@@ -238,3 +238,28 @@ pub(crate) fn descriptors() -> usize {
 pub(crate) fn listens(addr: SocketAddr) -> bool {
     TcpStream::connect(addr).is_ok()
 }
+
+/// Exactly `count` bytes of the client, while `go_on` drives the other end.
+#[track_caller]
+pub(crate) fn receive_while(
+    client: &mut TcpStream,
+    count: usize,
+    mut go_on: impl FnMut(),
+) -> Vec<u8> {
+    client.set_nonblocking(true).unwrap();
+    let mut data = vec![0; count];
+    let mut got = 0;
+    for _ in 0..ROUNDS {
+        match client.read(&mut data[got..]) {
+            Ok(0) => panic!("the end after {got} of {count} bytes"),
+            Ok(more) => got += more,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => go_on(),
+            Err(error) => panic!("after {got} of {count} bytes: {error}"),
+        }
+        if got == count {
+            client.set_nonblocking(false).unwrap();
+            return data;
+        }
+    }
+    panic!("only {got} of {count} bytes came");
+}

@@ -10,7 +10,9 @@ use crate::net::{Addr, BufferSizes, Listener, SocketOptions, Stream, Token};
 
 pub(super) struct OsListener {
     inner: mio::net::TcpListener,
-    local: Addr,
+    local: Arc<Addr>,
+    /// The local end of the last accepted connection: mostly that of the next one too.
+    last: Arc<Addr>,
     /// Whether accepted sockets have other local addresses than this one.
     wildcard: bool,
     /// What accepted sockets do not get from the listener by themselves.
@@ -46,10 +48,13 @@ impl OsListener {
         to_apply: Option<SocketOptions>,
         registry: Arc<mio::Registry>,
     ) -> Self {
+        let wildcard = local.ip().is_unspecified();
+        let local = Arc::new(Addr::Inet(local));
         OsListener {
             inner: mio::net::TcpListener::from_std(listener),
-            wildcard: local.ip().is_unspecified(),
-            local: Addr::Inet(local),
+            wildcard,
+            last: Arc::clone(&local),
+            local,
             to_apply,
             registry,
         }
@@ -87,12 +92,14 @@ impl Listener for OsListener {
             // The peer may be gone already; its own first read will say so.
             let _ = options::apply(&socket2::SockRef::from(&stream), options);
         }
-        let local = if self.wildcard {
-            stream.local_addr().map_or_else(|_| self.local.clone(), Addr::Inet)
-        } else {
-            self.local.clone()
-        };
-        Ok(Box::new(OsStream::connected(stream, local, peer.into(), Arc::clone(&self.registry))))
+        if self.wildcard
+            && let Ok(local) = stream.local_addr()
+            && self.last.inet() != Some(local)
+        {
+            self.last = Arc::new(Addr::Inet(local));
+        }
+        let (local, registry) = (Arc::clone(&self.last), Arc::clone(&self.registry));
+        Ok(Box::new(OsStream::connected(stream, local, peer.into(), registry)))
     }
 
     fn local_addr(&self) -> &Addr {

@@ -3,23 +3,33 @@
 //! One poller, edge-triggered, one registration per socket for its whole life. A stream is written at once and never
 //! waited for first. `harvest` takes up to 1024 reports a call.
 
+mod datagram;
 mod listener;
 mod options;
 mod stream;
+#[cfg(all(unix, feature = "uds"))]
+mod unix;
 #[cfg(feature = "tls")]
 mod wall;
 
 use core::fmt;
+use core::hash::BuildHasher;
 use core::time::Duration;
+use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::datagram::OsDatagram;
 use self::listener::OsListener;
 use self::stream::OsStream;
 #[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
-use crate::net::{Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token, Waker};
+use crate::net::{
+    Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token,
+    Waker,
+};
+use crate::run::Lookups;
 use crate::tyme::Tyme;
 
 /// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
@@ -29,10 +39,13 @@ const WAKE: mio::Token = mio::Token(usize::MAX);
 
 /// The operating system as a [`Net`].
 ///
-/// Takes descriptors only once something is opened: the poller and a handle to it, and one for the first waker.
+/// Takes descriptors only once something is opened: the poller and a handle to it, and one for the first waker. Names are looked up by
+/// helper threads: none before the first name, four at most.
 pub struct OsNet {
     origin: Instant,
     poller: Option<Poller>,
+    /// From the first name on.
+    lookups: Option<Lookups>,
 }
 
 struct Poller {
@@ -48,7 +61,7 @@ impl OsNet {
     /// A network with nothing open, whose clock starts now.
     #[must_use]
     pub fn new() -> Self {
-        OsNet { origin: clock(), poller: None }
+        OsNet { origin: clock(), poller: None, lookups: None }
     }
 
     fn poller(&mut self) -> io::Result<&mut Poller> {
@@ -79,6 +92,11 @@ fn clock() -> Instant {
     Instant::now()
 }
 
+#[expect(clippy::disallowed_methods, reason = "this room is where chance comes from")]
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
 impl Default for OsNet {
     fn default() -> Self {
         Self::new()
@@ -98,16 +116,41 @@ impl Net for OsNet {
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
         let registry = self.registry()?;
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixListener::open(spec, registry)?));
+        }
         let listener: std::net::TcpListener = options::listening(spec)?.into();
         let local = listener.local_addr()?;
         Ok(Box::new(OsListener::opened(listener, local, &spec.socket, registry)))
     }
 
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixStream::dial(spec, self.registry()?)?));
+        }
         let addr = options::inet(&spec.addr)?;
         let socket = options::connecting(spec, addr)?;
         let stream = std::net::TcpStream::from(socket);
         Ok(Box::new(OsStream::dialled(stream, spec.addr.clone(), self.registry()?)?))
+    }
+
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        let registry = self.registry()?;
+        #[cfg(all(unix, feature = "uds"))]
+        if unix::is_unix(&spec.addr) {
+            return Ok(Box::new(unix::UnixDatagram::open(spec, registry)?));
+        }
+        Ok(Box::new(OsDatagram::open(spec, registry)?))
+    }
+
+    fn lookup(&mut self, lookup: Lookup) {
+        self.lookups.get_or_insert_with(Lookups::new).look_up(lookup);
+    }
+
+    fn seed(&mut self) -> u64 {
+        random()
     }
 
     fn adopt_listener(
@@ -146,7 +189,7 @@ impl Net for OsNet {
         match prepare() {
             Ok(((local, peer), registry)) => Ok(Box::new(OsStream::adopted(
                 mio::net::TcpStream::from_std(stream),
-                local.into(),
+                Arc::new(local.into()),
                 peer.into(),
                 registry,
             ))),

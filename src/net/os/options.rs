@@ -12,7 +12,10 @@ pub(super) const INHERITED: bool = cfg!(any(target_os = "linux", target_os = "an
 
 pub(super) fn inet(addr: &Addr) -> io::Result<SocketAddr> {
     addr.inet().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::Unsupported, format!("{addr} is no internet address"))
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("{addr} is no internet address (Unix sockets need the feature `uds`)"),
+        )
     })
 }
 
@@ -41,7 +44,12 @@ pub(super) fn connecting(spec: &Dial, addr: SocketAddr) -> io::Result<Socket> {
     let socket = tcp(addr)?;
     apply(&SockRef::from(&socket), &spec.socket)?;
     if let Some(local) = &spec.local {
-        socket.bind(&inet(local)?.into())?;
+        let local = inet(local)?;
+        if local.port() != 0 && cfg!(not(windows)) {
+            // Else the last connection from this port would be in the way for a minute after its end.
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&local.into())?;
     }
     match socket.connect(&addr.into()) {
         Ok(()) => Ok(socket),
@@ -67,12 +75,12 @@ fn tcp(addr: SocketAddr) -> io::Result<Socket> {
 }
 
 #[cfg(unix)]
-fn reuse_port(socket: &Socket) -> io::Result<()> {
+pub(super) fn reuse_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port(true)
 }
 
 #[cfg(not(unix))]
-fn reuse_port(_: &Socket) -> io::Result<()> {
+pub(super) fn reuse_port(_: &Socket) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "reuse_port needs Unix"))
 }
 
@@ -91,12 +99,21 @@ pub(super) fn apply(socket: &SockRef<'_>, options: &SocketOptions) -> io::Result
     if let Some(limit) = options.user_timeout {
         socket.set_tcp_user_timeout(Some(limit))?;
     }
-    if let Some(size) = options.recv_buffer
+    raise_buffers(socket, options.recv_buffer, options.send_buffer)
+}
+
+/// Makes the kernel's buffers at least so large; never smaller.
+pub(super) fn raise_buffers(
+    socket: &SockRef<'_>,
+    recv: Option<usize>,
+    send: Option<usize>,
+) -> io::Result<()> {
+    if let Some(size) = recv
         && socket.recv_buffer_size()? < size
     {
         socket.set_recv_buffer_size(size)?;
     }
-    if let Some(size) = options.send_buffer
+    if let Some(size) = send
         && socket.send_buffer_size()? < size
     {
         socket.set_send_buffer_size(size)?;

@@ -11,7 +11,8 @@ use crate::net::{Addr, BufferSizes, Stream, Token};
 
 pub(super) struct OsStream {
     inner: mio::net::TcpStream,
-    local: Addr,
+    /// Shared by all that came in by the same listener.
+    local: Arc<Addr>,
     peer: Addr,
     registry: Arc<mio::Registry>,
     /// Whether somebody else may have a descriptor for the same socket. Closing ours then does not end the registration.
@@ -21,7 +22,7 @@ pub(super) struct OsStream {
 impl OsStream {
     pub(super) fn connected(
         inner: mio::net::TcpStream,
-        local: Addr,
+        local: Arc<Addr>,
         peer: Addr,
         registry: Arc<mio::Registry>,
     ) -> Self {
@@ -31,7 +32,7 @@ impl OsStream {
     /// A stream made elsewhere, where a copy may have been kept.
     pub(super) fn adopted(
         inner: mio::net::TcpStream,
-        local: Addr,
+        local: Arc<Addr>,
         peer: Addr,
         registry: Arc<mio::Registry>,
     ) -> Self {
@@ -46,7 +47,7 @@ impl OsStream {
         peer: Addr,
         registry: Arc<mio::Registry>,
     ) -> io::Result<Self> {
-        let local = Addr::Inet(stream.local_addr()?);
+        let local = Arc::new(Addr::Inet(stream.local_addr()?));
         Ok(Self::connected(mio::net::TcpStream::from_std(stream), local, peer, registry))
     }
 }
@@ -101,7 +102,7 @@ impl Stream for OsStream {
         }
         match self.inner.peer_addr() {
             Ok(_) => {
-                self.local = Addr::Inet(self.inner.local_addr()?);
+                self.local = Arc::new(Addr::Inet(self.inner.local_addr()?));
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),

@@ -164,6 +164,11 @@ impl ClientTls {
         self.upgrade(stream, name, ReadAhead::MustBeEmpty(&[]))
     }
 
+    /// Whether `name` is one that a server can prove to be.
+    pub(crate) fn is_name(name: &str) -> bool {
+        ServerName::try_from(name).is_ok()
+    }
+
     /// Begins TLS on a stream that has been in use (STARTTLS); see [`ServerTls::upgrade`](super::ServerTls::upgrade).
     ///
     /// # Errors

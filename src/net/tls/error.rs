@@ -59,6 +59,8 @@ pub enum HandshakeFailure {
     PeerAlert(u8),
     /// The peer closed before the handshake was done.
     Eof,
+    /// What came in plain was put back as unread while the connection went over to TLS.
+    Plaintext,
     /// Anything else; the error has the text.
     Other,
 }
@@ -150,6 +152,7 @@ impl fmt::Display for HandshakeFailure {
             Self::CertInvalid => "invalid certificate",
             Self::PeerAlert(code) => return write!(f, "alert {code} from the peer"),
             Self::Eof => "closed by the peer before the end",
+            Self::Plaintext => "plaintext put back during the upgrade",
             Self::Other => "other",
         })
     }
@@ -221,6 +224,18 @@ impl TlsFailure {
     }
 }
 
+impl fmt::Display for TlsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadRecord => "bad record",
+            Self::Misbehaved => "message against the protocol",
+            Self::Barren => "too many bytes without application data",
+            Self::PeerAlert(code) => return write!(f, "alert {code} from the peer"),
+            Self::Other => "other",
+        })
+    }
+}
+
 /// A TLS connection that broke after its handshake, inside the [`io::Error`] of a read or write.
 #[derive(Debug)]
 pub struct TlsError {
@@ -252,16 +267,7 @@ impl TlsError {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self.failure {
-            TlsFailure::BadRecord => "bad record",
-            TlsFailure::Misbehaved => "message against the protocol",
-            TlsFailure::Barren => "too many bytes without application data",
-            TlsFailure::PeerAlert(code) => {
-                return write!(f, "TLS broken: alert {code} from the peer");
-            }
-            TlsFailure::Other => "other",
-        };
-        write!(f, "TLS broken: {text}")?;
+        write!(f, "TLS broken: {}", self.failure)?;
         self.cause.as_ref().map_or(Ok(()), |cause| write!(f, " ({cause})"))
     }
 }

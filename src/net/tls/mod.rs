@@ -14,13 +14,18 @@
 //!   thousands of stalled ones are cheap.
 //! * From the ClientHello to the end of the handshake: 8 KiB, and at most 21.5 KiB where the client sends as much as
 //!   [`handshake_max`](ServerTlsConfig::handshake_max) lets it. Nobody is authenticated so far; 22 KiB is the most that costs.
-//! * Live and idle: 7.7 KiB, of which 4 KiB are a read buffer that rustls never gives back; a client's certificates, where it gave some, come on
+//! * Live and idle: 7.5 KiB, and with the remoter and its places in the engine 8 KiB in all (`tests/tls_remoter_memory.rs`), of which 4 KiB are a read buffer that rustls never gives back; a client's certificates, where it gave some, come on
 //!   top. Everything that only the handshake needs is gone.
 //! * Live and busy: up to 20 KiB more for a record that has not come whole, up to 33 KiB for records that the peer does not take, and
 //!   plaintext that the caller has not read where its buffer holds less than a record. All of it is given back once the connection is idle.
 //!
 //! Give [`read`](crate::net::Stream::read) at least 37,000 bytes, better 64 KiB: it then takes in as much with one system call; with less it is
 //! 4 KiB at a time.
+//!
+//! # In the engine
+//!
+//! [`Server::listen_tls`](crate::Server::listen_tls) puts it around what an acceptor takes, [`Remoter::upgrade_tls`](crate::Remoter::upgrade_tls) around a connection in use,
+//! and the [guide](crate::guide) shows both. Without an engine it is a [`Stream`](crate::net::Stream) like any other.
 //!
 //! # Not for
 //!
@@ -47,6 +52,7 @@ pub mod test_provider;
 mod ticket;
 mod time;
 mod upgrade;
+mod watch;
 
 pub use client::{ClientTls, ClientTlsConfig, ServerTrust};
 #[cfg(feature = "aws-lc-rs")]
@@ -63,4 +69,5 @@ pub use rustls;
 pub use server::ServerTls;
 pub use stream::TlsStream;
 pub use time::TlsTime;
-pub use upgrade::{ReadAhead, UpgradeError};
+pub use upgrade::{ReadAhead, Unread, UpgradeError};
+pub(crate) use watch::{News, Watch};

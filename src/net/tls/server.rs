@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustls::crypto::CryptoProvider;
@@ -28,17 +29,23 @@ const LIMIT_MIN: usize = 512;
 /// A cheap handle: clones share the configuration, and [`reload`](ServerTls::reload) replaces it for all of them, from any thread.
 /// Connections that exist, also those in their handshake, go on with what they began with.
 ///
-/// ```no_run
-/// use std::path::Path;
+/// ```
 /// use tymist::net::tls::{Identity, ServerTls, ServerTlsConfig};
 ///
-/// let identity = Identity::new(Path::new("chain.pem"), Path::new("key.pem"));
+/// # let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+/// # let folder = std::env::temp_dir().join(format!("tymist-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # std::fs::write(folder.join("chain.pem"), made.cert.pem())?;
+/// # std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())?;
+/// let identity = Identity::new(&*folder.join("chain.pem"), &*folder.join("key.pem"));
 /// let tls = ServerTls::new(ServerTlsConfig::new(identity).with_alpn(["echo"]))?;
 /// // later, when the files have been replaced:
 /// if let Err(error) = tls.reload() {
 ///     eprintln!("still serving the old certificate: {error}");
 /// }
-/// # Ok::<(), tymist::net::tls::TlsConfigError>(())
+/// # std::fs::remove_dir_all(&folder)?;
+/// # assert_eq!(tls.generation(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct ServerTls(Arc<Shared>);
@@ -47,6 +54,10 @@ struct Shared {
     active: RwLock<Arc<Active>>,
     /// What to make the next one of. Locked for a whole reload, so that two do not cross.
     config: Mutex<ServerTlsConfig>,
+    /// Reloads that failed, and why the last one did.
+    failed: Mutex<(u64, Option<Arc<str>>)>,
+    /// Reloads of either outcome, to be looked at in passing.
+    changes: AtomicU64,
 }
 
 /// One set of everything, never changed.
@@ -71,7 +82,9 @@ impl ServerTls {
     /// What is wrong, and with which file.
     pub fn new(config: ServerTlsConfig) -> Result<Self, TlsConfigError> {
         let active = RwLock::new(Arc::new(Active::build(&config, None)?));
-        Ok(ServerTls(Arc::new(Shared { active, config: Mutex::new(config) })))
+        let config = Mutex::new(config);
+        let (failed, changes) = (Mutex::default(), AtomicU64::new(0));
+        Ok(ServerTls(Arc::new(Shared { active, config, failed, changes })))
     }
 
     /// Reads the same files again and serves new connections with what is in them now. Blocks while it reads.
@@ -80,7 +93,7 @@ impl ServerTls {
     /// What is wrong; nothing has changed then.
     pub fn reload(&self) -> Result<(), TlsConfigError> {
         let config = self.0.config.lock().unwrap_or_else(PoisonError::into_inner);
-        self.replace(&config)
+        self.replace(&config, true)
     }
 
     /// Serves new connections with another configuration. Tickets given out before stay good where the versions, suites, provider, clock and
@@ -90,22 +103,29 @@ impl ServerTls {
     /// What is wrong; nothing has changed then.
     pub fn reload_with(&self, config: ServerTlsConfig) -> Result<(), TlsConfigError> {
         let mut current = self.0.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let same_policy = same_policy(&current, &config);
-        let before = self.active();
-        let tickets = before.tickets.as_ref().filter(|_| same_policy);
-        let mut next = Active::build(&config, tickets)?;
-        next.generation = before.generation + 1;
-        self.store(next);
+        self.replace(&config, same_policy(&current, &config))?;
         *current = config;
         Ok(())
     }
 
-    fn replace(&self, config: &ServerTlsConfig) -> Result<(), TlsConfigError> {
+    fn replace(&self, config: &ServerTlsConfig, same_policy: bool) -> Result<(), TlsConfigError> {
         let before = self.active();
-        let mut next = Active::build(config, before.tickets.as_ref())?;
-        next.generation = before.generation + 1;
-        self.store(next);
-        Ok(())
+        let tickets = before.tickets.as_ref().filter(|_| same_policy);
+        let built = Active::build(config, tickets);
+        let result = match built {
+            Ok(mut next) => {
+                next.generation = before.generation + 1;
+                self.store(next);
+                Ok(())
+            }
+            Err(error) => {
+                let mut failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                *failed = (failed.0 + 1, Some(error.to_string().into()));
+                Err(error)
+            }
+        };
+        self.0.changes.fetch_add(1, Ordering::Release);
+        result
     }
 
     fn store(&self, next: Active) {
@@ -160,6 +180,22 @@ impl ServerTls {
     #[must_use]
     pub fn expires_soon(&self) -> bool {
         self.expires_in() <= self.active().expiry_warning
+    }
+
+    /// How often a reload failed, and why the last one did.
+    #[must_use]
+    pub fn failures(&self) -> (u64, Option<Arc<str>>) {
+        self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reloads so far, of either outcome.
+    pub(super) fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Acquire)
+    }
+
+    /// How long the warning of expiry comes before it.
+    pub(super) fn expiry_warning(&self) -> Duration {
+        self.active().expiry_warning
     }
 
     /// How often it was reloaded with success.

@@ -305,6 +305,11 @@ impl Stream for TlsStream {
         Err(self.not_live().unwrap_or_else(|| io::ErrorKind::NotConnected.into()))
     }
 
+    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // While it is live, its end must still be told from a truncation.
+        if matches!(self.phase, Phase::Live) { self.read(buf) } else { self.inner.discard(buf) }
+    }
+
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         if let Some(error) = self.not_live() {
             return Err(error);
@@ -334,7 +339,9 @@ impl Stream for TlsStream {
             self.receive = ReceiveHalf::Shut;
         }
         if matches!(how, Shutdown::Write | Shutdown::Both) && self.send == SendHalf::Open {
-            if let Some(info) = &mut self.info {
+            // A connection that broke has sent its alert, and is not to look as if it had come to a good end.
+            let broken = matches!(self.phase, Phase::Broken(_));
+            if let Some(info) = self.info.as_mut().filter(|_| !broken) {
                 info.session.close();
             }
             self.send = SendHalf::Closing;

@@ -17,6 +17,15 @@ pub enum ReadAhead<'a> {
     IsTls(&'a [u8]),
 }
 
+/// [`ReadAhead`] for a connection of the engine, which has the bytes itself.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// There must be none: the upgrade is refused if there are any. Right where the peer has to wait for our word, as in SMTP.
+    MustBeEmpty,
+    /// They are the beginning of the peer's TLS, and become unreadable. Right where TLS follows at once, as behind a PROXY header.
+    IsTls,
+}
+
 impl<'a> ReadAhead<'a> {
     pub(super) fn check(
         self,

@@ -11,8 +11,8 @@ use super::rule::{Effect, Site};
 use super::stream::ChaosStream;
 use super::{Faults, Verdict};
 use crate::net::{
-    Addr, Bind, Datagram, Dial, Listen, Listener, Net, Readiness, SocketOptions, Stream, Token,
-    Waker,
+    Addr, Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream,
+    Token, Waker,
 };
 use crate::sim::{Op, Side};
 use crate::tyme::Tyme;
@@ -233,6 +233,14 @@ impl Net for ChaosNet {
         let inner = self.inner.bind(spec)?;
         self.prepare();
         Ok(Box::new(ChaosDatagram::new(inner, Arc::clone(&self.link))))
+    }
+
+    fn lookup(&mut self, lookup: Lookup) {
+        self.inner.lookup(lookup);
+    }
+
+    fn seed(&mut self) -> u64 {
+        self.inner.seed()
     }
 
     fn adopt_listener(

@@ -1,0 +1,115 @@
+//! `--tls` and what belongs to it, for all example servers.
+
+use std::path::PathBuf;
+
+use tymist::net::tls::{ClientAuth, ClientTrust, Identity, Material, ServerTls, ServerTlsConfig};
+use tymist::{AcceptorId, Event, Server};
+
+use super::{Bind, Result};
+
+pub(crate) const USAGE: &str = "[--tls [--cert FILE --key FILE] [--client-ca FILE] [--alpn NAMES]]";
+
+/// What the command line says about TLS.
+#[derive(Default)]
+pub(crate) struct Tls {
+    on: bool,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
+    alpn: Vec<String>,
+    /// The certificate that was made here, for clients to trust; gone with this.
+    made: Option<PathBuf>,
+}
+
+impl Tls {
+    pub(crate) fn knows(option: &str) -> bool {
+        ["tls", "cert", "key", "client-ca", "alpn"].contains(&option)
+    }
+
+    /// Takes in one of its options.
+    pub(crate) fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<()> {
+        match option {
+            "tls" => self.on = true,
+            "cert" => self.cert = Some(parser.value()?.into()),
+            "key" => self.key = Some(parser.value()?.into()),
+            "client-ca" => self.client_ca = Some(parser.value()?.into()),
+            _ => {
+                let names = parser.value()?.into_string().map_err(|_| "--alpn: not UTF-8")?;
+                self.alpn = names.split(',').map(str::to_owned).collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// Listens there, with TLS if so asked.
+    pub(crate) fn listen(&mut self, bind: &Bind, server: &mut Server) -> Result<AcceptorId> {
+        if !self.on {
+            if self.cert.is_some() || self.key.is_some() || self.client_ca.is_some() {
+                return Err("--cert, --key and --client-ca need --tls".into());
+            }
+            return bind.listen(server);
+        }
+        let mut config = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => ServerTlsConfig::new(Identity::new(&**cert, &**key)),
+            (None, None) => self.made_here(bind)?,
+            _ => return Err("--cert and --key go together".into()),
+        };
+        if let Some(authority) = &self.client_ca {
+            let trust = ClientTrust::new(Material::file(authority));
+            config = config.with_client_auth(ClientAuth::Required(trust));
+        }
+        let tls = ServerTls::new(config.with_alpn(self.alpn.clone()))?;
+        let acceptor = server.listen_tls(bind.spec()?, &tls)?;
+        if let (Some(path), Some(addr)) = (&self.made, server.local_addr(acceptor)) {
+            let (path, port) = (path.display(), addr.port().unwrap_or(0));
+            eprintln!("self-signed certificate in {path}; nobody trusts it but who is told to:");
+            eprintln!("  openssl s_client -connect {addr} -CAfile {path} -verify_return_error");
+            eprintln!("  curl --cacert {path} https://localhost:{port}/");
+        }
+        Ok(acceptor)
+    }
+
+    #[cfg(feature = "dev-cert")]
+    fn made_here(&mut self, bind: &Bind) -> Result<ServerTlsConfig> {
+        use std::io::Write;
+        use tymist::net::tls::{DevCert, TlsTime};
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        let host = bind.host.trim_matches(['[', ']']).to_owned();
+        if !names.contains(&host) {
+            names.push(host);
+        }
+        let cert = DevCert::new(names, &TlsTime::system())?;
+        let path = std::env::temp_dir().join(format!("tymist-dev-{}.pem", std::process::id()));
+        // One that is there is somebody else's.
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+        self.made = Some(path);
+        file.write_all(cert.cert_pem().as_bytes())?;
+        Ok(cert.server_config())
+    }
+
+    #[cfg(not(feature = "dev-cert"))]
+    fn made_here(&mut self, _: &Bind) -> Result<ServerTlsConfig> {
+        Err("--tls needs --cert and --key, or a build with --features dev-cert, which makes a certificate".into())
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        if let Some(path) = &self.made {
+            // It stays behind if even that fails.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Says what became of certificates.
+pub(crate) fn report(event: &Event) {
+    match event {
+        Event::TlsReloaded { .. } => eprintln!("new certificate in use"),
+        Event::TlsReloadFailed { why, .. } => eprintln!("the old certificate goes on: {why}"),
+        Event::TlsExpiring { left, .. } => {
+            eprintln!("the certificate expires in {} days", left.as_secs() / 86_400);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,157 @@
+//! A world of servers and clients under faults: hours in a moment, and the same hash for the same options in every process.
+//!
+//!     cargo run --release --features sim --example sim_world -- --seed 7 --hosts 12 --hours 24 --faults heavy
+//!
+//! Each server is the very `Server` that serves real sockets. Clients send numbered messages, check every byte of what comes back, and dial
+//! again when they lose their connection. `--trace` writes down the run, `--pcap` its packets for Wireshark, `--timeline` a page to look at.
+#![allow(clippy::print_stdout, reason = "the report it is for")]
+
+mod client;
+mod options;
+mod server;
+mod weather;
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use client::Client;
+use options::{Level, Options};
+use server::EchoServer;
+use tymist::sim::{HostId, HostSpec, Tracing, World, WorldSpec};
+use tymist::tyme::Tyme;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The port of the service.
+const PORT: u16 = 7000;
+/// Records on a timeline; beyond, a page gets too long to look at.
+const DRAWN: usize = 2000;
+
+/// What all programs together have seen. It outlives them, as hosts crash.
+#[derive(Default)]
+struct Tally {
+    dialled: u64,
+    lost: u64,
+    answered: u64,
+    wrong: u64,
+    relistened: u64,
+}
+
+/// Where programs count.
+type Count = Rc<RefCell<Tally>>;
+
+fn main() -> Result<()> {
+    let options = options::parse()?;
+    let count = Count::default();
+    let mut world = make(&options, &count);
+    let incidents = weather::plan(&mut world, &options);
+
+    let start = clock();
+    world.run_until(Tyme::ZERO + options.time);
+    let real = clock() - start;
+
+    // What was planned and never happened would make the run look better than it was.
+    world.finish()?;
+    report(&world, &options, &count.borrow(), incidents, real);
+    write_down(&world, &options)?;
+    println!("hash: {:016x}", world.hash());
+    let wrong = count.borrow().wrong;
+    if wrong > 0 { Err(format!("{wrong} messages came back wrong").into()) } else { Ok(()) }
+}
+
+/// One host in four is a server; each client has a connection to two of them.
+fn make(options: &Options, count: &Count) -> World {
+    let mut spec = WorldSpec::new(options.seed);
+    let written = options.trace.is_some() || options.pcap.is_some() || options.timeline.is_some();
+    spec.tracing = if written { Tracing::Full } else { Tracing::Hash };
+    let mut world = World::with(spec);
+    let mut dice = world.rng("topology");
+    let servers = (options.hosts / 4).max(1);
+    let mut names = Vec::new();
+    for number in 0..options.hosts {
+        let is_server = number < servers;
+        let kind = if is_server { "server" } else { "client" };
+        let name = format!("{kind}-{}", if is_server { number } else { number - servers });
+        let mut host = HostSpec::new(&name);
+        if options.faults == Level::Heavy {
+            host.ahead = Duration::from_millis(dice.below(60_000));
+            host.drift_ppb = i32::try_from(dice.below(100_000)).unwrap_or(0) - 50_000;
+        }
+        let count = Rc::clone(count);
+        if is_server {
+            names.push(name);
+            world.add(host, move |host| EchoServer::new(host, Rc::clone(&count)));
+        } else {
+            let rng = dice.next_u64();
+            let near = (number - servers) % servers;
+            let targets = [names[near].clone(), names[(near + 1) % servers].clone()];
+            world.add(host, move |host| Client::new(host, &targets, rng, Rc::clone(&count)));
+        }
+    }
+    let hosts: Vec<HostId> = world.hosts().collect();
+    weather::links(&mut world, &mut dice, &hosts, options.faults);
+    world
+}
+
+fn report(world: &World, options: &Options, tally: &Tally, incidents: usize, real: Duration) {
+    let stats = world.stats();
+    println!("seed {}: {} hosts, faults {}", options.seed, options.hosts, options.faults);
+    println!(
+        "connections: {} dialled, {} accepted, {} lost",
+        tally.dialled, stats.accepted, tally.lost
+    );
+    println!(
+        "messages: {} answered, {} wrong; {} bytes in {} segments",
+        tally.answered, tally.wrong, stats.bytes, stats.segments
+    );
+    let packets = (stats.packets, stats.lost, stats.retries);
+    println!("packets: {} sent, {} lost, {} tried again", packets.0, packets.1, packets.2);
+    println!(
+        "faults fired: {} in calls, {incidents} incidents ({} acts), {} listeners reopened",
+        stats.faults, stats.acts, tally.relistened
+    );
+    for (name, fired) in world.faults().fired() {
+        println!("  {name}: {fired}");
+    }
+    let simulated = options.time.as_secs_f64();
+    println!(
+        "simulated {simulated:.0} s in real {:.3} s, {:.0} times as fast",
+        real.as_secs_f64(),
+        simulated / real.as_secs_f64().max(1e-9)
+    );
+}
+
+fn write_down(world: &World, options: &Options) -> Result<()> {
+    if let Some(path) = &options.trace {
+        let mut out = create(path)?;
+        world.trace().write_to(&mut out)?;
+        out.flush()?;
+        println!("trace: {} records in {}", world.records(), path.display());
+    }
+    if let Some(path) = &options.pcap {
+        let mut out = create(path)?;
+        world.trace().write_pcapng(&mut out)?;
+        out.flush()?;
+        println!("packets: {}", path.display());
+    }
+    if let Some(path) = &options.timeline {
+        let mut out = create(path)?;
+        world.trace().write_timeline(&mut out, Tyme::ZERO, DRAWN)?;
+        out.flush()?;
+        println!("timeline: {}", path.display());
+    }
+    Ok(())
+}
+
+fn create(path: &std::path::Path) -> Result<BufWriter<File>> {
+    let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(BufWriter::new(file))
+}
+
+#[expect(clippy::disallowed_methods, reason = "only to tell how long the run took")]
+fn clock() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,219 @@
+//! Where to connect to, and how.
+
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::acceptor::Layer;
+use crate::backoff::Backoff;
+use crate::net::{Addr, AddrError, Dial, SocketOptions};
+
+/// Whom to connect to.
+///
+/// ```
+/// use tymist::Target;
+/// use tymist::net::Addr;
+///
+/// let name: Target = "example.org:80".parse()?;
+/// assert_eq!(name, Target::name("example.org", 80));
+/// assert_eq!(Target::name("192.0.2.1", 80), Addr::from(([192, 0, 2, 1], 80)).into());
+/// # Ok::<(), tymist::net::AddrError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// These addresses, in this order; the first 16 of them.
+    Addrs(Vec<Addr>),
+    /// A host by its name, which is looked up anew for each try.
+    Name {
+        /// The name.
+        host: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Target {
+    /// A host by its name. An IP address, and `localhost` (127.0.0.1 and `::1`, RFC 6761 section 6.3), need no look-up.
+    #[must_use]
+    pub fn name(host: &str, port: u16) -> Self {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Addr::from((ip, port)).into();
+        }
+        if host.eq_ignore_ascii_case("localhost") {
+            let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+            return Target::Addrs(both.map(|ip| Addr::from((ip, port))).into());
+        }
+        Target::Name { host: host.into(), port }
+    }
+}
+
+impl<A: Into<Addr>> From<A> for Target {
+    fn from(addr: A) -> Self {
+        Target::Addrs(vec![addr.into()])
+    }
+}
+
+impl From<Vec<Addr>> for Target {
+    fn from(addrs: Vec<Addr>) -> Self {
+        Target::Addrs(addrs)
+    }
+}
+
+/// `host:port`, `IP:port` or `[IPv6]:port`; without a host: this machine.
+impl FromStr for Target {
+    type Err = AddrError;
+
+    fn from_str(text: &str) -> Result<Self, AddrError> {
+        match (text.parse::<Addr>(), text.rsplit_once(':')) {
+            (Err(error), Some((host, port))) if error.is_a_name() => match port.parse() {
+                Ok(port) => Ok(Target::name(host, port)),
+                Err(_) => Err(error),
+            },
+            (Ok(Addr::Inet(addr)), Some(("localhost", _))) => {
+                Ok(Target::name("localhost", addr.port()))
+            }
+            (addr, _) => addr.map(|addr| addr.reachable().into()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Addrs(addrs) => {
+                for (at, addr) in addrs.iter().enumerate() {
+                    write!(f, "{}{addr}", if at == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Target::Name { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// Where and how to connect, and whether to come again.
+///
+/// ```
+/// use tymist::{Backoff, Connect};
+///
+/// let mut connect = Connect::new(([192, 0, 2, 1], 80));
+/// connect.local = Some(([192, 0, 2, 7], 0).into());
+/// connect.reconnect = Some(Backoff::new());
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Connect {
+    /// Whom.
+    pub to: Target,
+    /// Our own address, and port unless that is 0; `None` (default) lets the system choose. With a port of your choice there can be but one
+    /// try at a time to the same address, and on Unix `SO_REUSEADDR` is set, so that an earlier connection in `TIME_WAIT` is no hindrance.
+    pub local: Option<Addr>,
+    /// Options of the socket.
+    pub socket: SocketOptions,
+    /// How long an address has to itself before the next one is tried beside it ("happy eyeballs", RFC 8305 section 5). Default 250 ms.
+    /// What fails is followed by the next at once; the first that comes up wins and the others are dropped.
+    pub stagger: Duration,
+    /// Whether to connect again, and when, after the connection broke or none could be made (hio's `reconnectable`). Default `None`: a dial is one
+    /// try of each address, and what breaks is closed.
+    pub reconnect: Option<Backoff>,
+    /// Middleware put around the stream that has come up, and its handshake, before it is usable. Default `None`.
+    pub layer: Option<Layer>,
+}
+
+impl Connect {
+    /// Connects with the defaults.
+    #[must_use]
+    pub fn new(to: impl Into<Target>) -> Self {
+        Connect {
+            to: to.into(),
+            local: None,
+            socket: SocketOptions::new(),
+            stagger: Duration::from_millis(250),
+            reconnect: None,
+            layer: None,
+        }
+    }
+
+    /// Connects to a host by its name; see [`Target::name`].
+    #[must_use]
+    pub fn to_name(host: &str, port: u16) -> Self {
+        Connect::new(Target::name(host, port))
+    }
+
+    /// The same, coming again by itself with the default [`Backoff`].
+    #[must_use]
+    pub fn reconnectable(self) -> Self {
+        Connect { reconnect: Some(Backoff::new()), ..self }
+    }
+
+    pub(crate) fn dial(&self, addr: Addr) -> Dial {
+        Dial { addr, local: self.local.clone(), socket: self.socket.clone() }
+    }
+}
+
+impl<T: Into<Target>> From<T> for Connect {
+    fn from(to: T) -> Self {
+        Connect::new(to)
+    }
+}
+
+impl From<Dial> for Connect {
+    fn from(dial: Dial) -> Self {
+        Connect { local: dial.local, socket: dial.socket, ..Connect::new(dial.addr) }
+    }
+}
+
+/// As [`Target`] parses.
+impl FromStr for Connect {
+    type Err = AddrError;
+
+    fn from_str(text: &str) -> Result<Self, AddrError> {
+        text.parse::<Target>().map(Connect::new)
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("to", &self.to)
+            .field("local", &self.local)
+            .field("reconnect", &self.reconnect)
+            .field("layer", &self.layer.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+    use super::*;
+
+    #[test]
+    fn texts_become_addresses_where_they_can_and_names_otherwise() {
+        let parsed = |text: &str| text.parse::<Target>().map(|target| format!("{target:?}"));
+        let named = |host: &str| format!("{:?}", Target::Name { host: host.into(), port: 9 });
+        assert_eq!(parsed("192.0.2.1:9").unwrap(), "Addrs([192.0.2.1:9])");
+        assert_eq!(parsed("[2001:db8::1]:9").unwrap(), "Addrs([[2001:db8::1]:9])");
+        assert_eq!(parsed(":9").unwrap(), "Addrs([127.0.0.1:9])", "nobody listens at 0.0.0.0");
+        assert_eq!(parsed("localhost:9").unwrap(), "Addrs([127.0.0.1:9, [::1]:9])");
+        assert_eq!(parsed("example.org:9").unwrap(), named("example.org"));
+        assert_eq!(parsed("Localhost:9").unwrap(), "Addrs([127.0.0.1:9, [::1]:9])");
+        for wrong in ["example.org", "example.org:", "example.org:65536", "2001:db8::1:9", ""] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn one_type_takes_what_connects() {
+        let addr = Addr::from(([192, 0, 2, 1], 9));
+        let from_dial =
+            Connect::from(Dial { local: Some(addr.clone()), ..Dial::new(addr.clone()) });
+        assert_eq!((from_dial.to, from_dial.local), (addr.clone().into(), Some(addr.clone())));
+        let many = Connect::from(vec![addr.clone(), addr.clone()]);
+        assert_eq!(many.to.to_string(), "192.0.2.1:9, 192.0.2.1:9");
+        assert!(Connect::from(addr).reconnectable().reconnect.is_some());
+    }
+}

@@ -1,0 +1,348 @@
+//! Connections that we make: rounds of tries, several addresses side by side, and coming again.
+//!
+//! All streams of a connection, one after the other and those that race each other, report under the token of its id. Readiness being a
+//! hint, news of one that is gone costs a look and nothing else.
+
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+
+use super::{Core, Engine, REMOTER};
+use crate::backoff::SplitMix;
+use crate::connect::{Connect, Target};
+use crate::error::{CloseReason, Deadline, Gone};
+use crate::event::{Event, Refusal};
+use crate::id::Id;
+use crate::net::{Addr, Stream};
+use crate::remoter::{Attempt, Dialled, Fin, Phase, Remoter, Slot, Step};
+use crate::wire::Tap;
+
+/// Addresses tried in a round; a name may have hundreds.
+pub(super) const MOST_ADDRS: usize = 16;
+
+impl Remoter {
+    /// Starts the wait before the next address or round.
+    fn arm_dial(&mut self, core: &mut Core, pause: Duration) {
+        if let Some(dial) = &mut self.dial {
+            dial.pause = pause;
+            dial.due = pause.is_zero();
+        }
+        self.arm(core, Slot::Dial);
+    }
+
+    /// Makes everything but its queue and its settings new, for another connection.
+    fn renew(&mut self, core: &mut Core) {
+        core.shared.sub(self.rx.take().len());
+        self.state.renew();
+        self.arm(core, Slot::Connect);
+    }
+}
+
+impl Core {
+    /// Tells that one address failed.
+    fn tell_failure(&mut self, id: Id, addr: Addr, error: &io::Error) {
+        self.counters.dial_failures += 1;
+        let (error, errno) = (error.kind(), error.raw_os_error());
+        self.events.push(Event::ConnectFailed { id, addr, error, errno });
+    }
+}
+
+/// A socket that has met itself, as happens when its own port is picked from the same range as the other's: nobody listens there.
+fn met_itself(stream: &dyn Stream) -> bool {
+    stream.local_addr() == stream.peer_addr() && stream.local_addr().is_named()
+}
+
+impl Engine {
+    /// Makes a connection that is still to be made; the next tick begins with it.
+    pub(crate) fn connect(&mut self, connect: Connect) -> Result<Id, Refusal> {
+        let refused = |engine: &mut Self| {
+            engine.core.counters.refused.count(Refusal::Remoters);
+            Err(Refusal::Remoters)
+        };
+        if self.taken() >= self.core.config.limits.remoters {
+            return refused(self);
+        }
+        let Some(id) = self.slots.reserve() else { return refused(self) };
+        let given = self.core.config.seed.or(self.seed);
+        let seed = given.unwrap_or_else(|| self.net.seed());
+        self.seed = Some(seed);
+        let dial = Dialled::new(connect, SplitMix::new(seed, id.as_u64()));
+        let core = &self.core;
+        let remoter = Remoter::dialled(id, dial, &core.config, Arc::clone(&core.shared), core.now);
+        self.slots.fill(id, Box::new(remoter));
+        self.dialling += 1;
+        self.line_up(id);
+        Ok(id)
+    }
+
+    /// Ends what there is of a dialled connection and makes a new one.
+    pub(crate) fn reopen(&mut self, id: Id) -> Result<(), Gone> {
+        let remoter = self.slots.get_mut(id).filter(|it| it.state.phase != Phase::Closed);
+        let Some(remoter) = remoter else { return Err(Gone) };
+        let Some(dial) = &mut remoter.dial else { return Err(Gone) };
+        dial.reopen = true;
+        match dial.step {
+            Step::Begin => dial.reopen = false,
+            Step::Resting => {
+                dial.reopen = false;
+                dial.due = true;
+                dial.failures = 0;
+                remoter.disarm(Slot::Dial);
+                self.line_up(id);
+            }
+            Step::Looking | Step::Trying | Step::Up => self.cut(id, CloseReason::Local),
+        }
+        Ok(())
+    }
+
+    /// Nothing comes again by itself from now on; what waits to do so ends.
+    pub(crate) fn stop_reconnecting(&mut self) {
+        for id in self.ids() {
+            if let Some(remoter) = self.slots.get_mut(id)
+                && let Some(dial) = &mut remoter.dial
+            {
+                dial.connect.reconnect = None;
+                if dial.step == Step::Resting {
+                    self.cut(id, CloseReason::ServerClosed);
+                }
+            }
+        }
+    }
+
+    /// Puts a dialled connection in line if it has a round to begin.
+    pub(super) fn line_up(&mut self, id: Id) {
+        if let Some(remoter) = self.slots.get_mut(id)
+            && let Some(dial) = &mut remoter.dial
+            && (dial.may_begin() || dial.step == Step::Trying)
+            && !core::mem::replace(&mut dial.in_line, true)
+        {
+            self.dials.push_back(id);
+        }
+    }
+
+    /// Begins the rounds and tries the addresses whose turn it is, within the budget.
+    pub(crate) fn dial(&mut self) {
+        self.hear();
+        for _ in 0..self.dials.len() {
+            if self.core.connects_left == 0 {
+                self.core.counters.budget.connects += 1;
+                self.core.serviced.more = true;
+                break;
+            }
+            let Some(id) = self.dials.pop_front() else { break };
+            let Some(remoter) = self.slots.get_mut(id) else { continue };
+            let Some(dial) = &mut remoter.dial else { continue };
+            dial.in_line = false;
+            if remoter.state.phase != Phase::Dialling {
+                continue; // It is being closed.
+            }
+            if dial.may_begin() {
+                self.begin_round(id);
+            } else if dial.step == Step::Trying {
+                self.try_next(id);
+            }
+        }
+    }
+
+    fn begin_round(&mut self, id: Id) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        remoter.renew(&mut self.core);
+        let Some(dial) = &mut remoter.dial else { return };
+        dial.error = io::ErrorKind::InvalidInput;
+        dial.due = false;
+        dial.ticket = dial.ticket.wrapping_add(1);
+        if let Target::Addrs(addrs) = &dial.connect.to {
+            dial.left = addrs.iter().take(MOST_ADDRS).cloned().collect();
+            dial.step = Step::Trying;
+            self.try_next(id);
+        } else {
+            dial.step = Step::Looking;
+            self.look_up(id);
+        }
+    }
+
+    /// Tries the next address; if that fails at once, the one after it.
+    pub(super) fn try_next(&mut self, id: Id) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        remoter.disarm(Slot::Dial);
+        let Some(dial) = &mut remoter.dial else { return };
+        dial.due = false;
+        while let Some(addr) = dial.left.pop_front() {
+            self.core.counters.dialled += 1;
+            self.core.connects_left = self.core.connects_left.saturating_sub(1);
+            let dialled = self.net.connect(&dial.connect.dial(addr.clone()));
+            let registered = dialled.and_then(|mut stream| {
+                stream.register(id.token(REMOTER))?;
+                Ok(stream)
+            });
+            match registered {
+                Ok(stream) => {
+                    dial.attempts.push(Attempt { addr, stream });
+                    if !dial.left.is_empty() {
+                        let stagger = dial.connect.stagger;
+                        remoter.arm_dial(&mut self.core, stagger);
+                        if stagger.is_zero() {
+                            self.line_up(id);
+                        }
+                    }
+                    return;
+                }
+                Err(error) => {
+                    dial.error = error.kind();
+                    self.core.tell_failure(id, addr, &error);
+                }
+            }
+        }
+        if dial.attempts.is_empty() {
+            let reason = CloseReason::Connect(dial.error);
+            self.cut(id, reason);
+        }
+    }
+
+    /// Asks those whose attempts have news whether one is up, within the budget; returns how many connections became usable.
+    pub(crate) fn come_up(&mut self) -> usize {
+        let mut opened = 0;
+        let budget = self.core.config.limits.connects_per_tick.max(1);
+        for turn in 0..self.coming.len() {
+            if turn == budget {
+                self.core.counters.budget.connects += 1;
+                self.core.serviced.more = true;
+                break;
+            }
+            let Some(id) = self.coming.pop_front() else { break };
+            let Some(remoter) = self.slots.get_mut(id) else { continue };
+            let Some(dial) = &mut remoter.dial else { continue };
+            dial.latched = false;
+            if remoter.state.phase == Phase::Dialling && dial.step == Step::Trying {
+                opened += usize::from(self.ask_attempts(id));
+            }
+        }
+        opened
+    }
+
+    /// Asks each attempt how it is; the first that is up becomes the connection. Returns whether that is usable at once.
+    fn ask_attempts(&mut self, id: Id) -> bool {
+        let Some(remoter) = self.slots.get_mut(id) else { return false };
+        let Some(dial) = &mut remoter.dial else { return false };
+        let before = dial.attempts.len();
+        let mut at = 0;
+        while let Some(attempt) = dial.attempts.get_mut(at) {
+            let error = match attempt.stream.connected() {
+                Ok(true) if met_itself(&*attempt.stream) => {
+                    // Its close would end in TIME_WAIT on the very port that somebody may want to listen on.
+                    let _ = attempt.stream.set_abortive();
+                    io::ErrorKind::ConnectionRefused.into()
+                }
+                Ok(true) => {
+                    let stream = dial.attempts.swap_remove(at).stream;
+                    return self.stand(id, stream);
+                }
+                Ok(false) => {
+                    at += 1;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    at += 1;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            dial.error = error.kind();
+            let failed = dial.attempts.remove(at);
+            self.core.tell_failure(id, failed.addr, &error);
+        }
+        if dial.attempts.len() < before {
+            if !dial.left.is_empty() {
+                self.line_up(id); // The next address, without waiting for its turn.
+            } else if dial.attempts.is_empty() {
+                let reason = CloseReason::Connect(dial.error);
+                self.cut(id, reason);
+            }
+        }
+        false
+    }
+
+    /// The transport of a dialled connection is up.
+    fn stand(&mut self, id: Id, stream: Box<dyn Stream>) -> bool {
+        let Some(remoter) = self.slots.get_mut(id) else { return false };
+        remoter.forget_deadlines(&mut self.core);
+        let Some(dial) = &mut remoter.dial else { return false };
+        dial.attempts = Vec::new();
+        dial.left = std::collections::VecDeque::new();
+        dial.step = Step::Up;
+        dial.reopen = false;
+        dial.received_before = remoter.counters.bytes_in;
+        let handshake = dial.connect.layer.is_some();
+        let stream = match &dial.connect.layer {
+            Some(layer) => layer(stream),
+            None => stream,
+        };
+        remoter.stream = match &self.core.wire_log {
+            Some(log) => Box::new(Tap::new(stream, log.clone())),
+            None => stream,
+        };
+        remoter.state.up = true;
+        remoter.state.phase = Phase::Handshaking;
+        self.dialling -= 1;
+        self.handshaking += 1;
+        self.core.serviced.connected += 1;
+        self.begin_handshake(id, handshake);
+        !handshake
+    }
+
+    /// Makes a dialled connection that has ended one that is to be made again.
+    pub(super) fn retry_later(&mut self, id: Id, reason: CloseReason) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        remoter.forget_deadlines(&mut self.core);
+        if remoter.state.shaken || reason == CloseReason::TxFull {
+            // Some of it may have arrived: what to say again only the caller can know.
+            self.core.shared.sub(remoter.tx.clear());
+            remoter.state.fin = Fin::No;
+            remoter.state.backlogged = false;
+        }
+        remoter.state.phase = Phase::Dialling;
+        remoter.state.up = false;
+        remoter.state.shaken = false;
+        remoter.state.doomed = false;
+        remoter.state.parting = false;
+        let Some(dial) = &mut remoter.dial else { return };
+        let pause = dial.wait(remoter.counters.bytes_in);
+        dial.step = Step::Resting;
+        dial.reopen = false;
+        dial.told = false;
+        remoter.arm_dial(&mut self.core, pause);
+        self.dialling += 1;
+        let retry_at = self.core.now + pause;
+        self.core.events.push(Event::Disconnected { id, reason, retry_at });
+    }
+
+    /// Its `Disconnected` was taken.
+    pub(super) fn met_told(&mut self, id: Id) {
+        if let Some(remoter) = self.slots.get_mut(id)
+            && let Some(dial) = &mut remoter.dial
+        {
+            dial.told = true;
+            self.line_up(id);
+        }
+    }
+
+    /// Lets go of what a round that has not come up still has under way.
+    pub(super) fn end_round(&mut self, id: Id, reason: CloseReason) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        let Some(dial) = &mut remoter.dial else { return };
+        let late = reason == CloseReason::Expired(Deadline::Connect);
+        if late && dial.step == Step::Looking {
+            self.core.counters.lookup_failures += 1;
+            let host = dial.host();
+            let why = "no answer within the connect time-out".into();
+            self.core.events.push(Event::Unresolved { id, host, why });
+        }
+        for attempt in core::mem::take(&mut dial.attempts) {
+            if late {
+                let error = io::ErrorKind::TimedOut.into();
+                self.core.tell_failure(id, attempt.addr, &error);
+            }
+        }
+        dial.left.clear();
+    }
+}

@@ -1,0 +1,68 @@
+//! A whole tick, when the next one is due, and sleeping until then: what all engines do alike.
+
+use core::time::Duration;
+
+use super::Engine;
+use crate::event::Wake;
+use crate::tyme::Tyme;
+
+impl Engine {
+    /// The first part of a tick, up to the harvest.
+    pub(crate) fn open_tick(&mut self) {
+        self.core.counters.ticks += 1;
+        self.bury_told();
+        self.begin();
+        self.flush();
+        self.dial();
+    }
+
+    /// The second half: all that is done for connections once they are latched and let in.
+    pub(crate) fn run_tick(&mut self) {
+        self.come_up();
+        self.shake();
+        self.turns();
+        self.expire();
+        self.dial();
+    }
+
+    /// Begins a step, which is a tick of its own, or the rest of one that a wait has begun.
+    pub(crate) fn step(&mut self) {
+        self.bury_told();
+        self.begin();
+        self.end();
+    }
+
+    /// Whether it wants to be called at once, at a tyme, or when the network has something. `pending` and `deadline` are those of the owner.
+    pub(crate) fn wake(&self, pending: bool, deadline: Option<Tyme>) -> Wake {
+        if pending || self.is_pending() {
+            return Wake::Now;
+        }
+        let next = self.next_deadline().into_iter().chain(deadline).min();
+        match next.filter(|tyme| *tyme != Tyme::NEVER) {
+            Some(tyme) if tyme <= self.core.now => Wake::Now,
+            Some(tyme) => Wake::At(tyme),
+            None => Wake::OnIo,
+        }
+    }
+
+    /// What is done before a wait: what the caller has asked for goes out.
+    pub(crate) fn before_wait(&mut self) {
+        self.begin();
+        self.flush();
+        self.dial();
+    }
+
+    /// Sleeps until `wake`, `limit`, or the network; not at all where `wake` is now.
+    pub(crate) fn sleep(&mut self, wake: Wake, limit: Option<Duration>) {
+        let until = match wake {
+            Wake::Now => return,
+            Wake::At(tyme) => Some(tyme - self.core.now),
+            Wake::OnIo => None,
+        };
+        let sleep = match (until, limit) {
+            (Some(until), Some(limit)) => Some(until.min(limit)),
+            (until, limit) => until.or(limit),
+        };
+        self.harvest(sleep);
+    }
+}

@@ -1,0 +1,177 @@
+//! The tutorial's chapter on testing your own protocol in simulated time.
+//!
+//! Your program runs unchanged on a [`Host`](crate::sim::Host) of a [`World`](crate::sim::World): the network is one that you give it, and the clock is the
+//! host's. What takes a minute outside takes no time here, what happens once a year can be asked for, and the same seed gives the same run.
+//!
+//! # Hosts and programs
+//!
+//! A [`Program`](crate::sim::Program) has a turn when the network has something for it, or when the tyme has come that it asked for. A server is one by
+//! its `service()` and its `wake()`. Here is a service that drops who is silent for 30 s, a client that says something every 10 s and dials again
+//! when it must, and a minute in which they cannot reach each other:
+//!
+//! ```
+//! use std::io::{ErrorKind, IoSlice};
+//! use std::time::Duration;
+//! use tymist::net::{Dial, Net, Stream, Token};
+//! use tymist::sim::{Act, Cut, Host, Link, Program, Trace, Tracing, World, WorldSpec};
+//! use tymist::tyme::Tyme;
+//! use tymist::{CloseReason, Config, Deadline, Event, Server, Wake};
+//!
+//! struct Service {
+//!     server: Server,
+//!     host: Host,
+//!     closed: Vec<(Tyme, CloseReason)>,
+//! }
+//!
+//! impl Service {
+//!     fn new(host: &Host) -> Self {
+//!         let mut config = Config::new();
+//!         config.timeouts.idle = Some(Duration::from_secs(30));
+//!         let mut server = Server::with_net(config, host.net()); // instead of Server::new
+//!         server.wind(host.tymth());
+//!         server.listen(([0, 0, 0, 0], 7)).expect("a fresh host has all its ports");
+//!         Service { server, host: host.clone(), closed: Vec::new() }
+//!     }
+//! }
+//!
+//! impl Program for Service {
+//!     fn turn(&mut self, now: Tyme) {
+//!         self.server.service();
+//!         while let Some(event) = self.server.poll_event() {
+//!             match event {
+//!                 Event::Received(id) => {
+//!                     let Some(remoter) = self.server.remoter_mut(id) else { continue };
+//!                     let mut data = remoter.take();
+//!                     let _ = remoter.tx_bytes(&mut data); // few and small: they fit
+//!                 }
+//!                 Event::Closed(_, reason) => {
+//!                     self.host.note(reason.to_string()); // to be seen on the timeline
+//!                     self.closed.push((now, reason));
+//!                 }
+//!                 _ => {}
+//!             }
+//!         }
+//!         self.server.service_sends();
+//!     }
+//!
+//!     fn wake(&self) -> Wake {
+//!         self.server.wake()
+//!     }
+//! }
+//!
+//! struct Client {
+//!     net: Box<dyn Net>,
+//!     dial: Dial,
+//!     stream: Option<Box<dyn Stream>>,
+//!     next: Tyme,
+//!     answers: u32,
+//!     lost: u32,
+//! }
+//!
+//! impl Client {
+//!     fn new(host: &Host) -> Self {
+//!         let dial = Dial::new((host.resolve("service")[0], 7));
+//!         Client { net: host.net(), dial, stream: None, next: host.tyme(), answers: 0, lost: 0 }
+//!     }
+//!
+//!     fn talk(&mut self, now: Tyme) -> std::io::Result<()> {
+//!         let beat = now >= self.next;
+//!         if beat {
+//!             self.next = now + Duration::from_secs(10);
+//!         }
+//!         let Some(stream) = &mut self.stream else {
+//!             let mut stream = self.net.connect(&self.dial)?;
+//!             stream.register(Token(0))?;
+//!             self.stream = Some(stream);
+//!             return Ok(());
+//!         };
+//!         if beat {
+//!             stream.write(&[IoSlice::new(b"!")])?;
+//!         }
+//!         match stream.read(&mut [0; 64])? {
+//!             0 => Err(ErrorKind::UnexpectedEof.into()),
+//!             _ => Ok(self.answers += 1),
+//!         }
+//!     }
+//! }
+//!
+//! impl Program for Client {
+//!     fn turn(&mut self, now: Tyme) {
+//!         let _ = self.net.harvest(None, &mut Vec::new()); // one stream: whatever it reports, it is this one
+//!         match self.talk(now) {
+//!             Err(error) if error.kind() != ErrorKind::WouldBlock => {
+//!                 self.stream = None;
+//!                 self.lost += 1;
+//!             }
+//!             _ => {}
+//!         }
+//!     }
+//!
+//!     fn wake(&self) -> Wake {
+//!         Wake::At(self.next)
+//!     }
+//! }
+//!
+//! fn run(seed: u64) -> Trace {
+//!     let mut spec = WorldSpec::new(seed);
+//!     spec.tracing = Tracing::Full; // the default keeps only the hash
+//!     spec.link.jitter = Duration::from_millis(20);
+//!     spec.link.loss = 0.01;
+//!     let mut world = World::with(spec);
+//!     let service = world.add("service", Service::new);
+//!     let client = world.add("client", Client::new);
+//!     let at = |secs| Tyme::from_secs(secs);
+//!     world.plan(at(100), Act::Partition(Cut::Isolate(client)));
+//!     world.plan(at(160), Act::Heal);
+//!     world.run_until(at(300));
+//!
+//!     // The deadline came while nobody could say anything: 30 s after what had got through last.
+//!     let [(tyme, reason)] = &world.program::<Service>(service).expect("it runs").closed[..] else {
+//!         panic!("one connection was lost");
+//!     };
+//!     assert_eq!(*reason, CloseReason::Expired(Deadline::Idle));
+//!     assert!(at(120) < *tyme && *tyme < at(131), "{tyme}");
+//!     // And the client came again.
+//!     let client: &Client = world.program(client).expect("it runs");
+//!     assert_eq!(client.lost, 1);
+//!     assert!(client.answers > 15);
+//!     world.finish().expect("all that was planned came to pass");
+//!     world.trace()
+//! }
+//!
+//! let trace = run(1);
+//! assert_eq!(run(1).hash(), trace.hash()); // the same seed, the same run, in any process on any machine
+//! let other = run(2);
+//! println!("{}", other.first_difference(&trace).expect("another seed, other losses"));
+//!
+//! let (mut page, mut packets) = (Vec::new(), Vec::new());
+//! trace.write_timeline(&mut page, Tyme::ZERO, 1000)?; // write it to a file, open it in a browser
+//! trace.write_pcapng(&mut packets)?; // the same for Wireshark
+//! assert!(!page.is_empty() && !packets.is_empty());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Faults
+//!
+//! [`World::rule`](crate::sim::World::rule) makes calls fail: short reads and writes, `WouldBlock` storms, errors of your choice, resets after so many bytes; see
+//! [`fault`](crate::sim::fault), whose rules work on real sockets as well. [`Act`](crate::sim::Act) lists what befalls hosts and links: partitions, clogs, crashes
+//! and restarts, pauses, lost listeners. What was planned and did not happen makes [`finish`](crate::sim::World::finish) fail, so that no test passes for
+//! want of its faults.
+//!
+//! # Seeds
+//!
+//! Draw what varies from [`World::rng`](crate::sim::World::rng): each name has a stream of its own, so that one draw more for the workload leaves the faults
+//! what they were. Run many seeds, print the one that fails, and run that one again with [`Tracing::Full`](crate::sim::Tracing::Full). The example `sim_bug`
+//! finds a bug that way and makes its run small; `sim_world` is a whole world under faults with all that can be written down of it.
+//!
+//! # Words
+//!
+//! | word | what it means |
+//! |---|---|
+//! | world | hosts, links and one clock, all from one seed |
+//! | host | addresses, ports, a clock of its own (skewed if you like), and a program |
+//! | program | what has turns on a host; a server is one |
+//! | turn | one tick of a program: at a tyme, and without taking any but [`HostSpec::turn`](crate::sim::HostSpec::turn) |
+//! | rule | a fault in calls, with guards that say when |
+//! | act | what befalls hosts and links: a partition, a crash, … |
+//! | trace | all that happened, record by record; its hash stands for the whole run |

@@ -1,0 +1,126 @@
+//! Datagram sockets at the seam.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Addr, BufferSizes, Token};
+
+/// A datagram socket.
+pub trait Datagram: Send {
+    /// Starts reporting readiness as `token`.
+    ///
+    /// # Errors
+    /// What the poller says.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Takes the next datagram into `buf`: its length there, whether it was cut to fit, and who sent it. An empty datagram is one too.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; otherwise what the network reports of an earlier send.
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram>;
+
+    /// Sends one datagram, whole or not at all. In connected mode `to` is the peer.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room now; otherwise what the network says, of this datagram or of an earlier one.
+    fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()>;
+
+    /// The address it is bound to.
+    fn local_addr(&self) -> &Addr;
+
+    /// Changes an option.
+    ///
+    /// # Errors
+    /// What the network says; [`Unsupported`](io::ErrorKind::Unsupported) where it has no such option.
+    fn set_option(&mut self, option: GramOption) -> io::Result<()> {
+        let _ = option;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Sizes of the socket's buffers.
+    ///
+    /// # Errors
+    /// What the network says; [`Unsupported`](io::ErrorKind::Unsupported) where it has none.
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Its descriptor, for options that this crate does not know.
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+
+    /// As [`receive`](Datagram::receive), with the descriptors that came along put into `files`.
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(all(unix, feature = "uds"))]
+    fn receive_files(
+        &mut self,
+        buf: &mut [u8],
+        files: &mut Vec<std::os::fd::OwnedFd>,
+    ) -> io::Result<Gram> {
+        let _ = files;
+        self.receive(buf)
+    }
+
+    /// As [`send`](Datagram::send), with copies of these descriptors.
+    ///
+    /// # Errors
+    /// As there; [`Unsupported`](io::ErrorKind::Unsupported) where descriptors cannot be sent.
+    #[cfg(all(unix, feature = "uds"))]
+    fn send_files(
+        &mut self,
+        data: &[u8],
+        to: &Addr,
+        files: &[std::os::fd::OwnedFd],
+    ) -> io::Result<()> {
+        let _ = (data, to, files);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// What [`Datagram::receive`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gram {
+    /// Bytes put into the buffer.
+    pub len: usize,
+    /// Whether the datagram was longer than the buffer and its rest is lost. A network that cannot tell says so of each that fills
+    /// the buffer to its last byte: give it one byte more than you want.
+    pub truncated: bool,
+    /// Who sent it.
+    pub from: Addr,
+}
+
+/// An option of a datagram socket, and its value.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GramOption {
+    /// Whether it may send to broadcast addresses.
+    Broadcast(bool),
+    /// How many routers a datagram passes at most, 1 to 255.
+    Ttl(u32),
+    /// The same for multicast, 0 to 255. The system's default is 1: this network only (RFC 1112 section 6.1).
+    MulticastTtl(u32),
+    /// Whether multicast goes to receivers on this machine too. The system's default is yes.
+    MulticastLoop(bool),
+    /// Where multicast goes out.
+    MulticastInterface(Interface),
+    /// Receive what is sent to this multicast group.
+    Join(IpAddr, Interface),
+    /// No more of that.
+    Leave(IpAddr, Interface),
+}
+
+/// A network interface.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Interface {
+    /// The one that the system picks.
+    #[default]
+    Any,
+    /// By its number, as `if_nametoindex` gives it. For IPv4 not on every system.
+    Index(u32),
+    /// By an address it has. IPv4 only.
+    Addr(Ipv4Addr),
+}

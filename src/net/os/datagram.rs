@@ -1,0 +1,212 @@
+//! A UDP socket.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::options;
+use crate::net::{Addr, Bind, BufferSizes, Datagram, Gram, GramOption, Interface, Token};
+
+pub(super) struct OsDatagram {
+    inner: mio::net::UdpSocket,
+    local: Addr,
+    connected: bool,
+    registry: Arc<mio::Registry>,
+}
+
+/// A bound socket with its options, nonblocking, and connected if so wanted.
+fn bound(spec: &Bind, addr: SocketAddr) -> io::Result<Socket> {
+    let peer = spec.peer.as_ref().map(options::inet).transpose()?;
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    if spec.reuse_addr && (cfg!(not(windows)) || spec.reuse_port) {
+        socket.set_reuse_address(true)?;
+    }
+    if spec.reuse_port {
+        options::reuse_port(&socket)?;
+    }
+    if let (Some(only), SocketAddr::V6(_)) = (spec.only_v6, addr) {
+        socket.set_only_v6(only)?;
+    }
+    if spec.broadcast {
+        socket.set_broadcast(true)?;
+    }
+    only_joined_groups(&socket, addr)?;
+    options::raise_buffers(&SockRef::from(&socket), spec.recv_buffer, spec.send_buffer)?;
+    socket.bind(&addr.into())?;
+    if let Some(peer) = peer {
+        socket.connect(&peer.into())?;
+    }
+    Ok(socket)
+}
+
+/// Linux would deliver what is sent to any group that any socket on the machine has joined; everywhere else one gets what one asked for.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn only_joined_groups(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    match addr {
+        SocketAddr::V4(_) => socket.set_multicast_all_v4(false),
+        SocketAddr::V6(_) => socket.set_multicast_all_v6(false),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn only_joined_groups(_: &Socket, _: SocketAddr) -> io::Result<()> {
+    Ok(())
+}
+
+impl OsDatagram {
+    pub(super) fn open(spec: &Bind, registry: Arc<mio::Registry>) -> io::Result<Self> {
+        let socket = bound(spec, options::inet(&spec.addr)?)?;
+        let inner = mio::net::UdpSocket::from_std(socket.into());
+        let local = Addr::Inet(inner.local_addr()?);
+        Ok(OsDatagram { inner, local, connected: spec.peer.is_some(), registry })
+    }
+
+    fn is_v6(&self) -> bool {
+        self.local.inet().is_some_and(|addr| addr.is_ipv6())
+    }
+}
+
+/// While another descriptor for the socket is about, closing this one does not end its registration.
+impl Drop for OsDatagram {
+    fn drop(&mut self) {
+        // Fails only where it was never registered.
+        let _ = self.registry.deregister(&mut self.inner);
+    }
+}
+
+impl Datagram for OsDatagram {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        self.registry.register(&mut self.inner, mio::Token(token.0), both)
+    }
+
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram> {
+        match self.inner.recv_from(buf) {
+            Ok((len, from)) => Ok(Gram { len, truncated: len == buf.len(), from: from.into() }),
+            // Windows fills the buffer, and says only that there was more.
+            #[cfg(windows)]
+            Err(error) if error.raw_os_error() == Some(WSAEMSGSIZE) => {
+                Ok(Gram { len: buf.len(), truncated: true, from: Addr::Unnamed })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()> {
+        let to = options::inet(to)?;
+        // BSD refuses an address on a connected socket.
+        let sent =
+            if self.connected { self.inner.send(data) } else { self.inner.send_to(data, to) };
+        sent.map(|_| ())
+    }
+
+    fn local_addr(&self) -> &Addr {
+        &self.local
+    }
+
+    fn set_option(&mut self, option: GramOption) -> io::Result<()> {
+        let (socket, v6) = (SockRef::from(&self.inner), self.is_v6());
+        match (option, v6) {
+            (GramOption::Broadcast(on), _) => socket.set_broadcast(on),
+            (GramOption::Ttl(hops), false) => socket.set_ttl_v4(hops),
+            (GramOption::Ttl(hops), true) => socket.set_unicast_hops_v6(hops),
+            (GramOption::MulticastTtl(hops), false) => socket.set_multicast_ttl_v4(hops),
+            (GramOption::MulticastTtl(hops), true) => socket.set_multicast_hops_v6(hops),
+            (GramOption::MulticastLoop(on), false) => socket.set_multicast_loop_v4(on),
+            (GramOption::MulticastLoop(on), true) => socket.set_multicast_loop_v6(on),
+            (GramOption::MulticastInterface(at), false) => {
+                socket.set_multicast_if_v4(&addr_of(at).ok_or_else(no_such_interface)?)
+            }
+            (GramOption::MulticastInterface(at), true) => {
+                socket.set_multicast_if_v6(index_of(at).ok_or_else(no_such_interface)?)
+            }
+            (GramOption::Join(group, at), _) => member(&socket, group, at, true),
+            (GramOption::Leave(group, at), _) => member(&socket, group, at, false),
+        }
+    }
+
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        options::buffer_sizes(&SockRef::from(&self.inner))
+    }
+
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        Some(std::os::fd::AsFd::as_fd(&self.inner))
+    }
+}
+
+#[cfg(windows)]
+const WSAEMSGSIZE: i32 = 10_040;
+
+fn no_such_interface() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "IPv4 names an interface by its address, IPv6 by its index",
+    )
+}
+
+/// How IPv4 names an interface; `None` if it cannot.
+fn addr_of(at: Interface) -> Option<Ipv4Addr> {
+    match at {
+        Interface::Any => Some(Ipv4Addr::UNSPECIFIED),
+        Interface::Addr(addr) => Some(addr),
+        Interface::Index(_) => None,
+    }
+}
+
+/// How IPv6 names an interface; `None` if it cannot.
+fn index_of(at: Interface) -> Option<u32> {
+    match at {
+        Interface::Any => Some(0),
+        Interface::Index(index) => Some(index),
+        Interface::Addr(_) => None,
+    }
+}
+
+/// Joins a group or leaves it.
+fn member(socket: &SockRef<'_>, group: IpAddr, at: Interface, join: bool) -> io::Result<()> {
+    match group {
+        IpAddr::V4(group) => match addr_of(at) {
+            Some(addr) if join => socket.join_multicast_v4(&group, &addr),
+            Some(addr) => socket.leave_multicast_v4(&group, &addr),
+            None => member_by_index(socket, group, at, join),
+        },
+        IpAddr::V6(group) => {
+            let index = index_of(at).ok_or_else(no_such_interface)?;
+            if join {
+                socket.join_multicast_v6(&group, index)
+            } else {
+                socket.leave_multicast_v6(&group, index)
+            }
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
+fn member_by_index(
+    socket: &SockRef<'_>,
+    group: Ipv4Addr,
+    at: Interface,
+    join: bool,
+) -> io::Result<()> {
+    let index = index_of(at).ok_or_else(no_such_interface)?;
+    let interface = socket2::InterfaceIndexOrAddress::Index(index);
+    if join {
+        socket.join_multicast_v4_n(&group, &interface)
+    } else {
+        socket.leave_multicast_v4_n(&group, &interface)
+    }
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "macos"
+)))]
+fn member_by_index(_: &SockRef<'_>, _: Ipv4Addr, _: Interface, _: bool) -> io::Result<()> {
+    Err(no_such_interface())
+}

@@ -1,0 +1,81 @@
+//! A listening Unix socket.
+
+use std::io;
+use std::sync::Arc;
+
+use socket2::{SockRef, Type};
+
+use super::path::{self, Bound};
+use super::stream::UnixStream;
+use super::{from_system, socket};
+use crate::net::os::options;
+use crate::net::{Addr, BufferSizes, Listen, Listener, SocketOptions, Stream, Token};
+
+pub(in crate::net::os) struct UnixListener {
+    /// Before the socket, so that it is dropped before it.
+    file: Option<Bound>,
+    inner: mio::net::UnixListener,
+    local: Addr,
+    options: SocketOptions,
+    registry: Arc<mio::Registry>,
+}
+
+impl UnixListener {
+    pub(in crate::net::os) fn open(
+        spec: &Listen,
+        registry: Arc<mio::Registry>,
+    ) -> io::Result<Self> {
+        let socket = socket(Type::STREAM)?;
+        let (recv, send) = (spec.socket.recv_buffer, spec.socket.send_buffer);
+        options::raise_buffers(&SockRef::from(&socket), recv, send)?;
+        let file = path::bind(&socket, &spec.addr, spec.file)?;
+        socket.listen(i32::try_from(spec.backlog).unwrap_or(i32::MAX))?;
+        Ok(UnixListener {
+            file,
+            inner: mio::net::UnixListener::from_std(socket.into()),
+            local: spec.addr.clone(),
+            options: spec.socket.clone(),
+            registry,
+        })
+    }
+}
+
+impl Drop for UnixListener {
+    fn drop(&mut self) {
+        self.file = None;
+        // Fails only where it was never registered.
+        let _ = self.registry.deregister(&mut self.inner);
+    }
+}
+
+impl Listener for UnixListener {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.registry.register(&mut self.inner, mio::Token(token.0), mio::Interest::READABLE)
+    }
+
+    fn accept(&mut self) -> io::Result<Box<dyn Stream>> {
+        let (stream, peer) = self.inner.accept()?;
+        let (recv, send) = (self.options.recv_buffer, self.options.send_buffer);
+        // The peer may be gone already; its own first read will say so.
+        let _ = options::raise_buffers(&SockRef::from(&stream), recv, send);
+        Ok(Box::new(UnixStream::connected(
+            stream,
+            self.local.clone(),
+            from_system(&peer),
+            self.options.files,
+            Arc::clone(&self.registry),
+        )))
+    }
+
+    fn local_addr(&self) -> &Addr {
+        &self.local
+    }
+
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        options::buffer_sizes(&SockRef::from(&self.inner))
+    }
+
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        Some(std::os::fd::AsFd::as_fd(&self.inner))
+    }
+}

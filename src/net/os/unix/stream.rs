@@ -1,0 +1,187 @@
+//! A connection between Unix sockets.
+
+use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use socket2::{SockRef, Type};
+
+use super::path::{self, Bound};
+use super::{bad, rights, socket, to_system};
+use crate::net::os::options;
+use crate::net::{
+    Addr, BufferSizes, Credentials, Dial, MAX_FILES, SocketFile, Stream, Token, UnixStream as Unix,
+};
+
+pub(in crate::net::os) struct UnixStream {
+    /// Our own name, where we took one. Before the socket, so that it is dropped before it.
+    file: Option<Bound>,
+    inner: mio::net::UnixStream,
+    local: Addr,
+    peer: Addr,
+    registry: Arc<mio::Registry>,
+    /// Descriptors of the peer's that may wait here.
+    limit: usize,
+    /// Only of those that have to do with descriptors.
+    files: Option<Box<Files>>,
+}
+
+#[derive(Default)]
+struct Files {
+    inbox: Vec<OwnedFd>,
+    outbox: Vec<OwnedFd>,
+    dropped: u64,
+}
+
+impl UnixStream {
+    pub(in crate::net::os) fn connected(
+        inner: mio::net::UnixStream,
+        local: Addr,
+        peer: Addr,
+        limit: usize,
+        registry: Arc<mio::Registry>,
+    ) -> Self {
+        UnixStream { file: None, inner, local, peer, registry, limit, files: None }
+    }
+
+    /// Connects; between Unix sockets that is done at once or not at all.
+    pub(in crate::net::os) fn dial(spec: &Dial, registry: Arc<mio::Registry>) -> io::Result<Self> {
+        let to = to_system(&spec.addr)?;
+        let socket = socket(Type::STREAM)?;
+        let (recv, send) = (spec.socket.recv_buffer, spec.socket.send_buffer);
+        options::raise_buffers(&SockRef::from(&socket), recv, send)?;
+        let file = match &spec.local {
+            Some(local) if local.is_named() => path::bind(&socket, local, SocketFile::new())?,
+            _ => None,
+        };
+        socket.connect(&to).map_err(|error| match error.kind() {
+            // Nothing tells when there is room, so it is no `WouldBlock`.
+            io::ErrorKind::WouldBlock => {
+                bad(io::ErrorKind::ResourceBusy, format!("the backlog of {} is full", spec.addr))
+            }
+            _ => error,
+        })?;
+        let local = spec.local.clone().unwrap_or(Addr::Unnamed);
+        let inner = mio::net::UnixStream::from_std(socket.into());
+        let limit = spec.socket.files;
+        let mut stream = Self::connected(inner, local, spec.addr.clone(), limit, registry);
+        stream.file = file;
+        Ok(stream)
+    }
+
+    fn files(&mut self) -> &mut Files {
+        self.files.get_or_insert_default()
+    }
+}
+
+/// While another descriptor for the socket is about, closing this one does not end its registration.
+impl Drop for UnixStream {
+    fn drop(&mut self) {
+        self.file = None;
+        // Fails only where it was never registered.
+        let _ = self.registry.deregister(&mut self.inner);
+    }
+}
+
+impl Stream for UnixStream {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        self.registry.register(&mut self.inner, mio::Token(token.0), both)
+    }
+
+    /// A short read may be one that descriptors ended, also where they are not wanted, so it drains nothing
+    /// ([`Stream::short_read_drains`] stays off).
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.limit == 0 {
+            // The kernel closes what comes along.
+            return self.inner.read(buf);
+        }
+        let limit = self.limit;
+        let mut inbox = core::mem::take(&mut self.files().inbox);
+        let received = rights::receive(self.inner.as_fd(), buf, &mut inbox, limit);
+        let files = self.files();
+        files.inbox = inbox;
+        let received = received?;
+        files.dropped += received.dropped;
+        Ok(received.len)
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(files) = self.files.as_mut().filter(|files| !files.outbox.is_empty()) {
+            let sent = rights::send(self.inner.as_fd(), bufs, None, &files.outbox)?;
+            files.outbox = Vec::new();
+            return Ok(sent);
+        }
+        // Flags instead of `writev`, against SIGPIPE.
+        let flags = rights::quiet().bits().cast_signed();
+        SockRef::from(&self.inner).send_vectored_with_flags(bufs, flags)
+    }
+
+    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
+        self.inner.shutdown(how)
+    }
+
+    /// There is no reset that could be asked for: the peer sees one if we leave something unread.
+    fn set_abortive(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn local_addr(&self) -> &Addr {
+        &self.local
+    }
+
+    fn peer_addr(&self) -> &Addr {
+        &self.peer
+    }
+
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        options::buffer_sizes(&SockRef::from(&self.inner))
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.inner.as_fd())
+    }
+
+    fn unix(&mut self) -> Option<&mut dyn Unix> {
+        Some(self)
+    }
+}
+
+impl Unix for UnixStream {
+    fn credentials(&self) -> io::Result<Credentials> {
+        credentials(self.inner.as_fd())
+    }
+
+    fn push_files(&mut self, mut files: Vec<OwnedFd>) -> Result<(), Vec<OwnedFd>> {
+        let own = self.files();
+        if own.outbox.len() + files.len() > MAX_FILES {
+            return Err(files);
+        }
+        own.outbox.append(&mut files);
+        Ok(())
+    }
+
+    fn take_files(&mut self) -> Vec<OwnedFd> {
+        self.files.as_mut().map(|files| core::mem::take(&mut files.inbox)).unwrap_or_default()
+    }
+
+    fn files_dropped(&self) -> u64 {
+        self.files.as_ref().map_or(0, |files| files.dropped)
+    }
+}
+
+/// By nix, since rustix takes a process id for never 0, which one of another namespace is.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
+    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+    let found = getsockopt(&socket, PeerCredentials)?;
+    let pid = Some(found.pid()).filter(|&pid| pid != 0);
+    Ok(Credentials { pid, uid: found.uid(), gid: found.gid() })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
+    let (uid, gid) = nix::unistd::getpeereid(socket)?;
+    Ok(Credentials { pid: None, uid: uid.as_raw(), gid: gid.as_raw() })
+}

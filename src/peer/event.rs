@@ -1,0 +1,143 @@
+//! What a datagram endpoint tells, and counts.
+
+use core::fmt;
+use std::io;
+
+use bytes::Bytes;
+
+use crate::net::Addr;
+use crate::tyme::Tyme;
+
+/// A datagram that came in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RxGram {
+    /// Its bytes; an empty datagram has none.
+    pub data: Bytes,
+    /// Who sent it. A Unix socket without a name is [`Addr::Unnamed`] and cannot be answered.
+    pub from: Addr,
+    /// Whether it was longer than `max_gram` and its rest is lost.
+    pub truncated: bool,
+    /// Descriptors that came along.
+    #[cfg(all(unix, feature = "uds"))]
+    pub files: Vec<std::os::fd::OwnedFd>,
+}
+
+/// Something that happened at a datagram endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GramEvent {
+    /// Datagrams have come in; [take](super::Endpoint::take) them. At most one of these waits.
+    Received,
+    /// All that was queued has been handed to the network, after a time when it could not be.
+    Drained,
+    /// A datagram could not be sent and was dropped: longer than this network carries, no route, no such socket, broadcast that was not
+    /// enabled, or not taken in time (`TimedOut`).
+    Unsent {
+        /// Whom it was for.
+        to: Addr,
+        /// Its length.
+        len: usize,
+        /// Kind of the error.
+        error: io::ErrorKind,
+        /// The number of the error, if it came from the operating system.
+        errno: Option<i32>,
+    },
+    /// The network reports (by ICMP, mostly) that an earlier datagram did not arrive. Most never are reported.
+    Unreachable {
+        /// Kind of the error: `ConnectionRefused` where nobody listens.
+        error: io::ErrorKind,
+        /// The number of the error, if it came from the operating system.
+        errno: Option<i32>,
+    },
+    /// Only errors come: receiving rests until then.
+    Paused {
+        /// Kind of the last error.
+        error: io::ErrorKind,
+        /// The number of the error, if it came from the operating system.
+        errno: Option<i32>,
+        /// When it goes on.
+        until: Tyme,
+    },
+    /// The socket is dead and was closed.
+    Lost {
+        /// Kind of the error.
+        error: io::ErrorKind,
+        /// The number of the error, if it came from the operating system.
+        errno: Option<i32>,
+    },
+    /// The poller itself has failed (told by a [`Peer`](super::Peer); a server has an event of its own).
+    NetFailed {
+        /// Kind of the error.
+        error: io::ErrorKind,
+        /// The number of the error, if it came from the operating system.
+        errno: Option<i32>,
+    },
+}
+
+/// Why a datagram was not queued. What the network has against it comes later, as an event.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GramError {
+    /// `tx_grams` or `tx_bytes` are queued; `Drained` tells when to offer more.
+    Full,
+    /// Longer than `max_gram`.
+    TooLarge,
+    /// An unnamed socket cannot be sent to; or without an address, where the endpoint has no peer.
+    NoAddress,
+    /// In connected mode only the peer can be sent to.
+    NotThePeer,
+    /// More than 253 descriptors.
+    TooManyFiles,
+    /// The endpoint is not open.
+    Closed,
+}
+
+impl fmt::Display for GramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            GramError::Full => "as much queued as tx_grams and tx_bytes allow",
+            GramError::TooLarge => "longer than max_gram",
+            GramError::NoAddress => "nobody to send it to: an unnamed socket, or no peer",
+            GramError::NotThePeer => "not the peer that this endpoint is connected to",
+            GramError::TooManyFiles => "more than 253 descriptors",
+            GramError::Closed => "the endpoint is not open",
+        })
+    }
+}
+
+impl std::error::Error for GramError {}
+
+/// What a datagram endpoint has done so far.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GramCounters {
+    /// Datagrams received, those dropped for want of room included.
+    pub grams_in: u64,
+    /// Their bytes, as far as they were not cut off.
+    pub bytes_in: u64,
+    /// Datagrams that the network took.
+    pub grams_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Datagrams received that were longer than `max_gram`.
+    pub truncated: u64,
+    /// Datagrams received and dropped because the queue was full.
+    pub rx_dropped: u64,
+    /// Datagrams of others than the peer, dropped in connected mode. The kernel drops most before.
+    pub strangers: u64,
+    /// Datagrams not queued because the queue was full.
+    pub tx_refused: u64,
+    /// Datagrams that could not be sent and were dropped.
+    pub unsent: u64,
+    /// Times that a datagram had to be kept because there was no room for it.
+    pub tx_blocked: u64,
+    /// Errors reported of earlier datagrams.
+    pub unreachable: u64,
+    /// Times that receiving had to rest.
+    pub pauses: u64,
+    /// Events that were only counted, not told.
+    pub events_dropped: u64,
+    /// Ticks in which a budget ended before the work did.
+    pub budget: u64,
+}

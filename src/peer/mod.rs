@@ -1,0 +1,300 @@
+//! Datagrams: [`Endpoint`] is a socket with its queues, [`Peer`] is one with a network, a clock and a tick of its own.
+//!
+//! [`config`] what it may take, [`event`] what it tells, [`queue`] what waits, [`pass`] what a tick does with it.
+
+mod config;
+mod endpoint;
+mod event;
+mod pass;
+mod queue;
+
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+use core::time::Duration;
+use std::io;
+
+use crate::error::ListenError;
+use crate::event::{Serviced, Wake};
+use crate::net::{Addr, Bind, Net, Readiness, Token, Waker};
+use crate::tyme::{Tyme, Tymth};
+
+pub use config::{GramConfig, GramsFull};
+pub use endpoint::Endpoint;
+pub use event::{GramCounters, GramError, GramEvent, RxGram};
+
+/// What its one socket is called.
+const SOCKET: Token = Token(0);
+
+/// A nonblocking datagram endpoint (UDP, or a Unix socket) driven by ticks.
+///
+/// It is an [`Endpoint`] (whose methods it has) with a network and a clock of its own. A program that has a [`Server`](crate::Server) too is better off with
+/// [`Server::bind`](crate::Server::bind): one tick, one wait and one queue of events for all.
+///
+/// ```
+/// use tymist::{GramConfig, Peer};
+///
+/// let mut peer = Peer::new(GramConfig::new());
+/// peer.open(([127, 0, 0, 1], 0))?;
+/// let myself = peer.local_addr().clone();
+/// peer.tx(b"hello", myself.clone())?; // leaves in the next tick
+/// let gram = loop {
+///     peer.wait(None);
+///     peer.service();
+///     if let Some(gram) = peer.take() {
+///         break gram;
+///     }
+/// };
+/// assert_eq!((&gram.data[..], gram.from), (&b"hello"[..], myself));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Peer {
+    net: Box<dyn Net>,
+    tymth: Option<Tymth>,
+    now: Tyme,
+    tick: u32,
+    /// The tick was begun by a wait and goes on in the service that follows.
+    begun: bool,
+    /// `harvested` is from that wait.
+    fresh: bool,
+    harvested: Vec<Readiness>,
+    scratch: Vec<u8>,
+    serviced: Serviced,
+    endpoint: Endpoint,
+}
+
+impl Peer {
+    /// A peer on the operating system's network, not open.
+    #[cfg(feature = "os")]
+    #[must_use]
+    pub fn new(config: GramConfig) -> Self {
+        Self::with_net(config, Box::new(crate::net::os::OsNet::new()))
+    }
+
+    /// A peer on another network, not open.
+    #[must_use]
+    pub fn with_net(config: GramConfig, mut net: Box<dyn Net>) -> Self {
+        Peer {
+            now: net.now(),
+            net,
+            tymth: None,
+            tick: 0,
+            begun: false,
+            fresh: false,
+            harvested: Vec::new(),
+            scratch: Vec::new(),
+            serviced: Serviced::default(),
+            endpoint: Endpoint::new(config),
+        }
+    }
+
+    /// Opens the socket. One that is open is closed first.
+    ///
+    /// # Errors
+    /// What the network says, with the address: in use, not ours, no permission, no descriptors left.
+    pub fn open(&mut self, bind: impl Into<Bind>) -> Result<(), ListenError> {
+        let bind = bind.into();
+        let addr = bind.addr.clone();
+        self.sample();
+        let opened = self.endpoint.open(&mut *self.net, bind, SOCKET);
+        opened.map_err(|error| ListenError::new(addr, error))
+    }
+
+    /// Opens it again where it was. Idempotent: one that is open stays so.
+    ///
+    /// # Errors
+    /// As [`open`](Peer::open); of the kind `NotConnected` if it never was open.
+    pub fn reopen(&mut self) -> Result<(), ListenError> {
+        if self.opened() {
+            return Ok(());
+        }
+        let error = || ListenError::new(Addr::Unnamed, io::ErrorKind::NotConnected.into());
+        let spec = self.endpoint.spec_again().ok_or_else(error)?;
+        self.open(spec)
+    }
+
+    /// Closes the socket. What is queued gets one try to leave; what came in stays to be taken. Idempotent.
+    pub fn close(&mut self) {
+        self.begin();
+        self.endpoint.send(&mut self.serviced);
+        self.endpoint.close();
+    }
+
+    /// Winds it to a clock. Without one it goes by its network's monotonic time.
+    pub fn wind(&mut self, tymth: Tymth) {
+        self.tymth = Some(tymth);
+        self.now = Tyme::ZERO;
+        self.sample();
+        self.endpoint.rebase(self.now);
+    }
+
+    /// The tyme of the current (or else the last) tick.
+    #[must_use]
+    pub fn tyme(&self) -> Tyme {
+        self.now
+    }
+
+    fn sample(&mut self) {
+        let now = match &self.tymth {
+            Some(tymth) => tymth.tyme(),
+            None => self.net.now(),
+        };
+        self.now = now.max(self.now);
+        self.endpoint.now = self.now;
+    }
+
+    // The tick.
+
+    /// Does one tick: read the clock; send what was queued; harvest readiness (one system call, none if [`wait`](Peer::wait) has just done it); send what
+    /// was blocked; receive. Never blocks, never fails because of what others send, and is bounded by `tick_grams` and `tick_bytes`.
+    pub fn service(&mut self) -> Serviced {
+        self.begin();
+        self.endpoint.send(&mut self.serviced);
+        self.harvest_once();
+        self.service_pass();
+        self.begun = false;
+        core::mem::take(&mut self.serviced)
+    }
+
+    /// Only receives, as a tick of its own; returns how many datagrams came.
+    pub fn service_receives(&mut self) -> usize {
+        self.begun = false;
+        self.begin();
+        self.harvest_once();
+        self.receive();
+        self.begun = false;
+        core::mem::take(&mut self.serviced).grams_in
+    }
+
+    /// Only sends, as a tick of its own; returns how many datagrams the network took.
+    pub fn service_sends(&mut self) -> usize {
+        self.begun = false;
+        self.begin();
+        self.endpoint.send(&mut self.serviced);
+        self.begun = false;
+        core::mem::take(&mut self.serviced).grams_out
+    }
+
+    /// Takes the next event of those that have not been taken, oldest first.
+    pub fn poll_event(&mut self) -> Option<GramEvent> {
+        let event = self.endpoint.outbox.pop_front()?;
+        self.endpoint.taken(&event);
+        Some(event)
+    }
+
+    /// Takes all events and drops them, for programs that only [take](Endpoint::take) datagrams.
+    pub fn clear_events(&mut self) {
+        while self.poll_event().is_some() {}
+    }
+
+    fn begin(&mut self) {
+        self.sample();
+        if !core::mem::replace(&mut self.begun, true) {
+            self.tick = self.tick.wrapping_add(1);
+            self.serviced = Serviced::default();
+        }
+        self.endpoint.begin(self.now, self.tick);
+    }
+
+    fn harvest_once(&mut self) {
+        if !self.fresh {
+            self.harvest(Some(Duration::ZERO));
+        }
+        self.fresh = false;
+        for readiness in self.harvested.drain(..) {
+            if readiness.token == SOCKET {
+                self.endpoint.latch(readiness.readable, readiness.writable);
+            }
+        }
+    }
+
+    fn harvest(&mut self, wait: Option<Duration>) {
+        if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
+            let event = GramEvent::NetFailed { error: error.kind(), errno: error.raw_os_error() };
+            if self.endpoint.outbox.back() != Some(&event) {
+                self.endpoint.tell(event);
+            }
+        }
+        self.fresh = true;
+    }
+
+    fn service_pass(&mut self) {
+        if self.endpoint.backlogged {
+            self.endpoint.send(&mut self.serviced);
+        }
+        self.receive();
+    }
+
+    fn receive(&mut self) {
+        let mut left = usize::MAX;
+        self.endpoint.receive(&mut self.scratch, &mut left, &mut self.serviced);
+    }
+
+    // When next.
+
+    /// When it wants to be serviced next. An event that was not taken counts as pending.
+    #[must_use]
+    pub fn wake(&self) -> Wake {
+        let endpoint = &self.endpoint;
+        if endpoint.waiting > 0 || !self.harvested.is_empty() || endpoint.has_work() {
+            return Wake::Now;
+        }
+        match endpoint.next_deadline() {
+            Some(tyme) if tyme <= self.now => Wake::Now,
+            Some(tyme) => Wake::At(tyme),
+            None => Wake::OnIo,
+        }
+    }
+
+    /// Sends what was queued, then sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal
+    /// comes. Never sleeps while something is pending, nor on a simulated network.
+    pub fn wait(&mut self, limit: Option<Duration>) {
+        self.begin();
+        self.endpoint.send(&mut self.serviced);
+        let until = match self.wake() {
+            Wake::Now => return,
+            Wake::At(tyme) => Some(tyme - self.now),
+            Wake::OnIo => None,
+        };
+        let sleep = match (until, limit) {
+            (Some(until), Some(limit)) => Some(until.min(limit)),
+            (until, limit) => until.or(limit),
+        };
+        self.harvest(sleep);
+    }
+
+    /// A handle that ends [`wait`](Peer::wait) from any thread. Takes one descriptor, once.
+    ///
+    /// # Errors
+    /// If no descriptor is left.
+    pub fn waker(&mut self) -> io::Result<Waker> {
+        self.net.waker()
+    }
+
+    /// A descriptor that polls as readable while the network has something for it; see [`Server::poll_fd`](crate::Server::poll_fd).
+    #[cfg(unix)]
+    #[must_use]
+    pub fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.net.poll_fd()
+    }
+}
+
+/// A peer is an endpoint that ticks by itself.
+impl Deref for Peer {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+impl DerefMut for Peer {
+    fn deref_mut(&mut self) -> &mut Endpoint {
+        &mut self.endpoint
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("tyme", &self.now).field("endpoint", &self.endpoint).finish()
+    }
+}

@@ -1,0 +1,96 @@
+//! Datagrams in line, with their bytes counted.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::RxGram;
+use crate::net::Addr;
+use crate::tyme::Tyme;
+
+/// A datagram to send.
+#[derive(Debug)]
+pub(super) struct TxGram {
+    pub(super) data: Bytes,
+    pub(super) to: Addr,
+    /// When the first pass met it; `NEVER` before that, so that what was never tried is never too old.
+    pub(super) queued_at: Tyme,
+    #[cfg(all(unix, feature = "uds"))]
+    pub(super) files: Vec<std::os::fd::OwnedFd>,
+}
+
+pub(super) trait Item {
+    fn bytes(&self) -> usize;
+}
+
+impl Item for RxGram {
+    fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
+impl Item for TxGram {
+    fn bytes(&self) -> usize {
+        self.data.len()
+    }
+}
+
+/// `bytes` is the sum of the items' bytes.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    items: VecDeque<T>,
+    bytes: usize,
+}
+
+impl<T: Item> Queue<T> {
+    pub(super) fn new() -> Self {
+        Queue { items: VecDeque::new(), bytes: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether `len` more bytes fit under these limits. Into an empty queue everything does.
+    pub(super) fn fits(&self, len: usize, grams: usize, bytes: usize) -> bool {
+        self.items.is_empty()
+            || (self.items.len() < grams && self.bytes.saturating_add(len) <= bytes)
+    }
+
+    pub(super) fn push(&mut self, item: T) {
+        self.bytes += item.bytes();
+        self.items.push_back(item);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<T> {
+        self.remove(0)
+    }
+
+    pub(super) fn remove(&mut self, at: usize) -> Option<T> {
+        let item = if at == 0 { self.items.pop_front() } else { self.items.remove(at) }?;
+        self.bytes -= item.bytes();
+        Some(item)
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&T> {
+        self.items.get(at)
+    }
+
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
+        self.items.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
+        self.items.iter_mut()
+    }
+
+    /// Forgets all; returns how many there were.
+    pub(super) fn clear(&mut self) -> usize {
+        self.bytes = 0;
+        core::mem::take(&mut self.items).len()
+    }
+}

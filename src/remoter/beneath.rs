@@ -1,0 +1,61 @@
+//! The stream that a connection runs on.
+
+use super::no_stream::NoStream;
+use super::{Phase, Remoter};
+use crate::error::CloseReason;
+use crate::net::Stream;
+use crate::server::Detached;
+use crate::wire::{Tap, WireLog};
+
+impl Remoter {
+    /// The stream it runs on, outermost middleware first.
+    #[must_use]
+    pub fn stream(&self) -> &dyn Stream {
+        &*self.stream
+    }
+
+    /// Puts middleware around the stream, or takes it off: `wrap` gets the stream and gives back what is to stand in its place.
+    /// It must be registered already, or be a wrapper of what is.
+    pub fn wrap(&mut self, wrap: impl FnOnce(Box<dyn Stream>) -> Box<dyn Stream>) {
+        if self.state.phase == Phase::Closed || self.state.doomed {
+            return;
+        }
+        let stream = self.take_stream();
+        self.stream = wrap(stream);
+        self.state.short_reads = self.stream.short_read_drains();
+        self.state.holding = self.stream.held() > 0;
+        // What the new layer knows is not known: look.
+        self.state.readable = true;
+        self.state.writable = true;
+    }
+
+    /// Logs from now on what really moves on this connection, as its user sees it (above TLS, if there is any); `None` ends that, and
+    /// then it costs nothing. One that is dialled must be up; when it comes again it is logged as its owner's `set_wire_log` says.
+    pub fn set_wire_log(&mut self, log: Option<WireLog>) {
+        self.wrap(|stream| match (Tap::take_off(stream), log) {
+            (stream, Some(log)) => Box::new(Tap::new(stream, log)),
+            (stream, None) => stream,
+        });
+    }
+
+    pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
+        let gone = NoStream::after(&*self.stream);
+        core::mem::replace(&mut self.stream, Box::new(gone))
+    }
+
+    pub(crate) fn detach(&mut self) -> Detached {
+        self.doom(CloseReason::Detached);
+        let unread = self.take();
+        self.shared.sub(self.tx.len());
+        Detached { stream: self.take_stream(), unread, unsent: self.tx.take() }
+    }
+
+    pub(crate) fn drop_stream(&mut self, abortive: bool) {
+        let gone = NoStream::instead_of(&mut *self.stream);
+        let mut stream = core::mem::replace(&mut self.stream, Box::new(gone));
+        if abortive {
+            // If even that fails, the plain close that follows is all there is.
+            let _ = stream.set_abortive();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A network of which the test says what each call gives.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tymist::net::{Addr, Bind, Datagram, Gram, Listen, Listener, Net, Readiness, Token, Waker};
+use tymist::tyme::Tyme;
+
+#[derive(Default)]
+pub(super) struct State {
+    /// What receives give, one after the other; then `WouldBlock`, or `for_ever`.
+    pub(super) receives: VecDeque<io::Result<(Vec<u8>, Addr)>>,
+    pub(super) for_ever: Option<i32>,
+    /// What sends give; then all go through, or `sends_for_ever`.
+    pub(super) sends: VecDeque<io::Error>,
+    pub(super) sends_for_ever: Option<ErrorKind>,
+    pub(super) sent: Vec<(Vec<u8>, Addr)>,
+    pub(super) receive_calls: usize,
+    pub(super) send_calls: usize,
+    ready: VecDeque<Readiness>,
+    token: Option<Token>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Script(Arc<Mutex<State>>);
+
+impl Script {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Reports that the socket has become ready.
+    pub(super) fn ready(&self, readable: bool, writable: bool) {
+        let mut state = self.lock();
+        let token = state.token.unwrap();
+        state.ready.push_back(Readiness { token, readable, writable, ending: false });
+    }
+}
+
+impl Net for Script {
+    fn now(&mut self) -> Tyme {
+        Tyme::ZERO
+    }
+
+    fn listen(&mut self, _: &Listen) -> io::Result<Box<dyn Listener>> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        Ok(Box::new(Socket(self.clone(), spec.addr.clone())))
+    }
+
+    fn harvest(&mut self, _: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        ready.extend(self.lock().ready.drain(..));
+        Ok(())
+    }
+
+    fn waker(&mut self) -> io::Result<Waker> {
+        Err(ErrorKind::Unsupported.into())
+    }
+}
+
+struct Socket(Script, Addr);
+
+impl Datagram for Socket {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.0.lock().token = Some(token);
+        Ok(())
+    }
+
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram> {
+        let mut state = self.0.lock();
+        state.receive_calls += 1;
+        let (data, from) = match (state.receives.pop_front(), state.for_ever) {
+            (Some(scripted), _) => scripted?,
+            (None, Some(errno)) => return Err(io::Error::from_raw_os_error(errno)),
+            (None, None) => return Err(ErrorKind::WouldBlock.into()),
+        };
+        let len = data.len().min(buf.len());
+        buf[..len].copy_from_slice(&data[..len]);
+        Ok(Gram { len, truncated: len < data.len(), from })
+    }
+
+    fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.send_calls += 1;
+        if let Some(error) = state.sends.pop_front() {
+            return Err(error);
+        }
+        if let Some(kind) = state.sends_for_ever {
+            return Err(kind.into());
+        }
+        state.sent.push((data.to_vec(), to.clone()));
+        Ok(())
+    }
+
+    fn local_addr(&self) -> &Addr {
+        &self.1
+    }
+}
