@@ -12,19 +12,33 @@ use crate::tyme::Tyme;
 ///
 /// ```
 /// # #[cfg(feature = "os")] {
-/// # use tymist::{Config, Server, sim::Handler};
-/// # fn run(mut handler: impl Handler) {
-/// let mut server = Server::new(Config::new());
-/// loop {
+/// use std::net::TcpStream;
+/// use tymist::sim::Handler;
+/// use tymist::{Config, Event, Server};
+///
+/// fn tick(server: &mut Server, handler: &mut impl Handler) {
 ///     server.wait(None);
 ///     server.service();
 ///     while let Some(event) = server.poll_event() {
-///         handler.event(&mut server, event);
+///         handler.event(server, event);
 ///     }
-///     handler.tick(&mut server);
+///     handler.tick(server);
+/// }
+///
+/// let mut server = Server::new(Config::new());
+/// let acceptor = server.listen(([127, 0, 0, 1], 0))?;
+/// let target = server.local_addr(acceptor).and_then(|addr| addr.inet()).unwrap();
+/// let _client = TcpStream::connect(target)?;
+/// let mut hang_up = |server: &mut Server, event: Event| {
+///     if let Event::Accepted(id) = event {
+///         server.remoter_mut(id).unwrap().abort();
+///     }
+/// };
+/// while server.counters().closed.aborted == 0 {
+///     tick(&mut server, &mut hang_up);
 /// }
 /// # }
-/// # }
+/// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// and in a world [`ServerProgram`] is that loop.

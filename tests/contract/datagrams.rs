@@ -33,12 +33,13 @@ pub(crate) fn come_whole_and_from_somebody(mut bed: Bed) {
 pub(crate) fn are_cut_to_the_buffer(mut bed: Bed) {
     let (mut near, mut far) = pair(&mut bed);
     near.send(&[7; 100], far.local_addr()).unwrap();
-    near.send(&[8; 10], far.local_addr()).unwrap();
+    near.send(&[8; 9], far.local_addr()).unwrap();
     let mut buf = [0; 10];
     let gram = bed.until("datagram", |_| far.receive(&mut buf).ok());
     assert_eq!((gram.len, gram.truncated, buf), (10, true, [7; 10]));
     let gram = bed.until("the next", |_| far.receive(&mut buf).ok());
-    assert_eq!((gram.len, gram.truncated, buf), (10, false, [8; 10]));
+    // One that fills the buffer to the brim may count as cut: there are systems that do not tell.
+    assert_eq!((gram.len, gram.truncated, &buf[..9]), (9, false, &[8; 9][..]));
 }
 
 pub(crate) fn say_that_nobody_listens_where_connected(mut bed: Bed) {

@@ -60,10 +60,11 @@ mod tests {
     }
 }
 
-/// The operating system's network has no datagrams in this crate yet.
 mod plain {
     arms! {
         {
+            os = false false false,
+            os_tiny = false false true,
             sim = true false false,
             sim_tiny = true false true,
         }

@@ -25,7 +25,7 @@ pub struct Shape {
     pub faults: u64,
     /// The port that servers listen on, for the fault of losing it. Default 80.
     pub port: u16,
-    /// How many steps a run may take before it counts as spinning. Default 1 million.
+    /// How many steps a run may take before it counts as spinning. Default 4 million.
     pub steps: u64,
     /// Whether reads may be told an end that the peer has not made ([`Effect::Eof`](crate::sim::fault::Effect::Eof)). Default off, as nothing
     /// but a count of bytes in your protocol could tell.
@@ -41,7 +41,7 @@ impl Default for Shape {
             budget: Duration::from_secs(600),
             faults: 8,
             port: 80,
-            steps: 1_000_000,
+            steps: 4_000_000,
             false_ends: false,
         }
     }
