@@ -178,9 +178,11 @@ fn s_client_talks_verifies_and_ends_cleanly_in_both_versions() {
 fn s_client_sees_a_clean_end_of_ours_and_the_server_a_cut_of_its_own() {
     let mut real = Real::new(|_, tls| tls);
     let addr = real.rig.addr;
-    let process = real.s_client(addr, &["-tls1_3"]);
+    let mut process = real.s_client(addr, &["-tls1_3"]);
     real.until(|rig| rig.server.len() == 1);
     real.rig.server.close_remoters();
+    // By our end, not by that of its input, which `finish` closes.
+    real.until(|_| process.0.try_wait().unwrap().is_some());
     let (_, text) = real.finish(process);
     assert!(text.contains("closed") && !text.contains("unexpected eof"), "{text}");
     real.reason();
