@@ -85,6 +85,7 @@ mod run;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod tasks;
 pub mod tyme;
 pub mod wire;
 
