@@ -6,6 +6,11 @@ use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter};
 
 impl Remoter {
+    /// Whether the peer ended its half while that was of interest: its end is that of what was received. (While we close, what comes is thrown away.)
+    pub(crate) fn met_end(&self) -> bool {
+        self.state.eof_told
+    }
+
     /// Whether our end has been handed to the network.
     pub(crate) fn has_sent_end(&self) -> bool {
         self.state.fin == Fin::Sent

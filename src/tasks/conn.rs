@@ -90,7 +90,7 @@ impl Conn {
             if remoter.can_receive() {
                 return Some(Ok(Some(take(remoter))));
             }
-            if remoter.is_eof() {
+            if remoter.met_end() {
                 return Some(Ok(None));
             }
             match remoter.close_reason()? {
