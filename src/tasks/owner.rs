@@ -15,9 +15,11 @@ use super::config::{TaskConfig, TaskCounters};
 use super::conn::Conn;
 use super::desk::{Desk, Stage};
 use super::handle::Handle;
+use super::listener::TaskListener;
 use super::queue::{Key, Ticket};
 use super::shared::Shared;
 use super::stream::TaskStream;
+use crate::acceptor::AcceptorId;
 use crate::event::{Event, Serviced, Wake};
 use crate::id::Id;
 use crate::net::Waker as NetWaker;
@@ -100,6 +102,17 @@ impl Tasks {
             free
         });
         adopted.is_ok_and(|free| free).then(|| TaskStream::new(Conn::new(&self.shared, id)))
+    }
+
+    /// Makes a listener of the server's own one of the tasks', such as one that was handed over by a service manager. What has come in before and was told is the owner's still.
+    /// `None` if there is no such acceptor, or tasks have it already.
+    pub fn adopt_listener(&mut self, acceptor: AcceptorId) -> Option<TaskListener> {
+        let adopted = self.shared.change(|desk| {
+            let free =
+                desk.server.acceptor(acceptor).is_some() && desk.listening(acceptor).is_none();
+            free.then(|| TaskListener::new(&self.shared, desk, acceptor))
+        });
+        adopted.ok().flatten()
     }
 
     /// Winds the server and the tasks to a clock. Whatever runs in the server starts anew there, as [`Server::wind`] says; of each sleep what was left lies ahead again.
