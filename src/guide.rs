@@ -337,3 +337,5 @@
 
 #[cfg(feature = "sim")]
 pub mod simulation;
+#[cfg(feature = "os")]
+pub mod tasks;

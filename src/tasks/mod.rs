@@ -41,7 +41,7 @@
 //!
 //! [`Handle`] begins tasks, waits, listens and connects; [`TaskListener`], [`TaskStream`] and [`TaskSocket`] are what comes of it; [`JoinHandle`] is a task. With the
 //! features `futures-io`, `tokio-io` and `hyper` streams implement those crates' traits; with `hyper` a `Handle` is an executor and makes hyper's timers.
-//! The chapter of the guide is [`guide::tasks`](crate::guide::tasks).
+//! The chapter of the guide is `guide::tasks`.
 //!
 //! # Costs
 //!

@@ -8,3 +8,9 @@ mod order;
 mod repeat;
 mod streams;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+#[path = "../tls_support/mod.rs"]
+mod tls_support;
+mod traits;

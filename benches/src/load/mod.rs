@@ -2,6 +2,7 @@
 
 mod churn;
 mod echo;
+mod http;
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -48,10 +49,12 @@ pub enum Mode {
     Churn,
     /// Only the idle ones: tells when they are there, and holds them until its standard input ends.
     Hold,
+    /// Connections stay and are asked for a page by HTTP/1, again and again.
+    Http,
 }
 
-const MODES: [(Mode, &str); 3] =
-    [(Mode::Echo, "echo"), (Mode::Churn, "churn"), (Mode::Hold, "hold")];
+const MODES: [(Mode, &str); 4] =
+    [(Mode::Echo, "echo"), (Mode::Churn, "churn"), (Mode::Hold, "hold"), (Mode::Http, "http")];
 
 impl Load {
     /// A load of `connections` times `depth` messages of `size` bytes.
@@ -138,6 +141,7 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
     match mode {
         Mode::Echo => echo::run(&load, port, pid, &pattern)?,
         Mode::Churn => churn::run(&load, port, pid, &pattern)?,
+        Mode::Http => http::run(&load, port, pid)?,
         Mode::Hold => {
             announce("holding");
             std::io::stdin().read_to_end(&mut Vec::new())?;

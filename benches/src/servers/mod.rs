@@ -1,6 +1,8 @@
 //! The servers under test. All do the same: echo, on 127.0.0.1, without delay, closing when the peer has.
 
+mod hyper_hello;
 pub mod mio_echo;
+mod tasks_echo;
 mod tokio_echo;
 pub mod tymist_echo;
 
@@ -34,13 +36,22 @@ pub enum Kind {
     Tokio,
     /// Ours, with every limit, timeout and counter on.
     Tymist,
+    /// Ours with a task per connection, as async code.
+    Tasks,
+    /// hyper on current-thread tokio.
+    HyperTokio,
+    /// hyper on our tasks.
+    HyperTasks,
 }
 
-const NAMES: [(Kind, &str); 4] = [
+const NAMES: [(Kind, &str); 7] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
     (Kind::Tokio, "tokio"),
     (Kind::Tymist, "tymist"),
+    (Kind::Tasks, "tasks"),
+    (Kind::HyperTokio, "hyper-tokio"),
+    (Kind::HyperTasks, "hyper-tasks"),
 ];
 
 impl FromStr for Kind {
@@ -76,6 +87,9 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Kind::Mio | Kind::MioAgain => mio_echo::run(),
         Kind::Tokio => tokio_echo::run(),
         Kind::Tymist => tymist_echo::run(),
+        Kind::Tasks => tasks_echo::run(),
+        Kind::HyperTokio => hyper_hello::run_on_tokio(),
+        Kind::HyperTasks => hyper_hello::run_on_tasks(),
     }
 }
 
