@@ -130,16 +130,21 @@ impl Tasks {
     /// # Panics
     /// With what a task panicked with that nobody waits for, if [`TaskConfig::panics`] says so. The next tick goes on with the others.
     pub fn service(&mut self) -> Serviced {
-        self.tick(&mut || {})
+        let (mut serviced, panic) = self.tick(&mut || {});
+        serviced.bytes_out += self.shared.send();
+        if let Some(panic) = panic {
+            std::panic::resume_unwind(panic);
+        }
+        serviced
     }
 
-    /// The same, with somebody whose turn is that of the future of `run_until`.
-    fn tick(&mut self, root: &mut dyn FnMut()) -> Serviced {
+    /// The same but for the sending, with somebody whose turn is that of the future of `run_until`; and a panic that is to go on.
+    fn tick(&mut self, root: &mut dyn FnMut()) -> (Serviced, Option<Box<dyn Any + Send>>) {
         let shared = Rc::clone(&self.shared);
         let config = shared.config.get();
         shared.queue.work();
         self.get_nudge();
-        let Some(mut serviced) = shared.service_server(&config) else { return Serviced::default() };
+        let Some(mut serviced) = shared.service_server(&config) else { return Default::default() };
         let mut resumed = None;
         let budget = config.polls_per_tick.max(1);
         let mut polls = 0;
@@ -161,12 +166,8 @@ impl Tasks {
             }
         }
         shared.count(|counters| counters.polls += polls as u64);
-        serviced.bytes_out += shared.send();
         shared.queue.rest();
-        if let Some(panic) = resumed {
-            std::panic::resume_unwind(panic);
-        }
-        serviced
+        (serviced, resumed)
     }
 
     /// When it wants to be serviced next: the earliest of what the server wants, of the tasks' deadlines, and at once while a task waits for its turn.
@@ -174,7 +175,7 @@ impl Tasks {
     /// Events for the owner do not count: who never takes them is not kept awake by them.
     #[must_use]
     pub fn wake(&self) -> Wake {
-        if !self.line.is_empty() || !self.shared.queue.is_empty() || self.shared.has_late() {
+        if self.has_ready() {
             return Wake::Now;
         }
         let server = self.server();
@@ -189,16 +190,19 @@ impl Tasks {
     /// Sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a waker calls or a signal comes; see [`Server::wait`].
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.get_nudge();
-        let limit = match self.wake() {
-            Wake::Now => return,
-            Wake::At(deadline) => {
-                let left = deadline - self.server().tyme();
-                Some(limit.map_or(left, |limit| limit.min(left)))
-            }
-            Wake::OnIo => limit,
-        };
+        if self.has_ready() {
+            return; // The tick begins with sending what is queued.
+        }
+        let deadline = self.shared.timers.next();
         let mut desk = self.shared.desk_cell().borrow_mut();
-        there_mut(desk.as_deref_mut()).server.wait(limit);
+        let server = &mut there_mut(desk.as_deref_mut()).server;
+        let left = deadline.map(|deadline| deadline - server.tyme());
+        server.wait(left.into_iter().chain(limit).min());
+    }
+
+    /// Whether a task waits for its turn, or something to be let go of.
+    fn has_ready(&self) -> bool {
+        !self.line.is_empty() || !self.shared.queue.is_empty() || self.shared.has_late()
     }
 
     /// Ticks until `future` is done, sleeping in between, and gives what it gives. All tasks go on meanwhile; those that are not done then go on with the next tick.
@@ -215,16 +219,22 @@ impl Tasks {
         let mut output = None;
         waker.wake_by_ref();
         loop {
-            self.tick(&mut || {
+            let (_, panic) = self.tick(&mut || {
                 ticket.punch();
                 if let Poll::Ready(ready) = future.as_mut().poll(&mut context) {
                     output = Some(ready);
                 }
             });
+            if panic.is_some() || output.is_some() {
+                self.shared.send();
+            }
+            if let Some(panic) = panic {
+                std::panic::resume_unwind(panic);
+            }
             if let Some(output) = output.take() {
                 return output;
             }
-            self.wait(None);
+            self.wait(None); // Which begins with sending.
         }
     }
 
