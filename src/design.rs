@@ -135,6 +135,22 @@
 //!
 //! *Short reads drain nothing there*, since descriptors end a read wherever the peer puts them, also where none is wanted.
 //!
+//! # Tasks
+//!
+//! *The server is shared with the tasks by a `RefCell`, not lent for the length of a tick.* So streams can also be used between ticks and be polled by another executor of the thread, and
+//! a drop is a close at once. What cannot be done while the owner has the server in hand is refused, or done in the next tick where it is a drop.
+//!
+//! *Who wakes itself runs in the next tick, who is woken by another one in this.* So `yield_now` lets the network have its turn, and a request that goes through three tasks is
+//! still answered in the tick in which it came.
+//!
+//! *A flush does not wait*, since what is queued leaves at the end of the tick; `drained` does. hyper flushes after each answer, and would be polled twice for each.
+//!
+//! *A connection of a task's is half-open by default and keeps its place after its end*: a task reads when it likes, and only a drop says that it will not.
+//!
+//! *A panic is contained*, unless in a simulated world, where an assertion that fails unseen is worse than a run that ends.
+//!
+//! *No channels of our own*: those of `futures-channel` wake in the order of waiting, without chance, as a test with them under faults shows.
+//!
 //! # What hio gets wrong
 //!
 //! Each of these is a test in `tests/regressions.rs`: timeouts that reach nobody, a refresh that extends instead, a reset between accept and service that

@@ -35,7 +35,7 @@
 //!   test it in simulated time.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
 //! * [`Server`], [`Clients`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] and [`Connect`] hold all settings; [`Event`] is what
-//!   comes out.
+//!   comes out. [`tasks`] are the same as `async fn`.
 //!
 //! # The rooms
 //!
@@ -52,14 +52,15 @@
 //! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
 //! | `dev-cert` | no | a self-signed certificate in one call |
 //! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
+//! | `futures-io`, `tokio-io`, `hyper` | no | streams of [`tasks`] with the traits of those crates (of tokio without its runtime), and hyper's executor and timers |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
 //!
 //! # What it is not
 //!
-//! It is no runtime: if a task per connection and `async fn` everywhere are what you want, tokio is the better choice. It does no protocol above
-//! bytes, yet. One engine uses one core; use several for more.
+//! It is no runtime: [`tasks`] are `async fn` on one thread under your tick; where you want tasks on all cores and the libraries that need tokio, tokio is the better choice. It does
+//! no protocol above bytes, yet. One engine uses one core; use several for more.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -295,3 +295,73 @@ fn a_waker_from_another_thread_is_seen_by_the_descriptor() {
     rig.tasks.service();
     assert!(task.is_finished());
 }
+
+/// Neither one that always wakes itself nor two that always wake one another keep the network waiting.
+#[test]
+fn who_never_rests_starves_nobody() {
+    use futures_channel::mpsc;
+    use futures_util::{SinkExt, StreamExt};
+    let mut rig = Rig::new();
+    let handle = rig.tasks.handle();
+    let restless = handle.clone();
+    drop(handle.spawn(async move {
+        loop {
+            restless.yield_now().await;
+        }
+    }));
+    let (mut to_one, mut for_one) = mpsc::channel::<u64>(1);
+    let (mut to_other, mut for_other) = mpsc::channel::<u64>(1);
+    drop(handle.spawn(async move {
+        let _ = to_other.send(0).await;
+        while let Some(number) = for_one.next().await {
+            let _ = to_other.send(number + 1).await;
+        }
+    }));
+    drop(handle.spawn(async move {
+        while let Some(number) = for_other.next().await {
+            let _ = to_one.send(number).await;
+        }
+    }));
+    let exchanged = rig.tasks.run_until(async move {
+        let mut listener = handle.listen(([127, 0, 0, 1], 0)).unwrap();
+        let addr = listener.local_addr().clone();
+        drop(handle.spawn(async move {
+            let mut stream = listener.accept().await.unwrap();
+            while let Ok(mut data) = stream.read_bytes().await
+                && !data.is_empty()
+            {
+                stream.write_bytes(&mut data).await.unwrap();
+            }
+        }));
+        let mut stream = handle.connect(addr).await.unwrap();
+        for round in 0..20_u8 {
+            let mut back = [0];
+            stream.write_all(&[round]).await.unwrap();
+            stream.read_exact(&mut back).await.unwrap();
+            assert_eq!(back, [round]);
+        }
+        20
+    });
+    assert_eq!(exchanged, 20);
+    assert!(rig.tasks.counters().budget > 0, "the budget was never reached");
+}
+
+#[test]
+fn ten_thousand_that_sleep_are_not_looked_at() {
+    let mut rig = Rig::new();
+    let handle = rig.tasks.handle();
+    for number in 0..10_000 {
+        let sleep = handle.sleep(std::time::Duration::from_secs(1000 + number));
+        drop(handle.spawn(sleep));
+    }
+    while rig.tasks.service().more {}
+    let polls = rig.tasks.counters().polls;
+    assert_eq!(polls, 10_000);
+    for second in 1..1000 {
+        rig.at(tymist::tyme::Tyme::from_secs(second));
+    }
+    assert_eq!(rig.tasks.counters().polls, polls, "nobody was due");
+    rig.at(tymist::tyme::Tyme::from_secs(1004));
+    assert_eq!(rig.tasks.counters().polls, polls + 5);
+    assert_eq!(rig.tasks.len(), 9_995);
+}
