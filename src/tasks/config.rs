@@ -13,7 +13,7 @@
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskConfig {
-    /// Tasks at once. Default 1,048,576; each costs its future and about 150 bytes. Beyond it: [`spawn`](super::Handle::spawn) drops the future, and
+    /// Tasks at once. Default 1,048,576; each costs its future and about 250 bytes. Beyond it: [`spawn`](super::Handle::spawn) drops the future, and
     /// its [`JoinHandle`](super::JoinHandle) says so; [`try_spawn`](super::Handle::try_spawn) gives it back.
     pub tasks: usize,
     /// Polls of tasks per tick. Default 4096, about 1 ms of small ones. Beyond it: the next tick goes on with whose turn it is. Below 1 counts as 1.

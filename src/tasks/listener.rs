@@ -62,7 +62,7 @@ impl TaskListener {
             if let Some(id) = desk.accept(acceptor) {
                 return Some(Ok(id));
             }
-            if !desk.server.acceptor(acceptor).is_some_and(Acceptor::opened) {
+            if !desk.server.acceptor(acceptor).is_some_and(may_give) {
                 let why = "the listener is closed";
                 return Some(Err(io::Error::new(io::ErrorKind::NotConnected, why)));
             }
@@ -80,6 +80,11 @@ impl TaskListener {
             Err(error) => Poll::Ready(Err(error)),
         }
     }
+}
+
+/// Whether connections may still come in there: it listens, or some have come and wait to be admitted.
+fn may_give(acceptor: &Acceptor) -> bool {
+    acceptor.opened() || acceptor.axes().len() > 0
 }
 
 impl Drop for TaskListener {

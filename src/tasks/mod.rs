@@ -45,8 +45,8 @@
 //!
 //! # Costs
 //!
-//! A tick costs what woken tasks there are, whatever number sleeps. A sleeping task costs its future, about 150 bytes and what it waits for: a connection 100 bytes besides the
-//! engine's, a deadline 80.
+//! A tick costs what woken tasks there are, whatever number sleeps. A sleeping task costs its future, about 250 bytes and what it waits for: a connection 150 bytes besides the
+//! engine's, a deadline 100.
 
 mod config;
 mod conn;

@@ -73,6 +73,43 @@ fn no_more_come_in_than_the_bound_until_some_are_taken() {
     pair.run_out();
 }
 
+/// A drain takes in who has come, also those beyond the bound.
+#[test]
+fn while_the_server_drains_who_has_come_is_still_accepted() {
+    let mut pair = Pair::new();
+    pair.far(|handle| async move {
+        let mut listener = handle.listen(([0, 0, 0, 0], PORT)).unwrap();
+        handle.sleep(Duration::from_secs(3)).await;
+        let mut count = 0;
+        while let Ok(mut stream) = listener.accept().await {
+            stream.write_all(b"served").await.unwrap();
+            count += 1;
+        }
+        assert_eq!(count, 20);
+    });
+    pair.near(|handle, target| async move {
+        let mut all = Vec::new();
+        for _ in 0..20 {
+            let (handle, target) = (handle.clone(), target.clone());
+            all.push(handle.clone().spawn(async move {
+                let mut stream = handle.connect(target).await.unwrap();
+                assert_eq!(stream.read_bytes().await.unwrap(), "served");
+            }));
+        }
+        for one in all {
+            one.await.unwrap();
+        }
+    });
+    let mut config = pair.tasks_at_far().config();
+    config.unaccepted = 3;
+    pair.far_mut().set_config(config);
+    pair.world.run_for(Duration::from_secs(1));
+    assert_eq!(pair.tasks_at_far().server().axes(), 17);
+    pair.far_mut().server_mut().drain(Some(Duration::from_secs(60)));
+    pair.far_mut().service();
+    pair.run_out();
+}
+
 #[test]
 fn who_is_gone_before_it_is_accepted_makes_room() {
     let mut pair = Pair::new();

@@ -365,3 +365,27 @@ fn ten_thousand_that_sleep_are_not_looked_at() {
     assert_eq!(rig.tasks.counters().polls, polls + 5);
     assert_eq!(rig.tasks.len(), 9_995);
 }
+
+/// Each waking by another thread may come just as the owner goes to sleep.
+#[test]
+fn no_waking_by_another_thread_is_lost() {
+    use futures_channel::mpsc;
+    use futures_util::StreamExt;
+    let mut rig = Rig::new();
+    let (mut to_tasks, mut received) = mpsc::channel::<u32>(0);
+    #[expect(clippy::disallowed_methods, reason = "another thread is what it is about")]
+    let sender = std::thread::spawn(move || {
+        for number in 0..5000 {
+            while to_tasks.try_send(number).is_err() {
+                std::thread::yield_now();
+            }
+        }
+    });
+    let task = rig.tasks.handle().spawn(async move {
+        for wanted in 0..5000 {
+            assert_eq!(received.next().await, Some(wanted));
+        }
+    });
+    rig.tasks.run_until(task).unwrap();
+    sender.join().unwrap();
+}

@@ -93,6 +93,31 @@ fn a_handshake_that_fails_is_an_error_here_and_an_event_there() {
     pair.run_out();
 }
 
+/// Who shakes hands has a place of those that nobody has accepted, and gives it back.
+#[test]
+fn handshakes_that_fail_take_no_room_from_those_that_do_not() {
+    let (client, server) = pki::world().ends();
+    let (stranger, _) = pki::world().ends();
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let mut listener = handle.listen_tls(([0, 0, 0, 0], PORT), &server).unwrap();
+        let mut stream = listener.accept().await.unwrap();
+        assert_eq!(stream.read_bytes().await.unwrap(), "good");
+    });
+    pair.near(move |handle, target| async move {
+        for _ in 0..10 {
+            assert!(handle.connect(dial(target.clone(), &stranger)).await.is_err());
+        }
+        let mut stream = handle.connect(dial(target, &client)).await.unwrap();
+        stream.write_all(b"good").await.unwrap();
+        stream.close().await.unwrap();
+    });
+    let mut config = pair.far_mut().config();
+    config.unaccepted = 2;
+    pair.far_mut().set_config(config);
+    pair.run_out();
+}
+
 #[test]
 fn a_stream_goes_over_to_tls_in_the_middle() {
     let (client, server) = pki::world().ends();
