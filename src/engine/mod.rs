@@ -89,6 +89,8 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
+    /// That this is `burst_bytes`, less than the tick's whole budget.
+    pub(crate) burst: bool,
     /// Datagrams that may still be received in this tick.
     pub(crate) grams_left: usize,
     /// Tries to connect that may still be begun in this tick.
@@ -122,6 +124,7 @@ impl Engine {
                 scratch: BytesMut::new(),
                 pool: Pool::default(),
                 tick_left: 0,
+                burst: false,
                 grams_left: 0,
                 connects_left: 0,
                 wire_log: None,
@@ -196,6 +199,7 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.burst = false;
         self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
         self.core.connects_left = self.core.config.limits.connects_per_tick.max(1);
         self.core.serviced = Serviced::default();

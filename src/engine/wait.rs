@@ -48,6 +48,10 @@ impl Engine {
     /// What is done before a wait: what the caller has asked for goes out.
     pub(crate) fn before_wait(&mut self) {
         self.begin();
+        let burst = self.core.config.limits.burst_bytes.max(1);
+        if burst < self.core.tick_left {
+            (self.core.tick_left, self.core.burst) = (burst, true);
+        }
         self.flush();
         self.dial();
     }
