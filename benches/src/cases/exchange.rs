@@ -108,6 +108,25 @@ pub fn churn(options: &Options, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
+/// Datagrams.
+pub fn udp(options: &Options, report: &mut Report) -> Outcome<()> {
+    let servers = [Kind::MioUdp, Kind::TymistUdp];
+    for (senders, depth) in [(1, 1), (1, 16), (64, 1)] {
+        for size in [64, 1200] {
+            let load = Load::echo(senders, size, depth, options.window);
+            let load = Load { mode: Mode::Grams, ..load };
+            let series = interleave(&names(&servers), options.rounds, |index| {
+                load.measure(servers[index], 1.0)
+            })?;
+            let deep = if depth > 1 { format!(" × {depth} deep") } else { String::new() };
+            let case = format!("datagrams of {size} B{deep}, {senders} senders");
+            let goal = |_: &str, _: &str| Some(Goal::AtMost(1.0));
+            report.ratios(&case, "CPU/message", &series, cost, microseconds, goal);
+        }
+    }
+    Ok(())
+}
+
 /// Few that talk among many that do not.
 pub fn idle(options: &Options, report: &mut Report) -> Outcome<()> {
     for &kind in &options.servers {

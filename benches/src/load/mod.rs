@@ -2,6 +2,7 @@
 
 mod churn;
 mod echo;
+mod grams;
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -46,12 +47,14 @@ pub enum Mode {
     Echo,
     /// Each connection exchanges one message and is closed.
     Churn,
+    /// Datagrams are sent and come back.
+    Grams,
     /// Only the idle ones: tells when they are there, and holds them until its standard input ends.
     Hold,
 }
 
-const MODES: [(Mode, &str); 3] =
-    [(Mode::Echo, "echo"), (Mode::Churn, "churn"), (Mode::Hold, "hold")];
+const MODES: [(Mode, &str); 4] =
+    [(Mode::Echo, "echo"), (Mode::Churn, "churn"), (Mode::Grams, "grams"), (Mode::Hold, "hold")];
 
 impl Load {
     /// A load of `connections` times `depth` messages of `size` bytes.
@@ -138,6 +141,7 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
     match mode {
         Mode::Echo => echo::run(&load, port, pid, &pattern)?,
         Mode::Churn => churn::run(&load, port, pid, &pattern)?,
+        Mode::Grams => grams::run(&load, port, pid, &pattern)?,
         Mode::Hold => {
             announce("holding");
             std::io::stdin().read_to_end(&mut Vec::new())?;
