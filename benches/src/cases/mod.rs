@@ -40,6 +40,7 @@ pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
         "bulk" => exchange::bulk(options, report),
         "churn" => exchange::churn(options, report),
         "udp" => exchange::udp(options, report),
+        "clients" => exchange::clients(options, report),
         "idle" => exchange::idle(options, report),
         "idle-tick" => idle_tick::run(options, report),
         "memory" => memory::run(options, report),
