@@ -15,7 +15,7 @@ use std::io;
 
 use crate::error::ListenError;
 use crate::event::{Serviced, Wake};
-use crate::net::{Addr, Bind, Net, Readiness, Token, Waker};
+use crate::net::{Addr, Bind, Descriptor, Net, Readiness, Token, Waker};
 use crate::tyme::{Tyme, Tymth};
 
 pub use config::{GramConfig, GramsFull};
@@ -281,6 +281,12 @@ impl Peer {
     #[must_use]
     pub fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.net.poll_fd()
+    }
+
+    /// A handle to [`poll_fd`](Peer::poll_fd) that can be kept, without a system call.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<Descriptor> {
+        self.net.descriptor()
     }
 }
 

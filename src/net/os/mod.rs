@@ -28,8 +28,8 @@ use self::stream::OsStream;
 #[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
 use crate::net::{
-    Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token,
-    Waker,
+    Bind, Datagram, Descriptor, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions,
+    Stream, Token, Waker,
 };
 use crate::run::Lookups;
 use crate::tyme::Tyme;
@@ -236,5 +236,11 @@ impl Net for OsNet {
     fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         use std::os::fd::AsFd;
         self.poller.as_ref().map(|poller| poller.registry.as_fd())
+    }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<Descriptor> {
+        let registry = Arc::clone(&self.poller.as_ref()?.registry);
+        Some(Descriptor::shared(registry))
     }
 }
