@@ -51,14 +51,13 @@
 mod config;
 mod conn;
 mod desk;
+mod doer;
 mod errors;
 mod handle;
 mod job;
 mod join;
 mod listener;
 mod owner;
-#[cfg(feature = "sim")]
-mod program;
 mod queue;
 mod shared;
 mod socket;

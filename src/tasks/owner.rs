@@ -22,7 +22,7 @@ use super::stream::TaskStream;
 use crate::acceptor::AcceptorId;
 use crate::event::{Event, Serviced, Wake};
 use crate::id::Id;
-use crate::net::Waker as NetWaker;
+use crate::net::{Descriptor, Waker as NetWaker};
 use crate::server::Server;
 use crate::tyme::Tymth;
 
@@ -38,7 +38,7 @@ pub struct Tasks {
     /// Those whose turn is next; the rest of them is in the queue.
     line: VecDeque<Key>,
     #[cfg(unix)]
-    poll_fd: Option<std::os::fd::OwnedFd>,
+    poll_fd: Option<Descriptor>,
 }
 
 impl Tasks {
@@ -120,6 +120,12 @@ impl Tasks {
         self.server_mut().wind(tymth);
         let now = self.server().tyme();
         self.shared.timers.rebase(now);
+    }
+
+    /// Ends all tasks where they stand, and closes everything at once, as [`Server::close`] does. It can be used again.
+    pub fn close(&mut self) {
+        self.shared.abort_all();
+        self.server_mut().close();
     }
 
     // The tick.
@@ -247,21 +253,23 @@ impl Tasks {
     }
 
     /// A descriptor that polls as readable while the network has something, or a task was woken from elsewhere: put it into any other event loop, and there call
-    /// [`service`](Tasks::service) when it is readable and when [`wake`](Tasks::wake) says so. `None` before anything was opened, on networks that have none, and where no
-    /// descriptor is left. Takes one, once.
+    /// [`service`](Tasks::service) when it is readable and when [`wake`](Tasks::wake) says so. `None` before anything was opened, and on networks that have none.
     #[cfg(unix)]
     pub fn poll_fd(&mut self) -> Option<std::os::fd::BorrowedFd<'_>> {
         use std::os::fd::AsFd;
-        self.get_nudge();
-        if self.poll_fd.is_none() {
-            let dup = self.server().poll_fd().map(|fd| fd.try_clone_to_owned());
-            self.poll_fd = dup.and_then(Result::ok);
-        }
+        self.poll_fd = self.descriptor();
         self.poll_fd.as_ref().map(AsFd::as_fd)
     }
 
+    /// The same as a handle of its own; see [`Server::descriptor`].
+    #[must_use]
+    pub fn descriptor(&self) -> Option<Descriptor> {
+        self.get_nudge();
+        self.server().descriptor()
+    }
+
     /// Sees that wakers can end the owner's sleep, once there is anybody who could be woken.
-    fn get_nudge(&mut self) {
+    fn get_nudge(&self) {
         if self.shared.queue.needs_nudge()
             && let Ok(Ok(nudge)) = self.shared.with_desk(|desk| desk.server.waker())
         {

@@ -277,9 +277,16 @@ impl Shared {
         None
     }
 
-    /// The owner goes: all tasks are dropped, in the order of their places, then the server.
+    /// The owner goes: all tasks are dropped, then the server.
     pub(super) fn close(&self) {
         self.table.borrow_mut().closed = true;
+        self.abort_all();
+        let desk = self.desk.try_borrow_mut().map(|mut desk| desk.take());
+        drop(desk);
+    }
+
+    /// Drops all tasks, in the order of their places.
+    pub(super) fn abort_all(&self) {
         let jobs: Vec<Rc<dyn Work>> =
             self.table.borrow_mut().slots.drain().map(|entry| entry.job).collect();
         self.count(|counters| counters.aborted += jobs.len() as u64);
@@ -287,8 +294,6 @@ impl Shared {
             job.stop();
             job.fail(JoinError::Aborted);
         }
-        let desk = self.desk.try_borrow_mut().map(|mut desk| desk.take());
-        drop(desk);
     }
 }
 

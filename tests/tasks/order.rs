@@ -389,3 +389,28 @@ fn no_waking_by_another_thread_is_lost() {
     rig.tasks.run_until(task).unwrap();
     sender.join().unwrap();
 }
+
+#[test]
+fn as_a_doer_it_is_wound_given_turns_and_closed_and_can_be_entered_again() {
+    use tymist::doing::Doer;
+    let tymist = tymist::tyme::Tymist::new();
+    let mut tasks = Rig::new().tasks;
+    for round in 0..2 {
+        let (handle, log) = (tasks.handle(), Log::default());
+        Doer::enter(&mut tasks, &tymist.tymth()).unwrap();
+        let listener = handle.listen(([127, 0, 0, 1], 0)).unwrap();
+        let (held, waits) = (Dropped(log.clone(), "dropped"), handle.clone());
+        drop(handle.spawn(async move {
+            let (_held, mut listener) = (held, listener);
+            drop(waits.timeout(std::time::Duration::from_secs(1), listener.accept()).await);
+        }));
+        let _ = Doer::recur(&mut tasks, tymist.tyme()).unwrap();
+        assert!(matches!(Doer::wake(&tasks), Wake::At(_)), "round {round}");
+        let mut descriptors = Vec::new();
+        Doer::descriptors(&tasks, &mut descriptors);
+        assert_eq!(descriptors.len(), 1);
+        Doer::exit(&mut tasks).unwrap();
+        assert_eq!(log.take(), ["dropped"], "round {round}");
+        assert!(tasks.is_empty() && tasks.server().acceptors().count() == 0);
+    }
+}

@@ -24,10 +24,10 @@ mod futures {
             let data = sent.clone();
             drop(handle.spawn(async move {
                 let (first, second) = data.split_at(50_000);
-                let pieces = [std::io::IoSlice::new(&[]), std::io::IoSlice::new(&first[..10])];
+                let pieces = [&[][..], &first[..4], &first[4..20]].map(std::io::IoSlice::new);
                 let written = AsyncWriteExt::write_vectored(&mut writer, &pieces).await.unwrap();
-                assert_eq!(written, 10);
-                AsyncWriteExt::write_all(&mut writer, &first[10..]).await.unwrap();
+                assert_eq!(written, 20);
+                AsyncWriteExt::write_all(&mut writer, &first[20..]).await.unwrap();
                 AsyncWriteExt::flush(&mut writer).await.unwrap();
                 AsyncWriteExt::write_all(&mut writer, second).await.unwrap();
                 AsyncWriteExt::close(&mut writer).await.unwrap();

@@ -5,6 +5,7 @@ pub mod mio_echo;
 mod tasks_echo;
 mod tokio_echo;
 pub mod tymist_echo;
+mod udp_echo;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -42,9 +43,13 @@ pub enum Kind {
     HyperTokio,
     /// hyper on our tasks.
     HyperTasks,
+    /// Datagrams: a plain loop over mio.
+    MioUdp,
+    /// Datagrams: ours.
+    TymistUdp,
 }
 
-const NAMES: [(Kind, &str); 7] = [
+const NAMES: [(Kind, &str); 9] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
     (Kind::Tokio, "tokio"),
@@ -52,6 +57,8 @@ const NAMES: [(Kind, &str); 7] = [
     (Kind::Tasks, "tasks"),
     (Kind::HyperTokio, "hyper-tokio"),
     (Kind::HyperTasks, "hyper-tasks"),
+    (Kind::MioUdp, "mio-udp"),
+    (Kind::TymistUdp, "tymist-udp"),
 ];
 
 impl FromStr for Kind {
@@ -90,6 +97,8 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Kind::Tasks => tasks_echo::run(),
         Kind::HyperTokio => hyper_hello::run_on_tokio(),
         Kind::HyperTasks => hyper_hello::run_on_tasks(),
+        Kind::MioUdp => udp_echo::mio(),
+        Kind::TymistUdp => udp_echo::tymist(),
     }
 }
 

@@ -1,12 +1,20 @@
-//! Tasks as the program of a host.
+//! Tasks as a doer, and so as a host's program.
 
-use super::{Panics, TaskConfig, Tasks};
+use super::Tasks;
+#[cfg(feature = "sim")]
+use super::{Panics, TaskConfig};
+#[cfg(feature = "sim")]
 use crate::config::Config;
+use crate::doing::{DoError, Doer, Recur};
 use crate::event::Wake;
+use crate::net::Descriptor;
+#[cfg(feature = "sim")]
 use crate::server::Server;
-use crate::sim::{Host, Program};
-use crate::tyme::Tyme;
+#[cfg(feature = "sim")]
+use crate::sim::Host;
+use crate::tyme::{Tyme, Tymth};
 
+#[cfg(feature = "sim")]
 impl Tasks {
     /// Tasks on a host of a simulated world, wound to its clock, as the host's program. A panic of a task that nobody waits for goes on out of the run
     /// ([`Panics::Resume`]).
@@ -52,13 +60,28 @@ impl Tasks {
     }
 }
 
-/// A turn is a tick.
-impl Program for Tasks {
-    fn turn(&mut self, _: Tyme) {
+/// Winds it; a turn is a tick; [closes](Tasks::close). It is never done by itself, as a listener never is: whoever has it takes it out once its tasks are done.
+impl Doer for Tasks {
+    fn enter(&mut self, tymth: &Tymth) -> Result<(), DoError> {
+        self.wind(tymth.clone());
+        Ok(())
+    }
+
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.service();
+        Ok(Recur::Again)
+    }
+
+    fn exit(&mut self) -> Result<(), DoError> {
+        self.close();
+        Ok(())
     }
 
     fn wake(&self) -> Wake {
         Tasks::wake(self)
+    }
+
+    fn descriptors(&self, into: &mut Vec<Descriptor>) {
+        into.extend(self.descriptor());
     }
 }
