@@ -281,7 +281,6 @@ fn simulated(version: Version, seed: u64) -> (u64, Tally) {
 fn a_seed_is_a_run(version: Version) {
     let (first, again, other) =
         (simulated(version, 1), simulated(version, 1), simulated(version, 2));
-    println!("{version:?}: {first:?}, {other:?}");
     assert_eq!(first, again, "{version:?}");
     assert_ne!(first.0, other.0, "another seed is another run");
     for (_, tally) in [first, other] {

@@ -18,7 +18,7 @@ mod futures {
             AsyncWriteExt::close(&mut writer).await.unwrap();
         });
         pair.near(|handle, target| async move {
-            let mut stream = handle.connect(target).await.unwrap();
+            let stream = handle.connect(target).await.unwrap();
             let sent: Vec<u8> = (0..100_000).map(|at| u8::try_from(at % 251).unwrap()).collect();
             let (mut reader, mut writer) = stream.split();
             let data = sent.clone();
