@@ -5,6 +5,8 @@
 
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "tls")]
+pub(crate) mod tls_client;
 
 use std::error::Error;
 use std::sync::Arc;

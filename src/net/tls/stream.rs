@@ -114,6 +114,11 @@ impl TlsStream {
         }
     }
 
+    /// One that could not even begin; its first step says why.
+    pub(super) fn failed(inner: Box<dyn Stream>, error: rustls::Error) -> Self {
+        TlsStream::new(inner, Opening::Unable { error }, None)
+    }
+
     /// The stream below.
     #[must_use]
     pub fn inner(&self) -> &dyn Stream {
