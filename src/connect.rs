@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use crate::acceptor::Layer;
 use crate::backoff::Backoff;
+use crate::net::Stream;
+#[cfg(feature = "proxy-protocol")]
+use crate::net::proxy::{Introduced, ProxyHeader};
 #[cfg(feature = "tls")]
 use crate::net::tls::{BadServerName, CheckedName, ClientTls};
 use crate::net::{Addr, AddrError, Dial, SocketOptions};
@@ -124,6 +127,9 @@ pub struct Connect {
     /// Middleware put around the stream that has come up, anew for each connection, and its handshake, before it is usable. Default `None`.
     /// [`with_tls`](Connect::with_tls) sets it.
     pub layer: Option<Layer>,
+    /// Sent first on each connection, before all else, TLS included: says to the server whom it is made for (the PROXY protocol). Default `None`.
+    #[cfg(feature = "proxy-protocol")]
+    pub proxy_header: Option<ProxyHeader>,
 }
 
 impl Connect {
@@ -137,6 +143,8 @@ impl Connect {
             stagger: Duration::from_millis(250),
             reconnect: None,
             layer: None,
+            #[cfg(feature = "proxy-protocol")]
+            proxy_header: None,
         }
     }
 
@@ -181,6 +189,28 @@ impl Connect {
         let tls = tls.clone();
         let layer: Layer = Arc::new(move |stream| Box::new(tls.begin(stream, &name)));
         Ok(Connect { layer: Some(layer), ..self })
+    }
+
+    /// Whether there is something to do between being up and being usable.
+    pub(crate) fn has_handshake(&self) -> bool {
+        #[cfg(feature = "proxy-protocol")]
+        if self.proxy_header.is_some() {
+            return true;
+        }
+        self.layer.is_some()
+    }
+
+    /// The header, and then the layer, put around a stream that has come up.
+    pub(crate) fn wrap(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        #[cfg(feature = "proxy-protocol")]
+        let stream = match &self.proxy_header {
+            Some(header) => Box::new(Introduced::new(stream, header.clone())),
+            None => stream,
+        };
+        match &self.layer {
+            Some(layer) => layer(stream),
+            None => stream,
+        }
     }
 
     pub(crate) fn dial(&self, addr: Addr) -> Dial {

@@ -52,6 +52,7 @@
 //! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
 //! | `dev-cert` | no | a self-signed certificate in one call |
 //! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
+//! | `proxy-protocol` | no | the PROXY protocol, versions 1 and 2, behind a load balancer and towards what is dialled |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].

@@ -17,6 +17,8 @@ mod events;
 mod index;
 mod io;
 mod names;
+#[cfg(feature = "proxy-protocol")]
+mod proxied;
 mod turns;
 #[cfg(feature = "tls")]
 mod upgrade;

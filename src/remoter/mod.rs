@@ -9,6 +9,7 @@ mod state;
 mod tls;
 #[cfg(all(unix, feature = "uds"))]
 mod unix;
+mod via;
 
 use core::any::Any;
 use core::fmt;
@@ -54,6 +55,9 @@ pub struct Remoter {
     /// Bytes moved when the current rate window began.
     pub(crate) window_start: u64,
     pub(crate) data: Option<Box<dyn Any + Send>>,
+    /// Of those that come through a proxy.
+    #[cfg(feature = "proxy-protocol")]
+    via: Option<Box<via::Via>>,
     /// Of those that were dialled.
     pub(crate) dial: Option<Box<Dialled>>,
     /// What it is to go over to, once what is queued in plain has left.
@@ -88,6 +92,8 @@ impl Remoter {
             opened_at: now,
             window_start: 0,
             data: None,
+            #[cfg(feature = "proxy-protocol")]
+            via: None,
             dial: None,
             #[cfg(feature = "tls")]
             upgrade: None,
@@ -113,7 +119,8 @@ impl Remoter {
         self.stream.local_addr()
     }
 
-    /// The peer's end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
+    /// The peer's end; [`Addr::Unnamed`] before the first time that a dialled connection is up. Of one that came through a proxy that its acceptor
+    /// trusts, the end of whom it is for.
     #[must_use]
     pub fn peer_addr(&self) -> &Addr {
         self.stream.peer_addr()

@@ -7,6 +7,8 @@ mod dial;
 mod drain;
 mod endpoints;
 mod listen;
+#[cfg(feature = "proxy-protocol")]
+mod proxy;
 mod steps;
 #[cfg(feature = "tls")]
 mod tls;

@@ -373,6 +373,11 @@ impl Stream for TlsStream {
         }
     }
 
+    #[cfg(feature = "proxy-protocol")]
+    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
+        self.inner.proxied()
+    }
+
     fn local_addr(&self) -> &Addr {
         self.inner.local_addr()
     }
