@@ -80,6 +80,7 @@ pub mod guide;
 mod id;
 pub mod net;
 mod peer;
+mod relay;
 mod remoter;
 #[cfg(feature = "os")]
 mod run;
@@ -101,6 +102,7 @@ pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
 pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
+pub use relay::{Relay, RelayCounters};
 pub use remoter::Remoter;
 pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
 

@@ -49,6 +49,16 @@ impl Bind {
         Ok(text.parse()?)
     }
 
+    /// Another address, as `IP:port`.
+    pub(crate) fn set(&mut self, text: &str) -> Result<()> {
+        let addr: Addr = text.parse()?;
+        (self.host, self.port) = match addr.inet() {
+            Some(addr) => (addr.ip().to_string(), addr.port()),
+            None => return Err(format!("{text}: no IP address and port").into()),
+        };
+        Ok(())
+    }
+
     /// Where and how to listen.
     pub(crate) fn spec(&self) -> Result<Listen> {
         let mut listen = Listen::new(self.addr()?);
