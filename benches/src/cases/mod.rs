@@ -2,6 +2,7 @@
 
 mod check;
 mod exchange;
+mod forward;
 pub mod idle_tick;
 mod memory;
 
@@ -15,9 +16,17 @@ const CROWD: usize = 18_000;
 pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
     match part {
         "all" => {
-            for part in
-                ["check", "control", "echo64", "bulk", "churn", "idle", "idle-tick", "memory"]
-            {
+            for part in [
+                "check",
+                "control",
+                "echo64",
+                "bulk",
+                "churn",
+                "idle",
+                "idle-tick",
+                "memory",
+                "forward",
+            ] {
                 run(part, options, report)?;
             }
             return Ok(());
@@ -33,6 +42,7 @@ pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
         "idle" => exchange::idle(options, report),
         "idle-tick" => idle_tick::run(options, report),
         "memory" => memory::run(options, report),
+        "forward" => forward::run(options, report),
         _ => Err(format!("no part named {part}; see --help").into()),
     }
 }

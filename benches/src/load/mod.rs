@@ -2,6 +2,7 @@
 
 mod churn;
 mod echo;
+mod relay;
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -48,10 +49,12 @@ pub enum Mode {
     Churn,
     /// Only the idle ones: tells when they are there, and holds them until its standard input ends.
     Hold,
+    /// Connections through a forwarder, whose both ends this is.
+    Relay,
 }
 
-const MODES: [(Mode, &str); 3] =
-    [(Mode::Echo, "echo"), (Mode::Churn, "churn"), (Mode::Hold, "hold")];
+const MODES: [(Mode, &str); 4] =
+    [(Mode::Echo, "echo"), (Mode::Churn, "churn"), (Mode::Hold, "hold"), (Mode::Relay, "relay")];
 
 impl Load {
     /// A load of `connections` times `depth` messages of `size` bytes.
@@ -134,10 +137,14 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     let (port, pid) = (port as u16, pid as u32);
     let pattern = Pattern::new();
+    if mode == Mode::Relay {
+        return relay::run(&load, &pattern);
+    }
     let held = hold(load.idle, load.size, port, &pattern)?;
     match mode {
         Mode::Echo => echo::run(&load, port, pid, &pattern)?,
         Mode::Churn => churn::run(&load, port, pid, &pattern)?,
+        Mode::Relay => {}
         Mode::Hold => {
             announce("holding");
             std::io::stdin().read_to_end(&mut Vec::new())?;

@@ -1,5 +1,6 @@
 //! The servers under test. All do the same: echo, on 127.0.0.1, without delay, closing when the peer has.
 
+pub mod forward;
 pub mod mio_echo;
 mod tokio_echo;
 pub mod tymist_echo;
