@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::engine::ACCEPTOR;
 use crate::event::{Event, Refusal};
 #[cfg(feature = "proxy-protocol")]
-use crate::net::proxy::ProxyProtocol;
+use crate::net::proxy::{ProxyProtocol, ProxyStream};
 #[cfg(feature = "tls")]
 use crate::net::tls::{ServerTls, Watch};
 use crate::net::{Addr, BufferSizes, Listen, Listener, Stream, Token};
@@ -187,8 +187,15 @@ impl Acceptor {
     ) -> Result<Fitted, (Box<dyn Stream>, Refusal)> {
         #[cfg(feature = "proxy-protocol")]
         let (stream, proxied) = match &self.proxy {
-            Some(proxy) => proxy.fit(stream)?,
             None => (stream, false),
+            Some(proxy) => match proxy.judge(stream.peer_addr()) {
+                Err(why) => return Err((stream, why)),
+                Ok(false) => (stream, false),
+                Ok(true) => {
+                    let stream = ProxyStream::new(stream, proxy.header_max);
+                    (Box::new(stream) as Box<dyn Stream>, true)
+                }
+            },
         };
         #[cfg(not(feature = "proxy-protocol"))]
         let proxied = false;

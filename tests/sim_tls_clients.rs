@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use tls_support::EPOCH;
 use tls_support::pki::{self, Authority, Issued};
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::tls::test_provider::seeded;
 use tymist::net::tls::{
     ClientTls, ClientTlsConfig, HandshakeFailure as Failure, ServerTls, ServerTlsConfig, TlsTime,
 };
-use tymist::sim::{Act, Cut, Host, HostId, Program, World};
+use tymist::sim::{Act, Cut, Host, HostId, World};
 use tymist::tyme::Tyme;
 use tymist::{Clients, CloseReason, Config, Connect, Deadline, Event, Server, Wake};
 
@@ -44,8 +45,8 @@ impl Echo {
     }
 }
 
-impl Program for Echo {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Echo {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.0.service();
         while let Some(event) = self.0.poll_event() {
             if let Event::Received(id) = event {
@@ -55,6 +56,7 @@ impl Program for Echo {
             }
         }
         self.0.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -71,8 +73,8 @@ struct Pingers {
     resumed: usize,
 }
 
-impl Program for Pingers {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Pingers {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         self.clients.service();
         while let Some(event) = self.clients.poll_event() {
             match event {
@@ -89,6 +91,7 @@ impl Program for Pingers {
             self.log.borrow_mut().push((now, event));
         }
         self.clients.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

@@ -32,6 +32,7 @@ impl Drop for Balancer {
 }
 
 /// Whether there is one; says so if there is not.
+#[expect(clippy::print_stderr, reason = "a word for what is passed over")]
 fn at_hand() -> bool {
     let found = Command::new("haproxy").arg("-v").stdout(Stdio::null()).status().is_ok();
     if !found {

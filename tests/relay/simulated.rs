@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tymist::sim::{Act, Cut, Host, HostId, Link, Program, World};
+use tymist::doing::{DoError, Doer, Recur};
+use tymist::sim::{Act, Cut, Host, HostId, Link, World};
 use tymist::tyme::Tyme;
 use tymist::{Clients, CloseReason, Config, Connect, Event, Id, Relay, Server, Wake};
 
@@ -34,8 +35,8 @@ impl Forward {
     }
 }
 
-impl Program for Forward {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Forward {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.server.service();
         while let Some(event) = self.server.poll_event() {
             if let Event::Accepted(id) = event {
@@ -46,6 +47,7 @@ impl Program for Forward {
             self.most = self.most.max(self.server.buffered());
         }
         self.server.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -93,8 +95,8 @@ impl Sink {
     }
 }
 
-impl Program for Sink {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Sink {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         self.server.service();
         while let Some(event) = self.server.poll_event() {
             self.ends += usize::from(matches!(event, Event::Eof(_)));
@@ -105,6 +107,7 @@ impl Program for Sink {
             }
         }
         self.server.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -154,8 +157,8 @@ impl Source {
     }
 }
 
-impl Program for Source {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Source {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.clients.service();
         while let Some(event) = self.clients.poll_event() {
             let Some(at) = event.id().and_then(|id| self.ids.iter().position(|it| *it == id))
@@ -176,6 +179,7 @@ impl Program for Source {
             self.say(at);
         }
         self.clients.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

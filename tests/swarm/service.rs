@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tymist::sim::Handler;
+use tymist::doing::Handler;
 use tymist::tyme::Tyme;
 use tymist::{Config, Event, Id, Server, Wake};
 

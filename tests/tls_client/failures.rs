@@ -78,11 +78,11 @@ fn each_failed_try_is_told_what_was_queued_stays_and_the_waits_grow() {
     let mut waits = Vec::new();
     for round in 0..4 {
         let retry_at = rig.until(|rig| {
-            let told = rig.near.iter().filter_map(|event| match event {
+            let mut told = rig.near.iter().filter_map(|event| match event {
                 Event::Disconnected { reason, retry_at, .. } => Some((*reason, *retry_at)),
                 _ => None,
             });
-            let (reason, retry_at) = told.skip(round).next()?;
+            let (reason, retry_at) = told.nth(round)?;
             assert_eq!(reason, CloseReason::Handshake(Failure::CertWrongName));
             Some(retry_at)
         });

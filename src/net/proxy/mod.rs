@@ -36,7 +36,7 @@ pub use ipnet::{AddrParseError, IpNet};
 pub use stream::{Proxied, ProxyStream};
 
 use crate::event::Refusal;
-use crate::net::{Addr, Stream};
+use crate::net::Addr;
 
 /// What an acceptor makes of the PROXY protocol.
 ///
@@ -84,17 +84,12 @@ impl ProxyProtocol {
         }
     }
 
-    /// Puts a reader of headers around a stream from a trusted network, and says whether it did; or refuses it.
-    pub(crate) fn fit(
-        &self,
-        stream: Box<dyn Stream>,
-    ) -> Result<(Box<dyn Stream>, bool), (Box<dyn Stream>, Refusal)> {
-        if self.trusts(stream.peer_addr()) {
-            return Ok((Box::new(ProxyStream::new(stream, self.header_max)), true));
-        }
+    /// Whether a header is to be read from there; or why nothing is.
+    pub(crate) fn judge(&self, peer: &Addr) -> Result<bool, Refusal> {
         match self.others {
-            OtherPeers::Plain => Ok((stream, false)),
-            OtherPeers::Refuse => Err((stream, Refusal::Untrusted)),
+            _ if self.trusts(peer) => Ok(true),
+            OtherPeers::Plain => Ok(false),
+            OtherPeers::Refuse => Err(Refusal::Untrusted),
         }
     }
 
