@@ -78,8 +78,6 @@ impl Engine {
         }
         if remoter.is_counted() {
             self.index.insert(remoter.peer_addr(), id);
-        } else {
-            self.index.insert_key(remoter.transport_peer(), id);
         }
         self.handshaking += 1;
         self.begin_handshake(id, origin.handshake);
@@ -106,9 +104,10 @@ impl Engine {
     fn replace(&mut self, newcomer: &dyn Stream) {
         let (peer, local) = (newcomer.peer_addr(), newcomer.local_addr());
         let old = self.index.find(peer, |id| {
-            self.slots
-                .get(id)
-                .is_some_and(|old| old.transport_peer() == peer && old.local_addr() == local)
+            self.slots.get(id).is_some_and(|old| {
+                // What a header says are no ends of a transport.
+                old.is_direct() && old.peer_addr() == peer && old.local_addr() == local
+            })
         });
         let Some(id) = old else { return };
         if let Some(old) = self.slots.get_mut(id)

@@ -66,24 +66,10 @@ impl Index {
         take_one(&mut self.by_ip, peer);
     }
 
-    /// Makes one findable by this address that does not count there, or not yet.
-    pub(crate) fn insert_key(&mut self, peer: &Addr, id: Id) {
-        if peer.is_named() {
-            self.by_peer.insert((hash(peer), id));
-        }
-    }
-
     /// Forgets a connection, and that it is `shaking` if it is.
     pub(crate) fn forget(&mut self, remoter: &Remoter, shaking: bool) {
-        let id = remoter.id();
-        if remoter.is_dialled() {
-            return;
-        }
-        if remoter.transport_peer().is_named() {
-            self.by_peer.remove(&(hash(remoter.transport_peer()), id));
-        }
         if remoter.is_counted() {
-            self.remove(remoter.peer_addr(), id);
+            self.remove(remoter.peer_addr(), remoter.id());
             if shaking {
                 self.end_shaking(remoter.peer_addr());
             }

@@ -27,7 +27,7 @@ use crate::id::Id;
 use crate::net::{Addr, BufferSizes, Stream};
 use crate::tyme::{Timer, Tyme};
 pub(crate) use dialled::{Attempt, Dialled, Step};
-pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
+pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State, Via};
 #[cfg(feature = "tls")]
 pub(crate) use tls::Upgrade;
 
@@ -55,9 +55,6 @@ pub struct Remoter {
     /// Bytes moved when the current rate window began.
     pub(crate) window_start: u64,
     pub(crate) data: Option<Box<dyn Any + Send>>,
-    /// Of those that come through a proxy.
-    #[cfg(feature = "proxy-protocol")]
-    via: Option<Box<via::Via>>,
     /// Of those that were dialled.
     pub(crate) dial: Option<Box<Dialled>>,
     /// What it is to go over to, once what is queued in plain has left.
@@ -92,8 +89,6 @@ impl Remoter {
             opened_at: now,
             window_start: 0,
             data: None,
-            #[cfg(feature = "proxy-protocol")]
-            via: None,
             dial: None,
             #[cfg(feature = "tls")]
             upgrade: None,
