@@ -73,6 +73,7 @@ fn measure(load: &Load, forwarder: Forwarder) -> Outcome<Sample> {
     }
     Ok(Sample {
         cost: figure("server")? / megabytes,
+        own: figure("own")? / megabytes,
         rate: megabytes / figure("wall")? * 1e9,
         quiet: figure("others")? < 0.10 && figure("stolen")? < 0.02 && figure("waited")? < 0.03,
     })
