@@ -3,7 +3,10 @@
 //!
 //!     cargo run --release --example client -- --host localhost --port 7000
 //!
-//! Names are looked up off the tick, several addresses are tried side by side, and `--reconnect` comes again when the peer is gone.
+//! Names are looked up off the tick, several addresses are tried side by side, and `--reconnect` comes again when the peer is gone. With `--tls` the
+//! server must prove to be NAME, or what `--server-name` says:
+//!
+//!     cargo run --example client -- --host 192.0.2.1 --port 443 --tls --ca roots.pem --server-name example.org
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it is for")]
 
 mod common;
@@ -21,6 +24,9 @@ use tymist::{Client, Config, Connect, Event};
 const USAGE: &str = "usage: client --port N [--host NAME] [--reconnect] [--connect-timeout SECS] [--idle-timeout SECS] \
                      [--local IP:PORT]";
 
+#[cfg(feature = "tls")]
+use common::tls_client;
+
 /// Pieces of input that wait to be sent; whoever types faster waits.
 const WAITING: usize = 64;
 
@@ -33,6 +39,8 @@ fn options() -> Result<Options> {
     let (mut host, mut port) = (String::from("localhost"), None);
     let (mut local, mut reconnect) = (None, false);
     let mut config = Config::new();
+    #[cfg(feature = "tls")]
+    let mut tls = tls_client::TlsTo::default();
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -44,8 +52,15 @@ fn options() -> Result<Options> {
                 config.timeouts.connect = Some(common::secs(&parser.value()?)?);
             }
             Long("idle-timeout") => config.timeouts.idle = Some(common::secs(&parser.value()?)?),
+            #[cfg(feature = "tls")]
+            Long(option) if tls_client::TlsTo::knows(option) => {
+                let option = option.to_owned();
+                tls.take(&option, &mut parser)?;
+            }
             Long("help") | Short('h') => {
                 eprintln!("{USAGE}");
+                #[cfg(feature = "tls")]
+                eprintln!("       {}", tls_client::USAGE);
                 std::process::exit(0);
             }
             other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
@@ -53,6 +68,10 @@ fn options() -> Result<Options> {
     }
     let port = port.ok_or(USAGE)?;
     let mut connect = Connect::to_name(&host, port);
+    #[cfg(feature = "tls")]
+    {
+        connect = tls.wrap(connect, &host)?;
+    }
     connect.local = local;
     if reconnect {
         connect = connect.reconnectable();
@@ -93,6 +112,10 @@ fn show(client: &mut Client, event: &Event) -> Result<bool> {
         Event::Connected(_) => {
             if let Some(peer) = client.peer_addr() {
                 eprintln!("connected to {peer}");
+            }
+            #[cfg(feature = "tls")]
+            if let Some(info) = client.remoter().and_then(tymist::Remoter::tls) {
+                eprintln!("{}", tls_client::describe(info));
             }
         }
         Event::Received(_) => {

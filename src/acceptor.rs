@@ -7,7 +7,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::engine::ACCEPTOR;
-use crate::event::Event;
+use crate::event::{Event, Refusal};
+#[cfg(feature = "proxy-protocol")]
+use crate::net::proxy::{ProxyProtocol, ProxyStream};
 #[cfg(feature = "tls")]
 use crate::net::tls::{ServerTls, Watch};
 use crate::net::{Addr, BufferSizes, Listen, Listener, Stream, Token};
@@ -44,6 +46,9 @@ pub struct Acceptor {
     /// Whether what it takes must shake hands before it is usable.
     pub(crate) handshake: bool,
     pub(crate) axes: VecDeque<Box<dyn Stream>>,
+    /// Whose PROXY headers it reads, and from whom it takes none.
+    #[cfg(feature = "proxy-protocol")]
+    pub(crate) proxy: Option<ProxyProtocol>,
     /// Its TLS, and what was told of that.
     #[cfg(feature = "tls")]
     pub(crate) watch: Option<Watch>,
@@ -54,6 +59,13 @@ pub struct Acceptor {
     resting_until: Option<Tyme>,
     /// Accepts since the last good one that failed for one connection only.
     skipped: u32,
+}
+
+/// A stream with all that its acceptor puts around it.
+pub(crate) struct Fitted {
+    pub(crate) stream: Box<dyn Stream>,
+    /// A proxy is to tell whom it is for.
+    pub(crate) proxied: bool,
 }
 
 /// So many connections in a row that were gone again are no accident: the accept itself is forbidden, as a sandbox does.
@@ -90,6 +102,8 @@ impl Acceptor {
             layer: None,
             handshake: false,
             axes: VecDeque::new(),
+            #[cfg(feature = "proxy-protocol")]
+            proxy: None,
             #[cfg(feature = "tls")]
             watch: None,
             room: usize::MAX,
@@ -158,6 +172,41 @@ impl Acceptor {
         self.handshake = true;
         let tls = tls.clone();
         self.layer = Some(Arc::new(move |stream| Box::new(tls.accept(stream))));
+    }
+
+    /// Whether what it takes may have to shake hands.
+    pub(crate) fn has_handshakes(&self) -> bool {
+        #[cfg(feature = "proxy-protocol")]
+        if self.proxy.is_some() {
+            return true;
+        }
+        self.handshake
+    }
+
+    /// Puts around a stream what it takes its connections through; or refuses it.
+    pub(crate) fn fit(
+        &self,
+        stream: Box<dyn Stream>,
+    ) -> Result<Fitted, (Box<dyn Stream>, Refusal)> {
+        #[cfg(feature = "proxy-protocol")]
+        let (stream, proxied) = match &self.proxy {
+            None => (stream, false),
+            Some(proxy) => match proxy.judge(stream.peer_addr()) {
+                Err(why) => return Err((stream, why)),
+                Ok(false) => (stream, false),
+                Ok(true) => {
+                    let stream = ProxyStream::new(stream, proxy.header_max);
+                    (Box::new(stream) as Box<dyn Stream>, true)
+                }
+            },
+        };
+        #[cfg(not(feature = "proxy-protocol"))]
+        let proxied = false;
+        let stream = match &self.layer {
+            Some(layer) => layer(stream),
+            None => stream,
+        };
+        Ok(Fitted { stream, proxied })
     }
 
     pub(crate) fn spec(&self) -> Option<&Listen> {

@@ -8,6 +8,11 @@ use std::sync::Arc;
 
 use crate::acceptor::Layer;
 use crate::backoff::Backoff;
+use crate::net::Stream;
+#[cfg(feature = "proxy-protocol")]
+use crate::net::proxy::{Introduced, ProxyHeader};
+#[cfg(feature = "tls")]
+use crate::net::tls::{BadServerName, CheckedName, ClientTls};
 use crate::net::{Addr, AddrError, Dial, SocketOptions};
 
 /// Whom to connect to.
@@ -119,8 +124,12 @@ pub struct Connect {
     /// Whether to connect again, and when, after the connection broke or none could be made (hio's `reconnectable`). Default `None`: a dial is one
     /// try of each address, and what breaks is closed.
     pub reconnect: Option<Backoff>,
-    /// Middleware put around the stream that has come up, and its handshake, before it is usable. Default `None`.
+    /// Middleware put around the stream that has come up, anew for each connection, and its handshake, before it is usable. Default `None`.
+    /// [`with_tls`](Connect::with_tls) sets it.
     pub layer: Option<Layer>,
+    /// Sent first on each connection, before all else, TLS included: says to the server whom it is made for (the PROXY protocol). Default `None`.
+    #[cfg(feature = "proxy-protocol")]
+    pub proxy_header: Option<ProxyHeader>,
 }
 
 impl Connect {
@@ -134,6 +143,8 @@ impl Connect {
             stagger: Duration::from_millis(250),
             reconnect: None,
             layer: None,
+            #[cfg(feature = "proxy-protocol")]
+            proxy_header: None,
         }
     }
 
@@ -147,6 +158,59 @@ impl Connect {
     #[must_use]
     pub fn reconnectable(self) -> Self {
         Connect { reconnect: Some(Backoff::new()), ..self }
+    }
+
+    /// The same with TLS: the server must prove to be `name`, a DNS name, which is sent to it (SNI), or an IP address, which is not. Where
+    /// the connection leads to does not matter (hio's `certedhost`).
+    ///
+    /// Each connection shakes hands anew, under [`Timeouts::handshake`](crate::Timeouts::handshake), and resumes an earlier session of `tls` where the
+    /// server lets it. It is [up](crate::Remoter::is_up) before and [connected](crate::Remoter::is_connected) after that; then
+    /// [`Remoter::tls`](crate::Remoter::tls) tells what was agreed. A handshake that fails ends it like any other trouble, in `Closed` or `Disconnected` with the
+    /// reason; other addresses of the same name are not tried over it. What was queued waits until the server has proved its name, through all tries.
+    ///
+    /// ```
+    /// use tymist::Connect;
+    /// use tymist::net::tls::{ClientTls, ClientTlsConfig};
+    ///
+    /// # let made = rcgen::generate_simple_self_signed(vec!["example.org".to_owned()])?;
+    /// # let roots = tymist::net::tls::Material::bytes(made.cert.pem());
+    /// let tls = ClientTls::new(&ClientTlsConfig::with_roots(roots))?;
+    /// let connect = Connect::to_name("192.0.2.1", 443).with_tls(&tls, "example.org")?;
+    /// assert!(Connect::to_name("192.0.2.1", 443).with_tls(&tls, "no name").is_err());
+    /// # assert!(connect.layer.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If `name` is neither a DNS name nor an IP address.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(self, tls: &ClientTls, name: &str) -> Result<Self, BadServerName> {
+        let name = CheckedName::new(name)?;
+        let tls = tls.clone();
+        let layer: Layer = Arc::new(move |stream| Box::new(tls.begin(stream, &name)));
+        Ok(Connect { layer: Some(layer), ..self })
+    }
+
+    /// Whether there is something to do between being up and being usable.
+    pub(crate) fn has_handshake(&self) -> bool {
+        #[cfg(feature = "proxy-protocol")]
+        if self.proxy_header.is_some() {
+            return true;
+        }
+        self.layer.is_some()
+    }
+
+    /// The header, and then the layer, put around a stream that has come up.
+    pub(crate) fn wrap(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        #[cfg(feature = "proxy-protocol")]
+        let stream = match &self.proxy_header {
+            Some(header) => Box::new(Introduced::new(stream, header.clone())),
+            None => stream,
+        };
+        match &self.layer {
+            Some(layer) => layer(stream),
+            None => stream,
+        }
     }
 
     pub(crate) fn dial(&self, addr: Addr) -> Dial {

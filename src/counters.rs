@@ -72,6 +72,8 @@ pub struct Refused {
     pub handshakes_per_ip: u64,
     /// The poller would not take it.
     pub register: u64,
+    /// Not from a network whose proxies are trusted.
+    pub untrusted: u64,
 }
 
 impl Refused {
@@ -81,13 +83,15 @@ impl Refused {
             Refusal::PerIp => self.per_ip += 1,
             Refusal::HandshakesPerIp => self.handshakes_per_ip += 1,
             Refusal::Register => self.register += 1,
+            #[cfg(feature = "proxy-protocol")]
+            Refusal::Untrusted => self.untrusted += 1,
         }
     }
 
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.remoters + self.per_ip + self.handshakes_per_ip + self.register
+        self.remoters + self.per_ip + self.handshakes_per_ip + self.register + self.untrusted
     }
 }
 
@@ -145,6 +149,8 @@ pub struct Closed {
     pub tls: u64,
     /// `CloseReason::TlsTruncated`.
     pub tls_truncated: u64,
+    /// `CloseReason::Proxy`.
+    pub proxy: u64,
     /// [`CloseReason::Io`].
     pub io: u64,
 }
@@ -192,6 +198,8 @@ impl Closed {
             CloseReason::Tls(_) => &mut self.tls,
             #[cfg(feature = "tls")]
             CloseReason::TlsTruncated => &mut self.tls_truncated,
+            #[cfg(feature = "proxy-protocol")]
+            CloseReason::Proxy(_) => &mut self.proxy,
             CloseReason::Io(_) => &mut self.io,
         } += 1;
     }
@@ -215,6 +223,7 @@ impl Closed {
             + self.handshake
             + self.tls
             + self.tls_truncated
+            + self.proxy
             + self.io
     }
 }

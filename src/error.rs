@@ -5,6 +5,8 @@ use core::fmt;
 use std::io;
 
 use crate::net::Addr;
+#[cfg(feature = "proxy-protocol")]
+use crate::net::proxy::ProxyFailure;
 #[cfg(feature = "tls")]
 use crate::net::tls::{HandshakeFailure, TlsError, TlsFailure, TlsTruncated};
 
@@ -46,6 +48,9 @@ pub enum CloseReason {
     /// and the peer did not answer in kind, as many clients do not; what you sent is no worse for that.
     #[cfg(feature = "tls")]
     TlsTruncated,
+    /// It was to begin with a PROXY header, and did not, or with a wrong one.
+    #[cfg(feature = "proxy-protocol")]
+    Proxy(ProxyFailure),
     /// The network gave it up for another reason.
     Io(io::ErrorKind),
 }
@@ -63,6 +68,10 @@ impl CloseReason {
         #[cfg(feature = "tls")]
         if let Some(reason) = Self::of_tls(error) {
             return reason;
+        }
+        #[cfg(feature = "proxy-protocol")]
+        if let Some(failure) = ProxyFailure::of(error) {
+            return CloseReason::Proxy(failure);
         }
         match error.kind() {
             // EPIPE is what a send meets after a reset was noticed.
@@ -117,6 +126,8 @@ impl fmt::Display for CloseReason {
             CloseReason::Tls(why) => write!(f, "TLS broken: {why}"),
             #[cfg(feature = "tls")]
             CloseReason::TlsTruncated => f.write_str("TLS stream cut short by the peer"),
+            #[cfg(feature = "proxy-protocol")]
+            CloseReason::Proxy(why) => write!(f, "PROXY header: {why}"),
             CloseReason::Io(kind) => write!(f, "network error: {kind}"),
         }
     }

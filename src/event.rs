@@ -189,6 +189,9 @@ pub enum Refusal {
     HandshakesPerIp,
     /// The poller would not take it (it has a limit of its own, or no memory).
     Register,
+    /// It came past the proxies that this acceptor trusts.
+    #[cfg(feature = "proxy-protocol")]
+    Untrusted,
 }
 
 impl fmt::Display for Refusal {
@@ -202,6 +205,8 @@ impl fmt::Display for Refusal {
                 "as many handshakes from this address as Limits::handshakes_per_ip allows"
             }
             Refusal::Register => "the poller would not take it",
+            #[cfg(feature = "proxy-protocol")]
+            Refusal::Untrusted => "not from a network whose proxies are trusted",
         })
     }
 }

@@ -309,6 +309,11 @@
 //! With the feature `sim` the same server runs on a host of a simulated world: with latency, losses, partitions and crashes, hours in moments, and each run
 //! repeatable from its seed. The chapter is a module of its own, `guide::simulation`, and is there with the feature.
 //!
+//! # Standing between others
+//!
+//! TLS to what you dial, connections through a load balancer that say whom they are for, and forwarding. The chapter is a module of its own,
+//! `guide::forwarding`, and is there with the features `os`, `tls` and `proxy-protocol`.
+//!
 //! # From hio
 //!
 //! | hio | tymist |
@@ -335,6 +340,8 @@
 //! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
 //! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |
 
+#[cfg(all(feature = "os", feature = "tls", feature = "proxy-protocol"))]
+pub mod forwarding;
 #[cfg(feature = "sim")]
 pub mod simulation;
 #[cfg(feature = "os")]

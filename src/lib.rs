@@ -53,6 +53,7 @@
 //! | `dev-cert` | no | a self-signed certificate in one call |
 //! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
 //! | `futures-io`, `tokio-io`, `hyper` | no | streams of [`tasks`] with the traits of those crates (of tokio without its runtime), and hyper's executor and timers |
+//! | `proxy-protocol` | no | the PROXY protocol, versions 1 and 2, behind a load balancer and towards what is dialled |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
@@ -81,6 +82,7 @@ pub mod guide;
 mod id;
 pub mod net;
 mod peer;
+mod relay;
 mod remoter;
 #[cfg(feature = "os")]
 mod run;
@@ -103,6 +105,7 @@ pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
 pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
+pub use relay::{Relay, RelayCounters};
 pub use remoter::Remoter;
 pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
 

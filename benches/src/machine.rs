@@ -129,6 +129,16 @@ fn waited(pid: u32) -> Outcome<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
+/// A time of a process and all its children, as of a server that forks.
+fn of_family(pid: u32, time: fn(u32) -> Outcome<Duration>) -> Outcome<Duration> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let mut sum = time(pid)?;
+    for child in children.unwrap_or_default().split_whitespace() {
+        sum += of_family(child.parse()?, time)?;
+    }
+    Ok(sum)
+}
+
 /// Time in use and time stolen by the host, all cores together.
 fn machine_time() -> Outcome<(Duration, Duration)> {
     let stat = fs::read_to_string("/proc/stat")?;
@@ -159,11 +169,11 @@ impl Clocks {
     pub fn read(server: u32) -> Outcome<Self> {
         let (busy, stolen) = machine_time()?;
         Ok(Clocks {
-            waited: waited(server)? + waited(std::process::id())?,
+            waited: of_family(server, waited)? + waited(std::process::id())?,
             busy,
             stolen,
             own: own_cpu_time()?,
-            server: cpu_time(server)?,
+            server: of_family(server, cpu_time)?,
             at: Instant::now(),
         })
     }

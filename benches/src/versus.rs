@@ -27,7 +27,8 @@ versus: measures tymist against mio and tokio, side by side
 
     versus [PART ...] [--rounds N] [--millis N] [--servers A,B,...] [--here]
 
-Parts: all (default), check, control, echo64, bulk, churn, hyper, udp, clients, idle, idle-tick, memory
+Parts: all (default), check, control, echo64, bulk, churn, hyper, udp, clients, idle, idle-tick, memory,
+    forward
     --rounds N      rounds that count, per case (default 5)
     --millis N      length of one measurement (default 1500)
     --servers LIST  of mio, mio-again, tokio, tymist, tasks (default all but mio-again)
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     let result = match role {
         "server" => servers::main(&arguments[1..]),
         "load" => load::main(&arguments[1..]),
+        "forwarder" => servers::forward::main(&arguments[1..]),
         "tick" => cases::idle_tick::tick_main(&arguments[1..]),
         _ => conduct(&arguments),
     };

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+#[cfg(feature = "tls")]
+pub(crate) mod tls_client;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -45,6 +47,16 @@ impl Bind {
             format!("{}:{}", self.host, self.port)
         };
         Ok(text.parse()?)
+    }
+
+    /// Another address, as `IP:port`.
+    pub(crate) fn set(&mut self, text: &str) -> Result<()> {
+        let addr: Addr = text.parse()?;
+        (self.host, self.port) = match addr.inet() {
+            Some(addr) => (addr.ip().to_string(), addr.port()),
+            None => return Err(format!("{text}: no IP address and port").into()),
+        };
+        Ok(())
     }
 
     /// Where and how to listen.

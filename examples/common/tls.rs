@@ -26,6 +26,11 @@ impl Tls {
         ["tls", "cert", "key", "client-ca", "alpn"].contains(&option)
     }
 
+    /// Switches it on, by whatever option.
+    pub(crate) fn turn_on(&mut self) {
+        self.on = true;
+    }
+
     /// Takes in one of its options.
     pub(crate) fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<()> {
         match option {
@@ -45,7 +50,7 @@ impl Tls {
     pub(crate) fn listen(&mut self, bind: &Bind, server: &mut Server) -> Result<AcceptorId> {
         if !self.on {
             if self.cert.is_some() || self.key.is_some() || self.client_ca.is_some() {
-                return Err("--cert, --key and --client-ca need --tls".into());
+                return Err("--cert, --key and --client-ca need TLS to be switched on".into());
             }
             return bind.listen(server);
         }

@@ -7,7 +7,7 @@ use crate::acceptor::AcceptorId;
 use crate::error::CloseReason;
 use crate::event::{Event, Refusal};
 use crate::id::Id;
-use crate::net::{Stage, Stream};
+use crate::net::{Addr, Stage, Stream};
 use crate::remoter::{Phase, Remoter, Slot};
 
 /// How a stream came to be.
@@ -16,6 +16,8 @@ pub(crate) struct Origin {
     pub(crate) acceptor: Option<AcceptorId>,
     /// It has to shake hands before it is usable.
     pub(crate) handshake: bool,
+    /// A proxy is to tell whom it is for.
+    pub(crate) proxied: bool,
 }
 
 impl Engine {
@@ -31,21 +33,40 @@ impl Engine {
         if self.taken() >= limits.remoters {
             return Err((stream, Refusal::Remoters));
         }
-        if self.index.count_from(stream.peer_addr()) >= limits.remoters_per_ip {
-            return Err((stream, Refusal::PerIp));
-        }
-        let shaking = self.index.shaking_from(stream.peer_addr());
-        if origin.handshake && shaking >= limits.handshakes_per_ip.max(1) {
-            return Err((stream, Refusal::HandshakesPerIp));
+        // What comes through a proxy is judged once it is known whom it is for.
+        if !origin.proxied
+            && let Some(why) = self.too_many_from(stream.peer_addr(), origin.handshake)
+        {
+            return Err((stream, why));
         }
         let Some(id) = self.slots.reserve() else {
             return Err((stream, Refusal::Remoters));
         };
         let core = &self.core;
         let shared = Arc::clone(&core.shared);
-        let remoter = Remoter::new(id, origin.acceptor, stream, &core.config, shared, core.now);
+        let mut remoter = Remoter::new(id, origin.acceptor, stream, &core.config, shared, core.now);
+        if origin.proxied {
+            remoter.expect_proxy();
+        }
         self.slots.fill(id, Box::new(remoter));
         self.enter(id, origin).map(|()| id)
+    }
+
+    /// Whether there are as many connections from that address as may be, or as many unfinished handshakes.
+    pub(super) fn too_many_from(&self, peer: &Addr, handshake: bool) -> Option<Refusal> {
+        let limits = &self.core.config.limits;
+        if self.index.count_from(peer) >= limits.remoters_per_ip {
+            return Some(Refusal::PerIp);
+        }
+        let shaking = self.index.shaking_from(peer);
+        let crowded = handshake && shaking >= limits.handshakes_per_ip.max(1);
+        crowded.then_some(Refusal::HandshakesPerIp)
+    }
+
+    /// Tells that a connection was refused.
+    pub(crate) fn refuse(&mut self, acceptor: AcceptorId, peer: Addr, why: Refusal) {
+        self.core.counters.refused.count(why);
+        self.core.events.push(Event::Refused { acceptor, peer, why });
     }
 
     fn enter(&mut self, id: Id, origin: Origin) -> Result<(), (Box<dyn Stream>, Refusal)> {
@@ -55,7 +76,9 @@ impl Engine {
             self.slots.remove(id);
             return Err((stream, Refusal::Register));
         }
-        self.index.insert(remoter.peer_addr(), id);
+        if remoter.is_counted() {
+            self.index.insert(remoter.peer_addr(), id);
+        }
         self.handshaking += 1;
         self.begin_handshake(id, origin.handshake);
         Ok(())
@@ -68,7 +91,7 @@ impl Engine {
         }
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.state.shaking = true;
-            if !remoter.is_dialled() {
+            if remoter.is_counted() {
                 self.index.begin_shaking(remoter.peer_addr());
             }
             remoter.arm(&mut self.core, Slot::Handshake);
@@ -81,9 +104,10 @@ impl Engine {
     fn replace(&mut self, newcomer: &dyn Stream) {
         let (peer, local) = (newcomer.peer_addr(), newcomer.local_addr());
         let old = self.index.find(peer, |id| {
-            self.slots
-                .get(id)
-                .is_some_and(|old| old.peer_addr() == peer && old.local_addr() == local)
+            self.slots.get(id).is_some_and(|old| {
+                // What a header says are no ends of a transport.
+                old.is_direct() && old.peer_addr() == peer && old.local_addr() == local
+            })
         });
         let Some(id) = old else { return };
         if let Some(old) = self.slots.get_mut(id)
@@ -102,7 +126,7 @@ impl Engine {
         let again = core::mem::replace(&mut remoter.state.shaken, true);
         remoter.state.phase = Phase::Live;
         if core::mem::take(&mut remoter.state.shaking) {
-            if !remoter.is_dialled() {
+            if remoter.is_counted() {
                 self.index.end_shaking(remoter.peer_addr());
             }
             // What came with the last message of the handshake is inside already, and no edge will tell.
@@ -156,7 +180,13 @@ impl Engine {
                 self.settle(id); // Its user closed it meanwhile.
                 continue;
             }
-            match remoter.stream.advance() {
+            let step = remoter.stream.advance();
+            #[cfg(feature = "proxy-protocol")]
+            if !self.meet_proxied(id, matches!(step, Ok(Stage::Live))) {
+                continue;
+            }
+            let Some(remoter) = self.slots.get_mut(id) else { continue };
+            match step {
                 Ok(Stage::Live) => {
                     self.open(id);
                     opened += 1;

@@ -151,14 +151,9 @@ impl Engine {
         // What waits for a handshake, or for the next connection, was not begun.
         let begun = remoter.state.shaken && !remoter.tx.is_empty();
         let cut = begun || remoter.stream.held() > 0;
-        if !remoter.is_dialled() {
-            self.index.remove(remoter.peer_addr(), id);
-        }
-        remoter.drop_stream(cut);
         let shaking = core::mem::take(&mut remoter.state.shaking);
-        if shaking && !remoter.is_dialled() {
-            self.index.end_shaking(remoter.peer_addr());
-        }
+        self.index.forget(remoter, shaking);
+        remoter.drop_stream(cut);
         // One that was going over to TLS is among the handshaking ones.
         match (remoter.state.up, remoter.state.shaken && !shaking) {
             (_, true) => self.live -= 1,
@@ -235,6 +230,7 @@ impl Engine {
             self.core.shared.sub(remoter.rx.len());
         }
         if self.slots.len() == 0 {
+            debug_assert!(self.index.is_empty(), "an address is kept of nobody");
             self.slots.shrink_if_empty();
             self.core.scratch = BytesMut::new();
             self.core.pool = Pool::default();

@@ -272,11 +272,8 @@ impl Engine {
         dial.step = Step::Up;
         dial.reopen = false;
         dial.received_before = remoter.counters.bytes_in;
-        let handshake = dial.connect.layer.is_some();
-        let stream = match &dial.connect.layer {
-            Some(layer) => layer(stream),
-            None => stream,
-        };
+        let handshake = dial.connect.has_handshake();
+        let stream = dial.connect.wrap(stream);
         remoter.stream = match &self.core.wire_log {
             Some(log) => Box::new(Tap::new(stream, log.clone())),
             None => stream,

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::id::Id;
 use crate::net::Addr;
+use crate::remoter::Remoter;
 
 /// Ids by hash of the peer's address: 16 bytes a connection instead of the address itself a second time.
 ///
@@ -65,6 +66,16 @@ impl Index {
         take_one(&mut self.by_ip, peer);
     }
 
+    /// Forgets a connection, and that it is `shaking` if it is.
+    pub(crate) fn forget(&mut self, remoter: &Remoter, shaking: bool) {
+        if remoter.is_counted() {
+            self.remove(remoter.peer_addr(), remoter.id());
+            if shaking {
+                self.end_shaking(remoter.peer_addr());
+            }
+        }
+    }
+
     /// A connection from there has begun to shake hands.
     pub(crate) fn begin_shaking(&mut self, peer: &Addr) {
         if let Some(ip) = source(peer) {
@@ -80,6 +91,11 @@ impl Index {
     /// Unfinished handshakes from the same address as `peer`.
     pub(crate) fn shaking_from(&self, peer: &Addr) -> usize {
         source(peer).and_then(|ip| self.shaking.get(&ip)).copied().unwrap_or(0)
+    }
+
+    /// Whether nothing is left of anybody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_peer.is_empty() && self.by_ip.is_empty() && self.shaking.is_empty()
     }
 
     /// The oldest connection for which `fits`, among those that may have this peer.

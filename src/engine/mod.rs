@@ -18,6 +18,8 @@ mod index;
 mod io;
 mod keep;
 mod names;
+#[cfg(feature = "proxy-protocol")]
+mod proxied;
 mod turns;
 #[cfg(feature = "tls")]
 mod upgrade;

@@ -52,7 +52,7 @@ impl Engine {
                 self.settle(id);
                 continue;
             }
-            if !remoter.is_dialled() {
+            if remoter.is_counted() {
                 self.index.begin_shaking(remoter.peer_addr());
             }
             self.live -= 1;

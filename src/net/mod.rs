@@ -28,6 +28,8 @@ mod descriptor;
 mod lookup;
 #[cfg(feature = "os")]
 pub mod os;
+#[cfg(feature = "proxy-protocol")]
+pub mod proxy;
 mod spec;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -269,10 +271,16 @@ pub trait Stream: Any + Send {
         None
     }
 
+    /// What a proxy has told of the connection, once its header was read. A layer above one that reads it passes this on.
+    #[cfg(feature = "proxy-protocol")]
+    fn proxied(&self) -> Option<&proxy::Proxied> {
+        None
+    }
+
     /// Our end.
     fn local_addr(&self) -> &Addr;
 
-    /// The peer's end.
+    /// The peer's end; behind a trusted proxy, from the end of its header on, that of whom the connection is for.
     fn peer_addr(&self) -> &Addr;
 
     /// Sizes of the socket's buffers.

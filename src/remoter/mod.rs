@@ -9,6 +9,7 @@ mod state;
 mod tls;
 #[cfg(all(unix, feature = "uds"))]
 mod unix;
+mod via;
 
 use core::any::Any;
 use core::fmt;
@@ -26,7 +27,7 @@ use crate::id::Id;
 use crate::net::{Addr, BufferSizes, Stream};
 use crate::tyme::{Timer, Tyme};
 pub(crate) use dialled::{Attempt, Dialled, Step};
-pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State};
+pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State, Via};
 #[cfg(feature = "tls")]
 pub(crate) use tls::Upgrade;
 
@@ -113,7 +114,8 @@ impl Remoter {
         self.stream.local_addr()
     }
 
-    /// The peer's end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
+    /// The peer's end; [`Addr::Unnamed`] before the first time that a dialled connection is up. Of one that came through a proxy that its acceptor
+    /// trusts, the end of whom it is for.
     #[must_use]
     pub fn peer_addr(&self) -> &Addr {
         self.stream.peer_addr()

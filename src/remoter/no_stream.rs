@@ -8,6 +8,8 @@ use crate::net::{Addr, BufferSizes, Stream, Token};
 pub(super) struct NoStream {
     local: Addr,
     peer: Addr,
+    #[cfg(feature = "proxy-protocol")]
+    proxied: Option<Box<crate::net::proxy::Proxied>>,
     /// What came in and was not taken, like the unread bytes.
     #[cfg(all(unix, feature = "uds"))]
     unix: unix::Files,
@@ -19,6 +21,8 @@ impl NoStream {
         NoStream {
             local: stream.local_addr().clone(),
             peer: stream.peer_addr().clone(),
+            #[cfg(feature = "proxy-protocol")]
+            proxied: stream.proxied().cloned().map(Box::new),
             #[cfg(all(unix, feature = "uds"))]
             unix: unix::Files::default(),
         }
@@ -29,6 +33,8 @@ impl NoStream {
         NoStream {
             local: Addr::Unnamed,
             peer: Addr::Unnamed,
+            #[cfg(feature = "proxy-protocol")]
+            proxied: None,
             #[cfg(all(unix, feature = "uds"))]
             unix: unix::Files::default(),
         }
@@ -86,6 +92,10 @@ fn not_connected<T>() -> io::Result<T> {
 }
 
 impl Stream for NoStream {
+    #[cfg(feature = "proxy-protocol")]
+    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
+        self.proxied.as_deref()
+    }
     fn register(&mut self, _: Token) -> io::Result<()> {
         not_connected()
     }

@@ -47,10 +47,23 @@ pub(crate) enum Fin {
     Sent,
 }
 
+/// Whether a proxy stands between the peer and us.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    Nobody,
+    /// A proxy, which is to tell whom it is for: it counts to no address.
+    #[cfg(feature = "proxy-protocol")]
+    Awaited,
+    /// A proxy, which has told, and it is counted there.
+    #[cfg(feature = "proxy-protocol")]
+    Met,
+}
+
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, one byte")]
 pub(crate) struct State {
     pub(crate) phase: Phase,
+    pub(crate) via: Via,
     /// Its transport came up.
     pub(crate) up: bool,
     /// It became usable at some time, and the caller was told.
@@ -108,6 +121,7 @@ impl State {
     pub(super) fn new(config: &Config, stream: &dyn Stream) -> Self {
         State {
             phase: Phase::Handshaking,
+            via: Via::Nobody,
             up: true,
             shaken: false,
             fin: Fin::No,

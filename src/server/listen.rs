@@ -74,7 +74,7 @@ impl Server {
         let adopted = self.engine.net.adopt_stream(stream, options).map_err(|(error, _)| error);
         self.engine.sample();
         let id = adopted.and_then(|stream| {
-            let origin = Origin { acceptor: None, handshake: false };
+            let origin = Origin { acceptor: None, handshake: false, proxied: false };
             self.engine.admit(stream, origin).map_err(|(_, why)| {
                 self.engine.core.counters.refused.count(why);
                 io::Error::other(format!("refused: {why}"))

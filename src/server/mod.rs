@@ -8,6 +8,8 @@ mod drain;
 mod endpoints;
 mod keep;
 mod listen;
+#[cfg(feature = "proxy-protocol")]
+mod proxy;
 mod steps;
 #[cfg(feature = "tls")]
 mod tls;

@@ -4,7 +4,7 @@
 //! order, at the cost of one. A step is a tick of its own to the budgets, with the `wait()` before it.
 
 use super::Server;
-use crate::acceptor::Accepted;
+use crate::acceptor::{Accepted, Fitted};
 use crate::config::OverLimit;
 use crate::engine::{ENDPOINT, Origin};
 use crate::error::Gone;
@@ -204,26 +204,26 @@ impl Server {
             while self.takes_connections() && self.may_admit(at) {
                 let acceptor = &mut self.acceptors[at];
                 let Some(stream) = acceptor.axes.pop_front() else { break };
-                let stream = match &acceptor.layer {
-                    Some(layer) => layer(stream),
-                    None => stream,
+                let id = acceptor.id();
+                let Fitted { stream, proxied } = match acceptor.fit(stream) {
+                    Ok(fitted) => fitted,
+                    Err((stream, why)) => {
+                        self.engine.refuse(id, stream.peer_addr().clone(), why);
+                        continue;
+                    }
                 };
                 let stream = match &self.engine.core.wire_log {
                     Some(log) => Box::new(Tap::new(stream, log.clone())),
                     None => stream,
                 };
-                let acceptor_id = acceptor.id();
-                let handshake = acceptor.handshake;
-                match self.engine.admit(stream, Origin { acceptor: Some(acceptor_id), handshake }) {
+                let handshake = acceptor.handshake || proxied;
+                match self.engine.admit(stream, Origin { acceptor: Some(id), handshake, proxied }) {
                     Ok(_) => {
                         opened += usize::from(!handshake);
                         self.acceptors[at].take_room();
                     }
                     Err((stream, why)) => {
-                        self.engine.core.counters.refused.count(why);
-                        let peer = stream.peer_addr().clone();
-                        let event = Event::Refused { acceptor: acceptor_id, peer, why };
-                        self.engine.core.events.push(event);
+                        self.engine.refuse(id, stream.peer_addr().clone(), why);
                     }
                 }
             }
@@ -238,7 +238,7 @@ impl Server {
         let full = self.engine.taken() >= config.limits.remoters;
         let must_wait = full && config.over_limit == OverLimit::Wait;
         let crowded = self.engine.handshaking() >= config.limits.handshakes.max(1);
-        let must_wait = must_wait || (acceptor.handshake && crowded);
+        let must_wait = must_wait || (acceptor.has_handshakes() && crowded);
         !acceptor.axes.is_empty() && !must_wait && acceptor.room > 0
     }
 }

@@ -115,6 +115,11 @@ impl Stream for Tap {
         self.inner.tls()
     }
 
+    #[cfg(feature = "proxy-protocol")]
+    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
+        self.inner.proxied()
+    }
+
     #[cfg(unix)]
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.inner.as_fd()

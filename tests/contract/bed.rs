@@ -151,6 +151,10 @@ impl Bed {
         self.tls.as_ref().map(|(_, server)| server.clone())
     }
 
+    pub(crate) fn client_tls(&self) -> Option<ClientTls> {
+        self.tls.as_ref().map(|(client, _)| client.clone())
+    }
+
     fn token(&mut self) -> Token {
         self.tokens += 1;
         Token(self.tokens)

@@ -4,6 +4,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 mod bed;
+mod clients;
 mod datagrams;
 mod servers;
 mod streams;
@@ -56,6 +57,10 @@ mod tests {
             tells_of_a_reset
             refuses_beyond_its_limit
             closes_after_all_is_sent
+        }
+        clients {
+            dial_and_are_answered
+            come_again_after_a_reset
         }
     }
 }

@@ -9,15 +9,16 @@ use tymist::{CloseReason, Config, Event, Id, Server};
 use super::bed::{Bed, End, pattern};
 
 /// A server on the far side, and what it has told.
-struct Far {
-    server: Server,
-    log: Vec<Event>,
-    echo: bool,
+pub(crate) struct Far {
+    pub(crate) server: Server,
+    pub(crate) target: tymist::net::Addr,
+    pub(crate) log: Vec<Event>,
+    pub(crate) echo: bool,
     pending: Vec<(Id, bytes::Bytes)>,
 }
 
 impl Far {
-    fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.server.service();
         while let Some(event) = self.server.poll_event() {
             if let Event::Received(id) = event
@@ -37,7 +38,7 @@ impl Far {
         self.server.service_sends();
     }
 
-    fn closed(&self) -> Option<CloseReason> {
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.log.iter().find_map(|event| match event {
             Event::Closed(_, reason) => Some(*reason),
             _ => None,
@@ -45,14 +46,19 @@ impl Far {
     }
 }
 
-/// A server that listens, and one caller.
-fn served(bed: &mut Bed, change: impl FnOnce(&mut Config)) -> (Far, tymist::net::Addr) {
-    let mut config = Config::new();
+/// Tiny limits, in a tiny bed.
+pub(crate) fn small(bed: &Bed, config: &mut Config) {
     if bed.arm.tiny {
         let limits = &mut config.limits;
         (limits.rx_bytes, limits.tx_bytes, limits.scratch) = (16, 16, 7);
         (limits.remoter_tick_bytes, limits.tick_bytes) = (64, 100);
     }
+}
+
+/// A server that listens.
+pub(crate) fn served(bed: &mut Bed, change: impl FnOnce(&mut Config)) -> Far {
+    let mut config = Config::new();
+    small(bed, &mut config);
     change(&mut config);
     let net = std::mem::replace(&mut bed.far, Box::new(Nothing));
     let mut server = Server::with_net(config, net);
@@ -62,11 +68,11 @@ fn served(bed: &mut Bed, change: impl FnOnce(&mut Config)) -> (Far, tymist::net:
         None => server.listen((bed.far_ip, 0)),
     };
     let target = server.local_addr(acceptor.unwrap()).unwrap().clone();
-    (Far { server, log: Vec::new(), echo: false, pending: Vec::new() }, target)
+    Far { server, target, log: Vec::new(), echo: false, pending: Vec::new() }
 }
 
-fn caller(bed: &mut Bed, far: &mut Far, target: &tymist::net::Addr) -> End {
-    let mut near = bed.dial(target).unwrap();
+fn caller(bed: &mut Bed, far: &mut Far) -> End {
+    let mut near = bed.dial(&far.target).unwrap();
     bed.until("live", |_| {
         far.tick();
         (near.stream.connected().unwrap() && near.pump().unwrap()).then_some(())
@@ -75,9 +81,9 @@ fn caller(bed: &mut Bed, far: &mut Far, target: &tymist::net::Addr) -> End {
 }
 
 pub(crate) fn echoes_and_ends_clean(mut bed: Bed) {
-    let (mut far, target) = served(&mut bed, |_| ());
+    let mut far = served(&mut bed, |_| ());
     far.echo = true;
-    let mut near = caller(&mut bed, &mut far, &target);
+    let mut near = caller(&mut bed, &mut far);
     let data = pattern(if bed.arm.tiny { 2000 } else { 50_000 });
     let (bite, mut sent, mut got) = (bed.bite(), 0, Vec::new());
     bed.until("echo", |_| {
@@ -105,8 +111,8 @@ pub(crate) fn echoes_and_ends_clean(mut bed: Bed) {
 }
 
 pub(crate) fn tells_of_a_reset(mut bed: Bed) {
-    let (mut far, target) = served(&mut bed, |_| ());
-    let mut near = caller(&mut bed, &mut far, &target);
+    let mut far = served(&mut bed, |_| ());
+    let mut near = caller(&mut bed, &mut far);
     bed.until("accepted", |_| {
         far.tick();
         (far.server.len() == 1).then_some(())
@@ -122,9 +128,9 @@ pub(crate) fn tells_of_a_reset(mut bed: Bed) {
 }
 
 pub(crate) fn refuses_beyond_its_limit(mut bed: Bed) {
-    let (mut far, target) = served(&mut bed, |config| config.limits.remoters = 1);
-    let _first = caller(&mut bed, &mut far, &target);
-    let mut second = bed.dial(&target).unwrap();
+    let mut far = served(&mut bed, |config| config.limits.remoters = 1);
+    let _first = caller(&mut bed, &mut far);
+    let mut second = bed.dial(&far.target).unwrap();
     bed.until("refusal", |_| {
         far.tick();
         far.log.iter().any(|event| matches!(event, Event::Refused { .. })).then_some(())
@@ -155,8 +161,8 @@ pub(crate) fn refuses_beyond_its_limit(mut bed: Bed) {
 }
 
 pub(crate) fn closes_after_all_is_sent(mut bed: Bed) {
-    let (mut far, target) = served(&mut bed, |config| config.limits.tx_bytes = 1 << 20);
-    let mut near = caller(&mut bed, &mut far, &target);
+    let mut far = served(&mut bed, |config| config.limits.tx_bytes = 1 << 20);
+    let mut near = caller(&mut bed, &mut far);
     let id = bed.until("accepted", |_| {
         far.tick();
         far.server.ixes().first().copied()
@@ -179,7 +185,7 @@ pub(crate) fn closes_after_all_is_sent(mut bed: Bed) {
 }
 
 /// Stands where the network was that a server has.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl tymist::net::Net for Nothing {
     fn now(&mut self) -> tymist::tyme::Tyme {

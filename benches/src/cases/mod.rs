@@ -2,6 +2,7 @@
 
 mod check;
 mod exchange;
+mod forward;
 pub mod idle_tick;
 mod memory;
 
@@ -26,6 +27,7 @@ pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
                 "idle",
                 "idle-tick",
                 "memory",
+                "forward",
             ];
             for part in parts {
                 run(part, options, report)?;
@@ -46,6 +48,7 @@ pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
         "idle" => exchange::idle(options, report),
         "idle-tick" => idle_tick::run(options, report),
         "memory" => memory::run(options, report),
+        "forward" => forward::run(options, report),
         _ => Err(format!("no part named {part}; see --help").into()),
     }
 }

@@ -5,6 +5,7 @@ mod clients;
 mod echo;
 mod grams;
 mod http;
+mod relay;
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -57,15 +58,18 @@ pub enum Mode {
     Hold,
     /// Connections stay and are asked for a page by HTTP/1, again and again.
     Http,
+    /// Connections through a forwarder, whose both ends this is.
+    Relay,
 }
 
-const MODES: [(Mode, &str); 6] = [
+const MODES: [(Mode, &str); 7] = [
     (Mode::Echo, "echo"),
     (Mode::Churn, "churn"),
     (Mode::Grams, "grams"),
     (Mode::Clients, "clients"),
     (Mode::Hold, "hold"),
     (Mode::Http, "http"),
+    (Mode::Relay, "relay"),
 ];
 
 impl Load {
@@ -150,6 +154,9 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     let (port, pid) = (port as u16, pid as u32);
     let pattern = Pattern::new();
+    if mode == Mode::Relay {
+        return relay::run(&load, &pattern);
+    }
     let apart = if mode == Mode::Clients { 0 } else { load.idle };
     let held = hold(apart, load.size, port, &pattern)?;
     match mode {
@@ -158,6 +165,7 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Mode::Http => http::run(&load, port, pid)?,
         Mode::Grams => grams::run(&load, port, pid, &pattern)?,
         Mode::Clients => clients::run(&load, port, pid, &pattern)?,
+        Mode::Relay => {}
         Mode::Hold => {
             announce("holding");
             std::io::stdin().read_to_end(&mut Vec::new())?;

@@ -1,6 +1,7 @@
 //! The servers under test. All do the same: echo, on 127.0.0.1, without delay, closing when the peer has.
 
 mod hyper_hello;
+pub mod forward;
 pub mod mio_echo;
 mod tasks_echo;
 mod tokio_echo;

@@ -11,6 +11,7 @@ use rustls::{ClientConfig, NoKeyLog, RootCertStore};
 
 use super::anyone::AcceptAnyone;
 use super::config::TlsCommon;
+use super::error::BadServerName;
 use super::handshake::Opening;
 use super::identity::Identity;
 use super::info::{TlsInfo, TlsVersion};
@@ -110,8 +111,23 @@ impl ClientTlsConfig {
     }
 }
 
+/// What a server is to prove to be, checked once, so that no connection fails over it later.
+#[derive(Clone)]
+pub(crate) struct CheckedName {
+    name: ServerName<'static>,
+    text: Arc<str>,
+}
+
+impl CheckedName {
+    pub(crate) fn new(name: &str) -> Result<Self, BadServerName> {
+        let checked = ServerName::try_from(name.to_owned());
+        let checked = checked.map_err(|_| BadServerName::new(name))?;
+        Ok(CheckedName { name: checked, text: name.into() })
+    }
+}
+
 /// The client's side of TLS: a checked configuration that makes TLS streams of dialled ones. A cheap handle; clones share the sessions
-/// that can be resumed.
+/// that can be resumed. In an engine, [`Connect::with_tls`](crate::Connect::with_tls) puts it to use.
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
@@ -164,6 +180,20 @@ impl ClientTls {
         self.upgrade(stream, name, ReadAhead::MustBeEmpty(&[]))
     }
 
+    /// The same with a name that is known to be one. If there is no randomness for the first message, the first step of the handshake says so.
+    pub(crate) fn begin(&self, stream: Box<dyn Stream>, name: &CheckedName) -> TlsStream {
+        match Session::client(Arc::clone(&self.config), name.name.clone()) {
+            Err(error) => TlsStream::failed(stream, error),
+            Ok(session) => self.open(stream, session, &name.text),
+        }
+    }
+
+    fn open(&self, stream: Box<dyn Stream>, session: Session, name: &str) -> TlsStream {
+        let info = TlsInfo::client(session, name.into(), self.verifies);
+        let opening = Opening::Shaking { left: self.handshake_max };
+        TlsStream::new(stream, opening, Some(info))
+    }
+
     /// Whether `name` is one that a server can prove to be.
     pub(crate) fn is_name(name: &str) -> bool {
         ServerName::try_from(name).is_ok()
@@ -185,11 +215,7 @@ impl ClientTls {
             .and_then(|name| Session::client(Arc::clone(&self.config), name));
         match session {
             Err(error) => Err(UpgradeError::client(stream, error)),
-            Ok(session) => {
-                let info = TlsInfo::client(session, name.into(), self.verifies);
-                let opening = Opening::Shaking { left: self.handshake_max };
-                Ok(TlsStream::new(stream, opening, Some(info)).with_first(first))
-            }
+            Ok(session) => Ok(self.open(stream, session, name).with_first(first)),
         }
     }
 }

@@ -278,6 +278,30 @@ impl Error for TlsError {
     }
 }
 
+/// A text that is neither a DNS name nor an IP address, so that no server can prove to be it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadServerName(Box<str>);
+
+impl BadServerName {
+    pub(crate) fn new(name: &str) -> Self {
+        BadServerName(name.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BadServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is neither a DNS name nor an IP address", self.0)
+    }
+}
+
+impl Error for BadServerName {}
+
 /// The transport ended without a close_notify, inside an [`io::Error`] of kind `UnexpectedEof`: the peer crashed, or
 /// somebody cut the stream short. What was read so far is authentic; that it is all there was is not.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -26,6 +26,8 @@ pub(super) enum Opening {
         /// Bytes that the peer may still send before the handshake must be done.
         left: usize,
     },
+    /// A client that could not make its first message.
+    Unable { error: rustls::Error },
 }
 
 impl TlsStream {
@@ -47,9 +49,14 @@ impl TlsStream {
         match &self.phase {
             Phase::Live | Phase::Broken(_) => Ok(Stage::Live),
             Phase::Failed(failure) => Err(HandshakeError::io(*failure, None)),
-            Phase::Opening(opening) => match **opening {
+            Phase::Opening(opening) => match &**opening {
                 Opening::Hello { .. } => self.step_hello(),
-                Opening::Shaking { left } => self.step_shaking(left),
+                Opening::Shaking { left } => self.step_shaking(*left),
+                Opening::Unable { error } => {
+                    let error = error.clone();
+                    let failure = HandshakeFailure::from_rustls(&error);
+                    Err(self.fail(failure, Some(Box::new(error))))
+                }
             },
         }
     }

@@ -24,8 +24,8 @@
 //!
 //! # In the engine
 //!
-//! [`Server::listen_tls`](crate::Server::listen_tls) puts it around what an acceptor takes, [`Remoter::upgrade_tls`](crate::Remoter::upgrade_tls) around a connection in use,
-//! and the [guide](crate::guide) shows both. Without an engine it is a [`Stream`](crate::net::Stream) like any other.
+//! [`Server::listen_tls`](crate::Server::listen_tls) puts it around what an acceptor takes, [`Connect::with_tls`](crate::Connect::with_tls) around what is dialled,
+//! [`Remoter::upgrade_tls`](crate::Remoter::upgrade_tls) around a connection in use, and the [guide](crate::guide) shows how. Without an engine it is a [`Stream`](crate::net::Stream) like any other.
 //!
 //! # Not for
 //!
@@ -54,13 +54,16 @@ mod time;
 mod upgrade;
 mod watch;
 
+pub(crate) use client::CheckedName;
 pub use client::{ClientTls, ClientTlsConfig, ServerTrust};
 #[cfg(feature = "aws-lc-rs")]
 pub use config::aws_lc_rs_provider;
 pub use config::{ClientAuth, ClientTrust, ServerTlsConfig, TlsCommon, ring_provider};
 #[cfg(feature = "dev-cert")]
 pub use dev_cert::DevCert;
-pub use error::{HandshakeError, HandshakeFailure, TlsError, TlsFailure, TlsTruncated};
+pub use error::{
+    BadServerName, HandshakeError, HandshakeFailure, TlsError, TlsFailure, TlsTruncated,
+};
 pub use hello::{Choice, Chooser, Hello};
 pub use identity::Identity;
 pub use info::{PeerIdentity, TlsInfo, TlsVersion};

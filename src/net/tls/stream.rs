@@ -114,6 +114,11 @@ impl TlsStream {
         }
     }
 
+    /// One that could not even begin; its first step says why.
+    pub(super) fn failed(inner: Box<dyn Stream>, error: rustls::Error) -> Self {
+        TlsStream::new(inner, Opening::Unable { error }, None)
+    }
+
     /// The stream below.
     #[must_use]
     pub fn inner(&self) -> &dyn Stream {
@@ -366,6 +371,11 @@ impl Stream for TlsStream {
             Phase::Live | Phase::Broken(_) => self.info.as_ref(),
             Phase::Opening(_) | Phase::Failed(_) => None,
         }
+    }
+
+    #[cfg(feature = "proxy-protocol")]
+    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
+        self.inner.proxied()
     }
 
     fn local_addr(&self) -> &Addr {

@@ -1,0 +1,123 @@
+//! What a TLS client's command line says, for all examples that dial.
+
+use std::path::PathBuf;
+
+use tymist::Connect;
+use tymist::net::tls::{ClientTls, ClientTlsConfig, Identity, Material, ServerTrust, TlsInfo};
+
+use super::Result;
+
+pub(crate) const USAGE: &str =
+    "[--tls [--ca FILE | --insecure] [--server-name NAME] [--alpn NAMES] [--cert FILE --key FILE]]";
+
+/// What the command line says about TLS to a server.
+#[derive(Default)]
+pub(crate) struct TlsTo {
+    on: bool,
+    ca: Option<PathBuf>,
+    insecure: bool,
+    server_name: Option<String>,
+    alpn: Vec<String>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl TlsTo {
+    /// Whether this is one of its options where nobody else takes some.
+    pub(crate) fn knows(option: &str) -> bool {
+        ["tls", "ca", "insecure", "server-name", "alpn", "cert", "key"].contains(&option)
+    }
+
+    /// Takes in one of its options.
+    pub(crate) fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<()> {
+        match option {
+            "tls" => self.on = true,
+            "insecure" => self.insecure = true,
+            "ca" => self.ca = Some(parser.value()?.into()),
+            "cert" => self.cert = Some(parser.value()?.into()),
+            "key" => self.key = Some(parser.value()?.into()),
+            option => {
+                let text = parser.value()?.into_string();
+                let text = text.map_err(|_| format!("--{option}: not UTF-8"))?;
+                match option {
+                    "server-name" => self.server_name = Some(text),
+                    _ => self.alpn = text.split(',').map(str::to_owned).collect(),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Switches it on, by whatever option.
+    pub(crate) fn turn_on(&mut self) {
+        self.on = true;
+    }
+
+    /// The same way, with TLS if so asked; without a name given the server must prove to be `host`.
+    pub(crate) fn wrap(&self, connect: Connect, host: &str) -> Result<Connect> {
+        if !self.on {
+            let idle = self.ca.is_none() && !self.insecure && self.server_name.is_none();
+            return if idle {
+                Ok(connect)
+            } else {
+                Err("--ca, --insecure and --server-name need TLS".into())
+            };
+        }
+        let mut config = ClientTlsConfig::new(self.trust()?).with_alpn(self.alpn.clone());
+        match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => {
+                config = config.with_identity(Identity::new(&**cert, &**key));
+            }
+            (None, None) => {}
+            _ => return Err("--cert and --key go together".into()),
+        }
+        let name = self.server_name.as_deref().unwrap_or(host);
+        Ok(connect.with_tls(&ClientTls::new(&config)?, name)?)
+    }
+
+    fn trust(&self) -> Result<ServerTrust> {
+        match (&self.ca, self.insecure) {
+            (Some(_), true) => Err("--ca and --insecure exclude each other".into()),
+            (None, true) => Ok(ServerTrust::DangerousAnyone),
+            (Some(ca), false) => Ok(ServerTrust::Roots(vec![Material::file(ca)])),
+            (None, false) => everybody(),
+        }
+    }
+}
+
+/// Those that everybody trusts, as far as this was compiled to know them.
+#[cfg(feature = "native-certs")]
+#[expect(clippy::unnecessary_wraps, reason = "others fail")]
+fn everybody() -> Result<ServerTrust> {
+    Ok(ServerTrust::Native)
+}
+
+#[cfg(all(feature = "webpki-roots", not(feature = "native-certs")))]
+#[expect(clippy::unnecessary_wraps, reason = "others fail")]
+fn everybody() -> Result<ServerTrust> {
+    Ok(ServerTrust::WebPki)
+}
+
+#[cfg(not(any(feature = "webpki-roots", feature = "native-certs")))]
+fn everybody() -> Result<ServerTrust> {
+    Err("TLS needs --ca FILE or --insecure, or a build with --features native-certs, which trusts whom the system trusts".into())
+}
+
+/// What was agreed, in a line.
+pub(crate) fn describe(info: &TlsInfo) -> String {
+    let mut line = format!("{} {}", info.version(), info.suite());
+    if let Some(alpn) = info.alpn() {
+        line += &format!(", protocol {}", alpn.escape_ascii());
+    }
+    if info.resumed() {
+        line += ", resumed";
+    }
+    match info.peer_identity() {
+        Some(identity) => {
+            let names = identity.dns_names.join(", ");
+            line += &format!(", certificate of {}", identity.common_name.unwrap_or(names));
+        }
+        None => line += ", certificate not verified",
+    }
+    line
+}

@@ -1,0 +1,254 @@
+//! A TCP forwarder: each connection that comes in is joined to one that is made to the target, with back pressure and half-close both ways.
+//!
+//!     cargo run --release --example forward -- --listen 127.0.0.1:8000 --to example.org:80
+//!
+//! With TLS on either side, and PROXY headers (with the feature `proxy-protocol`):
+//!
+//!     cargo run --example forward -- --port 8443 --tls-listen --cert chain.pem --key key.pem --to 127.0.0.1:8000
+//!     cargo run --example forward -- --port 8000 --to example.org:443 --tls-to --ca roots.pem
+//!     cargo run --example forward --features proxy-protocol -- --port 8000 --to 127.0.0.1:8001 --proxy-protocol v2
+#![allow(clippy::print_stderr, reason = "statistics on request, and how it ended")]
+
+mod common;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use common::Result;
+use lexopt::prelude::*;
+use tymist::tyme::Tymer;
+use tymist::{Config, Connect, Event, Id, Relay, Server, Target};
+
+const USAGE: &str = "usage: forward (--listen ADDR | [--host IP] [--port N]) --to HOST:PORT [--max N] [--idle-timeout SECS] \
+                     [--connect-timeout SECS] [--stats SECS]";
+
+/// How long pairs may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Bytes that may wait at either end, each way: what a pair holds at most is four times this.
+const WAITING: usize = 128 << 10;
+/// Bytes read in a tick before the next write: few enough to be in the processor's cache by then.
+const TICK: usize = 512 << 10;
+
+struct Options {
+    bind: common::Bind,
+    to: Connect,
+    config: Config,
+    max: usize,
+    stats: Option<Duration>,
+    #[cfg(feature = "proxy-protocol")]
+    proxy: Proxy,
+    #[cfg(feature = "tls")]
+    tls: common::tls::Tls,
+}
+
+/// What is told to the target, and what is believed of who comes in.
+#[cfg(feature = "proxy-protocol")]
+#[derive(Default)]
+struct Proxy {
+    send: Option<tymist::net::proxy::ProxyVersion>,
+    accept: Option<tymist::net::proxy::ProxyProtocol>,
+}
+
+#[cfg(feature = "proxy-protocol")]
+impl Proxy {
+    const USAGE: &str = "[--proxy-protocol v1|v2] [--accept-proxy NETWORKS]";
+
+    fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<()> {
+        use tymist::net::proxy::ProxyVersion;
+        let value = parser.value()?.string()?;
+        match (option, &*value) {
+            ("accept-proxy", networks) => self.accept = Some(networks.parse()?),
+            (_, "v1") => self.send = Some(ProxyVersion::V1),
+            (_, "v2") => self.send = Some(ProxyVersion::V2),
+            (_, other) => return Err(format!("--proxy-protocol {other}: v1 or v2").into()),
+        }
+        Ok(())
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.limits.rx_bytes = WAITING;
+    config.limits.tx_bytes = WAITING;
+    config.limits.tick_bytes = TICK;
+    config
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options {
+        bind: common::Bind::default(),
+        to: Connect::new(Vec::new()),
+        config: config(),
+        max: 10_000,
+        stats: None,
+        #[cfg(feature = "proxy-protocol")]
+        proxy: Proxy::default(),
+        #[cfg(feature = "tls")]
+        tls: common::tls::Tls::default(),
+    };
+    let mut to: Option<String> = None;
+    #[cfg(feature = "tls")]
+    let mut tls_to = common::tls_client::TlsTo::default();
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("host") => options.bind.host = parser.value()?.parse()?,
+            Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("listen") => options.bind.set(&parser.value()?.string()?)?,
+            Long("to") => to = Some(parser.value()?.parse()?),
+            Long("max") => options.max = parser.value()?.parse()?,
+            Long("idle-timeout") => {
+                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
+            }
+            Long("connect-timeout") => {
+                options.config.timeouts.connect = Some(common::secs(&parser.value()?)?);
+            }
+            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
+            #[cfg(feature = "proxy-protocol")]
+            Long(option @ ("proxy-protocol" | "accept-proxy")) => {
+                let option = option.to_owned();
+                options.proxy.take(&option, &mut parser)?;
+            }
+            #[cfg(feature = "tls")]
+            Long("tls-listen") => options.tls.turn_on(),
+            #[cfg(feature = "tls")]
+            Long("tls-to") => tls_to.turn_on(),
+            #[cfg(feature = "tls")]
+            Long(option @ ("cert" | "key" | "client-ca")) => {
+                let option = option.to_owned();
+                options.tls.take(&option, &mut parser)?;
+            }
+            #[cfg(feature = "tls")]
+            Long(option @ ("ca" | "insecure" | "server-name")) => {
+                let option = option.to_owned();
+                tls_to.take(&option, &mut parser)?;
+            }
+            Long("help") | Short('h') => {
+                usage();
+                std::process::exit(0);
+            }
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+        }
+    }
+    let to = to.ok_or(USAGE)?;
+    options.to = Connect::new(to.parse::<Target>()?);
+    #[cfg(feature = "tls")]
+    {
+        let host = to.rsplit_once(':').map_or(&*to, |(host, _)| host);
+        options.to = tls_to.wrap(options.to, host.trim_matches(['[', ']']))?;
+    }
+    Ok(options)
+}
+
+fn usage() {
+    eprintln!("{USAGE}");
+    #[cfg(feature = "proxy-protocol")]
+    eprintln!("       {}", Proxy::USAGE);
+    #[cfg(feature = "tls")]
+    eprintln!(
+        "       [--tls-listen [--cert FILE --key FILE] [--client-ca FILE]] [--tls-to [--ca FILE | --insecure] [--server-name NAME]]"
+    );
+}
+
+fn main() -> Result<()> {
+    let mut options = options()?;
+    // A connection that is refused has a place until it is told so.
+    options.config.limits.remoters = options.max.saturating_mul(2).saturating_add(256);
+    let mut server = Server::new(options.config.clone());
+    #[cfg(feature = "tls")]
+    let acceptor = options.tls.listen(&options.bind, &mut server)?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = options.bind.listen(&mut server)?;
+    #[cfg(feature = "proxy-protocol")]
+    server.set_proxy_protocol(acceptor, options.proxy.accept.clone());
+    let stop = common::stop_on_signal(server.waker()?)?;
+    common::announce(&server, acceptor);
+
+    let mut forward = Forward { options, relay: Relay::new(), refused: 0 };
+    let mut report = forward.options.stats.map(|every| Tymer::new(server.tyme(), every));
+    let mut going = true;
+    while going {
+        server.wait(report.map(|report| report.remaining(server.tyme())));
+        server.service();
+        while let Some(event) = server.poll_event() {
+            forward.take(&mut server, &event);
+            going &= !matches!(event, Event::DrainEnded { .. });
+        }
+        if stop.load(Ordering::Acquire) && server.draining().is_none() && going {
+            server.drain(Some(DRAIN));
+        }
+        if report.as_mut().is_some_and(|report| report.catch_up(server.tyme()) > 0) {
+            forward.report(&server);
+        }
+    }
+    forward.report(&server);
+    Ok(())
+}
+
+struct Forward {
+    options: Options,
+    relay: Relay,
+    /// Connections beyond the greatest number of pairs.
+    refused: u64,
+}
+
+impl Forward {
+    fn take(&mut self, server: &mut Server, event: &Event) {
+        if let Event::Accepted(id) = event
+            && let Err(why) = self.join(server, *id)
+            && let Some(remoter) = server.remoter_mut(*id)
+        {
+            self.refused += 1;
+            eprintln!("{} is refused: {why}", remoter.peer_addr());
+            remoter.abort();
+        }
+        match event {
+            Event::ConnectFailed { addr, error, .. } => eprintln!("{addr}: {error}"),
+            Event::Unresolved { host, why, .. } => eprintln!("{host}: {why}"),
+            Event::HandshakeFailed { peer, reason, .. } => eprintln!("{peer}: {reason}"),
+            Event::Refused { peer, why, .. } => eprintln!("{peer} is refused: {why}"),
+            Event::Closed(id, reason)
+                if !reason.is_clean() && self.relay.partner(*id).is_some() =>
+            {
+                if let Some(remoter) = server.remoter(*id) {
+                    eprintln!("{}: {reason}", remoter.peer_addr());
+                }
+            }
+            _ => {}
+        }
+        self.relay.handle(server, event);
+    }
+
+    /// Makes the other half of a pair.
+    fn join(&mut self, server: &mut Server, id: Id) -> Result<()> {
+        if self.relay.len() >= self.options.max {
+            return Err(format!("{} pairs are there already", self.options.max).into());
+        }
+        #[cfg_attr(not(feature = "proxy-protocol"), allow(unused_mut, reason = "nothing is added"))]
+        let mut connect = self.options.to.clone();
+        #[cfg(feature = "proxy-protocol")]
+        if let (Some(version), Some(remoter)) = (self.options.proxy.send, server.remoter(id)) {
+            use tymist::net::proxy::{Proxied, ProxyHeader};
+            let told = remoter.proxied().and_then(Proxied::destination);
+            let destination = told.unwrap_or_else(|| remoter.local_addr());
+            let header = ProxyHeader::new(version, remoter.peer_addr(), destination);
+            connect.proxy_header = Some(header);
+        }
+        let there = server.connect(connect)?;
+        self.relay.join(server, id, there)?;
+        Ok(())
+    }
+
+    fn report(&self, server: &Server) {
+        let (relay, refused) = (self.relay.counters(), self.refused);
+        eprintln!(
+            "{} pairs; {} joined, {} finished, {} broken, {refused} refused; {} bytes; {} buffered",
+            self.relay.len(),
+            relay.joined,
+            relay.finished,
+            relay.broken,
+            relay.bytes,
+            server.buffered()
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Two connections joined to one: what comes in on either goes out on the other.
+//!
+//! What holds for a pair, whatever its two ends are (accepted or dialled, plain or TLS):
+//!
+//! * Bytes stay whole and in order, and are not copied.
+//! * **Back pressure goes through.** Where one end takes no more, at most its [`Limits::tx_bytes`](crate::Limits::tx_bytes) and the other's
+//!   [`Limits::rx_bytes`](crate::Limits::rx_bytes) wait, and then the other's peer is held back.
+//! * **An end goes through, each way by itself.** When a peer ends its half, the other end's half is ended behind the last byte; the way back stays open until
+//!   it is ended, too.
+//! * **A break goes through.** What ends in any other way than cleanly, a reset, a deadline, a TLS stream cut short, a connection that could not be made,
+//!   resets the other end: nobody takes for whole what is not.
+
+use crate::error::{CloseReason, Gone};
+use crate::event::Event;
+use crate::id::Id;
+use crate::server::Server;
+
+/// Pairs of connections of one [`Server`], each joined to one: a forwarder's heart.
+///
+/// Tell it each event, which costs the same however many pairs there are.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::{TcpListener, TcpStream};
+/// use tymist::{Config, Event, Relay, Server};
+///
+/// let target = TcpListener::bind("127.0.0.1:0")?;
+/// let mut server = Server::new(Config::new());
+/// let mut relay = Relay::new();
+/// let acceptor = server.listen(([127, 0, 0, 1], 0))?;
+/// let addr = server.local_addr(acceptor).and_then(|addr| addr.inet()).unwrap();
+///
+/// let mut client = TcpStream::connect(addr)?;
+/// client.write_all(b"hello")?;
+/// while server.counters().bytes_out < 5 {
+///     server.wait(None);
+///     server.service();
+///     while let Some(event) = server.poll_event() {
+///         if let Event::Accepted(id) = event {
+///             let there = server.connect(target.local_addr()?)?;
+///             relay.join(&mut server, id, there)?;
+///         }
+///         relay.handle(&mut server, &event);
+///     }
+///     server.service_sends();
+/// }
+/// let mut got = [0; 5];
+/// target.accept()?.0.read_exact(&mut got)?;
+/// assert_eq!(&got, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Relay {
+    /// By the index of its id, each end that is open.
+    ends: Vec<Option<End>>,
+    counters: RelayCounters,
+    pairs: usize,
+}
+
+#[derive(Copy, Clone, Debug)]
+struct End {
+    id: Id,
+    partner: Id,
+}
+
+/// What a [`Relay`] has done so far.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RelayCounters {
+    /// Pairs that were joined.
+    pub joined: u64,
+    /// Those of them that have come to a clean end on both sides.
+    pub finished: u64,
+    /// Those of them that broke, or were taken apart.
+    pub broken: u64,
+    /// Bytes that went over from one end to the other.
+    pub bytes: u64,
+}
+
+impl Relay {
+    /// Without pairs.
+    #[must_use]
+    pub fn new() -> Self {
+        Relay::default()
+    }
+
+    /// Joins two connections. What has come in on either already goes over; one that is still being made gets it once it is up. Both are
+    /// [half-open](crate::Remoter::set_half_open) from now on. A dialled one should not be [reconnectable](crate::Connect::reconnect): the first connection
+    /// is all that the other end can be joined to, so it is closed where it would come again.
+    ///
+    /// # Errors
+    /// [`Gone`] if an id names no connection, one that is closing, or one that is joined already; or if both are the same.
+    pub fn join(&mut self, server: &mut Server, one: Id, other: Id) -> Result<(), Gone> {
+        let free = |id: Id| {
+            let open = server.remoter(id).is_some_and(|remoter| !remoter.is_closing());
+            open && self.partner(id).is_none()
+        };
+        if one == other || !free(one) || !free(other) {
+            return Err(Gone);
+        }
+        for (id, partner) in [(one, other), (other, one)] {
+            if self.ends.len() <= id.index() {
+                self.ends.resize(id.index() + 1, None);
+            }
+            self.ends[id.index()] = Some(End { id, partner });
+            if let Some(remoter) = server.remoter_mut(id) {
+                remoter.set_half_open(true);
+            }
+        }
+        self.pairs += 1;
+        self.counters.joined += 1;
+        self.pump(server, one, other);
+        self.pump(server, other, one);
+        Ok(())
+    }
+
+    /// Does what an event means for a pair: moves bytes, passes an end on, or a break. Returns whether it was about one.
+    pub fn handle(&mut self, server: &mut Server, event: &Event) -> bool {
+        let Some(id) = event.id() else { return false };
+        let Some(partner) = self.partner(id) else { return false };
+        match event {
+            Event::Received(_) | Event::Eof(_) => self.pump(server, id, partner),
+            // There is room again, or for the first time.
+            Event::Drained(_) => self.pump(server, partner, id),
+            Event::Disconnected { reason, .. } => {
+                if let Some(remoter) = server.remoter_mut(id) {
+                    remoter.close();
+                }
+                self.part(server, id, partner, *reason);
+            }
+            Event::Closed(_, reason) => self.part(server, id, partner, *reason),
+            _ => {}
+        }
+        true
+    }
+
+    /// The connection that this one is joined to, until one of them has closed.
+    #[must_use]
+    pub fn partner(&self, id: Id) -> Option<Id> {
+        let end = (*self.ends.get(id.index())?)?;
+        (end.id == id).then_some(end.partner)
+    }
+
+    /// Number of pairs both of whose ends are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pairs
+    }
+
+    /// Whether there is no such pair.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs == 0
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counters(&self) -> &RelayCounters {
+        &self.counters
+    }
+
+    /// Moves what can be moved from one end to the other, and then the end.
+    fn pump(&mut self, server: &mut Server, from: Id, to: Id) {
+        let Some(source) = server.remoter_mut(from) else { return };
+        let over = source.is_eof();
+        let mut data = source.take();
+        let Some(sink) = server.remoter_mut(to) else { return };
+        let before = data.len();
+        if before > 0 && sink.tx_bytes(&mut data).is_ok() {
+            self.counters.bytes += (before - data.len()) as u64;
+        }
+        if data.is_empty() {
+            if over {
+                sink.shutdown_send();
+            }
+        } else if let Some(source) = server.remoter_mut(from) {
+            // At its cap it is not read from; `Drained` of the other end goes on.
+            source.unread(data);
+        }
+    }
+
+    /// One end has closed: so does the other, as this one did.
+    fn part(&mut self, server: &mut Server, id: Id, partner: Id, reason: CloseReason) {
+        for end in [id, partner] {
+            self.ends[end.index()] = None;
+        }
+        self.pairs -= 1;
+        let whole = reason.is_clean();
+        self.counters.finished += u64::from(whole);
+        self.counters.broken += u64::from(!whole);
+        // What was taken out lives on elsewhere, and so may the other.
+        if let Some(remoter) = server.remoter_mut(partner)
+            && reason != CloseReason::Detached
+        {
+            if whole { remoter.close() } else { remoter.abort() }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! A forwarder between plain sockets of this machine.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use tymist::net::tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsTime};
+use tymist::{Backoff, CloseReason, Config, Connect, Deadline, Event, Gone, Id, Relay};
+
+use crate::tls_support::{EPOCH, pki};
+use crate::util::{ROUNDS, Rig, connect, end, pattern, reset, send};
+
+/// A forwarder, and the target it forwards to.
+struct Forward {
+    rig: Rig,
+    relay: Relay,
+    target: TcpListener,
+    to: Connect,
+}
+
+impl Forward {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let target = TcpListener::bind("127.0.0.1:0").unwrap();
+        target.set_nonblocking(true).unwrap();
+        let to = Connect::new(target.local_addr().unwrap());
+        Forward { rig: Rig::with(change), relay: Relay::new(), target, to }
+    }
+
+    /// One tick; each connection that comes in is joined to one to the target.
+    fn tick(&mut self) {
+        for event in self.rig.tick() {
+            if let Event::Accepted(id) = event {
+                let there = self.rig.server.connect(self.to.clone()).unwrap();
+                self.relay.join(&mut self.rig.server, id, there).unwrap();
+            }
+            self.relay.handle(&mut self.rig.server, &event);
+        }
+    }
+
+    #[track_caller]
+    fn until<T>(&mut self, mut done: impl FnMut(&mut Self) -> Option<T>) -> T {
+        for _ in 0..ROUNDS {
+            if let Some(value) = done(self) {
+                return value;
+            }
+            self.tick();
+        }
+        panic!("did not get there; events: {:?}", self.rig.log);
+    }
+
+    /// The target's end of the next pair.
+    #[track_caller]
+    fn target_end(&mut self) -> TcpStream {
+        let stream = self.until(|it| it.target.accept().ok()).0;
+        stream.set_nonblocking(true).unwrap();
+        stream
+    }
+
+    /// A client and the target's end of its pair, both nonblocking.
+    #[track_caller]
+    fn pair(&mut self) -> (TcpStream, TcpStream) {
+        let client = connect(self.rig.addr);
+        let far = self.target_end();
+        client.set_nonblocking(true).unwrap();
+        (client, far)
+    }
+
+    /// What comes out at `end` up to its end.
+    #[track_caller]
+    fn rest(&mut self, end: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+        let (mut all, mut buf) = (Vec::new(), vec![0; 64 << 10]);
+        self.until(|_| {
+            loop {
+                match end.read(&mut buf) {
+                    Ok(0) => return Some(Ok(())),
+                    Ok(count) => all.extend_from_slice(&buf[..count]),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        })?;
+        Ok(all)
+    }
+
+    #[track_caller]
+    fn expect(&mut self, end: &mut TcpStream, wanted: &[u8]) {
+        let (mut all, mut buf) = (Vec::new(), vec![0; 64 << 10]);
+        self.until(|_| {
+            match end.read(&mut buf) {
+                Ok(0) => panic!("an end after {} of {} bytes", all.len(), wanted.len()),
+                Ok(count) => all.extend_from_slice(&buf[..count]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            (all.len() >= wanted.len()).then_some(())
+        });
+        assert!(all == wanted, "other bytes came");
+    }
+
+    /// That nothing is left of all that was.
+    #[track_caller]
+    fn nothing_left(&mut self) {
+        self.until(|it| (it.rig.server.is_empty() && it.rig.server.dialling() == 0).then_some(()));
+        self.tick();
+        let server = &self.rig.server;
+        assert_eq!((self.relay.len(), server.buffered(), server.timers()), (0, 0, 0));
+    }
+}
+
+#[test]
+fn bytes_go_over_both_ways_and_each_half_ends_by_itself() {
+    let mut it = Forward::new(|_| {});
+    let (mut client, mut far) = it.pair();
+    client.write_all(b"a question").unwrap();
+    end(&client);
+    assert_eq!(it.rest(&mut far).unwrap(), b"a question", "with its end");
+    assert_eq!(it.relay.len(), 1, "the way back is open");
+    far.write_all(b"a long answer, ").unwrap();
+    it.expect(&mut client, b"a long answer, ");
+    far.write_all(b"and its end").unwrap();
+    end(&far);
+    assert_eq!(it.rest(&mut client).unwrap(), b"and its end");
+    it.nothing_left();
+    let counters = *it.relay.counters();
+    assert_eq!((counters.joined, counters.finished, counters.broken), (1, 1, 0));
+    assert_eq!(counters.bytes, 36);
+    let clean = |event: &Event| matches!(event, Event::Closed(_, CloseReason::Eof));
+    assert_eq!(it.rig.log.iter().filter(|event| clean(event)).count(), 2, "{:?}", it.rig.log);
+}
+
+#[test]
+fn the_far_end_may_end_its_half_first() {
+    let mut it = Forward::new(|_| {});
+    let (mut client, mut far) = it.pair();
+    far.write_all(b"220 hello").unwrap();
+    end(&far);
+    assert_eq!(it.rest(&mut client).unwrap(), b"220 hello");
+    client.write_all(b"heard").unwrap();
+    end(&client);
+    assert_eq!(it.rest(&mut far).unwrap(), b"heard");
+    it.nothing_left();
+}
+
+#[test]
+fn what_is_said_before_the_target_is_there_comes_through_with_its_end() {
+    let mut it = Forward::new(|_| {});
+    let mut client = connect(it.rig.addr);
+    send(&mut client, b"early and late");
+    end(&client);
+    let mut far = it.target_end();
+    assert_eq!(it.rest(&mut far).unwrap(), b"early and late");
+}
+
+#[test]
+fn what_has_come_in_before_they_are_joined_goes_over_at_once() {
+    for swapped in [false, true] {
+        let mut it = Forward::new(|_| {});
+        let mut client = connect(it.rig.addr);
+        send(&mut client, b"long before");
+        end(&client);
+        it.rig.until(|event| matches!(event, Event::Eof(_)));
+        let id = it.rig.server.ixes()[0];
+        let there = it.rig.server.connect(it.to.clone()).unwrap();
+        let (one, other) = if swapped { (there, id) } else { (id, there) };
+        it.relay.join(&mut it.rig.server, one, other).unwrap();
+        let mut far = it.target_end();
+        assert_eq!(it.rest(&mut far).unwrap(), b"long before");
+        far.write_all(b"long after").unwrap();
+        end(&far);
+        client.set_nonblocking(true).unwrap();
+        assert_eq!(it.rest(&mut client).unwrap(), b"long after");
+        it.nothing_left();
+    }
+}
+
+#[test]
+fn a_reset_at_either_end_is_a_reset_at_the_other() {
+    for from_client in [true, false] {
+        let mut it = Forward::new(|_| {});
+        let (client, far) = it.pair();
+        let (goes, mut stays) = if from_client { (client, far) } else { (far, client) };
+        it.until(|it| (it.rig.server.len() == 2).then_some(()));
+        reset(goes);
+        let error = it.rest(&mut stays).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        it.nothing_left();
+        assert_eq!((it.relay.counters().finished, it.relay.counters().broken), (0, 1));
+    }
+}
+
+#[test]
+fn a_target_that_refuses_resets_who_wanted_it() {
+    let mut it = Forward::new(|_| {});
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    it.to = Connect::new(gone);
+    let mut client = connect(it.rig.addr);
+    client.set_nonblocking(true).unwrap();
+    assert_eq!(it.rest(&mut client).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    it.nothing_left();
+    // Also where it would be tried again.
+    it.to.reconnect = Some(Backoff::every(Duration::from_secs(1)));
+    let mut client = connect(it.rig.addr);
+    client.set_nonblocking(true).unwrap();
+    assert_eq!(it.rest(&mut client).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    it.nothing_left();
+}
+
+#[test]
+fn a_deadline_at_one_end_breaks_the_pair() {
+    let mut it = Forward::new(|_| {});
+    let (mut client, mut far) = it.pair();
+    it.until(|it| (it.rig.server.len() == 2).then_some(()));
+    client.write_all(b"x").unwrap();
+    it.expect(&mut far, b"x");
+    let id = it.rig.server.at(&client.local_addr().unwrap().into()).unwrap();
+    let mut timeouts = it.rig.server.config().timeouts.clone();
+    timeouts.idle = Some(Duration::from_secs(9));
+    it.rig.server.remoter_mut(id).unwrap().set_timeouts(timeouts);
+    it.tick();
+    it.rig.tymist.tick_by(Duration::from_secs(9));
+    assert_eq!(it.rest(&mut far).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(it.rig.log.iter().any(|event| matches!(event, Event::Expired(_, Deadline::Idle))));
+    it.nothing_left();
+}
+
+#[test]
+fn large_streams_each_way_at_once_stay_whole_within_the_caps() {
+    let mut it = Forward::new(|config| {
+        (config.limits.rx_bytes, config.limits.tx_bytes) = (32 << 10, 48 << 10);
+    });
+    let (mut client, mut far) = it.pair();
+    let (one, other) = (pattern(3 << 20), pattern((3 << 20) + 77));
+    let (mut sent, mut got) = ([0, 0], [Vec::new(), Vec::new()]);
+    let mut buf = vec![0; 16 << 10];
+    let mut most = 0;
+    it.until(|it| {
+        for (at, (stream, data)) in
+            [(&mut client, &one), (&mut far, &other)].into_iter().enumerate()
+        {
+            if sent[at] < data.len() {
+                sent[at] += stream.write(&data[sent[at]..]).unwrap_or(0);
+            }
+            let count = stream.read(&mut buf).unwrap_or(0);
+            got[1 - at].extend_from_slice(&buf[..count]);
+        }
+        most = most.max(it.rig.server.buffered());
+        (got[0].len() == one.len() && got[1].len() == other.len()).then_some(())
+    });
+    assert!(got[0] == one && got[1] == other, "other bytes came");
+    assert!(most <= 2 * (80 << 10), "{most} bytes waited");
+}
+
+#[test]
+fn who_takes_nothing_holds_the_sender_back_within_the_caps_until_it_does() {
+    let mut it = Forward::new(|config| {
+        (config.limits.rx_bytes, config.limits.tx_bytes) = (32 << 10, 32 << 10);
+    });
+    let (mut client, mut far) = it.pair();
+    let data = pattern(64 << 20);
+    // Until nothing moves any more: all buffers of the kernel are full.
+    let (mut sent, mut still) = (0, 0);
+    it.until(|it| {
+        assert!(it.rig.server.buffered() <= 64 << 10, "{}", it.rig.server.buffered());
+        let before = sent;
+        sent += client.write(&data[sent..]).unwrap_or(0);
+        still = if sent == before { still + 1 } else { 0 };
+        (still > 50).then_some(())
+    });
+    assert!(sent < data.len(), "nobody was held back");
+    assert!(it.rig.server.buffered() > 32 << 10, "{}", it.rig.server.buffered());
+    let ticks = it.rig.server.counters().reads;
+    for _ in 0..20 {
+        it.tick();
+    }
+    assert_eq!(it.rig.server.counters().reads, ticks, "it is not read from meanwhile");
+    // The other way is free.
+    far.write_all(b"still there?").unwrap();
+    it.expect(&mut client, b"still there?");
+    end(&client);
+    assert!(it.rest(&mut far).unwrap() == data[..sent], "other bytes came");
+}
+
+#[test]
+fn only_two_that_are_open_and_free_can_be_joined() {
+    let mut it = Forward::new(|_| {});
+    let (_client, _far) = it.pair();
+    let [one, other] = it.until(|it| <[Id; 2]>::try_from(it.rig.server.ixes()).ok());
+    let (server, relay) = (&mut it.rig.server, &mut it.relay);
+    assert_eq!(relay.partner(one), Some(other));
+    assert_eq!(relay.join(server, one, other), Err(Gone), "joined already");
+    let mut second = Relay::new();
+    assert_eq!(second.join(server, one, one), Err(Gone));
+    assert!(!second.handle(server, &Event::Eof(one)), "not one of its own");
+    server.remoter_mut(other).unwrap().close();
+    assert_eq!(second.join(server, one, other), Err(Gone), "closing");
+    assert_eq!((second.len(), second.counters().joined), (0, 0));
+}
+
+/// TLS comes in, plain goes out, and TLS again: a stream cut short is passed on as what it is.
+#[test]
+fn a_tls_stream_cut_short_is_no_end_for_the_plain_side() {
+    let mut it = Forward::new(|_| {});
+    let time = TlsTime::simulated(it.rig.tymist.tymth(), Duration::from_secs(EPOCH));
+    let authority = pki::Authority::new("test authority");
+    let config = ServerTlsConfig::new(authority.issue(&pki::server()).identity());
+    let tls = ServerTls::new(config.with_time(time.clone())).unwrap();
+    let acceptor = it.rig.server.listen_tls(([127, 0, 0, 1], 0), &tls).unwrap();
+    let addr = it.rig.server.local_addr(acceptor).unwrap().clone();
+    let config = ClientTlsConfig::with_roots(authority.root()).with_time(time);
+    let tls = ClientTls::new(&config).unwrap();
+    // The client is a forwarder as well, from plain to TLS.
+    let mut near = Forward::new(|_| {});
+    near.rig.server.wind(it.rig.tymist.tymth());
+    near.to = Connect::new(addr).with_tls(&tls, "server.test").unwrap();
+    for cut in [false, true] {
+        let mut client = connect(near.rig.addr);
+        send(&mut client, b"secret");
+        client.set_nonblocking(true).unwrap();
+        let mut far = it.until(|it| {
+            near.tick();
+            it.target.accept().ok()
+        });
+        far.0.set_nonblocking(true).unwrap();
+        let mut got = [0; 6];
+        it.until(|_| {
+            near.tick();
+            far.0.read_exact(&mut got).ok()
+        });
+        assert_eq!(&got, b"secret");
+        if cut {
+            let dialled = near.rig.server.remoters().find(|remoter| remoter.is_dialled());
+            let id = dialled.unwrap().id();
+            drop(near.rig.server.detach(id));
+        } else {
+            end(&client);
+        }
+        let mut end_seen = None;
+        it.until(|_| {
+            near.tick();
+            end_seen = match far.0.read(&mut [0; 9]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+                other => Some(other.map_err(|error| error.kind())),
+            };
+            end_seen.as_ref().map(|_| ())
+        });
+        let wanted = if cut { Err(ErrorKind::ConnectionReset) } else { Ok(0) };
+        assert_eq!(end_seen, Some(wanted));
+    }
+    assert!(
+        it.rig.log.iter().any(|event| matches!(event, Event::Closed(_, CloseReason::TlsTruncated)))
+    );
+}
