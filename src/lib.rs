@@ -82,7 +82,7 @@ pub mod net;
 mod peer;
 mod remoter;
 #[cfg(feature = "os")]
-mod run;
+pub mod run;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;

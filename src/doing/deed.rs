@@ -99,6 +99,18 @@ impl Life {
         matches!(self.phase, Phase::Fresh | Phase::Going)
     }
 
+    /// How it ended, once; as before its entry afterwards.
+    #[cfg(feature = "os")]
+    pub(crate) fn take_end(&mut self) -> Option<End> {
+        match core::mem::take(&mut self.phase) {
+            Phase::Ended(end) => Some(end),
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
     pub(crate) fn ended(&self) -> Option<&End> {
         match &self.phase {
             Phase::Ended(end) => Some(end),
