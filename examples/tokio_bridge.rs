@@ -1,15 +1,15 @@
-//! An echo server as a task of a tokio runtime, beside others: one counts seconds, one waits for the signal that ends it.
+//! An echo server as a task of a tokio runtime, beside others: one that tells how it goes.
 //!
 //!     cargo run --features tokio --example tokio_bridge -- --port 7006
 #![allow(clippy::print_stderr, reason = "statistics on request")]
 
 mod common;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::Result;
 use lexopt::prelude::*;
-use tokio::signal::unix::{SignalKind, signal};
 use tymist::doing::Recur;
 use tymist::run::Driver;
 use tymist::run::tokio::turn;
@@ -55,9 +55,8 @@ fn main() -> Result<()> {
     // The engine needs no more than one thread; other tasks may want more.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Before it says where it listens, or a signal could come too early.
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        // tokio's own signals would do as well.
+        let stop = common::stop_on_signal(server.waker()?)?;
         common::announce(&server, acceptor);
         let mut every = tokio::time::interval(options.stats.unwrap_or(Duration::MAX / 4));
         every.tick().await;
@@ -68,8 +67,10 @@ fn main() -> Result<()> {
             tokio::select! {
                 done = turn(&mut server) => going = done.map_err(|error| error.to_string())? == Recur::Again,
                 _ = every.tick() => eprintln!("{} connections, {:?}", server.len(), server.counters()),
-                _ = interrupt.recv() => end(&mut server),
-                _ = terminate.recv() => end(&mut server),
+            }
+            if stop.load(Ordering::Acquire) && server.draining().is_none() {
+                server.drain(Some(DRAIN));
+                server.close_remoters();
             }
             while let Some(event) = server.poll_event() {
                 match event {
@@ -85,11 +86,6 @@ fn main() -> Result<()> {
         }
         Ok(())
     })
-}
-
-fn end(server: &mut Server) {
-    server.drain(Some(DRAIN));
-    server.close_remoters();
 }
 
 /// Sends back what can be sent; the rest stays unread, which holds the peer back, until `Drained`.

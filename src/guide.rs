@@ -252,6 +252,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Adapters for tokio, smol, calloop, windows' loops and `poll(2)` are in the chapter `guide::embedding`; programs of several parts under one clock, hio's
+//! doers, in `guide::doers`.
+//!
 //! *Another thread* that has something for the loop wakes it with a [`Waker`](crate::net::Waker).
 //!
 //! # 8. Looking on
@@ -335,5 +338,9 @@
 //! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
 //! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |
 
+#[cfg(feature = "os")]
+pub mod doers;
+#[cfg(feature = "os")]
+pub mod embedding;
 #[cfg(feature = "sim")]
 pub mod simulation;

@@ -22,7 +22,7 @@
 //! let mut server = Driver::new(server);
 //! while !client.is_finished() {
 //!     tokio::select! {
-//!         done = turn(&mut server) => _ = done?, // and whatever else this task waits for
+//!         done = turn(&mut server) => { done?; } // and whatever else this task waits for
 //!         () = tokio::time::sleep(std::time::Duration::from_millis(10)) => {}
 //!     }
 //!     while let Some(event) = server.poll_event() {
