@@ -216,6 +216,7 @@ fn run(options: &Options) -> Result<()> {
 }
 
 #[cfg(feature = "sim")]
+#[expect(clippy::expect_used, reason = "a fresh host has all its ports")]
 fn simulate(options: &Options) -> Result<()> {
     use tymist::sim::{Link, World};
 

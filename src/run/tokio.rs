@@ -36,7 +36,8 @@
 //! }
 //! assert_eq!(&client.await??, b"hello");
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
-//! # })
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
 use core::future::{Future, poll_fn};

@@ -33,15 +33,14 @@ impl Doer for Beat {
 
 /// When turns come, in milliseconds, with a clock that ticks by `tock` from `start` on until `limit` later.
 fn turns(start: u64, tock: u64, beat: u64, limit: u64) -> Vec<u64> {
-    let turns = Rc::default();
+    let turns = Rc::new(RefCell::new(Vec::new()));
     let mut doist = Doist::new();
     doist.add(Beat { tock: MILLI * u32::try_from(beat).unwrap(), turns: Rc::clone(&turns) });
     doist.limit = Some(Duration::from_millis(limit));
     let mut tymist = Tymist::starting_at(Tyme::from_nanos(start * 1_000_000))
         .with_tock(Duration::from_millis(tock));
     assert_eq!(doist.run(&mut tymist).unwrap(), Finish::Limit);
-    let turns = turns.borrow().clone();
-    turns
+    turns.take()
 }
 
 /// Behaviour 59: the next turn is due a tock after the last was *due*, not after it came.

@@ -116,8 +116,8 @@ fn check(doist: &Doist) {
     assert!(callers.handler.answers.values().all(|answers| *answers == MESSAGES));
     let of_echo = |(id, _)| doist.get::<ServerDoer<Echo>>(id);
     let echo = doist.ended().find_map(of_echo).unwrap();
-    assert_eq!(echo.handler.bytes as usize, CALLERS * MESSAGES * 8);
-    assert_eq!(echo.server.counters().accepted as usize, CALLERS);
+    assert_eq!(echo.handler.bytes, (CALLERS * MESSAGES * 8) as u64);
+    assert_eq!(echo.server.counters().accepted, CALLERS as u64);
 }
 
 #[test]
