@@ -3,6 +3,8 @@
 //! One poller, edge-triggered, one registration per socket for its whole life. A stream is written at once and never
 //! waited for first. `harvest` takes up to 1024 reports a call.
 
+#[cfg(target_os = "linux")]
+mod batch;
 mod datagram;
 mod listener;
 mod options;
