@@ -16,9 +16,7 @@ use std::time::Duration;
 
 use common::Result;
 use lexopt::prelude::*;
-use tymist::doing::{
-    ClientDoer, DoError, Doer, Doist, Echo, Finish, Handle, Handler, Recur, ServerDoer,
-};
+use tymist::doing::{ClientDoer, DoError, Doer, Doist, Echo, Handle, Handler, Recur, ServerDoer};
 use tymist::net::Addr;
 use tymist::net::os::OsNet;
 use tymist::tyme::{Tyme, Tymist, Tymth};
@@ -218,6 +216,7 @@ fn run(options: &Options) -> Result<()> {
 #[cfg(feature = "sim")]
 #[expect(clippy::expect_used, reason = "a fresh host has all its ports")]
 fn simulate(options: &Options) -> Result<()> {
+    use tymist::doing::Finish;
     use tymist::sim::{Link, World};
 
     let mut world = World::new(options.seed);

@@ -2,15 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says so by failing")]
 
 mod beats;
-#[cfg(all(feature = "os", feature = "sim"))]
+#[cfg(feature = "sim")]
 mod both;
 mod ends;
-#[cfg(feature = "os")]
 mod engines;
 mod order;
-#[cfg(all(unix, feature = "os"))]
+#[cfg(unix)]
 mod real;
-#[cfg(feature = "os")]
 #[path = "../util/mod.rs"]
 mod util;
 #[cfg(feature = "sim")]
