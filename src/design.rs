@@ -140,8 +140,8 @@
 //! *What is waited on is a shared handle*, [`Descriptor`](crate::net::Descriptor), not a borrowed descriptor: an engine in an `Rc<RefCell<…>>` cannot lend one, and whether what a loop has registered
 //! is still the same thing could not be told by its number.
 //!
-//! *A Doist sleeps by mio*, which is there already, at one system call for each descriptor and sleep more than `poll(2)` by another crate would cost. With the few engines that a program
-//! has that is less than what their turns cost.
+//! *A Doist sleeps by mio*, on a poller that its waker is on, too, and that all systems have; `poll(2)` would save one system call for each descriptor and sleep. With the few engines that
+//! a program has that is less than what their turns cost.
 //!
 //! *tokio and async-io register a descriptor for one wait only*: their registrations are edges, or as good as that, and a turn takes only a budget's worth. Keeping them would save two system calls of a wait
 //! and cost a look before each, whether something was left.
@@ -159,6 +159,22 @@
 //! *A file is removed before its socket is closed*, and only if it still has the number that ours had: as long as the socket is open the kernel does not give it away.
 //!
 //! *Short reads drain nothing there*, since descriptors end a read wherever the peer puts them, also where none is wanted.
+//!
+//! # Tasks
+//!
+//! *The server is shared with the tasks by a `RefCell`, not lent for the length of a tick.* So streams can also be used between ticks and be polled by another executor of the thread, and
+//! a drop is a close at once. What cannot be done while the owner has the server in hand is refused, or done in the next tick where it is a drop.
+//!
+//! *Who wakes itself runs in the next tick, who is woken by another one in this.* So `yield_now` lets the network have its turn, and a request that goes through three tasks is
+//! still answered in the tick in which it came.
+//!
+//! *A flush does not wait*, since what is queued leaves at the end of the tick; `drained` does. hyper flushes after each answer, and would be polled twice for each.
+//!
+//! *A connection of a task's is half-open by default and keeps its place after its end*: a task reads when it likes, and only a drop says that it will not.
+//!
+//! *A panic is contained*, unless in a simulated world, where an assertion that fails unseen is worse than a run that ends.
+//!
+//! *No channels of our own*: those of `futures-channel` wake in the order of waiting, without chance, as a test with them under faults shows.
 //!
 //! # What hio gets wrong
 //!

@@ -344,3 +344,5 @@ pub mod doers;
 pub mod embedding;
 #[cfg(feature = "sim")]
 pub mod simulation;
+#[cfg(feature = "os")]
+pub mod tasks;

@@ -36,7 +36,7 @@
 //! * [`doing`] has doers and the Doist that gives them their turns; `run` puts them, and engines, into other people's loops.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
 //! * [`Server`], [`Clients`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] and [`Connect`] hold all settings; [`Event`] is what
-//!   comes out.
+//!   comes out. [`tasks`] are the same as `async fn`.
 //!
 //! # The rooms
 //!
@@ -53,6 +53,7 @@
 //! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
 //! | `dev-cert` | no | a self-signed certificate in one call |
 //! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
+//! | `futures-io`, `tokio-io`, `hyper` | no | streams of [`tasks`] with the traits of those crates (of tokio without its runtime), and hyper's executor and timers |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //! | `tokio`, `smol`, `calloop` | no | engines and doers in those loops (`run`); on Unix |
 //!
@@ -60,8 +61,8 @@
 //!
 //! # What it is not
 //!
-//! It is no runtime: if a task per connection and `async fn` everywhere are what you want, tokio is the better choice. It does no protocol above
-//! bytes, yet. One engine uses one core; use several for more.
+//! It is no runtime: [`tasks`] are `async fn` on one thread under your tick; where you want tasks on all cores and the libraries that need tokio, tokio is the better choice. It does
+//! no protocol above bytes, yet. One engine uses one core; use several for more.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -88,6 +89,7 @@ pub mod run;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod tasks;
 pub mod tyme;
 pub mod wire;
 

@@ -49,7 +49,7 @@ impl Report {
         ]);
     }
 
-    /// Ratios of all servers in `series` to the first of them, and of tymist to each other one, with the goals; what they have in common
+    /// Ratios of all servers in `series` to the first of them, and of ours to tokio and of tymist to all others, with the goals; what they have in common
     /// stands in the first row.
     pub fn ratios(
         &mut self,
@@ -72,6 +72,8 @@ impl Report {
                 series.iter().skip(1).filter(|one| one.name != ours.name).map(|one| (ours, one)),
             );
         }
+        let named = |name: &str| series.iter().skip(1).find(|one| one.name == name);
+        pairs.extend(named("tasks").zip(named("tokio")));
         let (mut case, mut what) = (case.to_owned(), what.to_owned());
         for (over, under) in pairs {
             let Ratio { median, least, most, quiet, rounds } = ratio(over, under, figure);

@@ -27,10 +27,10 @@ versus: measures tymist against mio and tokio, side by side
 
     versus [PART ...] [--rounds N] [--millis N] [--servers A,B,...] [--here]
 
-Parts: all (default), check, control, echo64, bulk, churn, udp, clients, idle, idle-tick, memory
+Parts: all (default), check, control, echo64, bulk, churn, hyper, udp, clients, idle, idle-tick, memory
     --rounds N      rounds that count, per case (default 5)
     --millis N      length of one measurement (default 1500)
-    --servers LIST  of mio, mio-again, tokio, tymist (default mio,tokio,tymist)
+    --servers LIST  of mio, mio-again, tokio, tymist, tasks (default all but mio-again)
     --here          stay in this network namespace instead of entering a new one";
 
 /// What the user asked for.
@@ -83,7 +83,7 @@ fn parse(arguments: &[OsString]) -> Outcome<Option<Options>> {
         parts: Vec::new(),
         rounds: 5,
         window: Duration::from_millis(1500),
-        servers: vec![Kind::Mio, Kind::Tokio, Kind::Tymist],
+        servers: vec![Kind::Mio, Kind::Tokio, Kind::Tymist, Kind::Tasks],
         here: false,
     };
     let mut parser = lexopt::Parser::from_args(arguments.iter().cloned());

@@ -34,7 +34,7 @@ impl Remoter {
     }
 
     /// Whether bytes wait to go out, here or in the stream.
-    fn has_output(&self) -> bool {
+    pub(crate) fn has_output(&self) -> bool {
         !self.tx.is_empty() || self.state.holding
     }
 

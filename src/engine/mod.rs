@@ -16,6 +16,7 @@ mod dial;
 mod events;
 mod index;
 mod io;
+mod keep;
 mod names;
 mod turns;
 #[cfg(feature = "tls")]
@@ -391,7 +392,7 @@ impl Engine {
                     remoter.state.starved = false;
                 }
             }
-            Event::Closed(id, _) => self.told.push(id),
+            Event::Closed(id, _) => self.met_closed(id),
             Event::Disconnected { id, .. } => self.met_told(id),
             _ => {}
         }

@@ -381,6 +381,11 @@ impl Endpoint {
         self.outbox.drain(..)
     }
 
+    /// Has `Drained` told once all that is queued is out.
+    pub(crate) fn want_drained(&mut self) {
+        self.backlogged = true;
+    }
+
     /// An event was taken by who is told.
     pub(crate) fn taken(&mut self, event: &GramEvent) {
         self.waiting = self.waiting.saturating_sub(1);

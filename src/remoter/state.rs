@@ -94,6 +94,8 @@ pub(crate) struct State {
     pub(crate) parting: bool,
     /// Counted among the unfinished handshakes of its address. With `shaken`: it is going over to TLS.
     pub(crate) shaking: bool,
+    /// It keeps its place after its `Closed` was taken, until whoever reads from it lets go.
+    pub(crate) kept: bool,
     /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
     pub(crate) spent_at: u32,
     /// That a budget ran out was counted in that tick.
@@ -132,6 +134,7 @@ impl State {
             doomed: false,
             parting: false,
             shaking: false,
+            kept: false,
             spent_at: 0,
             exhausted: false,
             spent_in: 0,

@@ -6,6 +6,7 @@
 mod dial;
 mod drain;
 mod endpoints;
+mod keep;
 mod listen;
 mod steps;
 #[cfg(feature = "tls")]

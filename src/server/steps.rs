@@ -215,7 +215,10 @@ impl Server {
                 let acceptor_id = acceptor.id();
                 let handshake = acceptor.handshake;
                 match self.engine.admit(stream, Origin { acceptor: Some(acceptor_id), handshake }) {
-                    Ok(_) => opened += usize::from(!handshake),
+                    Ok(_) => {
+                        opened += usize::from(!handshake);
+                        self.acceptors[at].take_room();
+                    }
                     Err((stream, why)) => {
                         self.engine.core.counters.refused.count(why);
                         let peer = stream.peer_addr().clone();
@@ -236,6 +239,6 @@ impl Server {
         let must_wait = full && config.over_limit == OverLimit::Wait;
         let crowded = self.engine.handshaking() >= config.limits.handshakes.max(1);
         let must_wait = must_wait || (acceptor.handshake && crowded);
-        !acceptor.axes.is_empty() && !must_wait
+        !acceptor.axes.is_empty() && !must_wait && acceptor.room > 0
     }
 }

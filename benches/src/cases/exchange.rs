@@ -34,6 +34,7 @@ fn echo_goal(over: &str, under: &str) -> Option<Goal> {
     match (over, under) {
         ("tymist", "mio") => Some(Goal::AtMost(1.05)),
         ("tymist", "tokio") => Some(Goal::Below(1.0)),
+        ("tasks", "tokio") => Some(Goal::AtMost(1.0)),
         _ => None,
     }
 }
@@ -176,6 +177,23 @@ pub fn idle(options: &Options, report: &mut Report) -> Outcome<()> {
             microseconds,
             goal,
         );
+    }
+    Ok(())
+}
+
+/// hyper saying hello by HTTP/1, on tokio and on our tasks.
+pub fn hyper(options: &Options, report: &mut Report) -> Outcome<()> {
+    let servers = [Kind::HyperTokio, Kind::HyperTasks];
+    for connections in [1, 64, 1000] {
+        let load = Load { mode: Mode::Http, ..Load::echo(connections, 64, 1, options.window) };
+        let series = interleave(&names(&servers), options.rounds, |index| {
+            load.measure(servers[index], 1.0)
+        })?;
+        let case = format!("hyper, HTTP/1, {connections} conn.");
+        let goal = |_: &str, _: &str| Some(Goal::AtMost(1.0));
+        report.ratios(&case, "CPU/request", &series, cost, microseconds, goal);
+        let rates = |rate| format!("{:.1} k/s", rate / 1e3);
+        report.ratios(&case, "rate", &series, rate, rates, |_, _| None);
     }
     Ok(())
 }

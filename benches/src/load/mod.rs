@@ -4,6 +4,7 @@ mod churn;
 mod clients;
 mod echo;
 mod grams;
+mod http;
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -54,14 +55,17 @@ pub enum Mode {
     Clients,
     /// Only the idle ones: tells when they are there, and holds them until its standard input ends.
     Hold,
+    /// Connections stay and are asked for a page by HTTP/1, again and again.
+    Http,
 }
 
-const MODES: [(Mode, &str); 5] = [
+const MODES: [(Mode, &str); 6] = [
     (Mode::Echo, "echo"),
     (Mode::Churn, "churn"),
     (Mode::Grams, "grams"),
     (Mode::Clients, "clients"),
     (Mode::Hold, "hold"),
+    (Mode::Http, "http"),
 ];
 
 impl Load {
@@ -151,6 +155,7 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
     match mode {
         Mode::Echo => echo::run(&load, port, pid, &pattern)?,
         Mode::Churn => churn::run(&load, port, pid, &pattern)?,
+        Mode::Http => http::run(&load, port, pid)?,
         Mode::Grams => grams::run(&load, port, pid, &pattern)?,
         Mode::Clients => clients::run(&load, port, pid, &pattern)?,
         Mode::Hold => {

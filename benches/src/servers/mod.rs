@@ -1,6 +1,8 @@
 //! The servers under test. All do the same: echo, on 127.0.0.1, without delay, closing when the peer has.
 
+mod hyper_hello;
 pub mod mio_echo;
+mod tasks_echo;
 mod tokio_echo;
 pub mod tymist_echo;
 mod udp_echo;
@@ -35,17 +37,26 @@ pub enum Kind {
     Tokio,
     /// Ours, with every limit, timeout and counter on.
     Tymist,
+    /// Ours with a task per connection, as async code.
+    Tasks,
+    /// hyper on current-thread tokio.
+    HyperTokio,
+    /// hyper on our tasks.
+    HyperTasks,
     /// Datagrams: a plain loop over mio.
     MioUdp,
     /// Datagrams: ours.
     TymistUdp,
 }
 
-const NAMES: [(Kind, &str); 6] = [
+const NAMES: [(Kind, &str); 9] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
     (Kind::Tokio, "tokio"),
     (Kind::Tymist, "tymist"),
+    (Kind::Tasks, "tasks"),
+    (Kind::HyperTokio, "hyper-tokio"),
+    (Kind::HyperTasks, "hyper-tasks"),
     (Kind::MioUdp, "mio-udp"),
     (Kind::TymistUdp, "tymist-udp"),
 ];
@@ -83,6 +94,9 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Kind::Mio | Kind::MioAgain => mio_echo::run(),
         Kind::Tokio => tokio_echo::run(),
         Kind::Tymist => tymist_echo::run(),
+        Kind::Tasks => tasks_echo::run(),
+        Kind::HyperTokio => hyper_hello::run_on_tokio(),
+        Kind::HyperTasks => hyper_hello::run_on_tasks(),
         Kind::MioUdp => udp_echo::mio(),
         Kind::TymistUdp => udp_echo::tymist(),
     }

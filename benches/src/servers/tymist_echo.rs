@@ -25,7 +25,7 @@ pub fn run() -> Outcome<()> {
 }
 
 /// The default limits, all of them finite, and every timeout there is: long enough never to fire while we measure.
-fn config() -> Config {
+pub fn config() -> Config {
     const HOUR: Duration = Duration::from_secs(3600);
     let mut config = Config::new();
     let timeouts = &mut config.timeouts;

@@ -1,0 +1,119 @@
+//! An echo server as async tasks: one for the listener, one for each connection, all driven by the tick.
+//!
+//!     cargo run --example async_echo -- --port 7000
+//!     cargo run --example async_echo --features dev-cert -- --port 7000 --tls
+#![allow(clippy::print_stderr, reason = "how to use it")]
+
+mod common;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use common::Result;
+use lexopt::prelude::*;
+use tymist::tasks::{Handle, TaskListener, TaskStream, Tasks};
+use tymist::{Config, Event};
+
+const USAGE: &str = "usage: async_echo [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] [--unix PATH]";
+
+/// How long connections may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+struct Options {
+    bind: common::Bind,
+    config: Config,
+    #[cfg(feature = "tls")]
+    tls: common::tls::Tls,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options::default();
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("host") => options.bind.host = parser.value()?.parse()?,
+            Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("unix") => options.bind.unix = Some(parser.value()?.into()),
+            Long("idle-timeout") => {
+                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
+            }
+            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
+            #[cfg(feature = "tls")]
+            Long(option) if common::tls::Tls::knows(option) => {
+                let option = option.to_owned();
+                options.tls.take(&option, &mut parser)?;
+            }
+            Long("help") | Short('h') => {
+                eprintln!("{USAGE}");
+                #[cfg(feature = "tls")]
+                eprintln!("       {}", common::tls::USAGE);
+                std::process::exit(0);
+            }
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+        }
+    }
+    Ok(options)
+}
+
+/// Gives each connection a task of its own, until there is no listener any more.
+async fn serve(handle: Handle, mut listener: TaskListener) {
+    while let Ok(stream) = listener.accept().await {
+        drop(handle.spawn(echo(stream)));
+    }
+}
+
+/// Sends back what comes in. Where the peer does not read, the write waits, and with it the next read.
+async fn echo(mut stream: TaskStream) -> std::io::Result<()> {
+    loop {
+        let mut data = stream.read_bytes().await?;
+        if data.is_empty() {
+            return stream.close().await;
+        }
+        stream.write_bytes(&mut data).await?;
+    }
+}
+
+fn main() -> Result<()> {
+    #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "TLS keeps something here"))]
+    let mut options = options()?;
+    let mut tasks = Tasks::new(options.config.clone());
+    #[cfg(feature = "tls")]
+    let acceptor = options.tls.listen(&options.bind, &mut tasks.server_mut())?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = options.bind.listen(&mut tasks.server_mut())?;
+    let listener = tasks.adopt_listener(acceptor).ok_or("it was opened just now")?;
+    let stop = common::stop_on_signal(tasks.waker()?)?;
+    let reload = common::reload_on_signal(tasks.waker()?)?;
+    common::announce(&tasks.server(), acceptor);
+    let handle = tasks.handle();
+    drop(handle.spawn(serve(handle.clone(), listener)));
+
+    // A program that is nothing but tasks would say `tasks.run_until(serve(..))`.
+    let mut going = true;
+    while going {
+        tasks.wait(None);
+        tasks.service();
+        while let Some(event) = tasks.poll_event() {
+            match event {
+                Event::DrainEnded { .. } => going = false,
+                #[cfg(feature = "tls")]
+                other => common::tls::report(&other),
+                #[cfg(not(feature = "tls"))]
+                _ => {}
+            }
+        }
+        if stop.load(Ordering::Acquire) && tasks.server().draining().is_none() && going {
+            let mut server = tasks.server_mut();
+            server.drain(Some(DRAIN));
+            server.close_remoters();
+        }
+        #[cfg(feature = "tls")]
+        if reload.swap(false, Ordering::AcqRel) {
+            tasks.server_mut().reload_tls(acceptor); // An event tells how it went.
+        }
+        #[cfg(not(feature = "tls"))]
+        reload.store(false, Ordering::Release);
+    }
+    Ok(())
+}

@@ -1,0 +1,372 @@
+//! The server, and who waits for what of its connections, listeners and datagram sockets.
+//!
+//! # Invariants
+//!
+//! * A connection that a task knows of has an entry from its `Accepted` or its dial on, until its `Closed` was taken *and* whoever had it has let go. Until then its place in the
+//!   engine stays taken (`Server::keep`), so nothing unread is lost, entries are found by the index of the id, and an id that is stale meets an entry of another id.
+//! * Events of such connections go no further than to here; all others go to the owner, in their order.
+//! * A waker is called only for who waits: a read that is not under way is not woken.
+
+use core::task::{Context, Waker};
+use std::collections::VecDeque;
+use std::io;
+
+use super::config::{TaskConfig, TaskCounters};
+use super::errors::Failure;
+use super::shared::Late;
+use crate::acceptor::AcceptorId;
+use crate::event::{Event, Serviced};
+use crate::id::Id;
+use crate::peer::GramEvent;
+use crate::remoter::Remoter;
+use crate::server::{EndpointId, Server};
+
+/// Somebody who waits, or has waited and may again.
+#[derive(Default)]
+pub(super) struct Waiter {
+    waker: Option<Waker>,
+    waiting: bool,
+}
+
+impl Waiter {
+    pub(super) fn wait(&mut self, context: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            self.waker = Some(context.waker().clone());
+        }
+        self.waiting = true;
+    }
+
+    fn wake(&mut self) {
+        if core::mem::take(&mut self.waiting)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// Whose a connection is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Somebody has it, or waits for it to come up.
+    Held,
+    /// It came in there, and nobody has taken it yet.
+    Unaccepted(AcceptorId),
+    /// Nobody has it any more; the engine brings it to its end.
+    Left,
+}
+
+pub(super) struct Entry {
+    id: Id,
+    pub(super) stage: Stage,
+    /// It has come up, if it was dialled.
+    pub(super) is_up: bool,
+    /// Its `Closed` was taken.
+    told: bool,
+    /// Who reads, or waits for it to come up.
+    pub(super) reader: Waiter,
+    /// Who writes, or waits until all is out.
+    pub(super) writer: Waiter,
+    /// Why the last address of one that was dialled failed.
+    pub(super) failure: Option<Box<Failure>>,
+}
+
+impl Entry {
+    /// Whether it has ended for good.
+    pub(super) fn is_told(&self) -> bool {
+        self.told
+    }
+}
+
+pub(super) struct Listening {
+    pub(super) acceptor: AcceptorId,
+    pub(super) backlog: VecDeque<Id>,
+    pub(super) waiter: Waiter,
+}
+
+pub(super) struct Socket {
+    pub(super) endpoint: EndpointId,
+    pub(super) reader: Waiter,
+    pub(super) writer: Waiter,
+    pub(super) error: Option<(io::ErrorKind, Option<i32>)>,
+}
+
+pub(super) struct Desk {
+    pub(super) server: Server,
+    /// By the index of the id.
+    entries: Vec<Option<Entry>>,
+    /// How many there are.
+    known: usize,
+    listeners: Vec<Listening>,
+    sockets: Vec<Socket>,
+    /// Acceptors that are gone while some of their connections shake hands.
+    retired: Vec<AcceptorId>,
+    /// For the owner.
+    pub(super) events: VecDeque<Event>,
+    /// Listeners may have been closed without a word.
+    pub(super) watch_listeners: bool,
+}
+
+impl Desk {
+    pub(super) fn new(server: Server) -> Self {
+        Desk {
+            server,
+            entries: Vec::new(),
+            known: 0,
+            listeners: Vec::new(),
+            sockets: Vec::new(),
+            retired: Vec::new(),
+            events: VecDeque::new(),
+            watch_listeners: false,
+        }
+    }
+
+    // Who is there.
+
+    pub(super) fn entry(&mut self, id: Id) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(id.index())?.as_mut()?;
+        (entry.id == id).then_some(entry)
+    }
+
+    pub(super) fn listening(&mut self, acceptor: AcceptorId) -> Option<&mut Listening> {
+        self.listeners.iter_mut().find(|listening| listening.acceptor == acceptor)
+    }
+
+    pub(super) fn socket(&mut self, endpoint: EndpointId) -> Option<&mut Socket> {
+        self.sockets.iter_mut().find(|socket| socket.endpoint == endpoint)
+    }
+
+    /// Makes a connection one that tasks know of.
+    pub(super) fn adopt(&mut self, id: Id, stage: Stage, is_up: bool) {
+        self.server.keep(id);
+        let (reader, writer) = (Waiter::default(), Waiter::default());
+        let entry = Entry { id, stage, is_up, told: false, reader, writer, failure: None };
+        if self.entries.len() <= id.index() {
+            self.entries.resize_with(id.index() + 1, || None);
+        }
+        self.entries[id.index()] = Some(entry);
+        self.known += 1;
+    }
+
+    fn forget(&mut self, id: Id) {
+        self.entries[id.index()] = None;
+        self.known -= 1;
+        if self.known == 0 {
+            self.entries = Vec::new();
+        }
+    }
+
+    pub(super) fn add_listener(&mut self, acceptor: AcceptorId, room: usize) {
+        self.server.set_room(acceptor, room.max(1));
+        let (backlog, waiter) = (VecDeque::new(), Waiter::default());
+        self.listeners.push(Listening { acceptor, backlog, waiter });
+    }
+
+    pub(super) fn add_socket(&mut self, endpoint: EndpointId) {
+        let (reader, writer) = (Waiter::default(), Waiter::default());
+        self.sockets.push(Socket { endpoint, reader, writer, error: None });
+    }
+
+    /// The oldest that has come in there and was not taken.
+    pub(super) fn accept(&mut self, acceptor: AcceptorId) -> Option<Id> {
+        let id = self.listening(acceptor)?.backlog.pop_front()?;
+        self.server.give_room(acceptor);
+        if let Some(entry) = self.entry(id) {
+            entry.stage = Stage::Held;
+        }
+        Some(id)
+    }
+
+    // Letting go.
+
+    pub(super) fn let_go(&mut self, what: Late) {
+        match what {
+            Late::Leave { id, abort } => self.leave(id, abort),
+            Late::EndSend(id) => {
+                if let Some(remoter) = self.server.remoter_mut(id) {
+                    remoter.shutdown_send();
+                }
+            }
+            Late::Unlisten(acceptor) => self.unlisten(acceptor),
+            Late::Unbind(endpoint) => {
+                self.sockets.retain(|socket| socket.endpoint != endpoint);
+                if self.server.endpoint(endpoint).is_some_and(|it| it.tx_grams() > 0) {
+                    self.server.service_sends();
+                }
+                self.server.unbind(endpoint);
+            }
+        }
+    }
+
+    /// Nobody has that connection any more.
+    fn leave(&mut self, id: Id, abort: bool) {
+        let Some(entry) = self.entry(id) else { return };
+        if entry.told {
+            self.server.let_go(id, true);
+            return self.forget(id);
+        }
+        entry.stage = Stage::Left;
+        (entry.reader, entry.writer) = (Waiter::default(), Waiter::default());
+        if let Some(remoter) = self.server.remoter_mut(id) {
+            if abort {
+                remoter.abort();
+            } else {
+                remoter.close();
+            }
+        }
+        self.server.let_go(id, false);
+    }
+
+    /// Who has come in there and was not taken is reset, as the kernel does with its own backlog.
+    fn unlisten(&mut self, acceptor: AcceptorId) {
+        let Some(at) = self.listeners.iter().position(|it| it.acceptor == acceptor) else { return };
+        let listening = self.listeners.remove(at);
+        self.server.unlisten(acceptor);
+        for id in listening.backlog {
+            self.leave(id, true);
+        }
+        if self.server.cxes() > 0 {
+            self.retired.push(acceptor);
+        }
+    }
+
+    // The tick.
+
+    /// Services the server, and wakes who waits for what it tells.
+    pub(super) fn service(&mut self, config: &TaskConfig, counters: &mut TaskCounters) -> Serviced {
+        let serviced = self.server.service();
+        while let Some(event) = self.server.poll_event() {
+            if let Some(event) = self.dispatch(event, counters) {
+                self.tell_owner(event, config, counters);
+            }
+        }
+        if core::mem::take(&mut self.watch_listeners) {
+            self.listeners.iter_mut().for_each(|listening| listening.waiter.wake());
+        }
+        if !self.retired.is_empty() && self.server.cxes() == 0 {
+            self.retired = Vec::new();
+        }
+        serviced
+    }
+
+    fn tell_owner(&mut self, event: Event, config: &TaskConfig, counters: &mut TaskCounters) {
+        self.watch_listeners |= matches!(
+            event,
+            Event::ListenerLost { .. } | Event::Draining { .. } | Event::DrainEnded { .. }
+        );
+        if self.events.len() < config.events.max(1) {
+            self.events.push_back(event);
+        } else {
+            counters.events_dropped += 1;
+        }
+    }
+
+    /// Wakes whom an event is for; gives back those that are for the owner.
+    fn dispatch(&mut self, event: Event, counters: &mut TaskCounters) -> Option<Event> {
+        if let Some(id) = event.id()
+            && self.entry(id).is_some()
+        {
+            self.meet(id, event, counters);
+            return None;
+        }
+        match &event {
+            Event::Accepted(id) if self.take_in(*id) => return None,
+            Event::HandshakeFailed { acceptor: Some(acceptor), .. }
+                if self.listening(*acceptor).is_some() =>
+            {
+                self.server.give_room(*acceptor);
+            }
+            Event::Gram(endpoint, gram) if !self.meet_gram(*endpoint, gram) => return None,
+            _ => {}
+        }
+        Some(event)
+    }
+
+    /// A connection has come in; returns whether it was for a task.
+    fn take_in(&mut self, id: Id) -> bool {
+        let acceptor = self.server.remoter(id).and_then(Remoter::acceptor);
+        let Some(acceptor) = acceptor else { return false };
+        if self.retired.contains(&acceptor) {
+            if let Some(remoter) = self.server.remoter_mut(id) {
+                remoter.abort();
+            }
+            return true;
+        }
+        if self.listening(acceptor).is_none() {
+            return false;
+        }
+        self.adopt(id, Stage::Unaccepted(acceptor), true);
+        if let Some(listening) = self.listening(acceptor) {
+            listening.backlog.push_back(id);
+            listening.waiter.wake();
+        }
+        true
+    }
+
+    /// Something happened to a connection that tasks know of.
+    fn meet(&mut self, id: Id, event: Event, counters: &mut TaskCounters) {
+        let Some(entry) = self.entry(id) else { return };
+        match event {
+            Event::Received(_) | Event::Eof(_) => entry.reader.wake(),
+            Event::Drained(_) => entry.writer.wake(),
+            Event::Connected(_) => {
+                entry.is_up = true;
+                entry.reader.wake();
+            }
+            Event::ConnectFailed { error, errno, .. } => {
+                entry.failure = Some(Box::new(Failure::Connect(error, errno)));
+            }
+            Event::Unresolved { host, why, .. } => {
+                entry.failure = Some(Box::new(Failure::Unresolved(host, why)));
+            }
+            Event::Closed(..) => self.meet_end(id, counters),
+            // `Upgraded` among others: whoever waits looks for itself.
+            _ => {
+                entry.reader.wake();
+                entry.writer.wake();
+            }
+        }
+    }
+
+    fn meet_end(&mut self, id: Id, counters: &mut TaskCounters) {
+        let Some(entry) = self.entry(id) else { return };
+        entry.told = true;
+        match entry.stage {
+            Stage::Held => {
+                entry.reader.wake();
+                entry.writer.wake();
+            }
+            Stage::Unaccepted(acceptor) => {
+                counters.unaccepted += 1;
+                if let Some(listening) = self.listening(acceptor) {
+                    listening.backlog.retain(|other| *other != id);
+                }
+                self.server.give_room(acceptor);
+                self.leave(id, false);
+            }
+            Stage::Left => self.forget(id),
+        }
+    }
+
+    /// Something happened at a datagram socket; returns whether the owner is to know of it.
+    fn meet_gram(&mut self, endpoint: EndpointId, gram: &GramEvent) -> bool {
+        let Some(endpoint_is) = self.server.endpoint(endpoint) else { return true };
+        let connected = endpoint_is.peer_addr().is_some();
+        let Some(socket) = self.socket(endpoint) else { return true };
+        match gram {
+            GramEvent::Received => socket.reader.wake(),
+            GramEvent::Drained => socket.writer.wake(),
+            GramEvent::Unreachable { error, errno } if connected => {
+                socket.error = Some((*error, *errno));
+                socket.reader.wake();
+            }
+            GramEvent::Lost { .. } => {
+                socket.reader.wake();
+                socket.writer.wake();
+                return true;
+            }
+            _ => return true,
+        }
+        false
+    }
+}

@@ -1,0 +1,165 @@
+//! Whose turn it is: those that were woken, in the order of their waking.
+//!
+//! Wakers may be used from any thread, so this is the one part that is shared between threads. The order is that in which wakers were called; as long as only the
+//! owner's thread calls them, it is the same in each run.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Wake;
+
+use crate::net::Waker as Nudge;
+
+/// Names a task for ever: its place in the table and which use of that place it is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key(u64);
+
+impl Key {
+    /// The future of `run_until`.
+    pub(super) const ROOT: Key = Key(u64::MAX);
+    /// Nobody.
+    const NONE: Key = Key(u64::MAX - 1);
+
+    /// A generation comes again after 2^32 - 2 tasks in the same place.
+    pub(super) fn new(index: usize, generation: u32) -> Key {
+        let index = u64::try_from(index).unwrap_or(u64::MAX) & 0xffff_ffff;
+        Key(u64::from(generation) << 32 | index)
+    }
+
+    pub(super) fn index(self) -> usize {
+        usize::try_from(self.0 & 0xffff_ffff).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn generation(self) -> u32 {
+        u32::try_from(self.0 >> 32).unwrap_or(u32::MAX)
+    }
+}
+
+#[derive(Default)]
+struct Lines {
+    /// Those that have been woken.
+    ready: VecDeque<Key>,
+    /// Those that woke themselves while they ran: they are next in the tick after this.
+    again: VecDeque<Key>,
+}
+
+/// Who was woken, and whether the owner has gone to sleep over it.
+pub(super) struct Queue {
+    lines: Mutex<Lines>,
+    running: AtomicU64,
+    /// The owner believes that there is nothing to do: the next waking must tell it.
+    idle: AtomicBool,
+    /// Ends the owner's sleep; none while the network has none.
+    nudge: OnceLock<Nudge>,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Queue {
+            lines: Mutex::default(),
+            running: AtomicU64::new(Key::NONE.0),
+            idle: AtomicBool::new(false),
+            nudge: OnceLock::new(),
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        // Whoever panicked here did so between two whole changes.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, key: Key) {
+        let mut lines = self.lines();
+        if self.running.load(Ordering::Relaxed) == key.0 {
+            lines.again.push_back(key);
+        } else {
+            lines.ready.push_back(key);
+        }
+        drop(lines);
+        self.tell_owner();
+    }
+
+    /// Ends the owner's sleep, if it has gone to sleep.
+    ///
+    /// It says so ([`rest`](Queue::rest)) before it looks whether there is anything to do; here something to do is put down before it is asked whether the owner
+    /// sleeps. So one of the two sees the other.
+    pub(super) fn tell_owner(&self) {
+        if self.idle.load(Ordering::SeqCst)
+            && self.idle.swap(false, Ordering::SeqCst)
+            && let Some(nudge) = self.nudge.get()
+        {
+            // Without a waker it is seen at the next tick.
+            let _ = nudge.wake();
+        }
+    }
+
+    /// Takes all that is ready, if there is nothing in `line`.
+    pub(super) fn fill(&self, line: &mut VecDeque<Key>) {
+        if line.is_empty() {
+            core::mem::swap(&mut self.lines().ready, line);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let lines = self.lines();
+        lines.ready.is_empty() && lines.again.is_empty()
+    }
+
+    /// A task begins to run, or none does any more.
+    pub(super) fn set_running(&self, key: Option<Key>) {
+        self.running.store(key.unwrap_or(Key::NONE).0, Ordering::Relaxed);
+    }
+
+    /// The owner is at work, and will look.
+    pub(super) fn work(&self) {
+        self.idle.store(false, Ordering::SeqCst);
+    }
+
+    /// A tick is over: who woke itself gets in line, and from now on the owner must be told.
+    pub(super) fn rest(&self) {
+        let mut lines = self.lines();
+        let Lines { ready, again } = &mut *lines;
+        ready.append(again);
+        drop(lines);
+        self.idle.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn needs_nudge(&self) -> bool {
+        self.nudge.get().is_none()
+    }
+
+    pub(super) fn set_nudge(&self, nudge: Nudge) {
+        let _ = self.nudge.set(nudge);
+    }
+}
+
+/// What a task's waker is: puts the task in line, once.
+pub(super) struct Ticket {
+    queue: Arc<Queue>,
+    key: Key,
+    queued: AtomicBool,
+}
+
+impl Ticket {
+    pub(super) fn new(queue: &Arc<Queue>, key: Key) -> Arc<Ticket> {
+        Arc::new(Ticket { queue: Arc::clone(queue), key, queued: AtomicBool::new(false) })
+    }
+
+    /// Its turn has come: from now on it can be woken again.
+    pub(super) fn punch(&self) {
+        // Acquire: what was done before a waking that changed nothing is seen, too.
+        self.queued.swap(false, Ordering::AcqRel);
+    }
+}
+
+impl Wake for Ticket {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.queue.push(self.key);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A datagram socket as tasks see it.
+
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Context, Poll};
+use std::io;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::desk::Desk;
+use super::shared::{Late, Shared, gone};
+use crate::net::Addr;
+use crate::peer::{Endpoint, GramError, RxGram};
+use crate::server::EndpointId;
+
+/// A socket for datagrams, with the queues and limits of an [`Endpoint`]. Made by [`Handle::bind`](super::Handle::bind). Dropping it closes it; what is queued
+/// gets one try to leave.
+///
+/// What the network has against a datagram comes later, if at all: in connected mode as an error of [`recv_from`](TaskSocket::recv_from), otherwise as an event of the
+/// owner's.
+pub struct TaskSocket {
+    shared: Rc<Shared>,
+    endpoint: EndpointId,
+    local_addr: Addr,
+}
+
+impl TaskSocket {
+    /// Of an endpoint that the server has.
+    pub(super) fn new(shared: &Rc<Shared>, desk: &mut Desk, endpoint: EndpointId) -> Self {
+        desk.add_socket(endpoint);
+        let local_addr = desk.server.endpoint(endpoint).map(|it| it.local_addr().clone());
+        let local_addr = local_addr.unwrap_or(Addr::Unnamed);
+        TaskSocket { shared: Rc::clone(shared), endpoint, local_addr }
+    }
+
+    /// The endpoint below it.
+    #[must_use]
+    pub fn id(&self) -> EndpointId {
+        self.endpoint
+    }
+
+    /// Where it is bound, with the port that was picked.
+    #[must_use]
+    pub fn local_addr(&self) -> &Addr {
+        &self.local_addr
+    }
+
+    /// The endpoint itself: its counters, settings, groups.
+    ///
+    /// # Errors
+    /// `NotConnected` once the tasks are gone.
+    pub fn with_endpoint<T>(&self, act: impl FnOnce(&mut Endpoint) -> T) -> io::Result<T> {
+        let endpoint = self.endpoint;
+        self.shared.change(|desk| desk.server.endpoint_mut(endpoint).map(act))?.ok_or_else(gone)
+    }
+
+    /// Waits for the next datagram, whole and with its sender. Dropped, it has taken none.
+    ///
+    /// # Errors
+    /// In connected mode that an earlier one did not arrive (`ConnectionRefused`, say), once for each report; `NotConnected` once the socket is lost.
+    pub async fn recv_from(&mut self) -> io::Result<RxGram> {
+        poll_fn(|context| self.poll_recv_from(context)).await
+    }
+
+    /// The same as a poll.
+    ///
+    /// # Errors
+    /// As [`recv_from`](TaskSocket::recv_from).
+    pub fn poll_recv_from(&mut self, context: &mut Context<'_>) -> Poll<io::Result<RxGram>> {
+        self.poll_with(|desk, endpoint| {
+            let there = desk.server.endpoint_mut(endpoint)?;
+            if let Some(gram) = there.take() {
+                return Some(Ok(gram));
+            }
+            let opened = there.opened();
+            let socket = desk.socket(endpoint)?;
+            if let Some((kind, errno)) = socket.error.take() {
+                let of_errno = errno.map(io::Error::from_raw_os_error);
+                return Some(Err(of_errno.unwrap_or_else(|| kind.into())));
+            }
+            if !opened {
+                return Some(Err(closed()));
+            }
+            socket.reader.wait(context);
+            None
+        })
+    }
+
+    /// Queues a copy of `data` as one datagram, waiting for room where the queue is full. Dropped, it has queued nothing.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it can never go: too long, to nobody, not to the peer; `NotConnected` once the socket is lost.
+    pub async fn send_to(&mut self, data: &[u8], to: impl Into<Addr>) -> io::Result<()> {
+        let to = to.into();
+        let data = Bytes::copy_from_slice(data);
+        self.send_bytes_to(data, to).await
+    }
+
+    /// The same without a copy.
+    ///
+    /// # Errors
+    /// As [`send_to`](TaskSocket::send_to).
+    pub async fn send_bytes_to(&mut self, data: Bytes, to: impl Into<Addr>) -> io::Result<()> {
+        let to = to.into();
+        poll_fn(|context| {
+            self.poll_with(|desk, endpoint| {
+                let there = desk.server.endpoint_mut(endpoint)?;
+                match there.tx_bytes(data.clone(), &to) {
+                    Ok(()) => Some(Ok(())),
+                    Err(GramError::Full) => {
+                        there.want_drained();
+                        desk.socket(endpoint)?.writer.wait(context);
+                        None
+                    }
+                    Err(GramError::Closed) => Some(Err(closed())),
+                    Err(error) => Some(Err(io::Error::new(io::ErrorKind::InvalidInput, error))),
+                }
+            })
+        })
+        .await
+    }
+
+    fn poll_with<T>(
+        &self,
+        act: impl FnOnce(&mut Desk, EndpointId) -> Option<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match self.shared.change(|desk| act(desk, self.endpoint)) {
+            Ok(Some(done)) => Poll::Ready(done),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the socket is closed")
+}
+
+impl Drop for TaskSocket {
+    fn drop(&mut self) {
+        self.shared.let_go(Late::Unbind(self.endpoint));
+    }
+}
+
+impl fmt::Debug for TaskSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskSocket")
+            .field("id", &self.endpoint)
+            .field("local_addr", &self.local_addr)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,258 @@
+//! Tasks' deadlines, in the crate's own wheel, and the futures that wait for them.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use slab::Slab;
+
+use super::queue::Queue;
+use crate::tyme::{Timer, Tyme, Wheel};
+
+/// The clock and the deadlines of all tasks. Shared between threads only because hyper wants its timers to be so.
+pub(super) struct Timers {
+    now: AtomicU64,
+    state: Mutex<State>,
+    queue: Arc<Queue>,
+}
+
+struct State {
+    wheel: Wheel<usize>,
+    slots: Slab<Slot>,
+    due: Vec<(Tyme, usize)>,
+    woken: Vec<Waker>,
+}
+
+struct Slot {
+    deadline: Tyme,
+    /// `None` once it has fired.
+    timer: Option<Timer>,
+    waker: Option<Waker>,
+}
+
+impl Timers {
+    pub(super) fn new(now: Tyme, queue: Arc<Queue>) -> Self {
+        let (slots, due, woken) = (Slab::new(), Vec::new(), Vec::new());
+        let state = State { wheel: Wheel::new(now), slots, due, woken };
+        Timers { now: AtomicU64::new(now.as_nanos()), state: Mutex::new(state), queue }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Tyme {
+        Tyme::from_nanos(self.now.load(Ordering::Acquire))
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next(&self) -> Option<Tyme> {
+        self.state().wheel.next().filter(|deadline| *deadline != Tyme::NEVER)
+    }
+
+    /// It is `now`: wakes whose deadline has come, in the order of deadlines. An earlier tyme than
+    /// before is that of another clock.
+    pub(super) fn advance(&self, now: Tyme) {
+        if now < self.now() {
+            self.rebase(now);
+        }
+        self.now.store(now.as_nanos(), Ordering::Release);
+        let mut state = self.state();
+        let State { wheel, slots, due, woken } = &mut *state;
+        if wheel.next().is_none_or(|next| next > now) {
+            return;
+        }
+        wheel.advance(now, due);
+        for (_, index) in due.drain(..) {
+            if let Some(slot) = slots.get_mut(index) {
+                slot.timer = None;
+                woken.extend(slot.waker.take());
+            }
+        }
+        let mut woken = core::mem::take(woken);
+        drop(state);
+        woken.drain(..).for_each(Waker::wake);
+        self.state().woken = woken;
+    }
+
+    /// Goes by another clock from now on, which shows `now`: what was left of each deadline lies ahead again.
+    pub(super) fn rebase(&self, now: Tyme) {
+        let before = self.now();
+        self.now.store(now.as_nanos(), Ordering::Release);
+        self.state().rebase(before, now);
+    }
+
+    /// Arms a deadline; wakes the owner if it may sleep for longer than that.
+    fn arm(&self, deadline: Tyme, waker: &Waker) -> usize {
+        let mut state = self.state();
+        let slot = Slot { deadline, timer: None, waker: Some(waker.clone()) };
+        let index = state.slots.insert(slot);
+        let timer = state.wheel.arm(deadline, index);
+        state.slots[index].timer = Some(timer);
+        drop(state);
+        self.queue.tell_owner();
+        index
+    }
+
+    /// Whether it has fired; if not, this waker is to be called then.
+    fn look(&self, index: usize, waker: &Waker) -> bool {
+        let mut state = self.state();
+        let Some(slot) = state.slots.get_mut(index) else { return true };
+        if slot.timer.is_none() {
+            return true;
+        }
+        if !slot.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            slot.waker = Some(waker.clone());
+        }
+        false
+    }
+
+    fn cancel(&self, index: usize) {
+        let mut state = self.state();
+        let Some(slot) = state.slots.try_remove(index) else { return };
+        if let Some(timer) = slot.timer {
+            state.wheel.cancel(timer);
+        }
+        if state.slots.is_empty() {
+            state.slots.shrink_to_fit();
+        }
+        drop(state); // Before the waker, which may be anybody's.
+    }
+}
+
+impl State {
+    /// What was left of each deadline at `before` lies ahead of `now`.
+    fn rebase(&mut self, before: Tyme, now: Tyme) {
+        self.wheel = Wheel::new(now);
+        for (index, slot) in &mut self.slots {
+            if slot.timer.is_some() {
+                if slot.deadline != Tyme::NEVER {
+                    slot.deadline = now + (slot.deadline - before);
+                }
+                slot.timer = Some(self.wheel.arm(slot.deadline, index));
+            }
+        }
+    }
+}
+
+/// Is ready when its tyme has come, in the first tick that has reached it. Made by [`Handle::sleep`](super::Handle::sleep). May be polled on any thread.
+///
+/// Costs nothing before it is polled, then a place in the wheel (under 100 bytes), which dropping it gives back.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    timers: Arc<Timers>,
+    deadline: Tyme,
+    slot: Option<usize>,
+}
+
+impl Sleep {
+    pub(super) fn new(timers: &Arc<Timers>, deadline: Tyme) -> Self {
+        Sleep { timers: Arc::clone(timers), deadline, slot: None }
+    }
+
+    /// When it is ready, by the clock that it was made with.
+    #[must_use]
+    pub fn deadline(&self) -> Tyme {
+        self.deadline
+    }
+
+    /// Sleeps until `deadline` instead. Whoever waits must poll again.
+    pub fn reset(&mut self, deadline: Tyme) {
+        self.give_back();
+        self.deadline = deadline;
+    }
+
+    fn give_back(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.timers.cancel(slot);
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let over = match self.slot {
+            Some(slot) => self.timers.look(slot, context.waker()),
+            None => self.timers.now() >= self.deadline,
+        };
+        if over {
+            // Polled again, it is ready again.
+            self.give_back();
+            self.deadline = Tyme::ZERO;
+            return Poll::Ready(());
+        }
+        if self.slot.is_none() {
+            self.slot = Some(self.timers.arm(self.deadline, context.waker()));
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+/// That something took longer than it was given.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("took longer than it was given")
+    }
+}
+
+impl core::error::Error for Elapsed {}
+
+impl From<Elapsed> for io::Error {
+    fn from(elapsed: Elapsed) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
+/// A beat: ready at each multiple of its period. Made by [`Handle::interval`](super::Handle::interval).
+#[derive(Debug)]
+pub struct Interval {
+    sleep: Sleep,
+    next: Tyme,
+    period: Duration,
+}
+
+impl Interval {
+    pub(super) fn new(timers: &Arc<Timers>, period: Duration) -> Self {
+        // A period of zero would be ready for ever.
+        let period = period.max(Duration::from_nanos(1));
+        let next = timers.now() + period;
+        Interval { sleep: Sleep::new(timers, next), next, period }
+    }
+
+    /// Waits for the next beat; how many have passed since the last one, at least 1. Those that were missed are not made up for: the beat stays in step with
+    /// where it began. May be dropped and called again.
+    pub async fn tick(&mut self) -> u64 {
+        core::future::poll_fn(|context| Pin::new(&mut self.sleep).poll(context)).await;
+        let now = self.sleep.timers.now();
+        self.next = self.next.min(now); // It is later only where the clock was exchanged.
+        let late = now - self.next;
+        let missed = late.as_nanos() / self.period.as_nanos();
+        let beats = u64::try_from(missed).unwrap_or(u64::MAX - 1) + 1;
+        let nanos = u128::from(beats).saturating_mul(self.period.as_nanos());
+        self.next += Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.sleep.reset(self.next);
+        beats
+    }
+}

@@ -1,0 +1,109 @@
+//! Sleeping, time-outs and beats on a clock in the test's hand: to the nanosecond.
+
+use tymist::Wake;
+use tymist::tyme::{Tyme, Tymist};
+
+use super::bed::{Log, Rig, millis};
+
+#[test]
+fn a_sleep_ends_in_the_first_tick_that_has_reached_its_deadline() {
+    let mut rig = Rig::new();
+    let (handle, log) = (rig.tasks.handle(), Log::default());
+    for time in [30, 10, 20] {
+        let (handle, log) = (handle.clone(), log.clone());
+        drop(handle.clone().spawn(async move {
+            handle.sleep(millis(time)).await;
+            log.say(format!("{time} at {}", handle.tyme()));
+        }));
+    }
+    rig.tasks.service();
+    let due = |time| Tyme::ZERO + millis(time);
+    assert_eq!(rig.tasks.wake(), Wake::At(due(10)));
+    rig.at(Tyme::from_nanos(due(10).as_nanos() - 1));
+    assert!(log.take().is_empty());
+    rig.at(due(10));
+    assert_eq!(log.take(), ["10 at 0.010000000"]);
+    assert_eq!(rig.tasks.wake(), Wake::At(due(20)));
+    // Both due: in the order of their deadlines.
+    rig.at(due(100));
+    assert_eq!(log.take(), ["20 at 0.100000000", "30 at 0.100000000"]);
+    assert_eq!(rig.tasks.wake(), Wake::OnIo);
+}
+
+#[test]
+fn a_sleep_that_is_dropped_leaves_no_deadline_behind() {
+    let mut rig = Rig::new();
+    let handle = rig.tasks.handle();
+    let slept = handle.clone();
+    let task = handle.spawn(async move { slept.sleep(millis(10)).await });
+    rig.tasks.service();
+    assert!(matches!(rig.tasks.wake(), Wake::At(_)));
+    task.abort();
+    assert_eq!(rig.tasks.wake(), Wake::OnIo);
+}
+
+#[test]
+fn what_is_ready_in_the_tick_of_its_deadline_is_in_time() {
+    let mut rig = Rig::new();
+    let (handle, log) = (rig.tasks.handle(), Log::default());
+    for (name, takes) in [("early", 9), ("just", 10), ("late", 11)] {
+        let (handle, log) = (handle.clone(), log.clone());
+        drop(handle.clone().spawn(async move {
+            // Made later, so that it fires later where both are due.
+            let limited = handle.timeout(millis(10), handle.sleep(millis(takes)));
+            let ended = limited.await;
+            log.say(format!("{name}: {}", if ended.is_ok() { "done" } else { "too late" }));
+        }));
+    }
+    rig.tasks.service();
+    for time in 1..=11 {
+        rig.at(Tyme::ZERO + millis(time));
+    }
+    assert_eq!(log.take(), ["early: done", "just: done", "late: too late"]);
+    assert_eq!(rig.tasks.wake(), Wake::OnIo, "nothing is left in the wheel");
+}
+
+#[test]
+fn a_beat_stays_in_step_and_tells_what_it_missed() {
+    let mut rig = Rig::new();
+    let (handle, log) = (rig.tasks.handle(), Log::default());
+    let (beats, said) = (handle.clone(), log.clone());
+    drop(handle.spawn(async move {
+        let mut beat = beats.interval(millis(10));
+        loop {
+            let count = beat.tick().await;
+            said.say(format!("{count} at {}", beats.tyme()));
+        }
+    }));
+    rig.tasks.service();
+    rig.at(Tyme::from_nanos(9_999_999));
+    assert!(log.take().is_empty());
+    for time in [10, 25, 30, 61] {
+        rig.at(Tyme::ZERO + millis(time));
+    }
+    let wanted = ["1 at 0.010000000", "1 at 0.025000000", "1 at 0.030000000", "3 at 0.061000000"];
+    assert_eq!(log.take(), wanted);
+    assert_eq!(rig.tasks.wake(), Wake::At(Tyme::ZERO + millis(70)));
+}
+
+#[test]
+fn on_another_clock_what_was_left_of_a_sleep_lies_ahead_again() {
+    let mut rig = Rig::new();
+    let (handle, log) = (rig.tasks.handle(), Log::default());
+    let (slept, said) = (handle.clone(), log.clone());
+    drop(handle.spawn(async move {
+        slept.sleep(millis(100)).await;
+        said.say("awake");
+    }));
+    rig.tasks.service();
+    rig.at(Tyme::ZERO + millis(60));
+    for start in [Tyme::from_secs(1000), Tyme::from_secs(5)] {
+        rig.tymist = Tymist::starting_at(start);
+        rig.tasks.wind(rig.tymist.tymth());
+        assert_eq!(rig.tasks.wake(), Wake::At(start + millis(40)));
+    }
+    rig.at(Tyme::from_secs(5) + millis(39));
+    assert!(log.take().is_empty());
+    rig.at(Tyme::from_secs(5) + millis(40));
+    assert_eq!(log.take(), ["awake"]);
+}

@@ -1,0 +1,152 @@
+//! Tasks' streams under TLS: handshakes that nobody sees, ends that are told apart, and going over in the middle.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tymist::net::tls::{ClientTls, Unread};
+use tymist::net::{Addr, Stream};
+use tymist::sim::Op;
+use tymist::sim::fault::{Effect, Rule};
+use tymist::tyme::Tyme;
+use tymist::{CloseReason, Connect, Event};
+
+use super::bed::{PORT, Pair, millis};
+use super::tls_support::pki;
+
+fn dial(target: Addr, tls: &ClientTls) -> Connect {
+    let tls = tls.clone();
+    let mut connect = Connect::new(target);
+    connect.layer = Some(Arc::new(move |stream: Box<dyn Stream>| {
+        let stream = tls.connect(stream, "server.test").expect("a name that can be");
+        Box::new(stream) as Box<dyn Stream>
+    }));
+    connect
+}
+
+#[test]
+fn tls_ends_with_a_farewell_or_is_cut_short() {
+    let (client, server) = pki::world().ends();
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let mut listener = handle.listen_tls(([0, 0, 0, 0], PORT), &server).unwrap();
+        let mut stream = listener.accept().await.unwrap();
+        assert!(stream.with_remoter(|remoter| remoter.tls().is_some()).unwrap());
+        stream.write_all(b"all of it").await.unwrap();
+        stream.shutdown().await.unwrap();
+        while !stream.read_bytes().await.unwrap().is_empty() {}
+        drop(stream);
+        // The same without a farewell: the transport's end under TLS.
+        let mut stream = listener.accept().await.unwrap();
+        stream.write_all(b"half of").await.unwrap();
+        handle.sleep(Duration::from_secs(20)).await;
+        stream.write_all(b" it").await.unwrap();
+        let _ = stream.read(&mut [0; 1]).await;
+    });
+    pair.near(move |handle, target| async move {
+        let mut stream = handle.connect(dial(target.clone(), &client)).await.unwrap();
+        let mut got = Vec::new();
+        loop {
+            let part = stream.read_bytes().await.unwrap();
+            if part.is_empty() {
+                break;
+            }
+            got.extend(part);
+        }
+        assert_eq!(got, b"all of it");
+        stream.close().await.unwrap();
+
+        let mut stream = handle.connect(dial(target, &client)).await.unwrap();
+        let mut got = [0; 7];
+        stream.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"half of");
+        let error = stream.read(&mut got).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "cut short is no end: {error}");
+        let reason = error.get_ref().unwrap().downcast_ref::<CloseReason>();
+        assert_eq!(reason, Some(&CloseReason::TlsTruncated));
+    });
+    // From then on all that the second connection reads is the transport's end.
+    let cut = Rule::new("cut", Effect::Eof).on(&[Op::Read]).host("near").conn(1);
+    pair.world.rule(cut.from(Tyme::from_secs(10)));
+    pair.run();
+    pair.world.finish().unwrap();
+    pair.run_out();
+}
+
+#[test]
+fn a_handshake_that_fails_is_an_error_here_and_an_event_there() {
+    let (_, server) = pki::world().ends();
+    let (stranger, _) = pki::world().ends(); // Of another authority.
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let mut listener = handle.listen_tls(([0, 0, 0, 0], PORT), &server).unwrap();
+        let nobody = handle.timeout(millis(2000), listener.accept()).await;
+        assert!(nobody.is_err(), "a handshake that failed is no connection");
+    });
+    pair.near(move |handle, target| async move {
+        let error = handle.connect(dial(target, &stranger)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+    });
+    pair.run();
+    let event = pair.far_mut().poll_event();
+    assert!(matches!(event, Some(Event::HandshakeFailed { .. })), "{event:?}");
+    pair.run_out();
+}
+
+/// Who shakes hands has a place of those that nobody has accepted, and gives it back.
+#[test]
+fn handshakes_that_fail_take_no_room_from_those_that_do_not() {
+    let (client, server) = pki::world().ends();
+    let (stranger, _) = pki::world().ends();
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let mut listener = handle.listen_tls(([0, 0, 0, 0], PORT), &server).unwrap();
+        let mut stream = listener.accept().await.unwrap();
+        assert_eq!(stream.read_bytes().await.unwrap(), "good");
+    });
+    pair.near(move |handle, target| async move {
+        for _ in 0..10 {
+            assert!(handle.connect(dial(target.clone(), &stranger)).await.is_err());
+        }
+        let mut stream = handle.connect(dial(target, &client)).await.unwrap();
+        stream.write_all(b"good").await.unwrap();
+        stream.close().await.unwrap();
+    });
+    let mut config = pair.far_mut().config();
+    config.unaccepted = 2;
+    pair.far_mut().set_config(config);
+    pair.run_out();
+}
+
+#[test]
+fn a_stream_goes_over_to_tls_in_the_middle() {
+    let (client, server) = pki::world().ends();
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let mut stream = handle.listen(([0, 0, 0, 0], PORT)).unwrap().accept().await.unwrap();
+        let mut command = [0; 9];
+        stream.read_exact(&mut command).await.unwrap();
+        assert_eq!(&command, b"STARTTLS\n");
+        stream.write_all(b"go\n").await.unwrap();
+        stream.upgrade_tls(&server, Unread::MustBeEmpty).await.unwrap();
+        let again = stream.upgrade_tls(&server, Unread::MustBeEmpty).await.unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::InvalidInput);
+        let mut secret = stream.read_bytes().await.unwrap();
+        stream.write_bytes(&mut secret).await.unwrap();
+        stream.close().await.unwrap();
+    });
+    pair.near(move |handle, target| async move {
+        let mut stream = handle.connect(target).await.unwrap();
+        stream.write_all(b"STARTTLS\n").await.unwrap();
+        let mut go = [0; 3];
+        stream.read_exact(&mut go).await.unwrap();
+        stream.upgrade_tls_client(&client, "server.test", Unread::MustBeEmpty).await.unwrap();
+        stream.write_all(b"secret").await.unwrap();
+        let mut back = [0; 6];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"secret");
+        assert_eq!(stream.read(&mut back).await.unwrap(), 0);
+        stream.close().await.unwrap();
+    });
+    pair.run_out();
+}
