@@ -122,6 +122,30 @@
 //!
 //! *On Linux only joined groups are delivered* (`IP_MULTICAST_ALL` off): otherwise a group that any program on the machine has joined is.
 //!
+//! # Doers
+//!
+//! *One trait for what has turns.* A simulated host, a Doist and an adapter need the same three things of a program: its turn, when it wants the next, and what it waits
+//! on. So a Doist is itself a doer and runs wherever one does. hio's `tock` and `recur` are as they were; what is new is [`wake`](crate::doing::Doer::wake).
+//!
+//! *In a cycle each doer without a tock has its turn*, whoever was the reason for it, since that is what doers that look at each other's state rely on. A turn of
+//! an engine with nothing to do is one system call.
+//!
+//! *Beats that were missed are left out*, hio makes up for each: a machine that slept for an hour would owe a doer of 1 ms 3.6 million turns. The beat itself stays where it was.
+//!
+//! *An error is a thing that happens, a panic a mistake.* The first ends one doer and is reported; after the second nobody knows what the doer left behind, so all are left, in order, and
+//! it goes on to whoever runs them; in a test that is the test.
+//!
+//! *A crash of a simulated host leaves nobody*: no `exit` is called, as when the power goes.
+//!
+//! *What is waited on is a shared handle*, [`Descriptor`](crate::net::Descriptor), not a borrowed descriptor: an engine in an `Rc<RefCell<…>>` cannot lend one, and whether what a loop has registered
+//! is still the same thing could not be told by its number.
+//!
+//! *A Doist sleeps by mio*, on a poller that its waker is on, too, and that all systems have; `poll(2)` would save one system call for each descriptor and sleep. With the few engines that
+//! a program has that is less than what their turns cost.
+//!
+//! *tokio and async-io register a descriptor for one wait only*: their registrations are edges, or as good as that, and a turn takes only a budget's worth. Keeping them would save two system calls of a wait
+//! and cost a look before each, whether something was left.
+//!
 //! # Unix sockets
 //!
 //! *The umask is not touched*: it belongs to the whole process, and other threads make files meanwhile. On Linux the permissions are put on the socket before it is

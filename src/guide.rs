@@ -252,6 +252,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Adapters for tokio, smol, calloop, windows' loops and `poll(2)` are in the chapter `guide::embedding`; programs of several parts under one clock, hio's
+//! doers, in `guide::doers`.
+//!
 //! *Another thread* that has something for the loop wakes it with a [`Waker`](crate::net::Waker).
 //!
 //! # 8. Looking on
@@ -342,6 +345,10 @@
 
 #[cfg(all(feature = "os", feature = "tls", feature = "proxy-protocol"))]
 pub mod forwarding;
+#[cfg(feature = "os")]
+pub mod doers;
+#[cfg(feature = "os")]
+pub mod embedding;
 #[cfg(feature = "sim")]
 pub mod simulation;
 #[cfg(feature = "os")]

@@ -33,6 +33,7 @@
 //!
 //! * [`guide`] is the tutorial: an echo server, its time, its limits, its end, its clients, TLS, how to put it into a loop of your own, and (with `sim`) how to
 //!   test it in simulated time.
+//! * [`doing`] has doers and the Doist that gives them their turns; `run` puts them, and engines, into other people's loops.
 //! * [`design`] tells the invariants, the order of a tick, and every default and why.
 //! * [`Server`], [`Clients`] and [`Remoter`] are what you work with, [`Peer`] for datagrams; [`Config`] and [`Connect`] hold all settings; [`Event`] is what
 //!   comes out. [`tasks`] are the same as `async fn`.
@@ -40,7 +41,7 @@
 //! # The rooms
 //!
 //! From the ground up: [`tyme`] (clock, deadlines), [`net`] (the seam to the network, and the operating system behind it), [`wire`]
-//! (middleware that logs), then [`Acceptor`], [`Remoter`], [`Server`] and [`Clients`]. Each depends only on those before it.
+//! (middleware that logs), then [`Acceptor`], [`Remoter`], [`Server`] and [`Clients`], then [`doing`] (programs in turns, hio's doers). Each depends only on those before it.
 //!
 //! # Features
 //!
@@ -55,6 +56,7 @@
 //! | `futures-io`, `tokio-io`, `hyper` | no | streams of [`tasks`] with the traits of those crates (of tokio without its runtime), and hyper's executor and timers |
 //! | `proxy-protocol` | no | the PROXY protocol, versions 1 and 2, behind a load balancer and towards what is dialled |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
+//! | `tokio`, `smol`, `calloop` | no | engines and doers in those loops (`run`); on Unix |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
 //!
@@ -85,7 +87,7 @@ mod peer;
 mod relay;
 mod remoter;
 #[cfg(feature = "os")]
-mod run;
+pub mod run;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -37,6 +37,8 @@ pub(crate) struct Life {
     phase: Phase,
     /// Its next turn is not before this.
     retyme: Tyme,
+    /// It has a beat, of which that is one.
+    beats: bool,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,7 @@ impl Life {
     pub(crate) fn enter(&mut self, doer: &mut dyn Doer, tymth: &Tymth) {
         self.phase = Phase::Fresh;
         self.retyme = tymth.tyme();
+        self.beats = true;
         if let Err(error) = doer.enter(tymth) {
             self.end(doer, End::Failed(error));
         }
@@ -65,7 +68,12 @@ impl Life {
         }
         self.phase = Phase::Going;
         match doer.recur(now) {
-            Ok(Recur::Again) => self.retyme = after(self.retyme, nanos(doer.tock()), now),
+            Ok(Recur::Again) => {
+                let beat = if self.beats { self.retyme } else { now };
+                let tock = nanos(doer.tock());
+                self.beats = tock > 0;
+                self.retyme = after(beat, tock, now);
+            }
             Ok(Recur::Done) => self.end(doer, End::Done),
             Err(error) => self.end(doer, End::Failed(error)),
         }
@@ -91,6 +99,18 @@ impl Life {
         matches!(self.phase, Phase::Fresh | Phase::Going)
     }
 
+    /// How it ended, once; as before its entry afterwards.
+    #[cfg(feature = "os")]
+    pub(crate) fn take_end(&mut self) -> Option<End> {
+        match core::mem::take(&mut self.phase) {
+            Phase::Ended(end) => Some(end),
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
     pub(crate) fn ended(&self) -> Option<&End> {
         match &self.phase {
             Phase::Ended(end) => Some(end),
@@ -102,15 +122,15 @@ impl Life {
     pub(crate) fn wake(&self, doer: &dyn Doer) -> Wake {
         match self.phase {
             Phase::Fresh => Wake::Now,
-            Phase::Going if doer.tock().is_zero() => doer.wake(),
+            Phase::Going if !self.beats => doer.wake(),
             Phase::Going => Wake::At(self.retyme),
             Phase::Idle | Phase::Ended(_) => Wake::OnIo,
         }
     }
 
     /// Whether its descriptors count: one with a beat gets no turn by them.
-    pub(crate) fn listens(&self, doer: &dyn Doer) -> bool {
-        self.is_going() && doer.tock().is_zero()
+    pub(crate) fn listens(&self) -> bool {
+        matches!(self.phase, Phase::Going) && !self.beats
     }
 }
 

@@ -185,7 +185,13 @@ impl Doist {
         self.deeds.iter().map(|entry| entry.id)
     }
 
-    /// How many those are.
+    /// Those that have ended and are [kept](Doist::keep), in the order in which they did, and how; `None` of one that had not been entered when all
+    /// were left.
+    pub fn ended(&self) -> impl Iterator<Item = (DoerId, Option<&End>)> {
+        self.ended.iter().map(|entry| (entry.id, entry.deed.life.ended()))
+    }
+
+    /// How many are under way, or before the first entry will be.
     #[must_use]
     pub fn len(&self) -> usize {
         self.deeds.len()
@@ -280,7 +286,7 @@ impl Doer for Doist {
 
     fn descriptors(&self, into: &mut Vec<Descriptor>) {
         for Entry { deed, .. } in &self.deeds {
-            if deed.life.listens(&*deed.doer) {
+            if deed.life.listens() {
                 deed.doer.descriptors(into);
             }
         }

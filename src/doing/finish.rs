@@ -29,7 +29,7 @@ pub enum OnError {
     EndAll,
 }
 
-/// Of a Doist that has ended: some of its doers have failed. Each one's own error is at [`Doist::end`].
+/// Of a Doist that has ended: some of its doers have failed. Each one's own error is at [`Doist::end`](super::Doist::end).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failed {
@@ -53,7 +53,7 @@ impl fmt::Display for Failed {
 
 impl Error for Failed {}
 
-/// Why [`Doist::run`] was not as it should be.
+/// Why [`Doist::run`](super::Doist::run) was not as it should be.
 #[cfg(feature = "os")]
 #[derive(Debug)]
 #[non_exhaustive]

@@ -24,6 +24,8 @@ mod log;
 #[cfg(feature = "sim")]
 pub(crate) use deed::Deed;
 pub use deed::End;
+#[cfg(feature = "os")]
+pub(crate) use deed::Life;
 pub use doer::{DoError, Doer, Recur};
 pub use doist::Doist;
 pub use engines::{ClientDoer, ClientsDoer, PeerDoer, ServerDoer};

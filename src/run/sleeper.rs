@@ -43,16 +43,17 @@ impl Sleeper {
         self.waker.is_some()
     }
 
-    /// Sleeps until one of `descriptors` has something, the waker calls, a signal comes, or `limit` has passed (`None`: no limit).
+    /// Sleeps until one of `descriptors` has something, the waker calls, a signal comes, or `limit` has passed (`None`: no limit). Whether it was a descriptor.
     pub(crate) fn sleep(
         &mut self,
         descriptors: &[Descriptor],
         limit: Option<Duration>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         self.watch(descriptors)?;
         match self.poll.poll(&mut self.events, limit) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
+            Ok(()) => Ok(self.events.iter().any(|event| event.token() != WAKE)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -1,0 +1,111 @@
+//! An echo server as an event source of a calloop loop, beside others: one counts seconds, one hears of the signal that ends it.
+//!
+//!     cargo run --features calloop --example calloop_bridge -- --port 7007
+#![allow(clippy::print_stderr, reason = "statistics on request")]
+
+mod common;
+
+use std::time::Duration;
+
+use calloop::ping::make_ping;
+use calloop::timer::{TimeoutAction, Timer};
+use calloop::{Dispatcher, EventLoop};
+use common::Result;
+use lexopt::prelude::*;
+use tymist::doing::{DoError, Echo, Recur, ServerDoer};
+use tymist::net::Waker;
+use tymist::run::Driver;
+use tymist::run::calloop::Source;
+use tymist::{Config, Server};
+
+const USAGE: &str = "usage: calloop_bridge [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
+
+/// How long connections may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(2);
+
+struct Options {
+    bind: common::Bind,
+    config: Config,
+    stats: Option<Duration>,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("host") => options.bind.host = parser.value()?.parse()?,
+            Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("idle-timeout") => {
+                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
+            }
+            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
+            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
+            Long("help") | Short('h') => {
+                eprintln!("{USAGE}");
+                std::process::exit(0);
+            }
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+        }
+    }
+    Ok(options)
+}
+
+type Doer = ServerDoer<Echo>;
+/// How it ended, once it has.
+type Over = Option<std::result::Result<(), DoError>>;
+
+fn main() -> Result<()> {
+    let options = options()?;
+    let mut server = Server::new(options.config);
+    let acceptor = options.bind.listen(&mut server)?;
+    let mut events: EventLoop<'_, Over> = EventLoop::try_new()?;
+    let handle = events.handle();
+
+    // What the thread that waits for signals wakes.
+    let (ping, pinged) = make_ping()?;
+    let waker = Waker::new(move || {
+        ping.ping();
+        Ok(())
+    });
+    let _told = common::stop_on_signal(waker)?;
+    common::announce(&server, acceptor);
+
+    // A dispatcher, so that others in the loop get at the server, too.
+    let source = Source::new(ServerDoer::new(server, Echo::new()));
+    let after = |turn, _: &mut Driver<Doer>, over: &mut Over| match turn {
+        Ok(Recur::Again) => {}
+        Ok(Recur::Done) => *over = Some(Ok(())),
+        Err(error) => *over = Some(Err(error)),
+    };
+    let source = Dispatcher::new(source, after);
+    handle.register_dispatcher(source.clone())?;
+
+    let ending = source.clone();
+    let end = move |(), (): &mut (), _: &mut _| {
+        let mut source = ending.as_source_mut();
+        let server = &mut source.driver_mut().server;
+        server.drain(Some(DRAIN));
+        server.close_remoters();
+    };
+    handle.insert_source(pinged, end).map_err(|refused| refused.error)?;
+    if let Some(every) = options.stats {
+        let report = move |_, (): &mut (), _: &mut _| {
+            let source = source.as_source_ref();
+            let server = &source.driver().server;
+            eprintln!("{} connections, {:?}", server.len(), server.counters());
+            TimeoutAction::ToDuration(every)
+        };
+        let timer = Timer::from_duration(every);
+        handle.insert_source(timer, report).map_err(|refused| refused.error)?;
+    }
+
+    let mut over = None;
+    while over.is_none() {
+        events.dispatch(None, &mut over)?;
+    }
+    match over {
+        Some(Err(error)) => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,261 @@
+//! An echo server, clients of it and one that reports, as doers of one Doist; for those who come from hio.
+//!
+//!     cargo run --example doers -- --port 7005                 # in real time, until a signal; talk to it yourself, too
+//!     cargo run --example doers -- --seconds 5
+//!     cargo run --features sim --example doers -- --simulated --seconds 3600 --seed 7
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its report")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::Result;
+use lexopt::prelude::*;
+use tymist::doing::{ClientDoer, DoError, Doer, Doist, Echo, Handle, Handler, Recur, ServerDoer};
+use tymist::net::Addr;
+use tymist::net::os::OsNet;
+use tymist::tyme::{Tyme, Tymist, Tymth};
+use tymist::{Client, Config, Connect, Event, Server, Wake};
+
+const USAGE: &str = "usage: doers [--host IP] [--port N] [--clients N] [--beat SECS] [--seconds SECS] \
+                     [--simulated] [--seed N]";
+
+struct Options {
+    bind: common::Bind,
+    clients: usize,
+    beat: Duration,
+    limit: Option<Duration>,
+    simulated: bool,
+    seed: u64,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options {
+        bind: common::Bind::default(),
+        clients: 3,
+        beat: Duration::from_millis(500),
+        limit: None,
+        simulated: false,
+        seed: 1,
+    };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("host") => options.bind.host = parser.value()?.parse()?,
+            Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("clients") => options.clients = parser.value()?.parse()?,
+            Long("beat") => options.beat = common::secs(&parser.value()?)?,
+            Long("seconds") => options.limit = Some(common::secs(&parser.value()?)?),
+            Long("simulated") => options.simulated = true,
+            Long("seed") => options.seed = parser.value()?.parse()?,
+            Long("help") | Short('h') => {
+                eprintln!("{USAGE}");
+                std::process::exit(0);
+            }
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+        }
+    }
+    Ok(options)
+}
+
+/// What the clients have counted, all together.
+#[derive(Default)]
+struct Score {
+    sent: Cell<u64>,
+    answered: Cell<u64>,
+}
+
+fn add(cell: &Cell<u64>) {
+    cell.set(cell.get() + 1);
+}
+
+/// Says a number on each beat, and expects them back in order.
+struct Talk {
+    beat: Duration,
+    next: Tyme,
+    /// The last that was said.
+    message: u64,
+    /// The next that is to come back.
+    due: u64,
+    score: Rc<Score>,
+}
+
+impl Handler<Client> for Talk {
+    fn event(&mut self, client: &mut Client, event: Event) {
+        match event {
+            // What was under way on an earlier connection is lost.
+            Event::Connected(_) => self.due = self.message + 1,
+            Event::Received(_) => {
+                while client.rx().len() >= 8 {
+                    assert_eq!(
+                        client.rx()[..8],
+                        self.due.to_be_bytes(),
+                        "something else came back"
+                    );
+                    client.consume(8);
+                    self.due += 1;
+                    add(&self.score.answered);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, client: &mut Client) {
+        if client.connected() && client.tyme() >= self.next {
+            self.message += 1;
+            self.next = client.tyme() + self.beat;
+            // It is connected: it takes the eight bytes.
+            if client.tx(&self.message.to_be_bytes()).is_ok() {
+                add(&self.score.sent);
+            }
+        }
+    }
+
+    fn wake(&self) -> Wake {
+        Wake::At(self.next)
+    }
+}
+
+/// Tells once a second how it goes.
+struct Reporter {
+    score: Rc<Score>,
+    since: Tyme,
+}
+
+impl Doer for Reporter {
+    fn enter(&mut self, tymth: &Tymth) -> std::result::Result<(), DoError> {
+        self.since = tymth.tyme();
+        Ok(())
+    }
+
+    fn recur(&mut self, now: Tyme) -> std::result::Result<Recur, DoError> {
+        let Score { sent, answered } = &*self.score;
+        eprintln!("after {:?}: {} sent, {} answered", now - self.since, sent.get(), answered.get());
+        Ok(Recur::Again)
+    }
+
+    fn tock(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn wake(&self) -> Wake {
+        Wake::OnIo // it has a beat
+    }
+}
+
+/// Ends the Doist once the signal has come, by which the loop was woken.
+struct Signal {
+    told: Arc<AtomicBool>,
+    stop: Handle,
+}
+
+impl Doer for Signal {
+    fn recur(&mut self, _: Tyme) -> std::result::Result<Recur, DoError> {
+        if self.told.load(Ordering::Acquire) {
+            self.stop.stop();
+        }
+        Ok(Recur::Again)
+    }
+
+    fn wake(&self) -> Wake {
+        Wake::OnIo
+    }
+}
+
+/// The program, whatever network it is on: a server that listens already, and clients for it.
+fn program(
+    server: Server,
+    clients: impl Iterator<Item = Client>,
+    beat: Duration,
+    score: &Rc<Score>,
+) -> Doist {
+    let mut doist = Doist::new();
+    doist.add(ServerDoer::new(server, Echo::new()));
+    // The clients are a group of their own.
+    let mut group = Doist::new();
+    for client in clients {
+        let talk = Talk { beat, next: Tyme::ZERO, message: 0, due: 1, score: Rc::clone(score) };
+        group.add(ClientDoer::new(client, talk));
+    }
+    if !group.is_empty() {
+        doist.add(group);
+    }
+    doist
+}
+
+fn connect(target: &Addr) -> Connect {
+    Connect::new(target.clone()).reconnectable()
+}
+
+fn run(options: &Options) -> Result<()> {
+    let mut server = Server::with_net(Config::new(), Box::new(OsNet::new()));
+    let acceptor = options.bind.listen(&mut server)?;
+    common::announce(&server, acceptor);
+    let target = server.acceptor(acceptor).map(|one| one.local_addr().reachable());
+    let target = target.ok_or("it does not listen")?;
+    let clients = (0..options.clients).map(|_| Client::new(Config::new(), connect(&target)));
+
+    let score = Rc::new(Score::default());
+    let mut doist = program(server, clients, options.beat, &score);
+    doist.limit = options.limit;
+    let told = common::stop_on_signal(doist.waker()?)?;
+    let stop = doist.handle();
+    doist.add(Signal { told, stop });
+    doist.add(Reporter { score: Rc::clone(&score), since: Tyme::ZERO });
+    let finish = doist.run(&mut Tymist::realtime())?;
+    println!("{finish:?}: {} sent, {} answered", score.sent.get(), score.answered.get());
+    Ok(())
+}
+
+#[cfg(feature = "sim")]
+#[expect(clippy::expect_used, reason = "a fresh host has all its ports")]
+fn simulate(options: &Options) -> Result<()> {
+    use tymist::doing::Finish;
+    use tymist::sim::{Link, World};
+
+    let mut world = World::new(options.seed);
+    let host = world.add_host("host");
+    let mut link = Link::default();
+    link.jitter = Duration::from_millis(20);
+    link.loss = 0.01;
+    world.set_route(host, host, link);
+    let score = Rc::new(Score::default());
+    let limit = options.limit.unwrap_or(Duration::from_secs(60));
+    let (beat, clients, shared) = (options.beat, options.clients, Rc::clone(&score));
+    world.start(host, move |host| {
+        let mut server = Server::with_net(Config::new(), host.net());
+        let acceptor = server.listen(([0, 0, 0, 0], 0)).expect("a fresh host has all its ports");
+        let port = server.acceptor(acceptor).and_then(|one| one.local_addr().port());
+        let target = Addr::from((host.addrs()[0], port.unwrap_or_default()));
+        let new = |_| Client::with_net(Config::new(), host.net(), connect(&target));
+        let mut doist = program(server, (0..clients).map(new), beat, &shared);
+        doist.limit = Some(limit);
+        doist
+    });
+    world.run_until(Tyme::ZERO + limit + Duration::from_secs(1));
+    let finish = world.program::<Doist>(host).and_then(Doist::finish);
+    println!("hash {:#018x}", world.hash());
+    println!(
+        "{:?}: {} sent, {} answered",
+        finish.unwrap_or(Finish::Stopped),
+        score.sent.get(),
+        score.answered.get()
+    );
+    Ok(())
+}
+
+#[cfg(not(feature = "sim"))]
+fn simulate(_: &Options) -> Result<()> {
+    Err("it was built without the feature sim".into())
+}
+
+fn main() -> Result<()> {
+    let options = options()?;
+    if options.simulated { simulate(&options) } else { run(&options) }
+}

@@ -1,0 +1,97 @@
+//! An echo server as a task of a tokio runtime, beside others: one that tells how it goes.
+//!
+//!     cargo run --features tokio --example tokio_bridge -- --port 7006
+#![allow(clippy::print_stderr, reason = "statistics on request")]
+
+mod common;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use common::Result;
+use lexopt::prelude::*;
+use tymist::doing::Recur;
+use tymist::run::Driver;
+use tymist::run::tokio::turn;
+use tymist::{Config, Event, Remoter, Server};
+
+const USAGE: &str = "usage: tokio_bridge [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
+
+/// How long connections may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(2);
+
+struct Options {
+    bind: common::Bind,
+    config: Config,
+    stats: Option<Duration>,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("host") => options.bind.host = parser.value()?.parse()?,
+            Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("idle-timeout") => {
+                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
+            }
+            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
+            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
+            Long("help") | Short('h') => {
+                eprintln!("{USAGE}");
+                std::process::exit(0);
+            }
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> Result<()> {
+    let options = options()?;
+    let mut server = Server::new(options.config);
+    let acceptor = options.bind.listen(&mut server)?;
+    // The engine needs no more than one thread; other tasks may want more.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // tokio's own signals would do as well.
+        let stop = common::stop_on_signal(server.waker()?)?;
+        common::announce(&server, acceptor);
+        let mut every = tokio::time::interval(options.stats.unwrap_or(Duration::MAX / 4));
+        every.tick().await;
+
+        let mut server = Driver::new(server);
+        let mut going = true;
+        while going {
+            tokio::select! {
+                done = turn(&mut server) => going = done.map_err(|error| error.to_string())? == Recur::Again,
+                _ = every.tick() => eprintln!("{} connections, {:?}", server.len(), server.counters()),
+            }
+            if stop.load(Ordering::Acquire) && server.draining().is_none() {
+                server.drain(Some(DRAIN));
+                server.close_remoters();
+            }
+            while let Some(event) = server.poll_event() {
+                match event {
+                    Event::Received(id) | Event::Drained(id) => {
+                        if let Some(remoter) = server.remoter_mut(id) {
+                            echo(remoter);
+                        }
+                    }
+                    Event::DrainEnded { .. } => going = false,
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Sends back what can be sent; the rest stays unread, which holds the peer back, until `Drained`.
+fn echo(remoter: &mut Remoter) {
+    let mut data = remoter.take();
+    // An error says that the connection is closing: nobody is left to echo to.
+    let _ = remoter.tx_bytes(&mut data);
+    remoter.unread(data);
+}
