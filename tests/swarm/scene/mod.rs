@@ -1,4 +1,10 @@
-//! Servers and callers on the hosts of a plan, with settings drawn from its seed.
+//! Servers and callers on the hosts of a plan, with settings drawn from its seed. Shared by the test and by the example `swarm`.
+
+mod caller;
+mod ledger;
+mod service;
+mod tls;
+mod watch;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,10 +14,19 @@ use tymist::sim::swarm::{Scenario, Stage, draw_config};
 use tymist::sim::{HostId, Program as _, ServerProgram, World};
 use tymist::{Config, OverLimit, RxFull, TxFull};
 
-use super::caller::{Caller, Goal, Wrap};
-use super::ledger::Ledger;
-use super::service::{Bug, Service};
-use super::tls::Tls;
+use caller::{Caller, Goal, Wrap};
+use ledger::Ledger;
+use service::Service;
+
+pub(crate) use service::Bug;
+use tls::Tls;
+
+/// How a plan is lived again: with the features that this was built with, since they are a part of what a seed means.
+pub(crate) const PROGRAM: &str = if cfg!(feature = "tls-test-provider") {
+    "cargo run --release --features sim,tls-test-provider --example swarm --"
+} else {
+    "cargo run --release --features sim --example swarm --"
+};
 
 pub(crate) const PORT: u16 = 80;
 /// Calls that each caller must get done after healing.

@@ -20,7 +20,7 @@ mod seeded {
     };
     use tymist::sim::swarm::Stage;
 
-    use crate::caller::Wrap;
+    use super::super::caller::Wrap;
 
     /// 2030-01-01, in seconds since the UNIX epoch.
     const EPOCH: u64 = 1_893_456_000;
@@ -68,7 +68,7 @@ mod none {
     use tymist::Layer;
     use tymist::sim::swarm::Stage;
 
-    use crate::caller::Wrap;
+    use super::super::caller::Wrap;
 
     pub(crate) enum Tls {}
 
