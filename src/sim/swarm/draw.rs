@@ -265,7 +265,11 @@ pub fn draw_config(rng: &mut Rng) -> Config {
         (&mut limits.accepts_per_tick, 4),
         (&mut limits.accept_deque, 4),
         (&mut limits.handshakes, 4),
+        (&mut limits.handshakes_per_ip, 4),
         (&mut limits.handshakes_per_tick, 4),
+        (&mut limits.connects_per_tick, 4),
+        (&mut limits.lookups, 4),
+        (&mut limits.grams_per_tick, 6),
         (&mut limits.rx_bytes, 18),
         (&mut limits.tx_bytes, 18),
         (&mut limits.remoter_tick_bytes, 16),
@@ -282,6 +286,7 @@ pub fn draw_config(rng: &mut Rng) -> Config {
     limits.buffered = limits.buffered.max(2);
     let timeouts = &mut config.timeouts;
     for timeout in [
+        &mut timeouts.connect,
         &mut timeouts.handshake,
         &mut timeouts.first_byte,
         &mut timeouts.idle,

@@ -1,22 +1,20 @@
-//! The clients' side: calls one after another on a few lanes, patiently or not, over the bare seam. What a lane needs of its connection is
-//! in [`Line`], so that another kind of client can take its place.
+//! The clients' side, on the engine: a few lanes, each with one connection at a time, over which it calls; patiently or not, once or again
+//! and again over a connection that comes again by itself.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, IoSlice};
-use std::net::Shutdown;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tymist::Wake;
-use tymist::net::{Addr, Dial, Net, Readiness, Stage, Stream, Token};
+use tymist::net::Addr;
 use tymist::sim::{Host, Program, Rng};
 use tymist::tyme::Tyme;
+use tymist::{Backoff, Clients, CloseReason, Config, Connect, Event, Id, Layer, Remoter, Wake};
 
-use super::ledger::{Ledger, Way, pattern};
-use super::service::{CLOSES, ECHO, HALF, HEAD};
-
-/// Puts TLS around a dialled stream, if there is to be any.
-pub(crate) type Wrap = Rc<dyn Fn(Box<dyn Stream>) -> Box<dyn Stream>>;
+use super::Bug;
+use super::call::Call;
+use super::ledger::{Ledger, Way};
+use super::watch::Watch;
 
 /// What outlives a crash of the caller.
 #[derive(Default)]
@@ -25,332 +23,371 @@ pub(crate) struct Goal {
     pub(crate) failed: Cell<u64>,
     /// Calls to be done before it rests.
     pub(crate) wanted: Cell<u64>,
+    /// The faults are over: every call that comes through must be done.
     pub(crate) calm: Cell<bool>,
     pub(crate) lives: Cell<u64>,
 }
 
-/// A connection on the way up, then up.
-struct Line {
-    stream: Box<dyn Stream>,
-    up: bool,
-    shaken: bool,
+/// Whom it calls, and how.
+#[derive(Clone)]
+pub(crate) struct Line {
+    /// All that lead to the same service: addresses one by one, and a name.
+    pub(crate) addrs: Vec<Addr>,
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    pub(crate) layer: Option<Layer>,
+    /// Whether connections of these lanes come again by themselves.
+    pub(crate) comes_again: bool,
 }
 
-impl Line {
-    fn dial(
-        net: &mut dyn Net,
-        target: &Addr,
-        wrap: Option<&Wrap>,
-        token: usize,
-    ) -> io::Result<Line> {
-        let stream = net.connect(&Dial::new(target.clone()))?;
-        let mut stream = match wrap {
-            Some(wrap) => wrap(stream),
-            None => stream,
-        };
-        stream.register(Token(token))?;
-        Ok(Line { stream, up: false, shaken: wrap.is_none() })
-    }
-
-    /// Whether it can be used.
-    fn come_up(&mut self) -> io::Result<bool> {
-        if !self.up {
-            self.up = self.stream.connected()?;
-        }
-        while self.up && !self.shaken {
-            match self.stream.advance() {
-                Ok(Stage::Live) => self.shaken = true,
-                Ok(Stage::Handshaking) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if self.up && self.stream.held() > 0 {
-            block(|| self.stream.flush().map(|()| 0))?;
-        }
-        Ok(self.up && self.shaken)
-    }
-}
-
-/// `None` where it would block; a signal is no reason to stop.
-fn block(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
-    loop {
-        match call() {
-            Ok(count) => return Ok(Some(count)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// One call as it is meant to go.
-struct Call {
-    number: u32,
-    mode: u8,
-    up: u64,
-    down: u64,
-    bite: usize,
-    pace: Duration,
-    patience: Duration,
-    /// Bytes, both ways together, after which it hangs up.
-    rude: Option<u64>,
-    abortive: bool,
-    sent: u64,
-    got: u64,
-    ended: bool,
-}
-
+#[derive(Default)]
 struct Lane {
-    line: Option<(Line, Call)>,
+    id: Option<Id>,
+    call: Option<Call>,
+    /// When it begins the next call, or goes on with this one.
     next: Tyme,
-    token: usize,
     /// It has stopped by itself and goes on at `next`, whatever the network says.
     paced: bool,
     /// When something last got on.
     moved: Tyme,
+    /// It has been usable since the last call began.
+    up: bool,
+    eof: bool,
+    /// Ends before it asks for no more connections.
+    lives: u64,
+    /// It gives up, or has hung up.
+    over: bool,
 }
 
 pub(crate) struct Caller {
-    net: Box<dyn Net>,
+    pub(crate) clients: Clients,
+    pub(crate) watch: Watch,
     host: Host,
-    target: Addr,
-    wrap: Option<Wrap>,
+    line: Line,
     rng: Rng,
     ledger: Ledger,
     goal: Rc<Goal>,
+    bug: Bug,
     lanes: Vec<Lane>,
-    token: usize,
-    ready: Vec<Readiness>,
+    by_id: BTreeMap<Id, usize>,
 }
 
 impl Caller {
+    #[expect(clippy::too_many_arguments, reason = "each is what a caller is made of")]
     pub(crate) fn new(
         host: &Host,
-        target: Addr,
-        wrap: Option<Wrap>,
+        config: Config,
+        line: Line,
         rng: Rng,
         ledger: Ledger,
         goal: Rc<Goal>,
         lanes: u64,
+        bug: Bug,
     ) -> Self {
         let now = host.tyme();
-        let lane = |_| Lane { line: None, next: now, token: 0, paced: false, moved: now };
-        Caller {
-            net: host.net(),
-            host: host.clone(),
-            target,
-            wrap,
-            rng,
-            ledger,
-            goal,
-            lanes: (0..lanes).map(lane).collect(),
-            token: 0,
-            ready: Vec::new(),
-        }
+        let watch = Watch::new(config.clone(), ledger.clone());
+        let mut clients = Clients::with_net(config, host.net());
+        clients.wind(host.tymth());
+        let lanes = (0..lanes).map(|_| Lane { next: now, ..Lane::default() }).collect();
+        let (host, by_id) = (host.clone(), BTreeMap::new());
+        Caller { clients, watch, host, line, rng, ledger, goal, bug, lanes, by_id }
     }
 
-    fn draw_call(&mut self) -> Call {
-        let calm = self.goal.calm.get();
+    /// From now on every call that comes through must be done.
+    pub(crate) fn heal(&mut self, config: Config) {
+        for id in self.watch.live() {
+            if let Some(remoter) = self.clients.remoter_mut(id) {
+                remoter.set_timeouts(config.timeouts.clone());
+            }
+        }
+        // With next to no room a leisurely call would take hours.
+        for lane in &mut self.lanes {
+            lane.next = lane.next.min(self.clients.tyme());
+            lane.call.iter_mut().for_each(|call| call.pace = Duration::ZERO);
+        }
+        *self.clients.config_mut() = config.clone();
+        self.watch.change(config);
+    }
+
+    /// Where it stands, for a report.
+    pub(crate) fn state(&self) -> String {
+        let lanes = self.lanes.iter().map(|lane| {
+            let call = lane.call.as_ref();
+            let call = call.map(|call| (call.number, call.progress(), call.pace, call.patience));
+            let remoter = lane.id.and_then(|id| self.clients.remoter(id));
+            let (next, moved) = (lane.next, lane.moved);
+            format!("\n    next {next} moved {moved} call {call:?} {remoter:?}")
+        });
+        format!(
+            "{:?}, {:?}{}",
+            self.clients.wake(),
+            self.clients.config(),
+            lanes.collect::<String>()
+        )
+    }
+
+    /// The end: closes all, and takes what that tells.
+    pub(crate) fn close(&mut self) {
+        self.goal.wanted.set(0);
+        self.lanes.iter_mut().filter_map(|lane| lane.call.as_mut()).for_each(|it| it.calm = false);
+        self.clients.close();
+        let now = self.clients.tyme();
+        self.turn(now);
+        self.turn(now);
+    }
+
+    fn wants(&self) -> bool {
+        self.goal.done.get() < self.goal.wanted.get()
+    }
+
+    fn draw_connect(&mut self) -> Connect {
         let rng = &mut self.rng;
-        let len = |rng: &mut Rng| {
-            let bits = rng.below(if calm { 9 } else { 15 });
-            if rng.chance(0.1) { 0 } else { rng.between(1 << bits, 2 << bits) }
+        let mut connect = match rng.below(3) {
+            0 => Connect::to_name(&self.line.name, self.line.port),
+            1 => Connect::new(self.line.addrs.clone()),
+            _ => Connect::new(self.line.addrs[self.line.addrs.len() - 1].clone()),
         };
-        let mut mode = [0, ECHO][rng.index(2)];
-        mode |= [0, CLOSES][rng.index(2)] | [0, HALF][rng.index(2)];
-        let up = len(rng);
-        let down = if mode & ECHO > 0 { up } else { len(rng) };
-        Call {
-            number: self.ledger.open(),
-            mode,
-            up,
-            down,
-            // In a hundred bites at most.
-            bite: usize::try_from((1 << rng.between(0, 14)).max(up.max(down) / 100)).unwrap(),
-            pace: match rng.below(if calm { 2 } else { 4 }) {
-                0 | 1 => Duration::ZERO,
-                _ => Duration::from_micros(1 << rng.between(4, 18)),
-            },
-            patience: match calm {
-                true => Duration::from_secs(60),
-                false => Duration::from_millis(1 << rng.between(6, 14)),
-            },
-            rude: (!calm && rng.chance(0.2)).then(|| 1 << rng.below(15)),
-            abortive: rng.chance(0.5),
-            sent: 0,
-            got: 0,
-            ended: false,
+        connect.stagger = Duration::from_micros(1 << rng.between(0, 20));
+        connect.layer.clone_from(&self.line.layer);
+        if self.line.comes_again {
+            let mut backoff = Backoff::new();
+            backoff.first = Duration::from_micros(1 << rng.between(6, 20));
+            backoff.most = backoff.first * (1 << rng.below(8));
+            backoff.jitter = rng.chance(0.7);
+            connect.reconnect = Some(backoff);
+        }
+        connect
+    }
+
+    fn dial(&mut self, at: usize, now: Tyme) {
+        let connect = self.draw_connect();
+        let most = connect.reconnect.as_ref().map(|backoff| backoff.most);
+        let handshake = connect.layer.is_some();
+        let lives = if most.is_some() { self.rng.between(1, 8) } else { 1 };
+        match self.clients.connect(connect) {
+            Ok(id) => {
+                self.watch.dialled(id, now, handshake, most);
+                self.by_id.insert(id, at);
+                self.lanes[at] = Lane { id: Some(id), lives, moved: now, ..Lane::default() };
+                self.begin(at, now);
+            }
+            Err(refusal) => self.fail(at, &refusal.to_string()),
         }
     }
 
+    /// A new call on the lane's connection, up or not.
     fn begin(&mut self, at: usize, now: Tyme) {
-        let call = self.draw_call();
-        self.lanes[at].paced = false;
-        self.token += 1;
-        let line = Line::dial(&mut *self.net, &self.target, self.wrap.as_ref(), self.token);
-        self.lanes[at].moved = now;
-        self.lanes[at].token = self.token;
-        match line {
-            Ok(line) => self.lanes[at].line = Some((line, call)),
-            Err(error) => self.fail(at, now, &error.to_string()),
+        let call = Call::draw(&mut self.rng, &self.ledger, self.goal.calm.get());
+        let lane = &mut self.lanes[at];
+        (lane.up, lane.eof, lane.paced) = (false, false, false);
+        let early = call.early;
+        lane.call = Some(call);
+        lane.moved = now;
+        if early {
+            self.speak(at, now);
         }
     }
 
-    fn fail(&mut self, at: usize, now: Tyme, why: &str) {
+    fn fail(&mut self, at: usize, why: &str) {
         self.goal.failed.set(self.goal.failed.get() + 1);
         self.host.note(format!("lane {at}: {why}"));
-        self.rest(at, now);
+        self.rest(at);
     }
 
-    /// A while without a call.
-    fn rest(&mut self, at: usize, now: Tyme) {
-        if let Some((line, call)) = self.lanes[at].line.take() {
-            drop(line);
+    /// A while without a connection.
+    fn rest(&mut self, at: usize) {
+        let while_ = Duration::from_micros(1 << self.rng.between(8, 20));
+        self.lanes[at] = Lane { next: self.clients.tyme() + while_, ..Lane::default() };
+    }
+
+    /// Says and hears what can be, where there is a connection for it or one to come.
+    fn speak(&mut self, at: usize, now: Tyme) {
+        let lane = &mut self.lanes[at];
+        let (Some(id), Some(call)) = (lane.id, &mut lane.call) else { return };
+        let Some(remoter) = self.clients.remoter_mut(id).filter(|_| !lane.over) else { return };
+        let before = call.progress();
+        call.exchange(remoter, &self.ledger, lane.up);
+        if before != call.progress() {
+            lane.moved = now;
+            // More of it after a while; where it waits for the network, that will call.
+            (lane.next, lane.paced) = (now + call.pace, call.pace > Duration::ZERO);
+        }
+        if call.is_rude() {
+            // Whether it hangs up politely or not is the same to it.
+            if call.abortive {
+                remoter.abort()
+            } else {
+                remoter.close()
+            }
+            lane.over = true;
+            self.ledger.finish(call.number, Way::Up);
+        } else if lane.eof && !call.is_complete() && !remoter.can_receive() {
+            remoter.close();
             self.ledger.finish(call.number, Way::Up);
         }
-        let while_ = Duration::from_micros(1 << self.rng.between(8, 20));
-        self.lanes[at].next = now + while_;
     }
 
+    /// The connection is over, or has not come up: takes what is left, and sees what became of the call. Returns whether it is over, too.
+    fn ends(&mut self, at: usize, reason: CloseReason) -> bool {
+        let lane = &mut self.lanes[at];
+        let Some(id) = lane.id else { return true };
+        // What waits for a connection outlives the tries to make one, unless that was too much.
+        if !lane.up && reason != CloseReason::TxFull && !lane.over && lane.call.is_some() {
+            return false;
+        }
+        let Some(mut call) = lane.call.take() else { return true };
+        if let Some(remoter) = self.clients.remoter_mut(id) {
+            call.take_rest(remoter, &self.ledger);
+        }
+        self.ledger.finish(call.number, Way::Up);
+        if lane.eof && call.is_complete() {
+            self.goal.done.set(self.goal.done.get() + 1);
+            return true;
+        }
+        self.goal.failed.set(self.goal.failed.get() + 1);
+        if call.calm && lane.up {
+            let (number, progress) = (call.number, call.progress());
+            self.ledger.wrong(|| {
+                format!(
+                    "call {number} came through without faults and ended by {reason}: {progress:?}"
+                )
+            });
+        }
+        true
+    }
+
+    fn event(&mut self, event: &Event, now: Tyme) {
+        self.watch.event(&self.clients, event);
+        let Some(&at) = event.id().and_then(|id| self.by_id.get(&id)) else { return };
+        match event {
+            Event::Connected(_) => {
+                self.lanes[at].up = true;
+                self.lanes[at].moved = now;
+                self.speak(at, now);
+            }
+            // Who paces itself goes on at its own time.
+            Event::Received(_) | Event::Drained(_) if !self.lanes[at].paced => self.speak(at, now),
+            Event::Eof(id) => {
+                let lane = &mut self.lanes[at];
+                lane.eof = true;
+                if let (Some(call), Some(remoter)) = (&lane.call, self.clients.remoter(*id)) {
+                    self.ledger.finish(call.number, Way::Down);
+                    self.ledger.end(call.number, Way::Down, remoter.rx().len());
+                }
+                self.speak(at, now);
+            }
+            Event::Disconnected { id, reason, .. } => {
+                let over = self.ends(at, *reason);
+                let lane = &mut self.lanes[at];
+                lane.lives = lane.lives.saturating_sub(1);
+                if lane.lives == 0 || lane.over || !self.wants() {
+                    self.give_up(at, *id);
+                } else if over {
+                    self.begin(at, now);
+                }
+            }
+            Event::Closed(id, reason) => {
+                self.by_id.remove(id);
+                self.lanes[at].over = true;
+                self.ends(at, *reason);
+                self.host.note(format!("lane {at}: {reason}"));
+                self.rest(at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Wants nothing more of this connection.
+    fn give_up(&mut self, at: usize, id: Id) {
+        self.lanes[at].over = true;
+        if let Some(remoter) = self.clients.remoter_mut(id) {
+            remoter.close();
+        }
+    }
+
+    /// What is due on a lane by the clock.
     fn go_on(&mut self, at: usize, now: Tyme) {
         let lane = &mut self.lanes[at];
-        let Some((line, call)) = &mut lane.line else {
-            if lane.next <= now && self.goal.done.get() < self.goal.wanted.get() {
-                self.begin(at, now);
-                return self.speak(at, now);
+        let Some(id) = lane.id else {
+            if lane.next <= now && self.wants() {
+                self.dial(at, now);
             }
             return;
         };
-        let called = self.ready.iter().any(|it| it.token.0 == lane.token);
-        let resumes = lane.paced && lane.next <= now;
-        if !called && !resumes {
-            let patience = lane.moved + call.patience;
-            if patience <= now {
-                self.fail(at, now, "out of patience");
-            }
+        if lane.paced && lane.next <= now {
+            lane.paced = false;
+            self.speak(at, now);
+        }
+        let lane = &mut self.lanes[at];
+        let Some(call) = &lane.call else { return };
+        if lane.over || now < lane.moved + call.patience {
             return;
         }
-        let before = (line.up, line.shaken, call.sent, call.got, call.ended);
-        self.speak(at, now);
-        if let Some((line, call)) = &self.lanes[at].line {
-            let after = (line.up, line.shaken, call.sent, call.got, call.ended);
-            let (pace, patience) = (call.pace, call.patience);
-            if before != after {
-                self.lanes[at].moved = now;
-                // More of it after a while; where it waits for the network, that will call.
-                self.lanes[at].next = now + pace;
-                self.lanes[at].paced = pace > Duration::ZERO;
-            } else {
-                self.lanes[at].paced = false;
+        lane.moved = now;
+        // Where few may begin at once it cannot be seen which round would end by it.
+        let seen = self.clients.config().limits.connects_per_tick >= 64;
+        if seen && self.line.comes_again && call.reopens && self.clients.reopen(id).is_ok() {
+            if lane.up {
+                self.ledger.finish(call.number, Way::Up);
             }
-            if now >= self.lanes[at].moved + patience {
-                self.fail(at, now, "out of patience");
-            }
+            self.watch.reopened(id, now);
+            return;
         }
+        let Some(remoter) = self.clients.remoter_mut(id) else { return };
+        self.ledger.finish(call.number, Way::Up);
+        lane.over = true;
+        if call.abortive { remoter.abort() } else { remoter.close() }
     }
 
-    fn speak(&mut self, at: usize, now: Tyme) {
-        let Some((line, call)) = &mut self.lanes[at].line else { return };
-        let spoken = line.come_up().and_then(|up| match up {
-            true => call.exchange(line, &self.ledger),
-            false => Ok(None),
-        });
-        let complete = call.got == call.down && call.sent == call.up + HEAD as u64;
-        match spoken {
-            _ if call.rude.is_some_and(|after| call.sent + call.got >= after) => {
-                if call.abortive {
-                    let _ = line.stream.set_abortive();
-                }
-                self.rest(at, now);
-            }
-            Err(error) => self.fail(at, now, &error.to_string()),
-            Ok(Some(())) if complete => {
-                self.goal.done.set(self.goal.done.get() + 1);
-                self.rest(at, now);
-            }
-            Ok(Some(())) => self.fail(at, now, "ended early"),
-            Ok(None) => {}
+    /// When a lane wants its next turn.
+    fn lane_wakes(&self, lane: &Lane) -> Option<Tyme> {
+        let Some(call) = lane.id.and(lane.call.as_ref()) else {
+            return (lane.id.is_none() && self.wants()).then_some(lane.next);
+        };
+        if lane.over {
+            return None;
         }
-    }
-}
-
-impl Call {
-    fn head(&self) -> [u8; HEAD] {
-        let mut head = [0; HEAD];
-        head[..4].copy_from_slice(&self.number.to_be_bytes());
-        head[4] = self.mode;
-        head[5..9].copy_from_slice(&u32::try_from(self.up).unwrap().to_be_bytes());
-        head[9..].copy_from_slice(&u32::try_from(self.down).unwrap().to_be_bytes());
-        head
-    }
-
-    /// Says and hears a bite; `Some` once the other side has ended.
-    fn exchange(&mut self, line: &mut Line, ledger: &Ledger) -> io::Result<Option<()>> {
-        let total = self.up + HEAD as u64;
-        while self.sent < total {
-            let bite = (self.bite as u64).min(total - self.sent);
-            let from = self.sent.saturating_sub(HEAD as u64);
-            let mut data = self.head()[(self.sent as usize).min(HEAD)..].to_vec();
-            data.truncate(bite as usize);
-            data.extend(pattern(self.number, Way::Up, from, bite - data.len() as u64));
-            let Some(count) = block(|| line.stream.write(&[IoSlice::new(&data)]))? else { break };
-            let body = (self.sent + count as u64).saturating_sub(HEAD as u64) - from;
-            ledger.sent(self.number, Way::Up, body as usize);
-            self.sent += count as u64;
-            if self.pace > Duration::ZERO {
-                break;
-            }
-        }
-        let as_way = if self.mode & ECHO > 0 { Way::Up } else { Way::Down };
-        let mut buf = vec![0; self.bite];
-        while let Some(count) = block(|| line.stream.read(&mut buf))? {
-            if count == 0 {
-                ledger.finish(self.number, Way::Down);
-                ledger.end(self.number, Way::Down, 0);
-                return Ok(Some(()));
-            }
-            ledger.got(self.number, Way::Down, as_way, &buf[..count]);
-            self.got += count as u64;
-            if self.pace > Duration::ZERO {
-                break;
-            }
-        }
-        let enough = self.mode & HALF > 0 || self.got == self.down;
-        if self.sent == total && enough && !self.ended {
-            line.stream.shutdown(Shutdown::Write)?;
-            ledger.finish(self.number, Way::Up);
-            self.ended = true;
-        }
-        Ok(None)
+        let patience = lane.moved + call.patience;
+        Some(if lane.paced { lane.next.min(patience) } else { patience })
     }
 }
 
 impl Program for Caller {
     fn turn(&mut self, now: Tyme) {
-        self.ready.clear();
-        self.net.harvest(None, &mut self.ready).unwrap();
+        self.clients.service();
+        while let Some(event) = self.clients.poll_event() {
+            if self.bug == Bug::ForgetsEnd && matches!(event, Event::Disconnected { .. }) {
+                self.watch.event(&self.clients, &event);
+            } else {
+                self.event(&event, now);
+            }
+        }
         for at in 0..self.lanes.len() {
             self.go_on(at, now);
         }
+        self.clients.service_sends();
+        self.watch.turn_ends(&self.clients);
     }
 
     fn wake(&self) -> Wake {
-        let wants = self.goal.done.get() < self.goal.wanted.get();
-        let next = self.lanes.iter().filter_map(|lane| match &lane.line {
-            None => wants.then_some(lane.next),
-            Some((_, call)) => {
-                let patience = lane.moved + call.patience;
-                Some(if lane.paced { lane.next.min(patience) } else { patience })
-            }
-        });
-        next.min().map_or(Wake::OnIo, Wake::At)
+        let next = self.lanes.iter().filter_map(|lane| self.lane_wakes(lane)).min();
+        self.clients.wake().min(next.map_or(Wake::OnIo, Wake::At))
     }
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
+        // What was queued and did not leave must not look as if that was all.
+        let calls = self.lanes.iter().filter_map(|lane| lane.call.as_ref());
+        calls.for_each(|call| self.ledger.finish(call.number, Way::Up));
         self.goal.lives.set(self.goal.lives.get() + 1);
+    }
+}
+
+impl Call {
+    /// Takes what is unread, whatever the pace: it is the last that there is.
+    fn take_rest(&mut self, remoter: &mut Remoter, ledger: &Ledger) {
+        let data = remoter.take();
+        self.heard(&data, ledger);
     }
 }

@@ -1,20 +1,23 @@
 //! Servers and callers on the hosts of a plan, with settings drawn from its seed. Shared by the test and by the example `swarm`.
 
+mod call;
 mod caller;
+mod dialling;
 mod ledger;
 mod service;
 mod tls;
 mod watch;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tymist::net::{Addr, Listen};
 use tymist::sim::swarm::{Scenario, Stage, draw_config};
-use tymist::sim::{HostId, Program as _, ServerProgram, World};
+use tymist::sim::{HostId, Program as _, Rng, ServerProgram, World};
 use tymist::{Config, OverLimit, RxFull, TxFull};
 
-use caller::{Caller, Goal, Wrap};
+use caller::{Caller, Goal, Line};
 use ledger::Ledger;
 use service::Service;
 
@@ -37,6 +40,7 @@ pub(crate) struct Scene {
     bug: Bug,
     ledger: Ledger,
     servers: Vec<HostId>,
+    clients: Vec<HostId>,
     goals: Vec<Rc<Goal>>,
 }
 
@@ -71,15 +75,22 @@ impl Scene {
         goal.wanted.set(rng.between(1, 20));
         let lanes = 1 + rng.below(4);
         let server = self.servers[rng.index(self.servers.len())];
-        let target = Addr::from((stage.world.host(server).addrs()[0], PORT));
-        let wrap: Option<Wrap> = tls.map(Tls::wrap);
-        let (ledger, goal_too) = (self.ledger.clone(), Rc::clone(&goal));
+        let line = draw_line(stage, server, &mut rng, tls);
+        let mut config = draw_config(&mut rng);
+        config.seed = Some(rng.next_u64());
+        config.limits.remoters = config.limits.remoters.max(1);
+        if line.comes_again {
+            // A connection keeps this through all of its lives, and after healing each call must be done.
+            config.tx_full = TxFull::Partial;
+        }
+        let (ledger, goal_too, bug) = (self.ledger.clone(), Rc::clone(&goal), self.bug);
         let plan_rng = stage.plan.rng(&format!("calls {host:?}"));
         stage.world.start(host, move |host| {
             let mut rng = plan_rng.clone();
             (0..goal_too.lives.get()).for_each(|_| _ = rng.next_u64());
-            let goal = Rc::clone(&goal_too);
-            Caller::new(host, target.clone(), wrap.clone(), rng, ledger.clone(), goal, lanes)
+            let (goal, ledger) = (Rc::clone(&goal_too), ledger.clone());
+            let config = if goal.calm.get() { calm(&config) } else { config.clone() };
+            Caller::new(host, config, line.clone(), rng, ledger, goal, lanes, bug)
         });
         goal
     }
@@ -89,16 +100,32 @@ impl Scene {
     }
 }
 
+/// Ways to one service: some of them lead nowhere, the last address does.
+fn draw_line(stage: &Stage<'_>, server: HostId, rng: &mut Rng, tls: Option<&Tls>) -> Line {
+    let host = stage.world.host(server);
+    let mut ips = host.addrs();
+    // The service listens on IPv4 only; nobody has the first address, if it is there.
+    ips.sort_by_key(IpAddr::is_ipv4);
+    if rng.chance(0.3) {
+        ips.insert(0, IpAddr::from([192, 0, 2, 1]));
+    }
+    let addrs = ips.into_iter().map(|ip| Addr::from((ip, PORT))).collect();
+    let comes_again = rng.chance(0.5);
+    Line { addrs, name: host.name(), port: PORT, layer: tls.map(Tls::dial_layer), comes_again }
+}
+
 /// Settings under which every call must succeed in the end.
 fn calm(config: &Config) -> Config {
     let mut calm = config.clone();
     let whole = Config::new();
     calm.timeouts = whole.timeouts.clone();
+    calm.timeouts.connect = Some(Duration::from_secs(100));
     calm.timeouts.handshake = Some(Duration::from_secs(300));
     calm.timeouts.idle = Some(Duration::from_secs(100));
     calm.limits.remoters = whole.limits.remoters;
     calm.limits.remoters_per_ip = whole.limits.remoters_per_ip;
     calm.limits.handshakes = whole.limits.handshakes;
+    calm.limits.handshakes_per_ip = whole.limits.handshakes_per_ip;
     (calm.rx_full, calm.tx_full) = (RxFull::Pause, TxFull::Partial);
     calm.over_limit = OverLimit::Wait;
     calm
@@ -111,7 +138,8 @@ impl Scenario for Scene {
         for host in self.servers.clone() {
             self.serve(stage, host, tls.as_ref());
         }
-        for host in stage.clients() {
+        self.clients = stage.clients();
+        for host in self.clients.clone() {
             let goal = self.call(stage, host, tls.as_ref());
             self.goals.push(goal);
         }
@@ -126,6 +154,12 @@ impl Scenario for Scene {
             let program: &mut ServerProgram<Service> = stage.world.program_mut(host).unwrap();
             let config = calm(program.server.config());
             program.handler.heal(&mut program.server, config);
+        }
+        for &host in &self.clients {
+            if let Some(caller) = stage.world.program_mut::<Caller>(host) {
+                let config = calm(caller.clients.config());
+                caller.heal(config);
+            }
         }
         for goal in &self.goals {
             goal.wanted.set(goal.done.get() + CALLS);
@@ -149,12 +183,23 @@ impl Scenario for Scene {
             );
             server.remoters().for_each(|it| text += &format!("\n    {it:?}"));
         }
+        for &host in &self.clients {
+            if let Some(caller) = world.program::<Caller>(host) {
+                text += &format!("\n  {host:?}: {}", caller.state());
+            }
+        }
         text
     }
 
     fn end(&mut self, stage: &mut Stage<'_>) {
-        for host in stage.clients() {
-            stage.world.stop(host);
+        for &host in &self.clients {
+            // Some end as they should, the others are just dropped.
+            if stage.plan.rng(&format!("end {host:?}")).chance(0.5) {
+                let caller: &mut Caller = stage.world.program_mut(host).unwrap();
+                caller.close();
+            } else {
+                stage.world.stop(host);
+            }
         }
         for &host in &self.servers {
             let program: &mut ServerProgram<Service> = stage.world.program_mut(host).unwrap();
@@ -168,6 +213,11 @@ impl Scenario for Scene {
     }
 
     fn left(&mut self, world: &World) -> Result<(), String> {
+        for &host in &self.clients {
+            if let Some(caller) = world.program::<Caller>(host) {
+                caller.watch.left(&caller.clients)?;
+            }
+        }
         for &host in &self.servers {
             let program = self.service(world, host);
             program.handler.watch.left(&program.server)?;

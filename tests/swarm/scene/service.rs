@@ -35,6 +35,8 @@ pub(crate) enum Bug {
     Keeps,
     /// Indexes without looking.
     Panics,
+    /// A caller goes on where it was when its connection has ended and come again.
+    ForgetsEnd,
 }
 
 #[derive(Default)]
