@@ -214,3 +214,27 @@ fn what_a_read_sends_on_has_not_stalled() {
     assert_eq!(desk.tick_after(SECOND * 10), []);
     assert!(desk.clients.remoter(id).unwrap().is_connected());
 }
+
+#[test]
+fn an_idle_timeout_that_nothing_refreshes_is_not_put_off_where_a_budget_ends_the_tick() {
+    let mut desk = Desk::with(|config| {
+        config.timeouts.idle = Some(SECOND);
+        config.refreshable = false;
+        config.limits.tick_bytes = 4;
+    });
+    let ids = [0, 1].map(|number| {
+        let id = desk.dial(addr(1));
+        desk.far.up(number);
+        id
+    });
+    desk.tick();
+    // One takes all of the tick, the other has spoken, too.
+    [0, 1].into_iter().for_each(|number| desk.far.send(number, b"much more than four"));
+    let events = desk.tick_after(SECOND);
+    for id in ids {
+        assert!(
+            events.contains(&Event::Closed(id, CloseReason::Expired(Deadline::Idle))),
+            "{events:?}"
+        );
+    }
+}

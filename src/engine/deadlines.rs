@@ -189,8 +189,11 @@ impl Remoter {
                     self.arm(core, slot);
                     continue;
                 }
-                // It has spoken, and the tick's budget ended before its turn: it is judged after that.
-                Slot::FirstByte | Slot::Idle if self.waits_to_be_read(core) => {
+                // It has spoken, and the tick's budget ended before its turn: it is judged after that, if that can make a difference.
+                Slot::FirstByte | Slot::Idle
+                    if self.waits_to_be_read(core)
+                        && (self.state.refreshable || matches!(slot, Slot::FirstByte)) =>
+                {
                     self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
                     continue;
                 }

@@ -50,6 +50,7 @@ fn planted_mistakes_are_found_and_reduced() {
         (Bug::Forgets, Kind::Stuck),
         (Bug::Keeps, Kind::Left),
         (Bug::Panics, Kind::Panicked),
+        (Bug::ForgetsEnd, Kind::Wrong),
     ];
     for (bug, kind) in planted {
         let found = sweep(0..300, &Shape::default(), || Scene::new(bug)).unwrap_err();

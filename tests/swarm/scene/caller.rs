@@ -215,9 +215,9 @@ impl Caller {
         if call.is_rude() {
             // Whether it hangs up politely or not is the same to it.
             if call.abortive {
-                remoter.abort()
+                remoter.abort();
             } else {
-                remoter.close()
+                remoter.close();
             }
             lane.over = true;
             self.ledger.finish(call.number, Way::Up);

@@ -410,12 +410,13 @@ impl Watch {
         for which in [Deadline::FirstByte, Deadline::Idle, Deadline::Lifetime, Deadline::WriteStall]
         {
             let Some(due) = self.due(seen, which, seen.refused) else { continue };
-            // One that has spoken and waits for its turn is judged after it, one tick later.
-            let waits = matches!(which, Deadline::FirstByte | Deadline::Idle) && wake == Wake::Now;
+            // One that has spoken and waits for its turn is judged after it, in the tick that comes next.
+            let next = wake <= Wake::At(now + Duration::from_nanos(1));
+            let waits = matches!(which, Deadline::FirstByte | Deadline::Idle) && next;
             if due <= now && !waits {
                 self.ledger.wrong(|| format!("{id:?}: {which} was due {due}, now {now}"));
             }
-            if wakes_after(wake, due) {
+            if !waits && wakes_after(wake, due) {
                 self.ledger.wrong(|| format!("{id:?}: {which} due {due}, wakes {wake:?}"));
             }
         }
