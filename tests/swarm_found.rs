@@ -187,9 +187,9 @@ fn a_farewell_for_which_there_is_no_room_is_not_waited_for_for_ever() {
         let (mut desk, sealed, id) = sealed();
         let remoter = desk.clients.remoter_mut(id).unwrap();
         if close {
-            remoter.close()
+            remoter.close();
         } else {
-            remoter.shutdown_send()
+            remoter.shutdown_send();
         }
         desk.tick();
         assert_eq!(sealed.held(), 26);

@@ -89,7 +89,7 @@ impl Scene {
             let mut rng = plan_rng.clone();
             (0..goal_too.lives.get()).for_each(|_| _ = rng.next_u64());
             let (goal, ledger) = (Rc::clone(&goal_too), ledger.clone());
-            let config = if goal.calm.get() { calm(&config) } else { config.clone() };
+            let config = if goal.calm.get() { patient(&config) } else { config.clone() };
             Caller::new(host, config, line.clone(), rng, ledger, goal, lanes, bug)
         });
         goal
@@ -131,6 +131,13 @@ fn calm(config: &Config) -> Config {
     calm
 }
 
+/// The same for callers, who may have to wait until a server has got rid of those who are gone.
+fn patient(config: &Config) -> Config {
+    let mut calm = calm(config);
+    calm.timeouts.idle = None;
+    calm
+}
+
 impl Scenario for Scene {
     fn start(&mut self, stage: &mut Stage<'_>) {
         let tls = Tls::draw(stage);
@@ -157,7 +164,7 @@ impl Scenario for Scene {
         }
         for &host in &self.clients {
             if let Some(caller) = stage.world.program_mut::<Caller>(host) {
-                let config = calm(caller.clients.config());
+                let config = patient(caller.clients.config());
                 caller.heal(config);
             }
         }
