@@ -238,3 +238,20 @@ fn an_idle_timeout_that_nothing_refreshes_is_not_put_off_where_a_budget_ends_the
         );
     }
 }
+
+#[test]
+fn the_first_in_line_does_not_take_all_the_room_there_comes_to_be() {
+    let mut desk = Desk::with(|config| config.limits.buffered = 9);
+    let ids = [0, 1, 2].map(|number| {
+        let id = desk.dial(addr(1));
+        desk.far.up(number);
+        desk.far.send(number, &[7; 1000]);
+        id
+    });
+    for _ in 0..30 {
+        desk.tick();
+        ids.map(|id| desk.clients.remoter_mut(id).unwrap().take());
+    }
+    let got = ids.map(|id| desk.clients.remoter(id).unwrap().counters().bytes_in);
+    assert!(got.iter().all(|got| *got >= 8 * 9), "{got:?}");
+}

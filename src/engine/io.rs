@@ -83,6 +83,14 @@ impl Remoter {
         core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
     }
 
+    /// Whether it has something to read for which there is no room in the whole engine.
+    pub(super) fn waits_for_room(&self, core: &Core) -> bool {
+        core.shared.room_to_read() == 0
+            && self.state.readable
+            && !self.throws_away()
+            && self.may_read(core)
+    }
+
     /// Whether what comes in is wanted by nobody.
     fn throws_away(&self) -> bool {
         self.state.deaf || self.state.phase != Phase::Live
