@@ -250,7 +250,7 @@ fn the_first_in_line_does_not_take_all_the_room_there_comes_to_be() {
     });
     for _ in 0..30 {
         desk.tick();
-        ids.map(|id| desk.clients.remoter_mut(id).unwrap().take());
+        ids.iter().for_each(|id| drop(desk.clients.remoter_mut(*id).unwrap().take()));
     }
     let got = ids.map(|id| desk.clients.remoter(id).unwrap().counters().bytes_in);
     assert!(got.iter().all(|got| *got >= 8 * 9), "{got:?}");

@@ -36,7 +36,7 @@ mod request;
 mod run;
 mod seed;
 
-pub use draw::{draw_config, draw_link};
+pub use draw::{draw_config, draw_gram_config, draw_link};
 pub use plan::{Fault, Place, Plan, PlanError, Role, Shape, What};
 pub use reduce::{Found, Reduced, Summary, reduce, sweep};
 pub use request::{Request, RequestError};

@@ -2,24 +2,31 @@
 
 mod call;
 mod caller;
+mod client;
 mod dialling;
+mod grams;
 mod ledger;
 mod service;
+mod speaker;
 mod tls;
 mod watch;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tymist::net::{Addr, Listen};
-use tymist::sim::swarm::{Scenario, Stage, draw_config};
-use tymist::sim::{HostId, Program as _, Rng, ServerProgram, World};
+use tymist::sim::swarm::{Scenario, Stage, What, draw_config, draw_gram_config};
+use tymist::sim::{Act, Host, HostId, Program as _, Rng, ServerProgram, World};
 use tymist::{Config, OverLimit, RxFull, TxFull};
 
 use caller::{Caller, Goal, Line};
+use client::Client;
+use grams::Grams;
 use ledger::Ledger;
 use service::Service;
+use speaker::{ANSWERS, SPEAKS, Speaker, Talk, Whom};
 
 pub(crate) use service::Bug;
 use tls::Tls;
@@ -42,6 +49,8 @@ pub(crate) struct Scene {
     servers: Vec<HostId>,
     clients: Vec<HostId>,
     goals: Vec<Rc<Goal>>,
+    talks: Vec<Rc<Talk>>,
+    grams: Option<Grams>,
 }
 
 impl Scene {
@@ -49,7 +58,19 @@ impl Scene {
         Scene { bug, ..Scene::default() }
     }
 
-    fn serve(&self, stage: &mut Stage<'_>, host: HostId, tls: Option<&Tls>) {
+    /// The books of all datagrams.
+    fn grams(&mut self, stage: &Stage<'_>) -> Grams {
+        let links = stage.plan.links.iter().map(|(_, _, link)| link);
+        let others = stage.plan.faults.iter().filter_map(|fault| match &fault.what {
+            What::Spell { begin: Act::Relink { link, .. }, .. } => Some(link),
+            _ => None,
+        });
+        let doubles = links.chain(others).any(|link| link.duplicate > 0.0);
+        let ledger = self.ledger.clone();
+        self.grams.get_or_insert_with(|| Grams::new(ledger, 1 + u64::from(doubles))).clone()
+    }
+
+    fn serve(&mut self, stage: &mut Stage<'_>, host: HostId, tls: Option<&Tls>) {
         let mut rng = stage.plan.rng(&format!("service {host:?}"));
         let mut config = draw_config(&mut rng);
         // At least room for one, or there is nothing to see.
@@ -58,6 +79,8 @@ impl Scene {
         let mut listen = Listen::new(([0, 0, 0, 0], PORT));
         listen.backlog = [1024, u32::try_from(rng.below(4)).unwrap()][rng.index(2)];
         let (ledger, bug, layer) = (self.ledger.clone(), self.bug, tls.map(Tls::layer));
+        let gram_config = draw_gram_config(&mut rng);
+        let (grams, own) = (self.grams(stage), v4(&stage.world.host(host), ANSWERS));
         stage.world.start(host, move |host| {
             let service = Service::new(config.clone(), ledger.clone(), bug, piece);
             let mut program = ServerProgram::new(host, config.clone(), service);
@@ -65,11 +88,13 @@ impl Scene {
                 Some(layer) => program.server.listen_with(listen.clone(), layer.clone()).unwrap(),
                 None => program.server.listen(listen.clone()).unwrap(),
             };
+            let bound = program.server.bind(([0, 0, 0, 0], ANSWERS), gram_config.clone());
+            program.handler.answer(bound.unwrap(), own.clone(), grams.clone());
             program
         });
     }
 
-    fn call(&self, stage: &mut Stage<'_>, host: HostId, tls: Option<&Tls>) -> Rc<Goal> {
+    fn call(&mut self, stage: &mut Stage<'_>, host: HostId, tls: Option<&Tls>) {
         let goal = Rc::new(Goal::default());
         let mut rng = stage.plan.rng(&format!("caller {host:?}"));
         goal.wanted.set(rng.between(1, 20));
@@ -85,19 +110,55 @@ impl Scene {
         }
         let (ledger, goal_too, bug) = (self.ledger.clone(), Rc::clone(&goal), self.bug);
         let plan_rng = stage.plan.rng(&format!("calls {host:?}"));
+        let speak = self.speak(stage, host);
         stage.world.start(host, move |host| {
             let mut rng = plan_rng.clone();
             (0..goal_too.lives.get()).for_each(|_| _ = rng.next_u64());
             let (goal, ledger) = (Rc::clone(&goal_too), ledger.clone());
             let config = if goal.calm.get() { patient(&config) } else { config.clone() };
-            Caller::new(host, config, line.clone(), rng, ledger, goal, lanes, bug)
+            let speaker = speak.as_ref().map(|speak| speak(host));
+            let line = line.clone();
+            let caller = Caller::new(host, config, line, rng, ledger, goal, lanes, bug);
+            Client { caller, speaker }
         });
-        goal
+        self.goals.push(goal);
+    }
+
+    /// What makes the datagram peer of a client's host, in half of them.
+    fn speak(&mut self, stage: &Stage<'_>, host: HostId) -> Option<Box<dyn Fn(&Host) -> Speaker>> {
+        let mut rng = stage.plan.rng(&format!("speaker {host:?}"));
+        if rng.chance(0.5) {
+            return None;
+        }
+        let servers: Vec<Addr> =
+            self.servers.iter().map(|id| v4(&stage.world.host(*id), ANSWERS)).collect();
+        let others = stage.plan.places.len();
+        let others = stage.world.hosts().take(others).filter(|id| *id != host);
+        let others = others.map(|id| v4(&stage.world.host(id), SPEAKS)).collect();
+        let only = rng.chance(0.3).then(|| servers[rng.index(servers.len())].clone());
+        let whom = Whom { servers, others, only };
+        let config = draw_gram_config(&mut rng);
+        let (grams, ledger, bug) = (self.grams(stage), self.ledger.clone(), self.bug);
+        let talk = Rc::new(Talk::default());
+        self.talks.push(Rc::clone(&talk));
+        let lives = Cell::new(0);
+        Some(Box::new(move |host| {
+            let mut rng = rng.clone();
+            (0..lives.replace(lives.get() + 1)).for_each(|_| _ = rng.next_u64());
+            let config = if talk.calm.get() { grams::calm() } else { config.clone() };
+            let (grams, talk) = (grams.clone(), Rc::clone(&talk));
+            Speaker::new(host, config, whom.clone(), rng, grams, ledger.clone(), talk, bug)
+        }))
     }
 
     fn service<'a>(&self, world: &'a World, host: HostId) -> &'a ServerProgram<Service> {
         world.program(host).unwrap()
     }
+}
+
+/// The IPv4 address of a host, with this port.
+fn v4(host: &Host, port: u16) -> Addr {
+    Addr::from((host.addrs().into_iter().find(IpAddr::is_ipv4).unwrap(), port))
 }
 
 /// Ways to one service: some of them lead nowhere, the last address does.
@@ -134,7 +195,7 @@ fn calm(config: &Config) -> Config {
 /// The same for callers, who may have to wait until a server has got rid of those who are gone.
 fn patient(config: &Config) -> Config {
     let mut calm = calm(config);
-    calm.timeouts.idle = None;
+    (calm.timeouts.idle, calm.timeouts.write_stall) = (None, None);
     calm
 }
 
@@ -147,8 +208,7 @@ impl Scenario for Scene {
         }
         self.clients = stage.clients();
         for host in self.clients.clone() {
-            let goal = self.call(stage, host, tls.as_ref());
-            self.goals.push(goal);
+            self.call(stage, host, tls.as_ref());
         }
     }
 
@@ -163,24 +223,28 @@ impl Scenario for Scene {
             program.handler.heal(&mut program.server, config);
         }
         for &host in &self.clients {
-            if let Some(caller) = stage.world.program_mut::<Caller>(host) {
-                let config = patient(caller.clients.config());
-                caller.heal(config);
+            if let Some(client) = stage.world.program_mut::<Client>(host) {
+                let config = patient(client.caller.clients.config());
+                client.caller.heal(config);
+                client.speaker.iter_mut().for_each(Speaker::heal);
             }
         }
         for goal in &self.goals {
             goal.wanted.set(goal.done.get() + CALLS);
             goal.calm.set(true);
         }
+        self.talks.iter().for_each(|talk| talk.calm.set(true));
     }
 
     fn done(&self, _: &World) -> bool {
         self.goals.iter().all(|goal| goal.done.get() >= goal.wanted.get())
+            && self.talks.iter().all(|talk| talk.is_done())
     }
 
     fn missing(&self, world: &World) -> String {
         let goals: Vec<_> = self.goals.iter().map(|it| (it.done.get(), it.wanted.get())).collect();
-        let mut text = format!("calls done and wanted: {goals:?}");
+        let talks: Vec<_> = self.talks.iter().map(|it| it.answered.get()).collect();
+        let mut text = format!("calls done and wanted: {goals:?}, datagrams answered: {talks:?}");
         for &host in &self.servers {
             let server = &self.service(world, host).server;
             let state = (server.len(), server.cxes(), server.axes(), server.buffered());
@@ -191,8 +255,9 @@ impl Scenario for Scene {
             server.remoters().for_each(|it| text += &format!("\n    {it:?}"));
         }
         for &host in &self.clients {
-            if let Some(caller) = world.program::<Caller>(host) {
-                text += &format!("\n  {host:?}: {}", caller.state());
+            if let Some(client) = world.program::<Client>(host) {
+                let peer = client.speaker.as_ref().map(|it| (&it.peer, it.peer.counters()));
+                text += &format!("\n  {host:?}: {}\n    {peer:?}", client.caller.state());
             }
         }
         text
@@ -202,8 +267,8 @@ impl Scenario for Scene {
         for &host in &self.clients {
             // Some end as they should, the others are just dropped.
             if stage.plan.rng(&format!("end {host:?}")).chance(0.5) {
-                let caller: &mut Caller = stage.world.program_mut(host).unwrap();
-                caller.close();
+                let client: &mut Client = stage.world.program_mut(host).unwrap();
+                client.close();
             } else {
                 stage.world.stop(host);
             }
@@ -221,8 +286,14 @@ impl Scenario for Scene {
 
     fn left(&mut self, world: &World) -> Result<(), String> {
         for &host in &self.clients {
-            if let Some(caller) = world.program::<Caller>(host) {
-                caller.watch.left(&caller.clients)?;
+            if let Some(client) = world.program::<Client>(host) {
+                client.caller.watch.left(&client.caller.clients)?;
+            }
+        }
+        if let Some(grams) = &self.grams {
+            let ((sent, came), stats) = (grams.totals(), world.stats());
+            if sent != stats.grams || came > stats.grams_delivered {
+                return Err(format!("of {stats:?} {sent} datagrams sent and {came} come"));
             }
         }
         for &host in &self.servers {

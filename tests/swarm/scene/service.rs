@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use tymist::net::Addr;
 use tymist::sim::Handler;
 use tymist::tyme::Tyme;
-use tymist::{Config, Event, Id, Server, Wake};
+use tymist::{Config, EndpointId, Event, GramEvent, Id, Server, Wake};
 
+use super::grams::{GramWatch, Grams};
 use super::ledger::{Ledger, Way, pattern};
 use super::watch::Watch;
 
@@ -37,6 +39,8 @@ pub(crate) enum Bug {
     Panics,
     /// A caller goes on where it was when its connection has ended and come again.
     ForgetsEnd,
+    /// Deals with large datagrams more than once.
+    ReadsTwice,
 }
 
 #[derive(Default)]
@@ -61,12 +65,52 @@ pub(crate) struct Service {
     piece: u64,
     lost: Option<Tyme>,
     pub(crate) events: u64,
+    answers: Option<Answers>,
+}
+
+/// Answers each datagram with one as long.
+struct Answers {
+    id: EndpointId,
+    own: Addr,
+    grams: Grams,
+    watch: GramWatch,
+}
+
+impl Answers {
+    fn event(&mut self, server: &mut Server, event: &GramEvent) {
+        self.watch.event(event);
+        let Some(endpoint) = server.endpoint_mut(self.id) else { return };
+        while let Some(gram) = endpoint.take() {
+            self.watch.took(&gram);
+            let name = self.grams.read(&self.own, &gram);
+            let (_, data) = self.grams.write(&self.own, &gram.from, gram.data.len(), name);
+            match endpoint.tx(&data, &gram.from) {
+                Ok(()) => self.watch.queued(),
+                Err(_) => self.grams.take_back(),
+            }
+        }
+    }
 }
 
 impl Service {
     pub(crate) fn new(config: Config, ledger: Ledger, bug: Bug, piece: u64) -> Self {
         let watch = Watch::new(config, ledger.clone());
-        Service { ledger, watch, talks: BTreeMap::new(), bug, piece, lost: None, events: 0 }
+        Service {
+            ledger,
+            watch,
+            talks: BTreeMap::new(),
+            bug,
+            piece,
+            lost: None,
+            events: 0,
+            answers: None,
+        }
+    }
+
+    /// Answers datagrams, too.
+    pub(crate) fn answer(&mut self, id: EndpointId, own: Addr, grams: Grams) {
+        let watch = GramWatch::new(grams.clone());
+        self.answers = Some(Answers { id, own, grams, watch });
     }
 
     /// From now on every caller must get what it asks for.
@@ -75,6 +119,9 @@ impl Service {
             if let Some(remoter) = server.remoter_mut(id) {
                 remoter.set_timeouts(config.timeouts.clone());
             }
+        }
+        if let Some(endpoint) = self.answers.as_ref().and_then(|it| server.endpoint_mut(it.id)) {
+            *endpoint.config_mut() = super::grams::calm();
         }
         *server.config_mut() = config.clone();
         self.watch.change(config);
@@ -178,6 +225,11 @@ impl Handler for Service {
                     self.talks.remove(&id);
                 }
             }
+            Event::Gram(_, event) => {
+                if let Some(answers) = &mut self.answers {
+                    answers.event(server, &event);
+                }
+            }
             Event::ListenerLost { .. } => self.lost = Some(server.tyme()),
             _ => {}
         }
@@ -190,6 +242,11 @@ impl Handler for Service {
         }
         server.service_sends();
         self.watch.turn_ends(server);
+        if let Some(answers) = &self.answers
+            && let Some(endpoint) = server.endpoint(answers.id)
+        {
+            answers.watch.turn_ends(endpoint, server.wake());
+        }
     }
 
     fn wake(&self) -> Wake {
