@@ -1,4 +1,4 @@
-//! Servers and callers in a thousand drawn worlds, under faults and after them.
+//! Servers, forwarders, callers and datagram peers in a thousand drawn worlds, under faults and after them.
 //!
 //! A failure prints the command line that shows it again, by the example `swarm`. `TYMIST_SWARM_SEEDS=n` lives so many seeds here,
 //! `TYMIST_SWARM_SEED=x` that one (a number, a git hash, or a whole plan as printed by a failure), both together so many from that one on.
@@ -38,6 +38,7 @@ fn a_thousand_worlds_keep_their_promises() {
     println!("{summary:?}");
     assert_eq!(summary.seeds, seeds);
     assert!(summary.faults > seeds, "hardly a fault: {summary:?}");
+    assert!(summary.grams > 10 * seeds, "hardly a datagram: {summary:?}");
     assert!(summary.connections > 10 * seeds, "hardly a connection: {summary:?}");
 }
 
@@ -51,6 +52,8 @@ fn planted_mistakes_are_found_and_reduced() {
         (Bug::Keeps, Kind::Left),
         (Bug::Panics, Kind::Panicked),
         (Bug::ForgetsEnd, Kind::Wrong),
+        (Bug::ReadsTwice, Kind::Wrong),
+        (Bug::EndsEarly, Kind::Wrong),
     ];
     for (bug, kind) in planted {
         let found = sweep(0..300, &Shape::default(), || Scene::new(bug)).unwrap_err();

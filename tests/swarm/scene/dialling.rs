@@ -140,7 +140,7 @@ impl Dialling {
 
     /// What should have happened by now, or could come too late.
     pub(crate) fn late(&self, now: Tyme, turn: u64, wake: Wake, config: &Config) -> Option<String> {
-        if !self.modelled || self.expired.is_some() {
+        if !self.modelled || self.expired.is_some() || self.reopen {
             return None;
         }
         let Some(began) = self.began else {

@@ -6,7 +6,9 @@ mod client;
 mod dialling;
 mod grams;
 mod ledger;
+mod relay;
 mod service;
+mod site;
 mod speaker;
 mod tls;
 mod watch;
@@ -18,14 +20,16 @@ use std::time::Duration;
 
 use tymist::net::{Addr, Listen};
 use tymist::sim::swarm::{Scenario, Stage, What, draw_config, draw_gram_config};
-use tymist::sim::{Act, Host, HostId, Program as _, Rng, ServerProgram, World};
+use tymist::sim::{Act, Host, HostId, Rng, ServerProgram, World};
 use tymist::{Config, OverLimit, RxFull, TxFull};
 
 use caller::{Caller, Goal, Line};
 use client::Client;
 use grams::Grams;
 use ledger::Ledger;
+use relay::Relay;
 use service::Service;
+use site::{Site, without_ends};
 use speaker::{ANSWERS, SPEAKS, Speaker, Talk, Whom};
 
 pub(crate) use service::Bug;
@@ -39,14 +43,21 @@ pub(crate) const PROGRAM: &str = if cfg!(feature = "tls-test-provider") {
 };
 
 pub(crate) const PORT: u16 = 80;
+/// Where forwarders listen.
+const RELAYS: u16 = 81;
 /// Calls that each caller must get done after healing.
 const CALLS: u64 = 3;
+
+/// Makes what runs on a host, at the start and after each crash; `None` where nothing of that kind does.
+type Maker<P> = Option<Box<dyn Fn(&Host) -> P>>;
 
 #[derive(Default)]
 pub(crate) struct Scene {
     bug: Bug,
     ledger: Ledger,
     servers: Vec<HostId>,
+    /// Those of them that forward to another one, too.
+    relays: Vec<HostId>,
     clients: Vec<HostId>,
     goals: Vec<Rc<Goal>>,
     talks: Vec<Rc<Talk>>,
@@ -81,6 +92,7 @@ impl Scene {
         let (ledger, bug, layer) = (self.ledger.clone(), self.bug, tls.map(Tls::layer));
         let gram_config = draw_gram_config(&mut rng);
         let (grams, own) = (self.grams(stage), v4(&stage.world.host(host), ANSWERS));
+        let relay = self.relay(stage, host);
         stage.world.start(host, move |host| {
             let service = Service::new(config.clone(), ledger.clone(), bug, piece);
             let mut program = ServerProgram::new(host, config.clone(), service);
@@ -90,8 +102,31 @@ impl Scene {
             };
             let bound = program.server.bind(([0, 0, 0, 0], ANSWERS), gram_config.clone());
             program.handler.answer(bound.unwrap(), own.clone(), grams.clone());
-            program
+            Site { service: program, relay: relay.as_ref().map(|relay| relay(host)) }
         });
+    }
+
+    /// What makes the forwarder of a server's host, in half of them; none where there are few sockets, since it takes two for each connection.
+    fn relay(&mut self, stage: &Stage<'_>, host: HostId) -> Maker<ServerProgram<Relay>> {
+        let mut rng = stage.plan.rng(&format!("relay {host:?}"));
+        let few = stage.plan.places[host.index()].spec.max_sockets < 1000;
+        if few || rng.chance(0.5) {
+            return None;
+        }
+        self.relays.push(host);
+        let own = self.servers.iter().position(|id| *id == host).unwrap_or(0);
+        let next = self.servers[(own + 1) % self.servers.len()];
+        let to = v4(&stage.world.host(next), PORT);
+        let mut config = without_ends(draw_config(&mut rng));
+        config.seed = Some(rng.next_u64());
+        config.limits.remoters = config.limits.remoters.max(2);
+        let (ledger, bug) = (self.ledger.clone(), self.bug);
+        Some(Box::new(move |host| {
+            let relay = Relay::new(config.clone(), to.clone(), ledger.clone(), bug);
+            let mut program = ServerProgram::new(host, config.clone(), relay);
+            program.server.listen(([0, 0, 0, 0], RELAYS)).unwrap();
+            program
+        }))
     }
 
     fn call(&mut self, stage: &mut Stage<'_>, host: HostId, tls: Option<&Tls>) {
@@ -99,8 +134,12 @@ impl Scene {
         let mut rng = stage.plan.rng(&format!("caller {host:?}"));
         goal.wanted.set(rng.between(1, 20));
         let lanes = 1 + rng.below(4);
-        let server = self.servers[rng.index(self.servers.len())];
-        let line = draw_line(stage, server, &mut rng, tls);
+        let (mut server, mut port) = (self.servers[rng.index(self.servers.len())], PORT);
+        let relayed = rng.chance(0.5);
+        if let Some(relay) = rng.pick(&self.relays).copied().filter(|_| relayed) {
+            (server, port) = (relay, RELAYS);
+        }
+        let line = draw_line(stage, server, port, &mut rng, tls);
         let mut config = draw_config(&mut rng);
         config.seed = Some(rng.next_u64());
         config.limits.remoters = config.limits.remoters.max(1);
@@ -125,7 +164,7 @@ impl Scene {
     }
 
     /// What makes the datagram peer of a client's host, in half of them.
-    fn speak(&mut self, stage: &Stage<'_>, host: HostId) -> Option<Box<dyn Fn(&Host) -> Speaker>> {
+    fn speak(&mut self, stage: &Stage<'_>, host: HostId) -> Maker<Speaker> {
         let mut rng = stage.plan.rng(&format!("speaker {host:?}"));
         if rng.chance(0.5) {
             return None;
@@ -151,7 +190,7 @@ impl Scene {
         }))
     }
 
-    fn service<'a>(&self, world: &'a World, host: HostId) -> &'a ServerProgram<Service> {
+    fn site<'a>(&self, world: &'a World, host: HostId) -> &'a Site {
         world.program(host).unwrap()
     }
 }
@@ -162,7 +201,13 @@ fn v4(host: &Host, port: u16) -> Addr {
 }
 
 /// Ways to one service: some of them lead nowhere, the last address does.
-fn draw_line(stage: &Stage<'_>, server: HostId, rng: &mut Rng, tls: Option<&Tls>) -> Line {
+fn draw_line(
+    stage: &Stage<'_>,
+    server: HostId,
+    port: u16,
+    rng: &mut Rng,
+    tls: Option<&Tls>,
+) -> Line {
     let host = stage.world.host(server);
     let mut ips = host.addrs();
     // The service listens on IPv4 only; nobody has the first address, if it is there.
@@ -170,9 +215,9 @@ fn draw_line(stage: &Stage<'_>, server: HostId, rng: &mut Rng, tls: Option<&Tls>
     if rng.chance(0.3) {
         ips.insert(0, IpAddr::from([192, 0, 2, 1]));
     }
-    let addrs = ips.into_iter().map(|ip| Addr::from((ip, PORT))).collect();
+    let addrs = ips.into_iter().map(|ip| Addr::from((ip, port))).collect();
     let comes_again = rng.chance(0.5);
-    Line { addrs, name: host.name(), port: PORT, layer: tls.map(Tls::dial_layer), comes_again }
+    Line { addrs, name: host.name(), port, layer: tls.map(Tls::dial_layer), comes_again }
 }
 
 /// Settings under which every call must succeed in the end.
@@ -182,7 +227,7 @@ fn calm(config: &Config) -> Config {
     calm.timeouts = whole.timeouts.clone();
     calm.timeouts.connect = Some(Duration::from_secs(100));
     calm.timeouts.handshake = Some(Duration::from_secs(300));
-    calm.timeouts.idle = Some(Duration::from_secs(100));
+    calm.timeouts.idle = Some(Duration::from_secs(250));
     calm.limits.remoters = whole.limits.remoters;
     calm.limits.remoters_per_ip = whole.limits.remoters_per_ip;
     calm.limits.handshakes = whole.limits.handshakes;
@@ -196,6 +241,8 @@ fn calm(config: &Config) -> Config {
 fn patient(config: &Config) -> Config {
     let mut calm = calm(config);
     (calm.timeouts.idle, calm.timeouts.write_stall) = (None, None);
+    // What waits for a server that has no socket left must not keep those back that it waits for.
+    calm.limits.buffered = Config::new().limits.buffered;
     calm
 }
 
@@ -218,9 +265,8 @@ impl Scenario for Scene {
 
     fn heal(&mut self, stage: &mut Stage<'_>) {
         for &host in &self.servers {
-            let program: &mut ServerProgram<Service> = stage.world.program_mut(host).unwrap();
-            let config = calm(program.server.config());
-            program.handler.heal(&mut program.server, config);
+            let site: &mut Site = stage.world.program_mut(host).unwrap();
+            site.heal(calm);
         }
         for &host in &self.clients {
             if let Some(client) = stage.world.program_mut::<Client>(host) {
@@ -246,13 +292,18 @@ impl Scenario for Scene {
         let talks: Vec<_> = self.talks.iter().map(|it| it.answered.get()).collect();
         let mut text = format!("calls done and wanted: {goals:?}, datagrams answered: {talks:?}");
         for &host in &self.servers {
-            let server = &self.service(world, host).server;
+            let site = self.site(world, host);
+            let server = &site.service.server;
             let state = (server.len(), server.cxes(), server.axes(), server.buffered());
             let (wake, limits) = (server.wake(), &server.config().limits);
             text += &format!(
                 "\n  {host:?}: live, shaking, waiting, buffered {state:?}, {wake:?}, {limits:?}"
             );
             server.remoters().for_each(|it| text += &format!("\n    {it:?}"));
+            if let Some(relay) = &site.relay {
+                text += &format!("\n    forwards: {:?}", relay.server.config().limits);
+                relay.server.remoters().for_each(|it| text += &format!("\n    {it:?}"));
+            }
         }
         for &host in &self.clients {
             if let Some(client) = world.program::<Client>(host) {
@@ -274,13 +325,9 @@ impl Scenario for Scene {
             }
         }
         for &host in &self.servers {
-            let program: &mut ServerProgram<Service> = stage.world.program_mut(host).unwrap();
-            program.server.close();
             let now = stage.world.tyme();
-            let program: &mut ServerProgram<Service> = stage.world.program_mut(host).unwrap();
-            // Takes what close has told, and a tick more to forget it.
-            program.turn(now);
-            program.turn(now);
+            let site: &mut Site = stage.world.program_mut(host).unwrap();
+            site.close(now);
         }
     }
 
@@ -297,12 +344,7 @@ impl Scenario for Scene {
             }
         }
         for &host in &self.servers {
-            let program = self.service(world, host);
-            program.handler.watch.left(&program.server)?;
-            match program.handler.talks() {
-                0 => {}
-                talks => return Err(format!("{talks} talks about connections that are gone")),
-            }
+            self.site(world, host).left()?;
         }
         Ok(())
     }

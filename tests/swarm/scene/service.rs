@@ -41,6 +41,8 @@ pub(crate) enum Bug {
     ForgetsEnd,
     /// Deals with large datagrams more than once.
     ReadsTwice,
+    /// A forwarder passes on an end that has not come.
+    EndsEarly,
 }
 
 #[derive(Default)]
@@ -115,9 +117,12 @@ impl Service {
 
     /// From now on every caller must get what it asks for.
     pub(crate) fn heal(&mut self, server: &mut Server, config: Config) {
+        // Those whose peers are gone must have let go of all room before who waits for it runs out of time.
+        let mut timeouts = config.timeouts.clone();
+        timeouts.idle = timeouts.idle.map(|idle| idle / 5);
         for id in self.watch.live() {
             if let Some(remoter) = server.remoter_mut(id) {
-                remoter.set_timeouts(config.timeouts.clone());
+                remoter.set_timeouts(timeouts.clone());
             }
         }
         if let Some(endpoint) = self.answers.as_ref().and_then(|it| server.endpoint_mut(it.id)) {
