@@ -179,7 +179,7 @@ pub(crate) fn closes_after_all_is_sent(mut bed: Bed) {
 }
 
 /// Stands where the network was that a server has.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl tymist::net::Net for Nothing {
     fn now(&mut self) -> tymist::tyme::Tyme {

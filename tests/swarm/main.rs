@@ -48,12 +48,13 @@ fn planted_mistakes_are_found_and_reduced() {
     let planted = [
         (Bug::DropsByte, Kind::Wrong),
         (Bug::Repeats, Kind::Wrong),
-        (Bug::Forgets, Kind::Stuck),
+        (Bug::Forgets, Kind::Wrong),
         (Bug::Keeps, Kind::Left),
         (Bug::Panics, Kind::Panicked),
         (Bug::ForgetsEnd, Kind::Wrong),
         (Bug::ReadsTwice, Kind::Wrong),
         (Bug::EndsEarly, Kind::Wrong),
+        (Bug::Mute, Kind::Stuck),
     ];
     for (bug, kind) in planted {
         let found = sweep(0..300, &Shape::default(), || Scene::new(bug)).unwrap_err();
