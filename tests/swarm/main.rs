@@ -51,7 +51,7 @@ fn planted_mistakes_are_found_and_reduced() {
         (Bug::Forgets, Kind::Wrong),
         (Bug::Keeps, Kind::Left),
         (Bug::Panics, Kind::Panicked),
-        (Bug::ForgetsEnd, Kind::Wrong),
+        (Bug::ForgetsEnd, Kind::Stuck),
         (Bug::ReadsTwice, Kind::Wrong),
         (Bug::EndsEarly, Kind::Wrong),
         (Bug::Mute, Kind::Stuck),
