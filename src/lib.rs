@@ -72,6 +72,7 @@ mod config;
 mod connect;
 mod counters;
 pub mod design;
+pub mod doing;
 mod engine;
 mod error;
 mod event;

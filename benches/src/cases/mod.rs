@@ -15,9 +15,18 @@ const CROWD: usize = 18_000;
 pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
     match part {
         "all" => {
-            for part in
-                ["check", "control", "echo64", "bulk", "churn", "idle", "idle-tick", "memory"]
-            {
+            let parts = [
+                "check",
+                "control",
+                "echo64",
+                "bulk",
+                "churn",
+                "udp",
+                "idle",
+                "idle-tick",
+                "memory",
+            ];
+            for part in parts {
                 run(part, options, report)?;
             }
             return Ok(());
@@ -30,6 +39,8 @@ pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
         "echo64" => exchange::echo64(options, report),
         "bulk" => exchange::bulk(options, report),
         "churn" => exchange::churn(options, report),
+        "udp" => exchange::udp(options, report),
+        "clients" => exchange::clients(options, report),
         "idle" => exchange::idle(options, report),
         "idle-tick" => idle_tick::run(options, report),
         "memory" => memory::run(options, report),

@@ -3,6 +3,7 @@
 pub mod mio_echo;
 mod tokio_echo;
 pub mod tymist_echo;
+mod udp_echo;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -34,13 +35,19 @@ pub enum Kind {
     Tokio,
     /// Ours, with every limit, timeout and counter on.
     Tymist,
+    /// Datagrams: a plain loop over mio.
+    MioUdp,
+    /// Datagrams: ours.
+    TymistUdp,
 }
 
-const NAMES: [(Kind, &str); 4] = [
+const NAMES: [(Kind, &str); 6] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
     (Kind::Tokio, "tokio"),
     (Kind::Tymist, "tymist"),
+    (Kind::MioUdp, "mio-udp"),
+    (Kind::TymistUdp, "tymist-udp"),
 ];
 
 impl FromStr for Kind {
@@ -76,6 +83,8 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Kind::Mio | Kind::MioAgain => mio_echo::run(),
         Kind::Tokio => tokio_echo::run(),
         Kind::Tymist => tymist_echo::run(),
+        Kind::MioUdp => udp_echo::mio(),
+        Kind::TymistUdp => udp_echo::tymist(),
     }
 }
 

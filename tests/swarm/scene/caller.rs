@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tymist::net::Addr;
-use tymist::sim::{Host, Program, Rng};
+use tymist::sim::{Host, Rng};
 use tymist::tyme::Tyme;
 use tymist::{Backoff, Clients, CloseReason, Config, Connect, Event, Id, Layer, Remoter, Wake};
 
@@ -352,8 +352,8 @@ impl Caller {
     }
 }
 
-impl Program for Caller {
-    fn turn(&mut self, now: Tyme) {
+impl Caller {
+    pub(crate) fn turn(&mut self, now: Tyme) {
         self.clients.service();
         while let Some(event) = self.clients.poll_event() {
             if self.bug == Bug::ForgetsEnd && matches!(event, Event::Disconnected { .. }) {
@@ -369,7 +369,7 @@ impl Program for Caller {
         self.watch.turn_ends(&self.clients);
     }
 
-    fn wake(&self) -> Wake {
+    pub(crate) fn wake(&self) -> Wake {
         let next = self.lanes.iter().filter_map(|lane| self.lane_wakes(lane)).min();
         self.clients.wake().min(next.map_or(Wake::OnIo, Wake::At))
     }

@@ -1,7 +1,7 @@
 //! All that runs on a client's host.
 
 use tymist::Wake;
-use tymist::sim::Program;
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::tyme::Tyme;
 
 use super::caller::Caller;
@@ -20,10 +20,11 @@ impl Client {
     }
 }
 
-impl Program for Client {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Client {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         self.caller.turn(now);
         self.speaker.iter_mut().for_each(|speaker| speaker.turn(now));
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

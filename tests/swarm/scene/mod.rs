@@ -18,9 +18,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tymist::doing::ServerDoer;
 use tymist::net::{Addr, Listen};
 use tymist::sim::swarm::{Scenario, Stage, What, draw_config, draw_gram_config};
-use tymist::sim::{Act, Host, HostId, Rng, ServerProgram, World};
+use tymist::sim::{Act, Host, HostId, Rng, World};
 use tymist::{Config, OverLimit, RxFull, TxFull};
 
 use caller::{Caller, Goal, Line};
@@ -95,7 +96,7 @@ impl Scene {
         let relay = self.relay(stage, host);
         stage.world.start(host, move |host| {
             let service = Service::new(config.clone(), ledger.clone(), bug, piece);
-            let mut program = ServerProgram::new(host, config.clone(), service);
+            let mut program = ServerDoer::on_host(host, config.clone(), service);
             match &layer {
                 Some(layer) => program.server.listen_with(listen.clone(), layer.clone()).unwrap(),
                 None => program.server.listen(listen.clone()).unwrap(),
@@ -107,7 +108,7 @@ impl Scene {
     }
 
     /// What makes the forwarder of a server's host, in half of them; none where there are few sockets, since it takes two for each connection.
-    fn relay(&mut self, stage: &Stage<'_>, host: HostId) -> Maker<ServerProgram<Relay>> {
+    fn relay(&mut self, stage: &Stage<'_>, host: HostId) -> Maker<ServerDoer<Relay>> {
         let mut rng = stage.plan.rng(&format!("relay {host:?}"));
         let few = stage.plan.places[host.index()].spec.max_sockets < 1000;
         if few || rng.chance(0.5) {
@@ -123,7 +124,7 @@ impl Scene {
         let (ledger, bug) = (self.ledger.clone(), self.bug);
         Some(Box::new(move |host| {
             let relay = Relay::new(config.clone(), to.clone(), ledger.clone(), bug);
-            let mut program = ServerProgram::new(host, config.clone(), relay);
+            let mut program = ServerDoer::on_host(host, config.clone(), relay);
             program.server.listen(([0, 0, 0, 0], RELAYS)).unwrap();
             program
         }))
@@ -227,6 +228,8 @@ fn calm(config: &Config) -> Config {
     calm.timeouts = whole.timeouts.clone();
     calm.timeouts.connect = Some(Duration::from_secs(100));
     calm.timeouts.handshake = Some(Duration::from_secs(300));
+    // The last word of a TLS caller may be long on its way through a forwarder that moves a byte a tick.
+    calm.timeouts.linger = Some(Duration::from_secs(250));
     calm.timeouts.idle = Some(Duration::from_secs(250));
     calm.limits.remoters = whole.limits.remoters;
     calm.limits.remoters_per_ip = whole.limits.remoters_per_ip;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tymist::doing::Handler;
 use tymist::net::Addr;
-use tymist::sim::Handler;
 use tymist::tyme::Tyme;
 use tymist::{Backoff, CloseReason, Config, Connect, Event, Id, Server, Wake};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use tymist::doing::Handler;
 use tymist::net::Addr;
-use tymist::sim::Handler;
 use tymist::tyme::Tyme;
 use tymist::{Config, EndpointId, Event, GramEvent, Id, Server, Wake};
 

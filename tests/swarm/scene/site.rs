@@ -1,6 +1,6 @@
 //! All that runs on a server's host.
 
-use tymist::sim::{Program, ServerProgram};
+use tymist::doing::{DoError, Doer, Recur, ServerDoer};
 use tymist::tyme::Tyme;
 use tymist::{Config, Wake};
 
@@ -8,8 +8,8 @@ use super::relay::Relay;
 use super::service::Service;
 
 pub(crate) struct Site {
-    pub(crate) service: ServerProgram<Service>,
-    pub(crate) relay: Option<ServerProgram<Relay>>,
+    pub(crate) service: ServerDoer<Service>,
+    pub(crate) relay: Option<ServerDoer<Relay>>,
 }
 
 impl Site {
@@ -28,8 +28,8 @@ impl Site {
     pub(crate) fn close(&mut self, now: Tyme) {
         self.service.server.close();
         self.relay.iter_mut().for_each(|relay| relay.server.close());
-        self.turn(now);
-        self.turn(now);
+        let _ = self.recur(now);
+        let _ = self.recur(now);
     }
 
     pub(crate) fn left(&self) -> Result<(), String> {
@@ -60,10 +60,13 @@ pub(crate) fn without_ends(mut config: Config) -> Config {
     config
 }
 
-impl Program for Site {
-    fn turn(&mut self, now: Tyme) {
-        self.service.turn(now);
-        self.relay.iter_mut().for_each(|relay| relay.turn(now));
+impl Doer for Site {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
+        let _ = self.service.recur(now)?;
+        if let Some(relay) = &mut self.relay {
+            let _ = relay.recur(now)?;
+        }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
