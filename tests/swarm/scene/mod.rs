@@ -90,6 +90,10 @@ impl Scene {
         let piece = 1 << rng.between(0, 16);
         let mut listen = Listen::new(([0, 0, 0, 0], PORT));
         listen.backlog = [1024, u32::try_from(rng.below(4)).unwrap()][rng.index(2)];
+        // A forwarder that comes to life again dials for all who have waited at once, and again and again at the same times.
+        if self.servers.iter().any(|id| forwards(stage, *id)) {
+            listen.backlog = 1024;
+        }
         let (ledger, bug, layer) = (self.ledger.clone(), self.bug, tls.map(Tls::layer));
         let gram_config = draw_gram_config(&mut rng);
         let (grams, own) = (self.grams(stage), v4(&stage.world.host(host), ANSWERS));
@@ -110,8 +114,7 @@ impl Scene {
     /// What makes the forwarder of a server's host, in half of them; none where there are few sockets, since it takes two for each connection.
     fn relay(&mut self, stage: &Stage<'_>, host: HostId) -> Maker<ServerDoer<Relay>> {
         let mut rng = stage.plan.rng(&format!("relay {host:?}"));
-        let few = stage.plan.places[host.index()].spec.max_sockets < 1000;
-        if few || rng.chance(0.5) {
+        if !forwards(stage, host) {
             return None;
         }
         self.relays.push(host);
@@ -194,6 +197,12 @@ impl Scene {
     fn site<'a>(&self, world: &'a World, host: HostId) -> &'a Site {
         world.program(host).unwrap()
     }
+}
+
+/// Whether a server's host has a forwarder.
+fn forwards(stage: &Stage<'_>, host: HostId) -> bool {
+    let few = stage.plan.places[host.index()].spec.max_sockets < 1000;
+    !few && stage.plan.rng(&format!("forwards {host:?}")).chance(0.5)
 }
 
 /// The IPv4 address of a host, with this port.
