@@ -49,7 +49,8 @@ pub enum Event {
         why: Arc<str>,
     },
     /// A dialled connection is over, or none could be made, and it is tried again. What was unread can be taken until then; what was queued
-    /// on a usable connection and not sent is gone, as a part of it may have arrived. The new try waits until this event was taken.
+    /// on a usable connection and not sent is gone, as a part of it may have arrived; until this event was taken nothing more can be queued on
+    /// what is over. The new try waits for that, too.
     Disconnected {
         /// The connection, which keeps its id.
         id: Id,

@@ -111,7 +111,11 @@ impl Remoter {
         let shut = self.stream.shutdown(Shutdown::Write);
         self.note_held();
         match shut {
-            Ok(()) => self.flush_held(core),
+            Ok(()) => {
+                self.flush_held(core);
+                // A farewell for which there is no room is waited for as long as bytes are.
+                self.note_held_anew(core);
+            }
             // The peer is gone; the next read says how.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
             Err(error) => self.doom(CloseReason::of(&error)),

@@ -124,14 +124,21 @@ impl Remoter {
         self.window_start = self.moved();
     }
 
-    /// Starts all that runs anew, because the clock or the durations have changed.
-    pub(super) fn retime(&mut self, core: &mut Core) {
+    /// Starts all that runs anew, because the clock (`rewound`) or the durations have changed. The wait before a new try is none of the
+    /// latter, and its end was told.
+    pub(super) fn retime(&mut self, core: &mut Core, rewound: bool) {
         self.state.retime = false;
         if let Some(timer) = self.timer.take() {
             core.wheel.cancel(timer);
         }
-        let ran = self.deadlines.map(|deadline| deadline != Tyme::NEVER);
+        let dial = self.deadlines[Slot::Dial as usize];
+        let mut ran = self.deadlines.map(|deadline| deadline != Tyme::NEVER);
         self.disarm_all();
+        if !rewound {
+            ran[Slot::Dial as usize] = false;
+            self.deadlines[Slot::Dial as usize] = dial;
+            self.hang(core);
+        }
         let fresh = match self.state.phase {
             Phase::Live if self.received() == 0 => ALL[1..4].iter().chain(&ALL[6..7]),
             Phase::Live => ALL[2..4].iter().chain(&ALL[6..7]),
@@ -182,8 +189,11 @@ impl Remoter {
                     self.arm(core, slot);
                     continue;
                 }
-                // It has spoken, and the tick's budget ended before its turn: it is judged after that.
-                Slot::FirstByte | Slot::Idle if self.waits_to_be_read(core) => {
+                // It has spoken, and the tick's budget ended before its turn: it is judged after that, if that can make a difference.
+                Slot::FirstByte | Slot::Idle
+                    if self.waits_to_be_read(core)
+                        && (self.state.refreshable || matches!(slot, Slot::FirstByte)) =>
+                {
                     self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
                     continue;
                 }

@@ -291,7 +291,8 @@ impl Engine {
     pub(super) fn retry_later(&mut self, id: Id, reason: CloseReason) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.forget_deadlines(&mut self.core);
-        if remoter.state.shaken || reason == CloseReason::TxFull {
+        let stale = remoter.state.shaken || reason == CloseReason::TxFull;
+        if stale {
             // Some of it may have arrived: what to say again only the caller can know.
             self.core.shared.sub(remoter.tx.clear());
             remoter.state.fin = Fin::No;
@@ -306,7 +307,7 @@ impl Engine {
         let pause = dial.wait(remoter.counters.bytes_in);
         dial.step = Step::Resting;
         dial.reopen = false;
-        dial.told = false;
+        (dial.told, dial.stale) = (false, stale);
         remoter.arm_dial(&mut self.core, pause);
         self.dialling += 1;
         let retry_at = self.core.now + pause;
@@ -318,7 +319,7 @@ impl Engine {
         if let Some(remoter) = self.slots.get_mut(id)
             && let Some(dial) = &mut remoter.dial
         {
-            dial.told = true;
+            (dial.told, dial.stale) = (true, false);
             self.line_up(id);
         }
     }

@@ -83,6 +83,14 @@ impl Remoter {
         core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
     }
 
+    /// Whether it has something to read for which there is no room in the whole engine.
+    pub(super) fn waits_for_room(&self, core: &Core) -> bool {
+        core.shared.room_to_read() == 0
+            && self.state.readable
+            && !self.throws_away()
+            && self.may_read(core)
+    }
+
     /// Whether what comes in is wanted by nobody.
     fn throws_away(&self) -> bool {
         self.state.deaf || self.state.phase != Phase::Live
@@ -199,8 +207,22 @@ impl Remoter {
             }
         }
         self.state.stuffed = self.rx.len() >= self.rx_limit();
-        // A layer may have had to answer something.
+        // A layer may have had to answer something, or have sent on what it held.
+        self.note_held_anew(core);
+    }
+
+    /// Takes note of what the stream keeps back after a call that was no write: what waits now has its deadline, and what has left is told.
+    pub(super) fn note_held_anew(&mut self, core: &mut Core) {
+        let before = self.state.holding;
         self.note_held();
+        if !self.is_live() || self.state.doomed {
+            return; // What it may have held is gone.
+        }
+        if self.state.holding && !self.is_armed(Slot::WriteStall) {
+            self.arm(core, Slot::WriteStall);
+        } else if before && !self.state.holding {
+            self.after_send(core, 0);
+        }
     }
 
     fn met_bytes(&mut self, core: &mut Core, count: usize, want: usize, thrown_away: bool) {

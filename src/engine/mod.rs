@@ -191,7 +191,7 @@ impl Engine {
         for remoter in self.slots.iter_mut() {
             remoter.timer = None;
             remoter.opened_at = now;
-            remoter.retime(&mut self.core);
+            remoter.retime(&mut self.core, true);
         }
         now
     }
@@ -245,7 +245,7 @@ impl Engine {
             if let Some(remoter) = self.slots.get_mut(id) {
                 remoter.state.touched = false;
                 if remoter.state.retime {
-                    remoter.retime(&mut self.core);
+                    remoter.retime(&mut self.core, false);
                 }
                 remoter.send(&mut self.core);
                 if remoter.rest(&mut self.core, &mut self.ready) {

@@ -24,7 +24,9 @@ impl Engine {
     }
 
     /// Gives everybody in line one turn: send, then receive, each within its budget. Who has more to do goes to the back of the line.
+    /// Whom there was no room to read for is first the next time.
     pub(crate) fn turns(&mut self) {
+        let mut denied = None;
         for turn in 0..self.ready.len() {
             if self.core.tick_left == 0 {
                 break;
@@ -37,6 +39,9 @@ impl Engine {
                 continue;
             }
             remoter.send(&mut self.core);
+            if denied.is_none() && remoter.waits_for_room(&self.core) {
+                denied = Some(id);
+            }
             remoter.receive(&mut self.core, false);
             if remoter.rest(&mut self.core, &mut self.ready) {
                 self.release(id);
@@ -45,6 +50,10 @@ impl Engine {
             if self.core.tick_left == 0 && turn > 0 && self.was_cut_short(id) {
                 self.ready.rotate_right(1);
             }
+        }
+        // Without this the first in line would take all the room there comes to be, for ever. Costs a look at those before it.
+        if let Some(at) = denied.and_then(|id| self.ready.iter().position(|it| *it == id)) {
+            self.ready.rotate_left(at);
         }
         self.tell_drained();
         if self.ready.is_empty() {

@@ -165,7 +165,8 @@
 //!
 //! Draw what varies from [`World::rng`](crate::sim::World::rng): each name has a stream of its own, so that one draw more for the workload leaves the faults
 //! what they were. Run many seeds, print the one that fails, and run that one again with [`Tracing::Full`](crate::sim::Tracing::Full). The example `sim_bug`
-//! finds a bug that way and makes its run small; `sim_world` is a whole world under faults with all that can be written down of it.
+//! finds a bug that way and makes its run small; [`swarm`](crate::sim::swarm) does it all for a scenario of yours, command line included
+//! (the example `swarm` is a `main` to begin with); `sim_world` is a whole world under faults with all that can be written down of it.
 //!
 //! # Words
 //!

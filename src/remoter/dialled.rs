@@ -57,6 +57,8 @@ pub(crate) struct Dialled {
     pub(crate) received_before: u64,
     /// The `Disconnected` of the last round was taken.
     pub(crate) told: bool,
+    /// It was usable, and that it is over was not taken yet: what is queued now is meant for a connection that is gone.
+    pub(crate) stale: bool,
     /// The wait before the next round, or before the next address, is over.
     pub(crate) due: bool,
     /// The caller has asked for a new connection.
@@ -83,6 +85,7 @@ impl Dialled {
             pause: Duration::ZERO,
             received_before: 0,
             told: true,
+            stale: false,
             due: true,
             reopen: false,
             in_line: false,
@@ -168,7 +171,7 @@ impl Remoter {
     pub(super) fn is_open(&self) -> bool {
         match self.state.phase {
             Phase::Live => true,
-            Phase::Dialling | Phase::Handshaking => self.dial.is_some(),
+            Phase::Dialling | Phase::Handshaking => self.dial.as_ref().is_some_and(|it| !it.stale),
             Phase::Flushing | Phase::Lingering | Phase::Closed => false,
         }
     }

@@ -171,6 +171,7 @@ impl State {
         self.holding = false;
         self.eof = false;
         self.eof_told = false;
+        self.broken = false;
         self.deaf = false;
         self.stuffed = false;
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tymist::net::os::OsNet;
@@ -153,6 +154,13 @@ impl Bed {
 
     pub(crate) fn client_tls(&self) -> Option<ClientTls> {
         self.tls.as_ref().map(|(client, _)| client.clone())
+    }
+
+    /// What puts TLS around a stream that an engine has dialled, in the arms that have it.
+    pub(crate) fn client_layer(&self) -> Option<tymist::Layer> {
+        let (client, _) = self.tls.as_ref()?;
+        let client = client.clone();
+        Some(Arc::new(move |stream| Box::new(client.connect(stream, "server.test").unwrap())))
     }
 
     fn token(&mut self) -> Token {

@@ -5,7 +5,9 @@
 
 mod bed;
 mod clients;
+mod dials;
 mod datagrams;
+mod peers;
 mod servers;
 mod streams;
 #[path = "../tls_support/mod.rs"]
@@ -59,6 +61,17 @@ mod tests {
             closes_after_all_is_sent
         }
         clients {
+            connects_and_names_both_ends
+            is_refused_where_nobody_listens
+            half_closes_and_ends_clean
+            is_told_of_a_reset
+            aborts_as_a_reset_to_the_other_side
+            moves_bytes_both_ways_in_pieces
+            is_held_back_and_told_of_room
+            wait_for_a_full_backlog
+            come_again_to_a_port_that_is_used_again
+        }
+        dials {
             dial_and_are_answered
             come_again_after_a_reset
         }
@@ -78,6 +91,14 @@ mod plain {
             are_cut_to_the_buffer
             say_that_nobody_listens_where_connected
             cannot_be_longer_than_the_protocol_allows
+        }
+        peers {
+            send_and_take_whole_datagrams
+            flag_what_was_cut
+            hear_that_nobody_listens_where_connected
+            cannot_send_more_than_the_protocol_allows
+            keep_to_their_queues
+            open_again_where_they_were
         }
     }
 }

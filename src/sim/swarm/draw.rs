@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::plan::{Place, Shape, What};
 use crate::config::{Config, MinRate, OverLimit, RxFull, TxFull};
+use crate::peer::{GramConfig, GramsFull};
 use crate::sim::fault::{Effect, Rule};
 use crate::sim::{Act, Cut, Errno, HostId, HostSpec, Link, Op, Rng};
 
@@ -101,7 +102,7 @@ pub(super) fn draw_faults(
 
 impl Weather {
     fn draw(rng: &mut Rng) -> Weather {
-        let all: [fn(&mut Draw<'_>) -> Option<What>; 12] = [
+        let all: [fn(&mut Draw<'_>) -> Option<What>; 14] = [
             |draw| Some(draw.short()),
             |draw| Some(draw.blocked()),
             |draw| Some(draw.failed_call()),
@@ -114,6 +115,8 @@ impl Weather {
             |draw| Some(draw.pause()),
             |draw| Some(draw.lost_listener()),
             |draw| Some(draw.other_link()),
+            |draw| Some(draw.cut_gram()),
+            |draw| Some(draw.failed_gram()),
         ];
         Weather { kinds: all.into_iter().filter(|_| rng.chance(0.5)).collect() }
     }
@@ -188,6 +191,29 @@ impl Draw<'_> {
         let rule = self.rule("failed accept", Effect::Fail(errno)).on(&[Op::Accept]);
         let rule = rule.times(magnitude(self.rng, 4));
         What::Rule(if self.rng.chance(0.5) { rule } else { self.likely(rule) })
+    }
+
+    fn cut_gram(&mut self) -> What {
+        let effect = Effect::Short(size(self.rng, 16));
+        let rule = self.rule("cut datagram", effect).on(&[Op::Receive]);
+        What::Rule(self.likely(rule))
+    }
+
+    fn failed_gram(&mut self) -> What {
+        let calls = [
+            (Effect::Fail(Errno::Enobufs), Op::Send),
+            (Effect::Fail(Errno::Eintr), Op::Send),
+            (Effect::Fail(Errno::Econnrefused), Op::Send),
+            (Effect::Fail(Errno::Enetunreach), Op::Send),
+            (Effect::Fail(Errno::Eintr), Op::Receive),
+            (Effect::Fail(Errno::Econnrefused), Op::Receive),
+            (Effect::Fail(Errno::Enobufs), Op::Receive),
+            (Effect::Stall(millis(self.rng, 12)), Op::Send),
+            (Effect::Stall(millis(self.rng, 12)), Op::Receive),
+        ];
+        let (effect, op) = calls[self.rng.index(calls.len())].clone();
+        let rule = self.rule("failed datagram", effect).on(&[op]);
+        What::Rule(self.likely(rule))
     }
 
     fn reset(&mut self) -> What {
@@ -265,7 +291,11 @@ pub fn draw_config(rng: &mut Rng) -> Config {
         (&mut limits.accepts_per_tick, 4),
         (&mut limits.accept_deque, 4),
         (&mut limits.handshakes, 4),
+        (&mut limits.handshakes_per_ip, 4),
         (&mut limits.handshakes_per_tick, 4),
+        (&mut limits.connects_per_tick, 4),
+        (&mut limits.lookups, 4),
+        (&mut limits.grams_per_tick, 6),
         (&mut limits.rx_bytes, 18),
         (&mut limits.tx_bytes, 18),
         (&mut limits.remoter_tick_bytes, 16),
@@ -282,6 +312,7 @@ pub fn draw_config(rng: &mut Rng) -> Config {
     limits.buffered = limits.buffered.max(2);
     let timeouts = &mut config.timeouts;
     for timeout in [
+        &mut timeouts.connect,
         &mut timeouts.handshake,
         &mut timeouts.first_byte,
         &mut timeouts.idle,
@@ -305,5 +336,34 @@ pub fn draw_config(rng: &mut Rng) -> Config {
     config.rx_full = if rng.chance(0.9) { RxFull::Pause } else { RxFull::Close };
     config.tx_full = if rng.chance(0.9) { TxFull::Partial } else { TxFull::Close };
     config.over_limit = if rng.chance(0.5) { OverLimit::Refuse } else { OverLimit::Wait };
+    config
+}
+
+/// Settings of a datagram endpoint, each left alone or anything from useless to generous; see [`draw_config`].
+#[must_use]
+pub fn draw_gram_config(rng: &mut Rng) -> GramConfig {
+    let mut config = GramConfig::new();
+    for (limit, bits) in [
+        (&mut config.max_gram, 16),
+        (&mut config.rx_grams, 8),
+        (&mut config.rx_bytes, 18),
+        (&mut config.tx_grams, 8),
+        (&mut config.tx_bytes, 18),
+        (&mut config.tick_grams, 6),
+        (&mut config.tick_bytes, 18),
+        (&mut config.events, 6),
+        (&mut config.buffer_grams, 4),
+    ] {
+        if rng.chance(0.25) {
+            *limit = size(rng, bits);
+        }
+    }
+    if rng.chance(0.25) {
+        config.stall = rng.chance(0.8).then(|| millis(rng, 12));
+    }
+    if rng.chance(0.25) {
+        config.pause = millis(rng, 12);
+    }
+    config.rx_full = if rng.chance(0.7) { GramsFull::DropNewest } else { GramsFull::DropOldest };
     config
 }

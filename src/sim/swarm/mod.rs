@@ -3,7 +3,8 @@
 //! You say what programs run and what must hold, as a [`Scenario`]. From a seed, [`Plan::draw`] makes hosts, links and faults, with random
 //! subsets of the faults switched off and the rest weighed wildly, since what is rare together is seldom tried otherwise. [`run`] lives it in
 //! two phases: under faults, in which nothing may go *wrong*; then healed, in which everything must get *done* within a budget.
-//! What fails is [reduced](reduce) to fewer hosts, fewer faults and a shorter time, and printed as a line that [`Plan::parse`] takes back.
+//! What fails is [reduced](reduce) to fewer hosts, fewer faults and a shorter time, and printed as a line that [`Plan::parse`] takes back;
+//! [`Request`] is the command line for it.
 //!
 //! ```
 //! use tymist::sim::swarm::{Scenario, Shape, Stage, sweep};
@@ -31,11 +32,13 @@
 mod draw;
 mod plan;
 mod reduce;
+mod request;
 mod run;
 mod seed;
 
-pub use draw::{draw_config, draw_link};
+pub use draw::{draw_config, draw_gram_config, draw_link};
 pub use plan::{Fault, Place, Plan, PlanError, Role, Shape, What};
 pub use reduce::{Found, Reduced, Summary, reduce, sweep};
+pub use request::{Request, RequestError};
 pub use run::{Failure, Kind, Report, Scenario, Stage, run};
 pub use seed::parse_seed;

@@ -168,6 +168,14 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The command line of `program` (with its arguments so far) that lives it again, as a [`Request`](super::Request) reads it.
+    #[must_use]
+    pub fn command(&self, program: &str) -> String {
+        let text = self.to_string();
+        let quote = if text.contains(' ') { "'" } else { "" };
+        format!("{program} --seed {quote}{text}{quote}")
+    }
+
     fn leave(&mut self, word: &str) -> Option<()> {
         let (name, value) = word.split_once('=')?;
         if name == "safety" {

@@ -146,6 +146,8 @@ pub struct Summary {
     pub connections: u64,
     /// Bytes of payload that arrived.
     pub bytes: u64,
+    /// Datagrams sent.
+    pub grams: u64,
     /// Calls that rules made fail.
     pub faults: u64,
 }
@@ -156,6 +158,7 @@ impl Summary {
         self.steps += report.steps;
         self.connections += report.stats.connections;
         self.bytes += report.stats.bytes;
+        self.grams += report.stats.grams;
         self.faults += report.stats.faults;
     }
 }

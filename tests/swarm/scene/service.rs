@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tymist::doing::Handler;
+use tymist::net::Addr;
 use tymist::tyme::Tyme;
-use tymist::{Config, Event, Id, Server, Wake};
+use tymist::{Config, EndpointId, Event, GramEvent, Id, Server, Wake};
 
+use super::grams::{GramWatch, Grams};
 use super::ledger::{Ledger, Way, pattern};
 use super::watch::Watch;
 
@@ -35,6 +37,14 @@ pub(crate) enum Bug {
     Keeps,
     /// Indexes without looking.
     Panics,
+    /// A caller goes on where it was when its connection has ended and come again.
+    ForgetsEnd,
+    /// Deals with large datagrams more than once.
+    ReadsTwice,
+    /// A forwarder passes on an end that has not come.
+    EndsEarly,
+    /// Datagrams of some lengths are never answered.
+    Mute,
 }
 
 #[derive(Default)]
@@ -59,20 +69,70 @@ pub(crate) struct Service {
     piece: u64,
     lost: Option<Tyme>,
     pub(crate) events: u64,
+    answers: Option<Answers>,
+}
+
+/// Answers each datagram with one as long.
+struct Answers {
+    id: EndpointId,
+    own: Addr,
+    grams: Grams,
+    watch: GramWatch,
+    bug: Bug,
+}
+
+impl Answers {
+    fn event(&mut self, server: &mut Server, event: &GramEvent) {
+        self.watch.event(event);
+        let Some(endpoint) = server.endpoint_mut(self.id) else { return };
+        while let Some(gram) = endpoint.take() {
+            self.watch.took(&gram);
+            let name = self.grams.read(&self.own, &gram);
+            if self.bug == Bug::Mute && gram.data.len() > 600 {
+                continue;
+            }
+            let (_, data) = self.grams.write(&self.own, &gram.from, gram.data.len(), name);
+            match endpoint.tx(&data, &gram.from) {
+                Ok(()) => self.watch.queued(),
+                Err(_) => self.grams.take_back(),
+            }
+        }
+    }
 }
 
 impl Service {
     pub(crate) fn new(config: Config, ledger: Ledger, bug: Bug, piece: u64) -> Self {
         let watch = Watch::new(config, ledger.clone());
-        Service { ledger, watch, talks: BTreeMap::new(), bug, piece, lost: None, events: 0 }
+        Service {
+            ledger,
+            watch,
+            talks: BTreeMap::new(),
+            bug,
+            piece,
+            lost: None,
+            events: 0,
+            answers: None,
+        }
+    }
+
+    /// Answers datagrams, too.
+    pub(crate) fn answer(&mut self, id: EndpointId, own: Addr, grams: Grams) {
+        let watch = GramWatch::new(grams.clone());
+        self.answers = Some(Answers { id, own, grams, watch, bug: self.bug });
     }
 
     /// From now on every caller must get what it asks for.
     pub(crate) fn heal(&mut self, server: &mut Server, config: Config) {
+        // Those whose peers are gone must have let go of all room before who waits for it runs out of time.
+        let mut timeouts = config.timeouts.clone();
+        timeouts.idle = timeouts.idle.map(|idle| idle / 5);
         for id in self.watch.live() {
             if let Some(remoter) = server.remoter_mut(id) {
-                remoter.set_timeouts(config.timeouts.clone());
+                remoter.set_timeouts(timeouts.clone());
             }
+        }
+        if let Some(endpoint) = self.answers.as_ref().and_then(|it| server.endpoint_mut(it.id)) {
+            *endpoint.config_mut() = super::grams::calm();
         }
         *server.config_mut() = config.clone();
         self.watch.change(config);
@@ -176,6 +236,11 @@ impl Handler for Service {
                     self.talks.remove(&id);
                 }
             }
+            Event::Gram(_, event) => {
+                if let Some(answers) = &mut self.answers {
+                    answers.event(server, &event);
+                }
+            }
             Event::ListenerLost { .. } => self.lost = Some(server.tyme()),
             _ => {}
         }
@@ -188,6 +253,11 @@ impl Handler for Service {
         }
         server.service_sends();
         self.watch.turn_ends(server);
+        if let Some(answers) = &self.answers
+            && let Some(endpoint) = server.endpoint(answers.id)
+        {
+            answers.watch.turn_ends(endpoint, server.wake());
+        }
     }
 
     fn wake(&self) -> Wake {

@@ -8,7 +8,6 @@ pub(crate) use none::Tls;
 
 #[cfg(feature = "tls-test-provider")]
 mod seeded {
-    use std::rc::Rc;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -19,8 +18,6 @@ mod seeded {
         TlsTime,
     };
     use tymist::sim::swarm::Stage;
-
-    use crate::caller::Wrap;
 
     /// 2030-01-01, in seconds since the UNIX epoch.
     const EPOCH: u64 = 1_893_456_000;
@@ -56,9 +53,9 @@ mod seeded {
             Arc::new(move |stream| Box::new(server.accept(stream)))
         }
 
-        pub(crate) fn wrap(&self) -> Wrap {
+        pub(crate) fn dial_layer(&self) -> Layer {
             let client = self.client.clone();
-            Rc::new(move |stream| Box::new(client.connect(stream, "server.test").unwrap()))
+            Arc::new(move |stream| Box::new(client.connect(stream, "server.test").unwrap()))
         }
     }
 }
@@ -67,8 +64,6 @@ mod seeded {
 mod none {
     use tymist::Layer;
     use tymist::sim::swarm::Stage;
-
-    use crate::caller::Wrap;
 
     pub(crate) enum Tls {}
 
@@ -81,7 +76,7 @@ mod none {
             match *self {}
         }
 
-        pub(crate) fn wrap(&self) -> Wrap {
+        pub(crate) fn dial_layer(&self) -> Layer {
             match *self {}
         }
     }

@@ -1,0 +1,28 @@
+//! This crate's own swarm, by hand: worlds of servers, callers, forwarders and datagram peers, each drawn from a seed.
+//!
+//!     cargo run --release --features sim --example swarm                       # a thousand seeds
+//!     cargo run --release --features sim --example swarm -- --seeds 20000      # more of them
+//!     cargo run --release --features sim --example swarm -- --seed 17          # one, and its hash
+//!     cargo run --release --features sim --example swarm -- --seed 'PLAN'      # one that has failed, as it was printed
+//!     cargo run --release --features sim --example swarm -- --seed "$(git rev-parse HEAD)" --seeds 20
+//!
+//! `--trace FILE`, `--pcap FILE` and `--timeline FILE` write down what happened in it. For a swarm of your own put your own
+//! [`Scenario`](tymist::sim::swarm::Scenario) in the place of `Scene`; the rest of this file stays as it is.
+#![allow(clippy::unwrap_used, reason = "a scene that is not as it should be is a failure")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
+#[allow(dead_code, reason = "planted mistakes are the test's")]
+#[path = "../../tests/swarm/scene/mod.rs"]
+mod scene;
+
+use std::process::ExitCode;
+
+use scene::{Bug, PROGRAM, Scene};
+use tymist::sim::swarm::{Request, Shape};
+
+fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let request = Request::parse(std::env::args_os().skip(1))?;
+    let make = || Scene::new(Bug::None);
+    let kept = request.live(PROGRAM, &Shape::default(), make, &mut std::io::stdout())?;
+    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

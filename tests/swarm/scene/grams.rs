@@ -1,0 +1,236 @@
+//! What datagrams were sent and what has arrived of them: each one that was sent, whole or flagged as cut, from whom it says, and no oftener than the
+//! network may have doubled it; and what an endpoint promises of its queues and counters.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tymist::net::Addr;
+use tymist::{Endpoint, GramConfig, GramCounters, GramEvent, RxGram, Wake};
+
+use super::ledger::{Ledger, Way, byte};
+
+/// Bytes of a datagram that say which one it is.
+const NAME: usize = 4;
+
+struct Sent {
+    from: Addr,
+    to: Addr,
+    len: usize,
+    seen: u64,
+    /// Which one it answers.
+    answers: Option<u32>,
+    answered: bool,
+}
+
+#[derive(Default)]
+struct Books {
+    sent: Vec<Sent>,
+    /// Between two ends: datagrams too short for a name that were sent at all, and that came.
+    between: BTreeMap<(Addr, Addr), (u64, u64)>,
+    /// What each endpoint there ever was has counted.
+    counters: Vec<GramCounters>,
+}
+
+/// Shared by all programs of a world.
+#[derive(Clone)]
+pub(crate) struct Grams {
+    books: Rc<RefCell<Books>>,
+    ledger: Ledger,
+    /// How often one may arrive.
+    copies: u64,
+}
+
+fn fill(name: u32, len: usize) -> Vec<u8> {
+    let name_bytes = name.to_le_bytes();
+    let rest = (NAME..len).map(|at| byte(name, Way::Up, at as u64));
+    name_bytes.into_iter().take(len).chain(rest).collect()
+}
+
+impl Grams {
+    pub(crate) fn new(ledger: Ledger, copies: u64) -> Self {
+        Grams { books: Rc::default(), ledger, copies }
+    }
+
+    /// Makes a datagram; it counts as sent unless it is taken back.
+    pub(crate) fn write(
+        &self,
+        from: &Addr,
+        to: &Addr,
+        len: usize,
+        answers: Option<u32>,
+    ) -> (u32, Vec<u8>) {
+        let mut books = self.books.borrow_mut();
+        let name = u32::try_from(books.sent.len()).unwrap();
+        let (from, to) = (from.clone(), to.clone());
+        books.between.entry((from.clone(), to.clone())).or_default().0 += 1;
+        books.sent.push(Sent { from, to, len, seen: 0, answers, answered: false });
+        (name, fill(name, len))
+    }
+
+    /// It was not queued after all; it must be the last one that was made.
+    pub(crate) fn take_back(&self) {
+        let mut books = self.books.borrow_mut();
+        if let Some(sent) = books.sent.pop() {
+            books.between.entry((sent.from, sent.to)).or_default().0 -= 1;
+        }
+    }
+
+    /// Takes in what came to `at`; which one it was, where it is long enough to say so and whole.
+    pub(crate) fn read(&self, at: &Addr, gram: &RxGram) -> Option<u32> {
+        let result = self.books.borrow_mut().read(at, gram, self.copies);
+        result.unwrap_or_else(|what| {
+            self.ledger.wrong(|| format!("datagram to {at} from {}: {what}", gram.from));
+            None
+        })
+    }
+
+    pub(crate) fn is_answered(&self, name: u32) -> bool {
+        self.books.borrow().sent[name as usize].answered
+    }
+
+    /// A place for the counters of one endpoint's life.
+    fn place(&self) -> usize {
+        let mut books = self.books.borrow_mut();
+        books.counters.push(GramCounters::default());
+        books.counters.len() - 1
+    }
+
+    /// What all of them have sent, and taken in.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        let books = self.books.borrow();
+        let sent = books.counters.iter().map(|it| it.grams_out).sum();
+        (sent, books.counters.iter().map(|it| it.grams_in + it.strangers).sum())
+    }
+}
+
+impl Books {
+    fn read(&mut self, at: &Addr, gram: &RxGram, copies: u64) -> Result<Option<u32>, String> {
+        let key = (gram.from.clone(), at.clone());
+        let Some((sent, came)) = self.between.get_mut(&key) else {
+            return Err("nothing was sent from there".into());
+        };
+        *came += 1;
+        if *came > *sent * copies {
+            return Err(format!("{came} came of {sent}"));
+        }
+        let len = gram.data.len();
+        let Some(name) = gram.data.first_chunk::<NAME>() else {
+            let fits = |it: &&Sent| {
+                it.len >= len
+                    && (it.len > len) == gram.truncated
+                    && it.from == key.0
+                    && it.to == key.1
+            };
+            let found = self.sent.iter().find(fits);
+            return found.map(|_| None).ok_or(format!("{len} bytes that nobody sent"));
+        };
+        let name = u32::from_le_bytes(*name);
+        let Some(sent) = self.sent.get_mut(name as usize) else {
+            return Err(format!("number {name}, which there never was"));
+        };
+        if (&sent.from, &sent.to) != (&key.0, &key.1) {
+            return Err(format!("number {name} was from {} to {}", sent.from, sent.to));
+        }
+        if gram.truncated != (len < sent.len) || len > sent.len {
+            return Err(format!("{len} bytes of {}, cut: {}", sent.len, gram.truncated));
+        }
+        if gram.data != fill(name, len) {
+            return Err(format!("number {name} has other bytes than were sent"));
+        }
+        sent.seen += 1;
+        if sent.seen > copies {
+            return Err(format!("number {name} came {} times", sent.seen));
+        }
+        if let (Some(answers), false) = (sent.answers, gram.truncated) {
+            self.sent[answers as usize].answered = true;
+        }
+        Ok((!gram.truncated).then_some(name))
+    }
+}
+
+/// What one endpoint promises, watched from outside.
+pub(crate) struct GramWatch {
+    grams: Grams,
+    place: usize,
+    queued: u64,
+    taken: u64,
+    cut: u64,
+    unsent: u64,
+}
+
+impl GramWatch {
+    pub(crate) fn new(grams: Grams) -> Self {
+        let place = grams.place();
+        GramWatch { grams, place, queued: 0, taken: 0, cut: 0, unsent: 0 }
+    }
+
+    pub(crate) fn queued(&mut self) {
+        self.queued += 1;
+    }
+
+    pub(crate) fn took(&mut self, gram: &RxGram) {
+        self.taken += 1;
+        self.cut += u64::from(gram.truncated);
+    }
+
+    pub(crate) fn event(&mut self, event: &GramEvent) {
+        match event {
+            GramEvent::Unsent { .. } => self.unsent += 1,
+            GramEvent::Lost { .. } | GramEvent::NetFailed { .. } => {
+                self.grams.ledger.wrong(|| format!("{event:?}, which nobody did"));
+            }
+            _ => {}
+        }
+    }
+
+    /// To be called at the end of each turn.
+    pub(crate) fn turn_ends(&self, endpoint: &Endpoint, wake: Wake) {
+        let counters = endpoint.counters();
+        self.grams.books.borrow_mut().counters[self.place] = *counters;
+        if let Err(what) = self.look(endpoint, wake) {
+            self.grams.ledger.wrong(|| format!("{endpoint:?}: {what}; {counters:?}"));
+        }
+    }
+
+    fn look(&self, endpoint: &Endpoint, wake: Wake) -> Result<(), String> {
+        let (counters, config) = (endpoint.counters(), endpoint.config());
+        let (rx, tx) = (endpoint.rx().len(), endpoint.tx_grams());
+        within("rx", rx, endpoint.rx_bytes(), config.rx_grams, config.rx_bytes)?;
+        within("tx", tx, endpoint.tx_queued(), config.tx_grams, config.tx_bytes)?;
+        let sums = [
+            ("received", counters.grams_in, self.taken + rx as u64 + counters.rx_dropped),
+            ("queued", self.queued, counters.grams_out + counters.unsent + tx as u64),
+        ];
+        if let Some((name, one, other)) = sums.iter().find(|(_, one, other)| one != other) {
+            return Err(format!("{name}: {one} is not {other}"));
+        }
+        if self.cut > counters.truncated || self.unsent > counters.unsent {
+            return Err(format!("{} cut, {} unsent", self.cut, self.unsent));
+        }
+        let stalls = config.stall.is_some_and(|stall| !stall.is_zero());
+        if tx > 0 && stalls && wake == Wake::OnIo {
+            return Err(format!("{tx} wait and nothing ends that"));
+        }
+        Ok(())
+    }
+}
+
+fn within(
+    name: &str,
+    grams: usize,
+    bytes: usize,
+    most: usize,
+    most_bytes: usize,
+) -> Result<(), String> {
+    // One always fits.
+    if grams > 1 && (grams > most || bytes > most_bytes) {
+        return Err(format!("{name}: {grams} with {bytes} bytes"));
+    }
+    Ok(())
+}
+
+/// Settings under which all that is in the budget must arrive.
+pub(crate) fn calm() -> GramConfig {
+    GramConfig::new()
+}

@@ -1,0 +1,499 @@
+//! What an engine promises, watched from outside: events in order, limits kept, deadlines neither early nor late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tymist::tyme::Tyme;
+use tymist::{Clients, CloseReason, Config, Deadline, Event, Id, Remoter, Server, Wake};
+
+use super::dialling::Dialling;
+use super::ledger::Ledger;
+
+/// What can be asked of a server and of clients alike.
+pub(crate) trait Engine {
+    fn tyme(&self) -> Tyme;
+    fn wake(&self) -> Wake;
+    fn remoter(&self, id: Id) -> Option<&Remoter>;
+    fn buffered(&self) -> usize;
+    fn timers(&self) -> usize;
+    /// Connections: all with a place, and those of them that shake hands after they came in.
+    fn places(&self) -> (usize, usize);
+    /// Connections that wait to be let in, and the most that may.
+    fn waiting(&self, config: &Config) -> (usize, usize);
+    /// Whether it still has lists, or anything else of the network's.
+    fn opened(&self) -> bool;
+}
+
+impl Engine for Server {
+    fn tyme(&self) -> Tyme {
+        self.tyme()
+    }
+
+    fn wake(&self) -> Wake {
+        self.wake()
+    }
+
+    fn remoter(&self, id: Id) -> Option<&Remoter> {
+        self.remoter(id)
+    }
+
+    fn buffered(&self) -> usize {
+        self.buffered()
+    }
+
+    fn timers(&self) -> usize {
+        self.timers()
+    }
+
+    fn places(&self) -> (usize, usize) {
+        (self.len() + self.cxes() + self.dialling(), self.cxes())
+    }
+
+    fn waiting(&self, config: &Config) -> (usize, usize) {
+        (self.axes(), config.limits.accept_deque.max(1) * self.acceptors().count())
+    }
+
+    fn opened(&self) -> bool {
+        self.opened()
+    }
+}
+
+impl Engine for Clients {
+    fn tyme(&self) -> Tyme {
+        self.tyme()
+    }
+
+    fn wake(&self) -> Wake {
+        self.wake()
+    }
+
+    fn remoter(&self, id: Id) -> Option<&Remoter> {
+        self.remoter(id)
+    }
+
+    fn buffered(&self) -> usize {
+        self.buffered()
+    }
+
+    fn timers(&self) -> usize {
+        self.timers()
+    }
+
+    fn places(&self) -> (usize, usize) {
+        (self.len(), 0)
+    }
+
+    fn waiting(&self, _: &Config) -> (usize, usize) {
+        (0, 0)
+    }
+
+    fn opened(&self) -> bool {
+        false
+    }
+}
+
+/// A connection that was told and not closed yet.
+struct Seen {
+    opened: Tyme,
+    /// Bytes in and out when last looked at, and when they last changed; a dialled one counts through all of its connections.
+    bytes_in: u64,
+    bytes_out: u64,
+    bytes_before: u64,
+    moved: Tyme,
+    moved_out: Tyme,
+    /// Since when bytes have been waiting to go out, and since when for sure the network has taken none: where a budget ends the tick
+    /// it is not even asked before the next one, and a layer sends on what it has held.
+    waiting: Option<Tyme>,
+    refused: Option<Tyme>,
+    held: usize,
+    eof: bool,
+    expired: Option<Deadline>,
+    /// Its timeouts are those it began with.
+    modelled: bool,
+    /// It was made from here, and so.
+    dialled: Option<Box<Dialling>>,
+}
+
+enum Life {
+    /// To be made, or to be made again.
+    Dialling(Box<Dialling>),
+    Usable(Seen),
+}
+
+pub(crate) struct Watch {
+    config: Config,
+    lives: BTreeMap<Id, Life>,
+    /// All ids there ever were.
+    ids: Vec<Id>,
+    ledger: Ledger,
+    /// Which turn of its program it is.
+    turn: u64,
+    /// When the last one was.
+    last_turn: Tyme,
+    pub(crate) expired: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(config: Config, ledger: Ledger) -> Self {
+        let (lives, ids, last_turn) = (BTreeMap::new(), Vec::new(), Tyme::ZERO);
+        Watch { config, lives, ids, ledger, turn: 1, last_turn, expired: 0 }
+    }
+
+    /// The settings have been changed.
+    pub(crate) fn change(&mut self, config: Config) {
+        self.config = config;
+        self.lives.values_mut().for_each(|life| match life {
+            Life::Dialling(dialling) => dialling.modelled = false,
+            Life::Usable(seen) => seen.modelled = false,
+        });
+    }
+
+    /// A connection was asked for from here.
+    pub(crate) fn dialled(&mut self, id: Id, now: Tyme, handshake: bool, again: Option<Duration>) {
+        self.name(id);
+        let dialling = Dialling::new(now, self.turn, handshake, again);
+        self.lives.insert(id, Life::Dialling(Box::new(dialling)));
+    }
+
+    /// A new one was asked for in its place.
+    pub(crate) fn reopened(&mut self, id: Id, now: Tyme) {
+        match self.lives.get_mut(&id) {
+            Some(Life::Dialling(dialling)) => dialling.reopened(now, self.turn),
+            Some(Life::Usable(Seen { dialled: Some(dialling), .. })) => dialling.reopen = true,
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, id: Id) {
+        if self.ids.contains(&id) {
+            self.ledger.wrong(|| format!("{id:?} given out twice"));
+        }
+        self.ids.push(id);
+    }
+
+    pub(crate) fn event(&mut self, engine: &impl Engine, event: &Event) {
+        let Some(id) = event.id() else { return };
+        match event {
+            Event::Accepted(_) => {
+                self.name(id);
+                let seen = self.begin(engine, id, None);
+                self.lives.insert(id, Life::Usable(seen));
+            }
+            Event::Connected(_) => {
+                self.on_dialling(engine, id, event);
+                if let Some(Life::Dialling(dialling)) = self.lives.remove(&id) {
+                    let seen = self.begin(engine, id, Some(dialling));
+                    self.lives.insert(id, Life::Usable(seen));
+                }
+            }
+            Event::ConnectFailed { .. } | Event::Unresolved { .. } => {
+                self.on_dialling(engine, id, event);
+            }
+            Event::Disconnected { reason, retry_at, .. } => {
+                self.disconnected(engine, id, *reason, *retry_at);
+            }
+            Event::Expired(_, which) => {
+                self.expired += 1;
+                self.on_expired(engine, id, *which);
+            }
+            Event::Closed(_, reason) => {
+                self.ends(id, *reason, event);
+                self.lives.remove(&id);
+            }
+            _ => match self.lives.get_mut(&id) {
+                Some(Life::Usable(seen)) => {
+                    let eof = matches!(event, Event::Eof(_));
+                    if eof && std::mem::replace(&mut seen.eof, true) {
+                        self.ledger.wrong(|| format!("{event:?} twice"));
+                    }
+                }
+                _ => self.ledger.wrong(|| format!("{event:?} outside of a connection's life")),
+            },
+        }
+    }
+
+    fn begin(&self, engine: &impl Engine, id: Id, dialled: Option<Box<Dialling>>) -> Seen {
+        let opened = engine.remoter(id).map_or(engine.tyme(), Remoter::opened_at);
+        let (bytes_in, bytes_out) = dialled.as_ref().map_or((0, 0), |it| it.bytes);
+        Seen {
+            opened,
+            bytes_in,
+            bytes_out,
+            bytes_before: bytes_in,
+            moved: opened,
+            moved_out: opened,
+            waiting: None,
+            refused: None,
+            held: 0,
+            eof: false,
+            expired: None,
+            modelled: dialled.as_ref().is_none_or(|it| it.modelled),
+            dialled,
+        }
+    }
+
+    /// What is only told of one that is being made.
+    fn on_dialling(&mut self, engine: &impl Engine, id: Id, event: &Event) {
+        let now = engine.tyme();
+        let problem = match self.lives.get_mut(&id) {
+            Some(Life::Dialling(dialling)) => dialling.hears(now, self.turn, event),
+            _ => Some(format!("{event:?} of one that is not being made")),
+        };
+        problem.into_iter().for_each(|what| self.ledger.wrong(|| format!("{id:?}: {what}")));
+    }
+
+    fn on_expired(&mut self, engine: &impl Engine, id: Id, which: Deadline) {
+        let now = engine.tyme();
+        match self.lives.get_mut(&id) {
+            Some(Life::Usable(seen)) => {
+                if seen.expired.replace(which).is_some() {
+                    self.ledger.wrong(|| format!("{id:?} expired by {which} after another"));
+                }
+                self.look_early(engine, id, which, now);
+            }
+            Some(Life::Dialling(dialling)) => {
+                if let Some(what) = dialling.expires(now, which, &self.config) {
+                    self.ledger.wrong(|| format!("{id:?}: {what}"));
+                }
+            }
+            None => self.ledger.wrong(|| format!("{id:?} expired outside of its life")),
+        }
+    }
+
+    /// A connection is over: for a reason that was told before, if it was a deadline.
+    fn ends(&mut self, id: Id, reason: CloseReason, event: &Event) {
+        let expired = match self.lives.get(&id) {
+            Some(Life::Usable(seen)) => seen.expired,
+            Some(Life::Dialling(dialling)) => dialling.expired,
+            None => return self.ledger.wrong(|| format!("{event:?} outside of its life")),
+        };
+        let told = expired.map(CloseReason::Expired);
+        let of_one = matches!(reason, CloseReason::Expired(which) if which != Deadline::Drain);
+        if of_one != told.is_some() || (of_one && told != Some(reason)) {
+            self.ledger.wrong(|| format!("{event:?} after {told:?}"));
+        }
+        let dialling = match self.lives.get(&id) {
+            Some(Life::Usable(seen)) => seen.dialled.as_deref(),
+            Some(Life::Dialling(dialling)) => Some(&**dialling),
+            None => None,
+        };
+        let again = matches!(event, Event::Disconnected { .. });
+        let wrong = match dialling {
+            None => again,
+            Some(dialling) => dialling.comes_again(reason) != again,
+        };
+        if wrong {
+            self.ledger.wrong(|| format!("{event:?} where it must be otherwise"));
+        }
+    }
+
+    fn disconnected(&mut self, engine: &impl Engine, id: Id, reason: CloseReason, retry_at: Tyme) {
+        self.ends(id, reason, &Event::Disconnected { id, reason, retry_at });
+        let now = engine.tyme();
+        let dialling = match self.lives.remove(&id) {
+            Some(Life::Dialling(dialling)) => *dialling,
+            Some(Life::Usable(Seen { dialled: Some(dialling), .. })) => *dialling,
+            _ => return,
+        };
+        match dialling.again(self.last_turn, now, self.turn, retry_at) {
+            Ok(dialling) => drop(self.lives.insert(id, Life::Dialling(Box::new(dialling)))),
+            Err(what) => self.ledger.wrong(|| format!("{id:?}: {what}")),
+        }
+    }
+
+    /// When this deadline is due, as far as it can be seen from outside; that of writing where it has stalled since `stalled`.
+    fn due(&self, seen: &Seen, which: Deadline, stalled: Option<Tyme>) -> Option<Tyme> {
+        let timeouts = &self.config.timeouts;
+        let (from, duration) = match which {
+            Deadline::FirstByte if seen.bytes_in == seen.bytes_before => {
+                (seen.opened, timeouts.first_byte)
+            }
+            Deadline::Idle if self.config.refreshable => (seen.moved, timeouts.idle),
+            Deadline::Idle => (seen.opened, timeouts.idle),
+            Deadline::Lifetime => (seen.opened, timeouts.lifetime),
+            Deadline::WriteStall => {
+                (stalled.map(|since| since.max(seen.moved_out))?, timeouts.write_stall)
+            }
+            _ => return None,
+        };
+        let duration = duration.filter(|duration| *duration > Duration::ZERO)?;
+        Some(from + duration)
+    }
+
+    fn look_early(&self, engine: &impl Engine, id: Id, which: Deadline, now: Tyme) {
+        let Some(Life::Usable(seen)) = self.lives.get(&id) else { return };
+        if !seen.modelled {
+            return;
+        }
+        match which {
+            Deadline::Linger | Deadline::Handshake | Deadline::Drain => return,
+            _ => {}
+        }
+        // What moved in this very tick was before the deadlines.
+        let moved = engine.remoter(id).is_some_and(|remoter| {
+            let counters = remoter.counters();
+            let output = counters.bytes_out != seen.bytes_out;
+            match which {
+                Deadline::WriteStall => output,
+                Deadline::Idle if self.config.refreshable => {
+                    output || counters.bytes_in != seen.bytes_in
+                }
+                Deadline::FirstByte => counters.bytes_in > seen.bytes_before,
+                _ => false,
+            }
+        });
+        match self.due(seen, which, seen.waiting) {
+            Some(due) if due <= now && !moved => {}
+            due => {
+                let what =
+                    format!("{id:?} expired by {which} at {now}, due {due:?}, moved {moved}");
+                self.ledger.wrong(|| what);
+            }
+        }
+    }
+
+    /// To be called at the end of each turn, when all is sent that can be.
+    pub(crate) fn turn_ends(&mut self, engine: &impl Engine) {
+        let (now, wake) = (engine.tyme(), engine.wake());
+        self.limits(engine);
+        for (id, life) in &mut self.lives {
+            let Some(remoter) = engine.remoter(*id) else {
+                self.ledger.wrong(|| format!("{id:?} is gone without a word"));
+                continue;
+            };
+            let counters = *remoter.counters();
+            let seen = match life {
+                Life::Usable(seen) => seen,
+                Life::Dialling(dialling) => {
+                    dialling.bytes = (counters.bytes_in, counters.bytes_out);
+                    dialling.turn_ends(now, self.turn, remoter.is_up());
+                    continue;
+                }
+            };
+            if counters.bytes_in + counters.bytes_out != seen.bytes_in + seen.bytes_out {
+                seen.moved = now;
+            }
+            if counters.bytes_out != seen.bytes_out {
+                seen.moved_out = now;
+            }
+            let held = remoter.stream().held();
+            let waiting = remoter.tx_len() + held > 0;
+            seen.waiting = waiting.then(|| seen.waiting.unwrap_or(now));
+            let refused = seen.refused.filter(|_| held == seen.held);
+            let refused = refused.or(Some(now).filter(|_| wake != Wake::Now));
+            (seen.refused, seen.held) = (refused.filter(|_| waiting), held);
+            (seen.bytes_in, seen.bytes_out) = (counters.bytes_in, counters.bytes_out);
+            if let Some(dialling) = &mut seen.dialled {
+                dialling.bytes = (seen.bytes_in, seen.bytes_out);
+            }
+        }
+        for (id, life) in &self.lives {
+            match life {
+                Life::Usable(seen) => self.look_late(engine, *id, seen, now, wake),
+                Life::Dialling(dialling) => {
+                    if let Some(what) = dialling.late(now, self.turn, wake, &self.config) {
+                        self.ledger.wrong(|| format!("{id:?}: {what}"));
+                    }
+                }
+            }
+        }
+        self.turn += 1;
+        self.last_turn = now;
+    }
+
+    fn look_late(&self, engine: &impl Engine, id: Id, seen: &Seen, now: Tyme, wake: Wake) {
+        let Some(remoter) = engine.remoter(id).filter(|_| seen.modelled) else { return };
+        // While it closes, some of them no longer run; those are for tests of their own.
+        if remoter.is_closing() || seen.expired.is_some() {
+            return;
+        }
+        for which in [Deadline::FirstByte, Deadline::Idle, Deadline::Lifetime, Deadline::WriteStall]
+        {
+            let Some(due) = self.due(seen, which, seen.refused) else { continue };
+            // One that has spoken and waits for its turn is judged after it, in the tick that comes next.
+            let next = wake <= Wake::At(now + Duration::from_nanos(1));
+            let waits = matches!(which, Deadline::FirstByte | Deadline::Idle) && next;
+            if due <= now && !waits {
+                self.ledger.wrong(|| format!("{id:?}: {which} was due {due}, now {now}"));
+            }
+            if !waits && wakes_after(wake, due) {
+                self.ledger.wrong(|| format!("{id:?}: {which} due {due}, wakes {wake:?}"));
+            }
+        }
+    }
+
+    fn limits(&self, engine: &impl Engine) {
+        let limits = &self.config.limits;
+        let (all, shaking) = engine.places();
+        let mut broken = Vec::new();
+        let mut keep = |name: &str, value: usize, limit: usize| {
+            if value > limit {
+                broken.push(format!("{name}: {value} of {limit}"));
+            }
+        };
+        let modelled = self.lives.values().all(|life| match life {
+            Life::Usable(seen) => seen.modelled,
+            Life::Dialling(dialling) => dialling.modelled,
+        });
+        // A change of settings is not for what is there already.
+        if modelled {
+            keep("remoters", all, limits.remoters);
+            // Those that were dialled shake hands beside them.
+            let dialled = self.lives.values().filter(|life| life.is_dialled()).count();
+            keep("handshakes", shaking, limits.handshakes.max(1) + dialled);
+            let (waiting, most) = engine.waiting(&self.config);
+            keep("axes", waiting, most);
+            for remoter in self.lives.keys().filter_map(|id| engine.remoter(*id)) {
+                keep("rx", remoter.rx().len(), limits.rx_bytes.max(1));
+                keep("tx", remoter.tx_len(), limits.tx_bytes.max(1));
+            }
+        }
+        keep("buffered", engine.buffered(), limits.buffered.max(1));
+        keep("timers", engine.timers(), all);
+        if let Some(first) = broken.first() {
+            self.ledger.wrong(|| format!("limit exceeded: {first}"));
+        }
+    }
+
+    /// What of it all is left after the end.
+    pub(crate) fn left(&self, engine: &impl Engine) -> Result<(), String> {
+        let found = self.ids.iter().filter(|id| engine.remoter(**id).is_some()).count();
+        let (all, _) = engine.places();
+        let counts = [
+            ("connections never closed", self.lives.len()),
+            ("connections", all),
+            ("waiting connections", engine.waiting(&self.config).0),
+            ("bytes buffered", engine.buffered()),
+            ("timers", engine.timers()),
+            ("ids that still name something", found),
+            ("lists", usize::from(engine.opened())),
+        ];
+        match counts.iter().find(|(_, count)| *count > 0) {
+            Some((name, count)) => Err(format!("{count} {name}")),
+            None => Ok(()),
+        }
+    }
+
+    /// All that have not closed.
+    pub(crate) fn live(&self) -> Vec<Id> {
+        self.lives.keys().copied().collect()
+    }
+}
+
+impl Life {
+    fn is_dialled(&self) -> bool {
+        match self {
+            Life::Dialling(_) => true,
+            Life::Usable(seen) => seen.dialled.is_some(),
+        }
+    }
+}
+
+/// Whether somebody who is to be called by `due` would be called too late.
+pub(crate) fn wakes_after(wake: Wake, due: Tyme) -> bool {
+    match wake {
+        Wake::Now => false,
+        Wake::At(at) => at > due,
+        Wake::OnIo => true,
+    }
+}
