@@ -177,6 +177,13 @@ impl Acceptor {
         self.resting_until = None;
     }
 
+    /// What belongs to its socket is another process's now.
+    pub(crate) fn leave_file(&mut self) {
+        if let Some(listener) = &mut self.listener {
+            listener.leave_file();
+        }
+    }
+
     /// Stops listening but keeps what was accepted.
     pub(crate) fn close_listener(&mut self) {
         self.listener = None;

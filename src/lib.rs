@@ -81,8 +81,9 @@ pub mod net;
 mod peer;
 mod remoter;
 #[cfg(feature = "os")]
-mod run;
+pub mod run;
 mod server;
+mod service;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod tyme;
@@ -102,6 +103,7 @@ pub use id::Id;
 pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
 pub use remoter::Remoter;
 pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
+pub use service::{Service, Session, Streams, TcpServer, call_back};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "os"))]

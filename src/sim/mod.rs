@@ -9,7 +9,7 @@
 //! * [`World`] — making it, stepping it, what befalls it ([`Act`])
 //! * [`HostSpec`], [`Link`], [`Cut`] — what it is made of
 //! * [`Program`] — what runs on a host; or a caller holds its own engines and asks for turns by hand
-//! * [`Handler`], [`ServerProgram`] — a [`Server`](crate::Server) and your code around it, as a program
+//! * [`ServerProgram`] — a [`Server`](crate::Server) and your [`Service`](crate::Service), as a program
 //! * [`fault`] — rules that make calls fail, also on real sockets
 //! * [`trace`] — what happened: hash, file, first difference, pcapng, timeline
 //! * [`swarm`] — worlds by the thousand, each drawn from a seed, to find what nobody thought of
@@ -64,7 +64,7 @@ pub use calls::{Op, Side};
 pub use errno::Errno;
 pub use program::Program;
 pub use rng::Rng;
-pub use serve::{Handler, ServerProgram};
+pub use serve::ServerProgram;
 pub use stats::Stats;
 pub use topology::{Cut, HostId, HostSpec, Link};
 pub use trace::{Trace, Tracing};

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tymist::sim::Handler;
 use tymist::tyme::Tyme;
 use tymist::{Config, Event, Id, Server, Wake};
 
@@ -139,7 +138,7 @@ impl Service {
     }
 }
 
-impl Handler for Service {
+impl tymist::Service for Service {
     fn event(&mut self, server: &mut Server, event: Event) {
         self.events += 1;
         self.watch.event(server, &event);

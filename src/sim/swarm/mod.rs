@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use tymist::sim::swarm::{Scenario, Shape, Stage, sweep};
-//! use tymist::sim::{Handler, ServerProgram};
+//! use tymist::sim::ServerProgram;
 //! use tymist::{Config, Event, Server};
 //!
 //! struct Idle;
