@@ -149,6 +149,8 @@ impl Rounds<'_> {
                     failed = Some(*error);
                 }
             });
+            // The wait would send it as well, but only after this account was given.
+            server.service_sends();
             self.place.publish(Tally { counters: *server.counters(), live: server.len() });
             if let Some(error) = failed {
                 return Err(Failure::Net { engine: self.engine, error });
