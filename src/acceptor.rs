@@ -177,11 +177,12 @@ impl Acceptor {
         self.resting_until = None;
     }
 
-    /// What belongs to its socket is another process's now.
-    pub(crate) fn leave_file(&mut self) {
+    /// Another process listens on its socket: closes it here, with nothing that belongs to it.
+    pub(crate) fn leave_listener(&mut self) {
         if let Some(listener) = &mut self.listener {
             listener.leave_file();
         }
+        self.close_listener();
     }
 
     /// Stops listening but keeps what was accepted.

@@ -53,6 +53,8 @@ fn is_trusted(remoter: &mut Remoter) -> bool {
 pub(super) struct Offer {
     sockets: Sockets,
     at: AcceptorId,
+    /// Somebody has confirmed.
+    given: bool,
 }
 
 impl Offer {
@@ -66,7 +68,7 @@ impl Offer {
 
     pub(super) fn new(sockets: Sockets, server: &Server) -> Option<Self> {
         let at = server.acceptors().next()?.id();
-        Some(Offer { sockets, at })
+        Some(Offer { sockets, at, given: false })
     }
 }
 
@@ -80,12 +82,13 @@ impl Service for Offer {
     }
 
     fn received(&mut self, session: &mut Session<'_>) {
-        if !READY.starts_with(session.rx()) {
+        if self.given || !READY.starts_with(session.rx()) {
             return session.abort();
         }
         if session.rx().len() < READY.len() {
             return;
         }
+        self.given = true;
         session.take();
         let (id, at, sockets) = (session.id(), self.at, self.sockets.clone());
         session.later(move |server| {
@@ -93,11 +96,12 @@ impl Service for Offer {
             let _ = server.tx(id, BYE);
         });
         session.later(move |server| {
+            // Before the word is out, so that nobody hears it while these still accept for themselves alone.
+            sockets.handed_over();
             server.service_sends();
             if let Some(remoter) = server.remoter_mut(id) {
                 remoter.close();
             }
-            sockets.handed_over();
         });
     }
 }
@@ -170,8 +174,10 @@ impl Heir {
         self.client.wait(None);
         self.client.service();
         while let Some(event) = self.client.poll_event() {
-            if let Event::Closed(_, reason) = event {
-                self.over = Some(reason);
+            match event {
+                Event::Closed(_, reason) => self.over = Some(reason),
+                Event::Eof(_) => self.over = Some(CloseReason::Eof),
+                _ => {}
             }
         }
     }
@@ -206,15 +212,19 @@ impl Inherited {
             {
                 return Ok(Inherited::new());
             }
-            heir.lost()?;
+            let over = heir.lost();
             let Some(remoter) = heir.client.remoter_mut().filter(|it| it.can_receive()) else {
+                over?;
                 continue;
             };
             if !is_trusted(remoter) {
                 let text = "another user's process offers its sockets there";
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
             }
-            let Some(asked) = unpack(Bytes::copy_from_slice(remoter.rx()))? else { continue };
+            let Some(asked) = unpack(Bytes::copy_from_slice(remoter.rx()))? else {
+                over?;
+                continue;
+            };
             remoter.take();
             let files = remoter.take_files();
             if files.len() != asked.len() {

@@ -79,9 +79,10 @@ impl Server {
         acceptor.map_err(|source| AdoptError { socket: spare, source })
     }
 
-    /// Its listening sockets go on in another process: the files of Unix sockets stay when they are closed here.
-    pub fn leave_files(&mut self) {
-        self.acceptors.iter_mut().for_each(Acceptor::leave_file);
+    /// Closes its listeners because another process has copies of them and serves on: whoever waits in their queues is left to that one, and the files of Unix
+    /// sockets stay. Connections that are here already, in the deques too, stay here. Mostly followed by [`drain`](Server::drain).
+    pub fn leave_listeners(&mut self) {
+        self.acceptors.iter_mut().for_each(Acceptor::leave_listener);
     }
 
     /// Takes over a connection made elsewhere. `Accepted` is told as for any other.

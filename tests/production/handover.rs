@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use tymist::run::{Inherited, Manager, Seat};
@@ -101,20 +101,20 @@ fn one_of_two_successors_wins_and_the_other_hears_of_it() {
     new.inherit(&mut winner);
     new.start().unwrap();
     winner.confirm().unwrap();
-    new.offer(dir.path("offer")).unwrap();
     assert!(old.wait(Some(LONG)).unwrap());
-    drop(old);
+    new.offer(dir.path("offer")).unwrap();
     assert_eq!(loser.confirm().unwrap_err().kind(), ErrorKind::ConnectionAborted);
     ask(&mut connect(addr).unwrap(), 1).unwrap();
 }
 
-/// A service that looks at nothing before it may.
-fn stuck(gate: Receiver<()>) -> Manager {
-    let gate = Arc::new(Mutex::new(Some(gate)));
+/// A service that is stuck at its first connection until it may go on, and says so.
+fn stuck(here: Sender<()>, gate: Receiver<()>) -> Manager {
+    let both = Arc::new(Mutex::new(Some((here, gate))));
     let mut manager = Manager::new(Config::new(), move |_, _: Seat| {
-        let gate = gate.lock().unwrap().take();
+        let both = both.lock().unwrap().take();
         Ok(move |_: &mut Server, event: Event| {
-            if let (Event::Accepted(_), Some(gate)) = (event, &gate) {
+            if let (Event::Accepted(_), Some((here, gate))) = (event, &both) {
+                here.send(()).unwrap();
                 let _ = gate.recv();
             }
         })
@@ -127,12 +127,14 @@ fn stuck(gate: Receiver<()>) -> Manager {
 #[test]
 fn who_waits_in_the_queue_of_the_old_one_is_served_by_the_new_one() {
     let dir = Dir::new();
-    let (go_on, gate) = channel();
-    let mut old = stuck(gate);
+    let ((here, is_stuck), (go_on, gate)) = (channel(), channel());
+    let mut old = stuck(here, gate);
+    let go_on = go_on; // Dropped before `old`, whatever happens.
     let addr = old.addrs()[0].inet().unwrap();
-    let _first = connect(addr).unwrap(); // At this one it is stuck, once it is let in.
-    old.offer(dir.path("offer")).unwrap();
+    let _first = connect(addr).unwrap();
+    is_stuck.recv_timeout(LONG).unwrap();
     let mut queued: Vec<TcpStream> = (0..20).map(|_| connect(addr).unwrap()).collect();
+    old.offer(dir.path("offer")).unwrap();
 
     let mut inherited = Inherited::take_over(dir.path("offer")).unwrap();
     let mut new = answers(1);
@@ -140,14 +142,11 @@ fn who_waits_in_the_queue_of_the_old_one_is_served_by_the_new_one() {
     new.inherit(&mut inherited);
     new.start().unwrap();
     inherited.confirm().unwrap();
-    let mut late = connect(addr).unwrap();
-    ask(&mut late, 0).unwrap();
-    // Those that the old one had let in already are with it, and end with it; all others are served, however long they waited.
-    old.stopper().stop(Some(std::time::Duration::from_millis(1)));
     drop(go_on);
+    for stream in &mut queued {
+        ask(stream, 1).unwrap();
+    }
+    assert_eq!((old.counters().accepted, new.counters().accepted), (1, 20));
+    drop((queued, _first));
     assert!(old.wait(Some(LONG)).unwrap());
-    let with_old = old.counters().accepted;
-    let served = queued.iter_mut().filter_map(|stream| ask(stream, 1).ok()).count();
-    assert_eq!(with_old + served as u64, 21);
-    assert_eq!(new.counters().accepted, served as u64 + 1);
 }

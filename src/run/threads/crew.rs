@@ -150,8 +150,12 @@ impl Crew {
         }
         {
             let mut there = lock(&self.order);
-            let handed_over = order.handed_over || there.is_some_and(|there| there.handed_over);
-            *there = Some(Order { handed_over, ..order });
+            *there = Some(match *there {
+                // That they go on elsewhere does not give them more time than they were given.
+                Some(before) if order.handed_over => Order { handed_over: true, ..before },
+                Some(before) => Order { handed_over: before.handed_over, ..order },
+                None => order,
+            });
             self.orders.fetch_add(1, Ordering::Release);
         }
         for place in &self.seats {

@@ -167,7 +167,7 @@ impl Rounds<'_> {
     fn obey(&self, server: &mut Server) -> bool {
         let Some(order) = self.crew.order() else { return false };
         if order.handed_over {
-            server.leave_files();
+            server.leave_listeners();
         }
         self.place.lets_go();
         match order.within {
