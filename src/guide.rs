@@ -309,6 +309,11 @@
 //! With the feature `sim` the same server runs on a host of a simulated world: with latency, losses, partitions and crashes, hours in moments, and each run
 //! repeatable from its seed. The chapter is a module of its own, `guide::simulation`, and is there with the feature.
 //!
+//! # 12. Callbacks, threads, production
+//!
+//! Callbacks instead of events, and servers on threads of their own, are the chapter `guide::threads`; systemd, replacing a program under load, and several machines are
+//! `guide::production` (with the feature `uds`).
+//!
 //! # From hio
 //!
 //! | hio | tymist |
@@ -335,5 +340,9 @@
 //! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
 //! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |
 
+#[cfg(all(unix, feature = "uds"))]
+pub mod production;
 #[cfg(feature = "sim")]
 pub mod simulation;
+#[cfg(feature = "os")]
+pub mod threads;

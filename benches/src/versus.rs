@@ -27,10 +27,11 @@ versus: measures tymist against mio and tokio, side by side
 
     versus [PART ...] [--rounds N] [--millis N] [--servers A,B,...] [--here]
 
-Parts: all (default), check, control, echo64, bulk, churn, idle, idle-tick, memory
+Parts: all (default), check, control, echo64, bulk, churn, idle, idle-tick, memory,
+       threads, restart
     --rounds N      rounds that count, per case (default 5)
     --millis N      length of one measurement (default 1500)
-    --servers LIST  of mio, mio-again, tokio, tymist (default mio,tokio,tymist)
+    --servers LIST  of mio, mio-again, tokio, tymist, threads-1, threads-2 (default mio,tokio,tymist)
     --here          stay in this network namespace instead of entering a new one";
 
 /// What the user asked for.
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     let result = match role {
         "server" => servers::main(&arguments[1..]),
         "load" => load::main(&arguments[1..]),
+        "succeed" => cases::restart::succeed_main(&arguments[1..]),
         "tick" => cases::idle_tick::tick_main(&arguments[1..]),
         _ => conduct(&arguments),
     };

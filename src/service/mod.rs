@@ -64,10 +64,11 @@ pub use tcp::{Streams, TcpServer};
 /// client.write_all(&b"hello".map(|byte| byte ^ 1))?;
 ///
 /// let mut secret = Secret;
-/// while server.counters().bytes_out < 5 {
-///     server.wait_until(tymist::Wake::OnIo);
+/// while server.counters().bytes_in < 5 {
+///     server.wait(None);
 ///     server.serve(&mut secret);
 /// }
+/// server.service_sends(); // as the next wait would
 /// let mut reply = [0; 5];
 /// client.read_exact(&mut reply)?;
 /// assert_eq!(reply.map(|byte| byte ^ 1), *b"hello");

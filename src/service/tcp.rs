@@ -142,10 +142,11 @@ impl<H, S> fmt::Debug for Streams<H, S> {
 ///
 /// let greeting = format!("hello, {}\n", client.local_addr()?);
 /// let mut reply = vec![0; greeting.len() + 5];
-/// while tcp.server().counters().bytes_out < reply.len() as u64 {
+/// while tcp.server().counters().bytes_in < 5 {
 ///     tcp.wait(None);
 ///     tcp.service();
 /// }
+/// tcp.server_mut().service_sends(); // as the next wait would
 /// client.read_exact(&mut reply)?;
 /// assert_eq!(reply, [greeting.as_bytes(), b"LOUD\n"].concat());
 /// # Ok::<(), std::io::Error>(())

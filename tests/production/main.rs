@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "the far ends are plain sockets and threads")]
 
 mod handover;
+mod haproxy;
 mod replaced;
 #[cfg(feature = "systemd")]
 mod systemd;

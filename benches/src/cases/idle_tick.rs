@@ -162,7 +162,7 @@ pub fn tick_main(arguments: &[OsString]) -> Outcome<()> {
     let mut server: Box<dyn Ticks> = match kind {
         Kind::Mio | Kind::MioAgain => Box::new(MioEcho::new()?),
         Kind::Tymist => Box::new(TymistEcho::new()?),
-        Kind::Tokio => return Err("tokio has no tick".into()),
+        Kind::Tokio | Kind::Threads(_) => return Err(format!("{kind} has no tick").into()),
     };
     announce(server.port()?);
     serve_until_told(server.as_mut())?;

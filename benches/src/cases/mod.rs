@@ -4,6 +4,7 @@ mod check;
 mod exchange;
 pub mod idle_tick;
 mod memory;
+pub mod restart;
 
 use crate::report::Report;
 use crate::{Options, Outcome};
@@ -15,9 +16,19 @@ const CROWD: usize = 18_000;
 pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
     match part {
         "all" => {
-            for part in
-                ["check", "control", "echo64", "bulk", "churn", "idle", "idle-tick", "memory"]
-            {
+            let parts = [
+                "check",
+                "control",
+                "echo64",
+                "bulk",
+                "churn",
+                "idle",
+                "idle-tick",
+                "memory",
+                "threads",
+                "restart",
+            ];
+            for part in parts {
                 run(part, options, report)?;
             }
             return Ok(());
@@ -33,6 +44,8 @@ pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
         "idle" => exchange::idle(options, report),
         "idle-tick" => idle_tick::run(options, report),
         "memory" => memory::run(options, report),
+        "threads" => exchange::threads(options, report),
+        "restart" => restart::run(options, report),
         _ => Err(format!("no part named {part}; see --help").into()),
     }
 }

@@ -34,13 +34,17 @@ pub enum Kind {
     Tokio,
     /// Ours, with every limit, timeout and counter on.
     Tymist,
+    /// The same service under a `Manager`, on one thread or two.
+    Threads(usize),
 }
 
-const NAMES: [(Kind, &str); 4] = [
+const NAMES: [(Kind, &str); 6] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
     (Kind::Tokio, "tokio"),
     (Kind::Tymist, "tymist"),
+    (Kind::Threads(1), "threads-1"),
+    (Kind::Threads(2), "threads-2"),
 ];
 
 impl FromStr for Kind {
@@ -62,6 +66,7 @@ impl fmt::Display for Kind {
 /// with the bytes that its allocator has handed out.
 pub fn main(arguments: &[OsString]) -> Outcome<()> {
     let kind: Kind = arguments.first().and_then(|name| name.to_str()).unwrap_or("").parse()?;
+    // Several threads of one process share its core, as the load has the other: what a message costs is what is compared.
     take_seat(Seat::Server)?;
     set_pdeathsig(Signal::SIGKILL)?;
     if arguments.len() > 1 {
@@ -76,6 +81,7 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Kind::Mio | Kind::MioAgain => mio_echo::run(),
         Kind::Tokio => tokio_echo::run(),
         Kind::Tymist => tymist_echo::run(),
+        Kind::Threads(engines) => tymist_echo::run_threads(engines),
     }
 }
 
