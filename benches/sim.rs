@@ -8,8 +8,9 @@ use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
 use tymist::Wake;
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Dial, Listen, Listener, Net, Readiness, Stream, Token};
-use tymist::sim::{Host, HostSpec, Link, Program, Tracing, World, WorldSpec};
+use tymist::sim::{Host, HostSpec, Link, Tracing, World, WorldSpec};
 use tymist::tyme::Tyme;
 
 const SIZE: usize = 64;
@@ -34,8 +35,8 @@ impl Echo {
     }
 }
 
-impl Program for Echo {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Echo {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.net.harvest(None, &mut self.ready).unwrap();
         for ready in self.ready.drain(..) {
             if ready.token.0 == usize::MAX {
@@ -49,6 +50,7 @@ impl Program for Echo {
                 self.streams[ready.token.0].write(&[IoSlice::new(&self.buf[..count])]).unwrap();
             }
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -83,8 +85,8 @@ impl Pingers {
     }
 }
 
-impl Program for Pingers {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Pingers {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         let message = [7; SIZE];
         self.net.harvest(None, &mut self.ready).unwrap();
         for ready in self.ready.drain(..) {
@@ -104,6 +106,7 @@ impl Program for Pingers {
                 stream.write(&[IoSlice::new(&message)]).unwrap();
             }
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

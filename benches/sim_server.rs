@@ -8,8 +8,9 @@
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Dial, Listen, Net, Readiness, Stream, Token};
-use tymist::sim::{Host, HostSpec, Program, Tracing, World, WorldSpec};
+use tymist::sim::{Host, HostSpec, Tracing, World, WorldSpec};
 use tymist::tyme::Tyme;
 use tymist::{Config, Event, Server, Wake};
 
@@ -34,8 +35,8 @@ impl Echo {
     }
 }
 
-impl Program for Echo {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Echo {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.0.service();
         while let Some(event) = self.0.poll_event() {
             if let Event::Received(id) = event {
@@ -45,6 +46,7 @@ impl Program for Echo {
             }
         }
         self.0.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -82,8 +84,8 @@ impl Callers {
     }
 }
 
-impl Program for Callers {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Callers {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         self.net.harvest(None, &mut self.ready).unwrap();
         for ready in self.ready.drain(..) {
             let stream = &mut self.streams[ready.token.0];
@@ -93,15 +95,17 @@ impl Program for Callers {
             }
         }
         if now < self.next {
-            return;
+            return Ok(Recur::Again);
         }
         self.next = self.pause.map_or(Tyme::NEVER, |pause| now + pause);
         if self.streams.is_empty() {
-            return self.dial();
+            self.dial();
+            return Ok(Recur::Again);
         }
         for stream in &mut self.streams {
             stream.write(&[IoSlice::new(&MESSAGE)]).unwrap();
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

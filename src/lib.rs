@@ -52,6 +52,7 @@
 //! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
 //! | `dev-cert` | no | a self-signed certificate in one call |
 //! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
+//! | `systemd` | no | sockets that systemd has opened, `READY`, its watchdog (listenfd, sd-notify); nothing on other systems |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //!
 //! Without `os` there is no system call in the crate; you bring a [`net::Net`] of your own to [`Server::with_net`].
@@ -72,6 +73,7 @@ mod config;
 mod connect;
 mod counters;
 pub mod design;
+pub mod doing;
 mod engine;
 mod error;
 mod event;
@@ -103,7 +105,7 @@ pub use id::Id;
 pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
 pub use remoter::Remoter;
 pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
-pub use service::{Service, Session, Streams, TcpServer, call_back};
+pub use service::{Callbacks, Service, Session, Streams, TcpServer, call_back};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "os"))]

@@ -428,6 +428,42 @@ fn the_budget_of_a_tick_is_counted_also_for_a_single_connection() {
 }
 
 #[test]
+fn a_tick_that_a_wait_has_begun_takes_a_burst_and_others_all_of_their_budget() {
+    let mut rig = Rig::with(|config| config.limits.burst_bytes = 100);
+    let (mut client, id) = rig.client();
+    settle(&mut rig);
+    for (sent, ticks) in
+        [(99, vec![99]), (100, vec![100]), (101, vec![100, 1]), (250, vec![100, 100, 50])]
+    {
+        send(&mut client, &pattern(sent));
+        for (tick, expected) in ticks.into_iter().enumerate() {
+            rig.server.wait(Some(std::time::Duration::from_secs(10)));
+            let serviced = rig.server.service();
+            assert_eq!(serviced.bytes_in, expected, "{sent}, tick {tick}");
+            while rig.server.poll_event().is_some() {}
+            let wake = rig.server.wake();
+            // At the edge nothing says yet that there was no more.
+            assert_eq!(wake == Wake::Now, expected == 100, "{sent}, tick {tick}: {wake:?}");
+        }
+        settle(&mut rig);
+        rig.server.remoter_mut(id).unwrap().take();
+    }
+    assert_eq!(rig.server.counters().budget.tick_bytes, 0, "a burst is no exhausted budget");
+
+    // Without a wait in it, a tick takes all there is.
+    send(&mut client, &pattern(250));
+    let mut ticks = Vec::new();
+    for _ in 0..1_000_000 {
+        let serviced = rig.server.service();
+        ticks.extend((serviced.bytes_in > 0).then_some(serviced.bytes_in));
+        if !ticks.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(ticks, [250]);
+}
+
+#[test]
 fn the_budget_of_a_connection_is_exact_each_way_and_counted_once_a_tick() {
     let mut rig = Rig::with(|config| config.limits.remoter_tick_bytes = 100);
     let (mut client, id) = rig.client();

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tymist::sim::{Act, Program, World};
+use tymist::doing::{DoError, Doer, Recur};
+use tymist::sim::{Act, World};
 use tymist::tyme::Tyme;
 use tymist::{Clients, Config, Connect, Event, Server, Wake};
 
@@ -15,8 +16,8 @@ const BACK: Tyme = Tyme::from_secs(3610);
 
 struct Echo(Server);
 
-impl Program for Echo {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Echo {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.0.service();
         while let Some(event) = self.0.poll_event() {
             if let Event::Received(id) = event {
@@ -26,6 +27,7 @@ impl Program for Echo {
             }
         }
         self.0.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -41,8 +43,8 @@ struct Pingers {
     log: Log,
 }
 
-impl Program for Pingers {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Pingers {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         self.clients.service();
         while let Some(event) = self.clients.poll_event() {
             match event {
@@ -57,6 +59,7 @@ impl Program for Pingers {
             self.log.borrow_mut().push((now, event));
         }
         self.clients.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

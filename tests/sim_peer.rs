@@ -4,22 +4,24 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Addr, Bind};
-use tymist::sim::{Host, Link, Program, World};
+use tymist::sim::{Host, Link, World};
 use tymist::tyme::Tyme;
 use tymist::{Config, EndpointId, Event, GramConfig, GramCounters, GramEvent, Peer, Server, Wake};
 
 /// Sends back what comes.
 struct Echo(Peer);
 
-impl Program for Echo {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Echo {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.0.service();
         while let Some(gram) = self.0.take() {
             self.0.tx_bytes(gram.data, gram.from).unwrap();
         }
         self.0.clear_events();
         self.0.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -30,8 +32,8 @@ impl Program for Echo {
 /// The same, as an endpoint of a server.
 struct Served(Server, EndpointId);
 
-impl Program for Served {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Served {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.0.service();
         while let Some(event) = self.0.poll_event() {
             assert_eq!(event, Event::Gram(self.1, GramEvent::Received));
@@ -41,6 +43,7 @@ impl Program for Served {
             }
         }
         self.0.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -57,8 +60,8 @@ struct Sender {
     events: Vec<GramEvent>,
 }
 
-impl Program for Sender {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Sender {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         self.peer.service();
         while let Some(event) = self.peer.poll_event() {
             self.events.push(event);
@@ -69,6 +72,7 @@ impl Program for Sender {
             self.peer.tx(&self.left.to_be_bytes(), &self.to).unwrap();
             self.peer.service_sends();
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use sim_util::programs::Pinger;
 use sim_util::*;
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::sim::fault::{Effect, Rule};
-use tymist::sim::{Act, Cut, Host, Program, World};
+use tymist::sim::{Act, Cut, Host, World};
 use tymist::tyme::Tyme;
 use tymist::{CloseReason, Config, Deadline, Event, Server, Wake};
 
@@ -30,8 +31,8 @@ impl EchoServer {
     }
 }
 
-impl Program for EchoServer {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for EchoServer {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.server.service();
         while let Some(event) = self.server.poll_event() {
             match event {
@@ -46,6 +47,7 @@ impl Program for EchoServer {
                 _ => {}
             }
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

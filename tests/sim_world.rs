@@ -10,9 +10,10 @@ use std::time::Duration;
 use sim_util::programs::{Echo, Pinger};
 use sim_util::*;
 use tymist::Wake;
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Dial, Listen};
 use tymist::sim::fault::{Effect, Rule};
-use tymist::sim::{Act, Cut, HostSpec, Link, Program, Step, Tracing, World, WorldSpec};
+use tymist::sim::{Act, Cut, HostSpec, Link, Step, Tracing, World, WorldSpec};
 use tymist::tyme::Tyme;
 
 /// Writes down when it had its turns, and wakes as it is told.
@@ -21,9 +22,10 @@ struct Clockwork {
     wakes: Vec<Wake>,
 }
 
-impl Program for Clockwork {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Clockwork {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         self.turns.borrow_mut().push(now);
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

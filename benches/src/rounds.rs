@@ -10,6 +10,8 @@ use crate::machine::await_quiet;
 pub struct Sample {
     /// Server CPU time per unit (message, byte, connection), in nanoseconds.
     pub cost: f64,
+    /// The same of the load generator, which is what is measured where it is ours.
+    pub own: f64,
     /// Units per second.
     pub rate: f64,
     /// Whether the machine was ours meanwhile.

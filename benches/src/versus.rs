@@ -27,7 +27,7 @@ versus: measures tymist against mio and tokio, side by side
 
     versus [PART ...] [--rounds N] [--millis N] [--servers A,B,...] [--here]
 
-Parts: all (default), check, control, echo64, bulk, churn, idle, idle-tick, memory,
+Parts: all (default), check, control, echo64, bulk, churn, udp, clients, idle, idle-tick, memory,
        threads, restart
     --rounds N      rounds that count, per case (default 5)
     --millis N      length of one measurement (default 1500)

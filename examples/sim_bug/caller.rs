@@ -5,8 +5,9 @@ use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
 use tymist::Wake;
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Addr, Dial, Net, Stream, Token};
-use tymist::sim::{Host, Program};
+use tymist::sim::Host;
 use tymist::tyme::Tyme;
 
 use super::service::PORT;
@@ -95,8 +96,8 @@ impl Caller {
     }
 }
 
-impl Program for Caller {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Caller {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         let mut ready = Vec::new();
         // A harvest in a world has nothing that could fail.
         let _ = self.net.harvest(None, &mut ready);
@@ -107,6 +108,7 @@ impl Program for Caller {
         if self.pump(now).is_err() {
             self.stream = None;
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use tymist::sim::{Host, Program};
+use tymist::doing::{DoError, Doer, Recur};
+use tymist::sim::Host;
 use tymist::tyme::Tyme;
 use tymist::{Config, Event, Id, Server, Wake};
 
@@ -49,8 +50,8 @@ impl Service {
     }
 }
 
-impl Program for Service {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Service {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.server.service();
         while let Some(event) = self.server.poll_event() {
             match event {
@@ -60,6 +61,7 @@ impl Program for Service {
             }
         }
         self.server.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

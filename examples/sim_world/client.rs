@@ -4,8 +4,9 @@ use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
 use tymist::Wake;
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Addr, Dial, Net, Readiness, Stream, Token};
-use tymist::sim::{Host, Program, Rng};
+use tymist::sim::{Host, Rng};
 use tymist::tyme::Tyme;
 
 use super::{Count, PORT};
@@ -160,8 +161,8 @@ impl Line {
     }
 }
 
-impl Program for Client {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Client {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         let mut ready = std::mem::take(&mut self.ready);
         if let Err(error) = self.net.harvest(None, &mut ready) {
             self.host.note(error.to_string());
@@ -175,6 +176,7 @@ impl Program for Client {
                 self.due(number, now);
             }
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

@@ -1,6 +1,7 @@
 //! An echo server as a host's program: the `Server` of the crate, serviced at each turn.
 
-use tymist::sim::{Host, Program};
+use tymist::doing::{DoError, Doer, Recur};
+use tymist::sim::Host;
 use tymist::tyme::Tyme;
 use tymist::{Config, Event, Server, Wake};
 
@@ -43,13 +44,14 @@ impl EchoServer {
     }
 }
 
-impl Program for EchoServer {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for EchoServer {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         self.server.service();
         while let Some(event) = self.server.poll_event() {
             self.on(&event);
         }
         self.server.service_sends();
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

@@ -13,7 +13,7 @@ use crate::counters::Counters;
 use crate::error::TxError;
 use crate::event::{Event, Refusal, Serviced, Wake};
 use crate::id::Id;
-use crate::net::{Addr, Lookup, Net, Waker};
+use crate::net::{Addr, Descriptor, Lookup, Net, Waker};
 use crate::remoter::Remoter;
 use crate::tyme::{Tyme, Tymth};
 use crate::wire::WireLog;
@@ -199,6 +199,12 @@ impl Client {
     #[must_use]
     pub fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.clients.poll_fd()
+    }
+
+    /// A handle to [`poll_fd`](Client::poll_fd) that can be kept, without a system call.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<Descriptor> {
+        self.clients.descriptor()
     }
 
     // The connection.

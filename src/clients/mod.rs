@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::error::{Gone, TxError};
 use crate::event::{Event, Refusal, Serviced, Wake};
 use crate::id::Id;
-use crate::net::{Lookup, Net, Waker};
+use crate::net::{Descriptor, Lookup, Net, Waker};
 use crate::remoter::Remoter;
 use crate::server::Detached;
 use crate::tyme::{Tyme, Tymth};
@@ -206,6 +206,12 @@ impl Clients {
     #[must_use]
     pub fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.engine.net.poll_fd()
+    }
+
+    /// A handle to [`poll_fd`](Clients::poll_fd) that can be kept, without a system call.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<Descriptor> {
+        self.engine.net.descriptor()
     }
 
     // Connections.

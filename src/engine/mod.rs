@@ -91,6 +91,7 @@ pub(crate) struct Core {
     pub(crate) tick_left: usize,
     /// Datagrams that may still be received in this tick.
     pub(crate) grams_left: usize,
+    pub(crate) burst: Burst,
     /// Tries to connect that may still be begun in this tick.
     pub(crate) connects_left: usize,
     /// Those to whom `Drained` is owed.
@@ -104,6 +105,13 @@ pub(crate) struct Core {
     pub(crate) tick: u32,
     /// A service's filters are to see all bytes before they leave.
     pub(crate) filtered: bool,
+}
+
+/// Which of a tick's budgets are only those of a burst, whose end is nothing to count.
+#[derive(Copy, Clone, Default)]
+pub(crate) struct Burst {
+    pub(crate) bytes: bool,
+    pub(crate) grams: bool,
 }
 
 impl Engine {
@@ -124,6 +132,7 @@ impl Engine {
                 scratch: BytesMut::new(),
                 pool: Pool::default(),
                 tick_left: 0,
+                burst: Burst::default(),
                 grams_left: 0,
                 connects_left: 0,
                 wire_log: None,
@@ -199,6 +208,7 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.burst = Burst::default();
         self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
         self.core.connects_left = self.core.config.limits.connects_per_tick.max(1);
         self.core.serviced = Serviced::default();

@@ -50,7 +50,8 @@ impl Engine {
         if self.ready.is_empty() {
             return;
         }
-        self.core.counters.budget.tick_bytes += u64::from(self.core.tick_left == 0);
+        self.core.counters.budget.tick_bytes +=
+            u64::from(self.core.tick_left == 0 && !self.core.burst.bytes);
         let room = self.core.shared.room_to_read() > 0;
         self.core.counters.budget.buffered += u64::from(!room);
         self.core.serviced.more |= self.line_moves(room);

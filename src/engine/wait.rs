@@ -48,6 +48,15 @@ impl Engine {
     /// What is done before a wait: what the caller has asked for goes out.
     pub(crate) fn before_wait(&mut self) {
         self.begin();
+        let core = &mut self.core;
+        let burst = core.config.limits.burst_bytes.max(1);
+        if burst < core.tick_left {
+            (core.tick_left, core.burst.bytes) = (burst, true);
+        }
+        let burst = core.config.limits.burst_grams.max(1);
+        if burst < core.grams_left {
+            (core.grams_left, core.burst.grams) = (burst, true);
+        }
         self.flush();
         self.dial();
     }

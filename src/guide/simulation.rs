@@ -5,7 +5,7 @@
 //!
 //! # Hosts and programs
 //!
-//! A [`Program`](crate::sim::Program) has a turn when the network has something for it, or when the tyme has come that it asked for. A server is one by
+//! A [`Doer`](crate::doing::Doer) has a turn when the network has something for it, or when the tyme has come that it asked for. A server is one by
 //! its `service()` and its `wake()`. Here is a service that drops who is silent for 30 s, a client that says something every 10 s and dials again
 //! when it must, and a minute in which they cannot reach each other:
 //!
@@ -13,7 +13,8 @@
 //! use std::io::{ErrorKind, IoSlice};
 //! use std::time::Duration;
 //! use tymist::net::{Dial, Net, Stream, Token};
-//! use tymist::sim::{Act, Cut, Host, Link, Program, Trace, Tracing, World, WorldSpec};
+//! use tymist::doing::{DoError, Doer, Recur};
+//! use tymist::sim::{Act, Cut, Host, Link, Trace, Tracing, World, WorldSpec};
 //! use tymist::tyme::Tyme;
 //! use tymist::{CloseReason, Config, Deadline, Event, Server, Wake};
 //!
@@ -34,8 +35,8 @@
 //!     }
 //! }
 //!
-//! impl Program for Service {
-//!     fn turn(&mut self, now: Tyme) {
+//! impl Doer for Service {
+//!     fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
 //!         self.server.service();
 //!         while let Some(event) = self.server.poll_event() {
 //!             match event {
@@ -52,6 +53,7 @@
 //!             }
 //!         }
 //!         self.server.service_sends();
+//!         Ok(Recur::Again)
 //!     }
 //!
 //!     fn wake(&self) -> Wake {
@@ -95,8 +97,8 @@
 //!     }
 //! }
 //!
-//! impl Program for Client {
-//!     fn turn(&mut self, now: Tyme) {
+//! impl Doer for Client {
+//!     fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
 //!         let _ = self.net.harvest(None, &mut Vec::new()); // one stream: whatever it reports, it is this one
 //!         match self.talk(now) {
 //!             Err(error) if error.kind() != ErrorKind::WouldBlock => {
@@ -105,6 +107,7 @@
 //!             }
 //!             _ => {}
 //!         }
+//!         Ok(Recur::Again)
 //!     }
 //!
 //!     fn wake(&self) -> Wake {

@@ -25,6 +25,18 @@ pub trait Datagram: Send {
     /// `WouldBlock` when there is no room now; otherwise what the network says, of this datagram or of an earlier one.
     fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()>;
 
+    /// Sends the first of these datagrams, and as many of the others as can be sent with it at no further cost; returns how many went. Each goes whole or
+    /// not at all.
+    ///
+    /// # Errors
+    /// As [`send`](Datagram::send), of the first one.
+    fn send_many(&mut self, grams: &[(&[u8], &Addr)]) -> io::Result<usize> {
+        match grams.first() {
+            Some((data, to)) => self.send(data, to).map(|()| 1),
+            None => Ok(0),
+        }
+    }
+
     /// The address it is bound to.
     fn local_addr(&self) -> &Addr;
 

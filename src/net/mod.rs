@@ -24,6 +24,7 @@
 
 mod addr;
 mod datagram;
+mod descriptor;
 mod lookup;
 #[cfg(feature = "os")]
 pub mod os;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 
 pub use addr::{Addr, AddrError};
 pub use datagram::{Datagram, Gram, GramOption, Interface};
+pub use descriptor::Descriptor;
 pub(crate) use lookup::{Answer, Inbox};
 pub use lookup::{Lookup, Resolve};
 pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketFile, SocketOptions};
@@ -150,6 +152,15 @@ pub trait Net: Send {
     /// A descriptor that polls as readable while [`harvest`](Net::harvest) has something to report, if there is one.
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+
+    /// A handle to [`poll_fd`](Net::poll_fd) that can be kept. By default a duplicate of that, another one each time: a network that has it in a
+    /// shareable shape better gives that.
+    fn descriptor(&self) -> Option<Descriptor> {
+        #[cfg(unix)]
+        return self.poll_fd()?.try_clone_to_owned().ok().map(Descriptor::new);
+        #[cfg(not(unix))]
         None
     }
 }

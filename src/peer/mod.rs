@@ -15,7 +15,7 @@ use std::io;
 
 use crate::error::ListenError;
 use crate::event::{Serviced, Wake};
-use crate::net::{Addr, Bind, Net, Readiness, Token, Waker};
+use crate::net::{Addr, Bind, Descriptor, Net, Readiness, Token, Waker};
 use crate::tyme::{Tyme, Tymth};
 
 pub use config::{GramConfig, GramsFull};
@@ -54,6 +54,8 @@ pub struct Peer {
     tick: u32,
     /// The tick was begun by a wait and goes on in the service that follows.
     begun: bool,
+    /// And by a wait indeed.
+    waited: bool,
     /// `harvested` is from that wait.
     fresh: bool,
     harvested: Vec<Readiness>,
@@ -79,6 +81,7 @@ impl Peer {
             tymth: None,
             tick: 0,
             begun: false,
+            waited: false,
             fresh: false,
             harvested: Vec::new(),
             scratch: Vec::new(),
@@ -191,6 +194,7 @@ impl Peer {
         if !core::mem::replace(&mut self.begun, true) {
             self.tick = self.tick.wrapping_add(1);
             self.serviced = Serviced::default();
+            self.waited = false;
         }
         self.endpoint.begin(self.now, self.tick);
     }
@@ -225,7 +229,8 @@ impl Peer {
     }
 
     fn receive(&mut self) {
-        let mut left = usize::MAX;
+        let burst = self.endpoint.config.burst_grams.max(1);
+        let mut left = if self.waited { burst } else { usize::MAX };
         self.endpoint.receive(&mut self.scratch, &mut left, &mut self.serviced);
     }
 
@@ -249,6 +254,7 @@ impl Peer {
     /// comes. Never sleeps while something is pending, nor on a simulated network.
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.begin();
+        self.waited = true;
         self.endpoint.send(&mut self.serviced);
         let until = match self.wake() {
             Wake::Now => return,
@@ -275,6 +281,12 @@ impl Peer {
     #[must_use]
     pub fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.net.poll_fd()
+    }
+
+    /// A handle to [`poll_fd`](Peer::poll_fd) that can be kept, without a system call.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<Descriptor> {
+        self.net.descriptor()
     }
 }
 

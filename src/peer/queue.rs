@@ -19,6 +19,18 @@ pub(super) struct TxGram {
     pub(super) files: Vec<std::os::fd::OwnedFd>,
 }
 
+impl TxGram {
+    #[cfg(all(unix, feature = "uds"))]
+    pub(super) fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    #[cfg(not(all(unix, feature = "uds")))]
+    pub(super) fn has_files(&self) -> bool {
+        false
+    }
+}
+
 pub(super) trait Item {
     fn bytes(&self) -> usize;
 }

@@ -96,7 +96,7 @@ impl Endpoints {
             self.settle(id, core);
         }
         let cut = core.grams_left == 0 && !self.ready.is_empty();
-        core.counters.budget.grams += u64::from(cut);
+        core.counters.budget.grams += u64::from(cut && !core.burst.grams);
         core.serviced.more |= !self.ready.is_empty();
     }
 

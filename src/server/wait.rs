@@ -5,7 +5,7 @@ use std::io;
 
 use super::Server;
 use crate::event::Wake;
-use crate::net::Waker;
+use crate::net::{Descriptor, Waker};
 use crate::tyme::Tyme;
 
 impl Server {
@@ -49,6 +49,12 @@ impl Server {
     #[must_use]
     pub fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.engine.net.poll_fd()
+    }
+
+    /// A handle to [`poll_fd`](Server::poll_fd) that can be kept, without a system call.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<Descriptor> {
+        self.engine.net.descriptor()
     }
 
     fn can_accept_now(&self) -> bool {

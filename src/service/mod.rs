@@ -15,6 +15,7 @@ mod tcp;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::doing::Handler;
 use crate::error::CloseReason;
 use crate::event::{Event, Serviced, Wake};
 use crate::id::Id;
@@ -25,8 +26,8 @@ use session::Later;
 pub use session::Session;
 pub use tcp::{Streams, TcpServer};
 
-/// What you write to make a [`Server`] do something: the same in a plain loop, under a `run::Manager` on threads of its own, and in a simulated world
-/// (`sim::ServerProgram`).
+/// What you write to make a [`Server`] do something: the same in a plain loop, under a `run::Manager` on threads of its own, and (by [`Callbacks`]) as a doer in a group or
+/// in a simulated world.
 ///
 /// Every method has a default that does nothing, so that you write those you need. Any `FnMut(&mut Server, Event)` is a service as well, one that takes the events
 /// as they are.
@@ -139,6 +140,45 @@ pub trait Service: 'static {
 impl<F: FnMut(&mut Server, Event) + 'static> Service for F {
     fn event(&mut self, server: &mut Server, event: Event) {
         self(server, event);
+    }
+}
+
+/// A service as the [`Handler`] of a [`ServerDoer`](crate::doing::ServerDoer): with it the same service has its turns in a group of doers, or on a host of a simulated world.
+///
+/// ```
+/// use tymist::doing::ServerDoer;
+/// use tymist::{Callbacks, Config, Server, Service, Session};
+///
+/// struct Greeter;
+///
+/// impl Service for Greeter {
+///     fn opened(&mut self, session: &mut Session<'_>) {
+///         let _ = session.tx(b"hello");
+///     }
+/// }
+///
+/// # #[cfg(feature = "os")]
+/// let doer = ServerDoer::new(Server::new(Config::new()), Callbacks(Greeter));
+/// ```
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Callbacks<S>(pub S);
+
+impl<S: Service> Handler for Callbacks<S> {
+    fn event(&mut self, server: &mut Server, event: Event) {
+        server.engine_mut().core.filtered = true;
+        self.0.event(server, event);
+    }
+
+    fn tick(&mut self, server: &mut Server) {
+        // What is queued waits for this, so nothing leaves unseen, whoever ticks the server.
+        server.engine_mut().core.filtered = true;
+        server.filter_out(&mut self.0);
+        self.0.tick(server);
+        server.filter_out(&mut self.0);
+    }
+
+    fn wake(&self) -> Wake {
+        self.0.wake()
     }
 }
 

@@ -8,8 +8,8 @@
 //!
 //! * [`World`] — making it, stepping it, what befalls it ([`Act`])
 //! * [`HostSpec`], [`Link`], [`Cut`] — what it is made of
-//! * [`Program`] — what runs on a host; or a caller holds its own engines and asks for turns by hand
-//! * [`ServerProgram`] — a [`Server`](crate::Server) and your [`Service`](crate::Service), as a program
+//! * A [`Doer`](crate::doing::Doer) is what runs on a host, its program; or a caller holds its own engines and asks for turns by hand
+//! * [`ServerDoer`](crate::doing::ServerDoer) — a [`Server`](crate::Server) and your code around it, as a program
 //! * [`fault`] — rules that make calls fail, also on real sockets
 //! * [`trace`] — what happened: hash, file, first difference, pcapng, timeline
 //! * [`swarm`] — worlds by the thousand, each drawn from a seed, to find what nobody thought of
@@ -50,7 +50,6 @@ mod errno;
 pub mod fault;
 mod machine;
 mod net;
-mod program;
 mod queue;
 mod rng;
 mod serve;
@@ -62,9 +61,7 @@ mod world;
 
 pub use calls::{Op, Side};
 pub use errno::Errno;
-pub use program::Program;
 pub use rng::Rng;
-pub use serve::ServerProgram;
 pub use stats::Stats;
 pub use topology::{Cut, HostId, HostSpec, Link};
 pub use trace::{Trace, Tracing};

@@ -1,8 +1,10 @@
 //! Limits at their edges, and floods.
 
+use std::net::SocketAddr;
+
 use tymist::{GramError, GramEvent, GramsFull, Wake};
 
-use super::{Rig, plain};
+use super::{Rig, plain, receive};
 
 /// Fills the kernel's queue with `count` numbered datagrams.
 fn flood(rig: &Rig, count: u32) {
@@ -118,6 +120,47 @@ fn a_tick_takes_no_more_than_its_budget_and_says_so() {
     }
     assert_eq!(taken, [(3, true), (3, true), (1, false)]);
     assert_eq!(rig.peer.counters().budget, 2);
+}
+
+#[test]
+fn a_tick_that_a_wait_has_begun_takes_a_burst_and_others_all_of_their_budget() {
+    let mut rig = Rig::with(|config| config.burst_grams = 3);
+    flood(&rig, 7);
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        rig.peer.wait(Some(super::ROUND));
+        let done = rig.peer.service();
+        taken.push(done.grams_in);
+        rig.events();
+        assert_eq!(rig.peer.wake() == Wake::Now, done.grams_in == 3);
+    }
+    assert_eq!(taken, [3, 3, 1]);
+    assert_eq!(rig.peer.counters().budget, 0, "a burst is no exhausted budget");
+
+    flood(&rig, 7);
+    assert_eq!(rig.peer.service().grams_in, 7, "without a wait: all at once");
+}
+
+#[test]
+fn many_datagrams_to_many_receivers_go_out_in_order_whatever_is_among_them() {
+    let mut rig = Rig::with(|_| ());
+    let receivers: Vec<_> = (0..5).map(|_| plain()).collect();
+    let nobody: SocketAddr = "[::1]:9".parse().unwrap();
+    let sent = |n: usize| vec![n as u8; if n % 10 == 9 { 0 } else { n }];
+    for n in 0..100 {
+        if n % 25 == 20 {
+            rig.peer.tx(b"not from an IPv4 socket", nobody).unwrap();
+        }
+        rig.peer.tx(&sent(n), &receivers[n % 5].1).unwrap();
+    }
+    rig.until(|peer| peer.tx_grams() == 0);
+    for n in 0..100 {
+        assert_eq!(receive(&receivers[n % 5].0).0, sent(n), "{n}");
+    }
+    let counters = rig.peer.counters();
+    assert_eq!((counters.grams_out, counters.unsent), (100, 4));
+    let unsent = rig.log.iter().filter(|event| matches!(event, GramEvent::Unsent { len: 23, .. }));
+    assert_eq!(unsent.count(), 4);
 }
 
 #[test]

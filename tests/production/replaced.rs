@@ -56,10 +56,10 @@ struct Load {
 
 impl Load {
     /// One connection for each request, as long as nobody says stop.
-    fn ask_on(&self, addr: SocketAddr, path: Option<PathBuf>) {
+    fn ask_on(&self, addr: SocketAddr, path: Option<&Path>) {
         while !self.stop.load(Ordering::Relaxed) {
             let number = self.sent.fetch_add(1, Ordering::Relaxed);
-            let answer = match &path {
+            let answer = match path {
                 Some(path) => UnixStream::connect(path).and_then(|mut it| ask(&mut it, number)),
                 None => connect(addr).and_then(|mut it| ask(&mut it, number)),
             };
@@ -95,7 +95,7 @@ fn a_program_is_replaced_under_load_and_not_one_request_is_lost() {
     let mut accepted = 0;
     std::thread::scope(|scope| {
         for asker in 0..4 {
-            let (load, path) = (&load, (asker == 3).then(|| service.clone()));
+            let (load, path) = (&load, (asker == 3).then_some(service.as_path()));
             scope.spawn(move || load.ask_on(addr, path));
         }
         // However this ends, the askers end with it.

@@ -140,6 +140,35 @@ fn a_service_that_begins_late_has_what_was_queued_before() {
     assert_eq!(receive(&mut client, 5), cipher(b"early"));
 }
 
+/// The same on a simulated host, where a doer ticks the server.
+#[cfg(feature = "sim")]
+#[test]
+fn a_service_has_its_filters_in_a_simulated_world() {
+    use tymist::Callbacks;
+    use tymist::doing::ServerDoer;
+    use tymist::net::Dial;
+    use tymist::sim::World;
+
+    let mut world = World::new(3);
+    let alice = world.add_host("alice");
+    let bob = world.add("bob", |host| {
+        let secret = Secret { eager: true, ..Secret::default() };
+        let mut doer = ServerDoer::on_host(host, Config::new(), Callbacks(secret));
+        doer.server.listen(([0, 0, 0, 0], 7)).unwrap(); // house: fixed-port, a simulated host's
+        doer
+    });
+    let target = tymist::net::Addr::from((world.resolve("bob")[0], 7));
+    let mut stream = world.host(alice).net().connect(&Dial::new(target)).unwrap();
+    world.run_for(Duration::from_secs(1));
+    stream.write(&[std::io::IoSlice::new(&cipher(b"hello"))]).unwrap();
+    world.run_for(Duration::from_secs(1));
+    let mut buf = [0; 16];
+    assert_eq!(stream.read(&mut buf).unwrap(), 6);
+    assert_eq!(buf[..6], cipher(b"!hello"));
+    let doer: &ServerDoer<Callbacks<Secret>> = world.program(bob).unwrap();
+    assert_eq!(doer.handler.0.plain_in, b"hello");
+}
+
 /// Makes ten bytes of each.
 #[derive(Default)]
 struct Verbose {

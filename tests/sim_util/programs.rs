@@ -5,8 +5,9 @@ use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
 use tymist::Wake;
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Addr, Dial, Listen, Listener, Net, Readiness, Stream, Token};
-use tymist::sim::{Host, Program};
+use tymist::sim::Host;
 use tymist::tyme::Tyme;
 
 /// Sends back what it gets; closes when its peer does.
@@ -83,8 +84,8 @@ impl Echo {
     }
 }
 
-impl Program for Echo {
-    fn turn(&mut self, _: Tyme) {
+impl Doer for Echo {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
         let mut ready = Vec::new();
         self.net.harvest(None, &mut ready).unwrap();
         for Readiness { token, .. } in ready {
@@ -103,6 +104,7 @@ impl Program for Echo {
                 }
             }
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
@@ -211,8 +213,8 @@ impl Pinger {
     }
 }
 
-impl Program for Pinger {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Pinger {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         let mut ready = Vec::new();
         self.net.harvest(None, &mut ready).unwrap();
         if let Err(kind) = self.pump() {
@@ -220,7 +222,7 @@ impl Program for Pinger {
         }
         if self.done() {
             self.stream = None;
-            return;
+            return Ok(Recur::Again);
         }
         if now >= self.next_beat {
             self.next_beat = now + self.beat;
@@ -235,6 +237,7 @@ impl Program for Pinger {
                 self.lose(&kind.to_string());
             }
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tymist::Wake;
+use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Addr, Dial, Net, Readiness, Stage, Stream, Token};
-use tymist::sim::{Host, Program, Rng};
+use tymist::sim::{Host, Rng};
 use tymist::tyme::Tyme;
 
 use super::ledger::{Ledger, Way, pattern};
@@ -327,13 +328,14 @@ impl Call {
     }
 }
 
-impl Program for Caller {
-    fn turn(&mut self, now: Tyme) {
+impl Doer for Caller {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
         self.ready.clear();
         self.net.harvest(None, &mut self.ready).unwrap();
         for at in 0..self.lanes.len() {
             self.go_on(at, now);
         }
+        Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tymist::doing::{Doer as _, ServerDoer};
 use tymist::net::{Addr, Listen};
 use tymist::sim::swarm::{Scenario, Stage, draw_config};
-use tymist::sim::{HostId, Program as _, ServerProgram, World};
+use tymist::sim::{HostId, World};
 use tymist::{Config, OverLimit, RxFull, TxFull};
 
 use super::caller::{Caller, Goal, Wrap};
@@ -41,7 +42,7 @@ impl Scene {
         let (ledger, bug, layer) = (self.ledger.clone(), self.bug, tls.map(Tls::layer));
         stage.world.start(host, move |host| {
             let service = Service::new(config.clone(), ledger.clone(), bug, piece);
-            let mut program = ServerProgram::new(host, config.clone(), service);
+            let mut program = ServerDoer::on_host(host, config.clone(), service);
             match &layer {
                 Some(layer) => program.server.listen_with(listen.clone(), layer.clone()).unwrap(),
                 None => program.server.listen(listen.clone()).unwrap(),
@@ -69,7 +70,7 @@ impl Scene {
         goal
     }
 
-    fn service<'a>(&self, world: &'a World, host: HostId) -> &'a ServerProgram<Service> {
+    fn service<'a>(&self, world: &'a World, host: HostId) -> &'a ServerDoer<Service> {
         world.program(host).unwrap()
     }
 }
@@ -108,7 +109,7 @@ impl Scenario for Scene {
 
     fn heal(&mut self, stage: &mut Stage<'_>) {
         for &host in &self.servers {
-            let program: &mut ServerProgram<Service> = stage.world.program_mut(host).unwrap();
+            let program: &mut ServerDoer<Service> = stage.world.program_mut(host).unwrap();
             let config = calm(program.server.config());
             program.handler.heal(&mut program.server, config);
         }
@@ -142,13 +143,13 @@ impl Scenario for Scene {
             stage.world.stop(host);
         }
         for &host in &self.servers {
-            let program: &mut ServerProgram<Service> = stage.world.program_mut(host).unwrap();
+            let program: &mut ServerDoer<Service> = stage.world.program_mut(host).unwrap();
             program.server.close();
             let now = stage.world.tyme();
-            let program: &mut ServerProgram<Service> = stage.world.program_mut(host).unwrap();
+            let program: &mut ServerDoer<Service> = stage.world.program_mut(host).unwrap();
             // Takes what close has told, and a tick more to forget it.
-            program.turn(now);
-            program.turn(now);
+            let _ = program.recur(now);
+            let _ = program.recur(now);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use tymist::doing::Handler;
 use tymist::tyme::Tyme;
 use tymist::{Config, Event, Id, Server, Wake};
 
@@ -138,7 +139,7 @@ impl Service {
     }
 }
 
-impl tymist::Service for Service {
+impl Handler for Service {
     fn event(&mut self, server: &mut Server, event: Event) {
         self.events += 1;
         self.watch.event(server, &event);

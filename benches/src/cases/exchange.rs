@@ -128,6 +128,51 @@ pub fn churn(options: &Options, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
+/// Datagrams.
+pub fn udp(options: &Options, report: &mut Report) -> Outcome<()> {
+    let servers = [Kind::MioUdp, Kind::TymistUdp];
+    for (senders, depth) in [(1, 1), (1, 16), (64, 1)] {
+        for size in [64, 1200] {
+            let load = Load::echo(senders, size, depth, options.window);
+            let load = Load { mode: Mode::Grams, ..load };
+            let series = interleave(&names(&servers), options.rounds, |index| {
+                load.measure(servers[index], 1.0)
+            })?;
+            let deep = if depth > 1 { format!(" × {depth} deep") } else { String::new() };
+            let case = format!("datagrams of {size} B{deep}, {senders} senders");
+            let goal = |_: &str, _: &str| Some(Goal::AtMost(1.0));
+            report.ratios(&case, "CPU/message", &series, cost, microseconds, goal);
+        }
+    }
+    Ok(())
+}
+
+/// Connections made from here: what many cost beside few, and beside a plain mio loop.
+pub fn clients(options: &Options, report: &mut Report) -> Outcome<()> {
+    const FEW: usize = 100;
+    const MANY: usize = 10_000;
+    let base = Load::echo(FEW, 64, 1, options.window);
+    let ours = Load { mode: Mode::Clients, ..base };
+    let many = |load: Load| Load { connections: MANY, ..load };
+    let cases = [
+        (
+            "64 B, 100 clients that talk",
+            [("tymist", ours), ("tymist among 10,000", Load { idle: MANY - FEW, ..ours })],
+        ),
+        ("64 B, 100 clients that talk", [("mio", base), ("tymist", ours)]),
+        ("64 B, 10,000 clients that talk", [("mio", many(base)), ("tymist", many(ours))]),
+    ];
+    for (case, variants) in cases {
+        let names = variants.map(|(name, _)| name.to_owned());
+        let series =
+            interleave(&names, options.rounds, |index| variants[index].1.measure(Kind::Mio, 1.0))?;
+        let own = |sample: &Sample| sample.own;
+        let goal = |_: &str, _: &str| Some(Goal::AtMost(1.05));
+        report.ratios(case, "CPU/message", &series, own, microseconds, goal);
+    }
+    Ok(())
+}
+
 /// Few that talk among many that do not.
 pub fn idle(options: &Options, report: &mut Report) -> Outcome<()> {
     for &kind in &options.servers {

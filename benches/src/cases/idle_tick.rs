@@ -162,7 +162,7 @@ pub fn tick_main(arguments: &[OsString]) -> Outcome<()> {
     let mut server: Box<dyn Ticks> = match kind {
         Kind::Mio | Kind::MioAgain => Box::new(MioEcho::new()?),
         Kind::Tymist => Box::new(TymistEcho::new()?),
-        Kind::Tokio | Kind::Threads(_) => return Err(format!("{kind} has no tick").into()),
+        other => return Err(format!("no idle ticks of {other}").into()),
     };
     announce(server.port()?);
     serve_until_told(server.as_mut())?;

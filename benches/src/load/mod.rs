@@ -1,7 +1,9 @@
 //! The load generator: a process of its own, on a core of its own. Closed loop, and every reply is checked.
 
 mod churn;
+mod clients;
 mod echo;
+mod grams;
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -46,12 +48,21 @@ pub enum Mode {
     Echo,
     /// Each connection exchanges one message and is closed.
     Churn,
+    /// Datagrams are sent and come back.
+    Grams,
+    /// As `Echo`, made by tymist's `Clients`, the idle ones too.
+    Clients,
     /// Only the idle ones: tells when they are there, and holds them until its standard input ends.
     Hold,
 }
 
-const MODES: [(Mode, &str); 3] =
-    [(Mode::Echo, "echo"), (Mode::Churn, "churn"), (Mode::Hold, "hold")];
+const MODES: [(Mode, &str); 5] = [
+    (Mode::Echo, "echo"),
+    (Mode::Churn, "churn"),
+    (Mode::Grams, "grams"),
+    (Mode::Clients, "clients"),
+    (Mode::Hold, "hold"),
+];
 
 impl Load {
     /// A load of `connections` times `depth` messages of `size` bytes.
@@ -99,6 +110,7 @@ impl Load {
         }
         Ok(Sample {
             cost: figure("server")? / units,
+            own: figure("own")? / units,
             rate: units / figure("wall")? * 1e9,
             quiet: figure("others")? < 0.10 && figure("stolen")? < 0.02 && figure("waited")? < 0.03,
         })
@@ -134,10 +146,13 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     let (port, pid) = (port as u16, pid as u32);
     let pattern = Pattern::new();
-    let held = hold(load.idle, load.size, port, &pattern)?;
+    let apart = if mode == Mode::Clients { 0 } else { load.idle };
+    let held = hold(apart, load.size, port, &pattern)?;
     match mode {
         Mode::Echo => echo::run(&load, port, pid, &pattern)?,
         Mode::Churn => churn::run(&load, port, pid, &pattern)?,
+        Mode::Grams => grams::run(&load, port, pid, &pattern)?,
+        Mode::Clients => clients::run(&load, port, pid, &pattern)?,
         Mode::Hold => {
             announce("holding");
             std::io::stdin().read_to_end(&mut Vec::new())?;

@@ -3,6 +3,7 @@
 pub mod mio_echo;
 mod tokio_echo;
 pub mod tymist_echo;
+mod udp_echo;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -36,15 +37,21 @@ pub enum Kind {
     Tymist,
     /// The same service under a `Manager`, on one thread or two.
     Threads(usize),
+    /// Datagrams: a plain loop over mio.
+    MioUdp,
+    /// Datagrams: ours.
+    TymistUdp,
 }
 
-const NAMES: [(Kind, &str); 6] = [
+const NAMES: [(Kind, &str); 8] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
     (Kind::Tokio, "tokio"),
     (Kind::Tymist, "tymist"),
     (Kind::Threads(1), "threads-1"),
     (Kind::Threads(2), "threads-2"),
+    (Kind::MioUdp, "mio-udp"),
+    (Kind::TymistUdp, "tymist-udp"),
 ];
 
 impl FromStr for Kind {
@@ -82,6 +89,8 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Kind::Tokio => tokio_echo::run(),
         Kind::Tymist => tymist_echo::run(),
         Kind::Threads(engines) => tymist_echo::run_threads(engines),
+        Kind::MioUdp => udp_echo::mio(),
+        Kind::TymistUdp => udp_echo::tymist(),
     }
 }
 

@@ -103,6 +103,18 @@ impl Datagram for OsDatagram {
         sent.map(|_| ())
     }
 
+    #[cfg(target_os = "linux")]
+    fn send_many(&mut self, grams: &[(&[u8], &Addr)]) -> io::Result<usize> {
+        match grams {
+            [] => Ok(0),
+            // An error of an earlier datagram, which only connected sockets are told of, would be lost in the middle of several.
+            [(data, to), rest @ ..] if self.connected || rest.is_empty() => {
+                self.send(data, to).map(|()| 1)
+            }
+            _ => super::batch::send(&self.inner, grams),
+        }
+    }
+
     fn local_addr(&self) -> &Addr {
         &self.local
     }

@@ -3,6 +3,8 @@
 //! One poller, edge-triggered, one registration per socket for its whole life. A stream is written at once and never
 //! waited for first. `harvest` takes up to 1024 reports a call.
 
+#[cfg(target_os = "linux")]
+mod batch;
 mod datagram;
 mod listener;
 mod options;
@@ -28,8 +30,8 @@ pub(crate) use self::unix::from_system as unix_addr;
 #[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
 use crate::net::{
-    Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token,
-    Waker,
+    Bind, Datagram, Descriptor, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions,
+    Stream, Token, Waker,
 };
 use crate::run::Lookups;
 use crate::tyme::Tyme;
@@ -247,5 +249,11 @@ impl Net for OsNet {
     fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         use std::os::fd::AsFd;
         self.poller.as_ref().map(|poller| poller.registry.as_fd())
+    }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<Descriptor> {
+        let registry = Arc::clone(&self.poller.as_ref()?.registry);
+        Some(Descriptor::shared(registry))
     }
 }

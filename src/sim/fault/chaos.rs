@@ -11,8 +11,8 @@ use super::rule::{Effect, Site};
 use super::stream::ChaosStream;
 use super::{Faults, Verdict};
 use crate::net::{
-    Addr, Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream,
-    Token, Waker,
+    Addr, Bind, Datagram, Descriptor, Dial, Listen, Listener, Lookup, Net, Readiness,
+    SocketOptions, Stream, Token, Waker,
 };
 use crate::sim::{Op, Side};
 use crate::tyme::Tyme;
@@ -298,6 +298,10 @@ impl Net for ChaosNet {
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.inner.poll_fd()
+    }
+
+    fn descriptor(&self) -> Option<Descriptor> {
+        self.inner.descriptor()
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use tymist::sim::swarm::{Scenario, Shape, Stage, sweep};
-//! use tymist::sim::ServerProgram;
+//! use tymist::doing::{Handler, ServerDoer};
 //! use tymist::{Config, Event, Server};
 //!
 //! struct Idle;
@@ -16,7 +16,7 @@
 //!     fn start(&mut self, stage: &mut Stage<'_>) {
 //!         for host in stage.servers() {
 //!             stage.world.start(host, |host| {
-//!                 let mut program = ServerProgram::new(host, Config::new(), |_: &mut Server, _: Event| {});
+//!                 let mut program = ServerDoer::on_host(host, Config::new(), |_: &mut Server, _: Event| {});
 //!                 program.server.listen(([0, 0, 0, 0], 80)).expect("nobody has it");
 //!                 program
 //!             });

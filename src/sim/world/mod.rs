@@ -15,8 +15,9 @@ use super::fault::{Faults, Rule};
 use super::machine::{Core, Shared};
 use super::topology::{HostId, HostSpec, Link};
 use super::trace::{Recorder, Trace, Tracing};
-use super::{Program, Rng, Stats};
+use super::{Rng, Stats};
 use crate::Wake;
+use crate::doing::{Deed, Doer, End};
 use crate::tyme::{Tyme, Tymth};
 
 /// What a world is to be like.
@@ -42,12 +43,21 @@ impl WorldSpec {
 }
 
 /// What makes a host's program, at the start and after each restart.
-type Factory = Box<dyn FnMut(&Host) -> Box<dyn Program>>;
+type Factory = Box<dyn FnMut(&Host) -> Box<dyn Doer>>;
 
 #[derive(Default)]
 struct Seat {
     factory: Option<Factory>,
-    program: Option<Box<dyn Program>>,
+    program: Option<Deed>,
+}
+
+impl Seat {
+    /// As when the power goes: nobody leaves the program, it is only dropped.
+    fn crash(&mut self) {
+        if let Some(mut program) = self.program.take() {
+            program.abandon();
+        }
+    }
 }
 
 /// What a [step](World::step) did.
@@ -70,7 +80,7 @@ pub enum Step {
 
 /// Hosts, links and a clock, all from one seed.
 ///
-/// Two ways to run programs. Give each host a [`Program`] with [`start`](World::start), and the world gives it its turns; or keep your own engines, take
+/// Two ways to run programs. Give each host a [`Doer`] with [`start`](World::start), and the world enters it and gives it its turns; or keep your own engines, take
 /// turns by [`next_turn`](World::next_turn), service the engine of that host, and tell what it wants by [`set_wake`](World::set_wake). Both may be mixed.
 ///
 /// A world is not for several threads; run one world per thread.
@@ -122,12 +132,11 @@ impl World {
         self.shared.lock().add_host(spec.into())
     }
 
-    /// Gives the host a program, made by `factory` now and, after a crash, at each restart. It gets its first turn at the next step.
-    pub fn start<P: Program>(
-        &mut self,
-        host: HostId,
-        mut factory: impl FnMut(&Host) -> P + 'static,
-    ) {
+    /// Gives the host a program, made by `factory` and entered now and, after a crash, at each restart. It gets its first turn at the next step.
+    ///
+    /// Once it is done, or has failed, it is left and gets no more turns; it can still be [looked at](World::program), and asked [how it ended](World::end).
+    /// In a crash, and when the world is dropped, it is dropped without being left. A panic in it goes on its way, to whoever steps the world.
+    pub fn start<P: Doer>(&mut self, host: HostId, mut factory: impl FnMut(&Host) -> P + 'static) {
         self.seats[host.index()].factory = Some(Box::new(move |host| Box::new(factory(host))));
         self.make_program(host);
     }
@@ -136,7 +145,7 @@ impl World {
     ///
     /// # Panics
     /// As [`add_host`](World::add_host).
-    pub fn add<P: Program>(
+    pub fn add<P: Doer>(
         &mut self,
         spec: impl Into<HostSpec>,
         factory: impl FnMut(&Host) -> P + 'static,
@@ -146,8 +155,11 @@ impl World {
         host
     }
 
-    /// Drops the host's program, and with it all its sockets, and makes no more of them. The host itself stays up.
+    /// Leaves the host's program and drops it, with all its sockets, and makes no more of them. The host itself stays up.
     pub fn stop(&mut self, host: HostId) {
+        if let Some(program) = &mut self.seats[host.index()].program {
+            program.end(End::Forced);
+        }
         self.seats[host.index()] = Seat::default();
     }
 
@@ -156,7 +168,8 @@ impl World {
         let seat = &mut self.seats[id.index()];
         seat.program = None;
         if let Some(factory) = &mut seat.factory {
-            seat.program = Some(factory(&host));
+            let program = seat.program.insert(Deed::new(factory(&host)));
+            program.enter(&host.tymth());
         }
         let mut core = self.shared.lock();
         let now = core.now();
@@ -180,15 +193,21 @@ impl World {
 
     /// The host's program, if it has one of this type.
     #[must_use]
-    pub fn program<P: Program>(&self, host: HostId) -> Option<&P> {
-        let program: &dyn Any = self.seats.get(host.index())?.program.as_deref()?;
+    pub fn program<P: Doer>(&self, host: HostId) -> Option<&P> {
+        let program: &dyn Any = &*self.seats.get(host.index())?.program.as_ref()?.doer;
         program.downcast_ref()
     }
 
     /// The host's program, to change it between steps.
-    pub fn program_mut<P: Program>(&mut self, host: HostId) -> Option<&mut P> {
-        let program: &mut dyn Any = self.seats.get_mut(host.index())?.program.as_deref_mut()?;
+    pub fn program_mut<P: Doer>(&mut self, host: HostId) -> Option<&mut P> {
+        let program: &mut dyn Any = &mut *self.seats.get_mut(host.index())?.program.as_mut()?.doer;
         program.downcast_mut()
+    }
+
+    /// How the host's program ended; `None` while it has not, or there is none.
+    #[must_use]
+    pub fn end(&self, host: HostId) -> Option<&End> {
+        self.seats.get(host.index())?.program.as_ref()?.life.ended()
     }
 
     /// Sets the link between two hosts, both ways.
@@ -286,7 +305,7 @@ impl World {
         match step {
             Step::Turn(host) => self.turn(host),
             // Dropped with the host down already: its sockets are gone without a word.
-            Step::Crashed(host) => self.seats[host.index()].program = None,
+            Step::Crashed(host) => self.seats[host.index()].crash(),
             Step::Restarted(host) => self.make_program(host),
             Step::Packet | Step::Timer | Step::Act => {}
         }
@@ -425,7 +444,7 @@ impl fmt::Debug for World {
 /// Programs go first, while the machine they close their sockets in is still there.
 impl Drop for World {
     fn drop(&mut self) {
-        self.seats.clear();
+        self.seats.iter_mut().for_each(Seat::crash);
     }
 }
 
