@@ -1,6 +1,8 @@
 //! Servers on threads of their own: that they start, end, fail and are talked to as they say.
 #![cfg(feature = "os")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says so by failing")]
+#![allow(clippy::needless_pass_by_value, reason = "a handler owns its events")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 #![allow(clippy::disallowed_methods, reason = "the far ends are plain sockets")]
 
 mod engines;
