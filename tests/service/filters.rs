@@ -140,6 +140,64 @@ fn a_service_that_begins_late_has_what_was_queued_before() {
     assert_eq!(receive(&mut client, 5), cipher(b"early"));
 }
 
+/// Ticks without a service until so many bytes of the one client are there.
+fn until_unread(rig: &mut Rig, count: usize) -> Id {
+    for _ in 0..crate::util::ROUNDS {
+        let ids = rig.server.ixes();
+        if let Some(id) =
+            ids.first().filter(|id| rig.server.remoter(**id).unwrap().rx().len() == count)
+        {
+            return *id;
+        }
+        rig.server.wait(Some(Duration::from_millis(5)));
+        rig.server.service();
+    }
+    panic!("{count} bytes never came");
+}
+
+#[test]
+fn what_came_before_the_service_is_shown_to_it_after_it_was_opened() {
+    /// Nothing is there when it is opened.
+    #[derive(Default)]
+    struct Strict(Secret);
+    impl Service for Strict {
+        fn opened(&mut self, session: &mut Session<'_>) {
+            assert!(session.rx().is_empty());
+        }
+
+        fn received(&mut self, session: &mut Session<'_>) {
+            self.0.received(session);
+        }
+
+        fn incoming(&mut self, id: Id, data: &mut BytesMut) {
+            self.0.incoming(id, data);
+        }
+    }
+    let mut rig = Rig::new(Config::new());
+    let mut client = connect(rig.addr);
+    send(&mut client, &cipher(b"hello"));
+    until_unread(&mut rig, 5);
+    let mut strict = Strict::default();
+    rig.server.serve(&mut strict);
+    assert_eq!(strict.0.plain_in, b"hello");
+}
+
+#[test]
+fn what_is_put_back_in_front_is_not_shown_as_if_it_had_come_in() {
+    let mut rig = Rig::new(Config::new());
+    let mut client = connect(rig.addr);
+    send(&mut client, &cipher(b"0123456789"));
+    let id = until_unread(&mut rig, 10);
+    let remoter = rig.server.remoter_mut(id).unwrap();
+    assert_eq!(remoter.consume(4), 4);
+    assert_eq!(remoter.take_first(4).len(), 4);
+    remoter.unread(Bytes::from_static(b"plain "));
+    let mut secret = Secret::default();
+    rig.server.serve(&mut secret);
+    assert_eq!(secret.wire_in[&id], cipher(b"89"));
+    assert_eq!(secret.plain_in, b"plain 89");
+}
+
 /// The same on a simulated host, where a doer ticks the server.
 #[cfg(feature = "sim")]
 #[test]
