@@ -229,6 +229,14 @@ impl Acceptor {
         self.resting_until = None;
     }
 
+    /// Another process listens on its socket: closes it here, with nothing that belongs to it.
+    pub(crate) fn leave_listener(&mut self) {
+        if let Some(listener) = &mut self.listener {
+            listener.leave_file();
+        }
+        self.close_listener();
+    }
+
     /// Stops listening but keeps what was accepted.
     pub(crate) fn close_listener(&mut self) {
         self.listener = None;

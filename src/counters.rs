@@ -271,3 +271,39 @@ pub struct RemoterCounters {
     /// Ticks in which its budget ended before its work did.
     pub budget: u64,
 }
+
+/// Adds up field by field. One that is not named here does not compile.
+macro_rules! add_up {
+    ($($name:ident { $($field:ident),* })*) => {$(
+        impl core::ops::AddAssign for $name {
+            fn add_assign(&mut self, other: Self) {
+                let $name { $($field),* } = other;
+                $(self.$field += $field;)*
+            }
+        }
+    )*};
+}
+
+add_up! {
+    Counters {
+        ticks, accepted, dialled, dial_failures, lookups, lookup_failures, opened, refused,
+        accept_skipped, accept_pauses, listeners_lost, upgraded, tls, closed, bytes_in,
+        bytes_out, reads, writes, budget
+    }
+    TlsCounters {
+        reloads, reload_failures, expiry_warnings
+    }
+    Refused {
+        remoters, per_ip, handshakes_per_ip, register, untrusted
+    }
+    Budgets {
+        accepts, handshakes, connects, remoter_bytes, tick_bytes, grams, buffered
+    }
+    Closed {
+        eof, local, aborted, detached, server_closed, connect, reset, expired, too_slow, rx_full,
+        tx_full, replaced, proxy, handshake, tls, tls_truncated, io
+    }
+    Expired {
+        connect, handshake, first_byte, idle, lifetime, write_stall, linger, drain
+    }
+}

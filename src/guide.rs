@@ -312,10 +312,15 @@
 //! With the feature `sim` the same server runs on a host of a simulated world: with latency, losses, partitions and crashes, hours in moments, and each run
 //! repeatable from its seed. The chapter is a module of its own, `guide::simulation`, and is there with the feature.
 //!
-//! # Standing between others
+//! # 12. Standing between others
 //!
 //! TLS to what you dial, connections through a load balancer that say whom they are for, and forwarding. The chapter is a module of its own,
 //! `guide::forwarding`, and is there with the features `os`, `tls` and `proxy-protocol`.
+//!
+//! # 13. Callbacks, threads, production
+//!
+//! Callbacks instead of events, and servers on threads of their own, are the chapter `guide::threads`; systemd, replacing a program under load, and several machines are
+//! `guide::production` (with the feature `uds`).
 //!
 //! # From hio
 //!
@@ -343,13 +348,17 @@
 //! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
 //! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |
 
-#[cfg(all(feature = "os", feature = "tls", feature = "proxy-protocol"))]
-pub mod forwarding;
 #[cfg(feature = "os")]
 pub mod doers;
 #[cfg(feature = "os")]
 pub mod embedding;
+#[cfg(all(feature = "os", feature = "tls", feature = "proxy-protocol"))]
+pub mod forwarding;
+#[cfg(all(unix, feature = "uds"))]
+pub mod production;
 #[cfg(feature = "sim")]
 pub mod simulation;
 #[cfg(feature = "os")]
 pub mod tasks;
+#[cfg(feature = "os")]
+pub mod threads;

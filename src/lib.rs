@@ -55,6 +55,7 @@
 //! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
 //! | `futures-io`, `tokio-io`, `hyper` | no | streams of [`tasks`] with the traits of those crates (of tokio without its runtime), and hyper's executor and timers |
 //! | `proxy-protocol` | no | the PROXY protocol, versions 1 and 2, behind a load balancer and towards what is dialled |
+//! | `systemd` | no | sockets that systemd has opened, `READY`, its watchdog (listenfd, sd-notify); nothing on other systems |
 //! | `sim` | no | simulated worlds: hosts, links, faults, traces; no system call in it |
 //! | `tokio`, `smol`, `calloop` | no | engines and doers in those loops (`run`); on Unix |
 //!
@@ -89,6 +90,7 @@ mod remoter;
 #[cfg(feature = "os")]
 pub mod run;
 mod server;
+mod service;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod tasks;
@@ -110,6 +112,7 @@ pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFu
 pub use relay::{Relay, RelayCounters};
 pub use remoter::Remoter;
 pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
+pub use service::{Callbacks, Service, Session, Streams, TcpServer, call_back};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "os"))]

@@ -53,6 +53,11 @@ impl Helper {
         Ok(())
     }
 
+    /// Ends what it reads.
+    pub fn close(&mut self) {
+        self.input = None;
+    }
+
     /// Lets it end by itself, and minds how.
     pub fn finish(mut self) -> Outcome<()> {
         self.input = None;

@@ -28,10 +28,10 @@ versus: measures tymist against mio and tokio, side by side
     versus [PART ...] [--rounds N] [--millis N] [--servers A,B,...] [--here]
 
 Parts: all (default), check, control, echo64, bulk, churn, hyper, udp, clients, idle, idle-tick, memory,
-    forward
+       forward, threads, restart
     --rounds N      rounds that count, per case (default 5)
     --millis N      length of one measurement (default 1500)
-    --servers LIST  of mio, mio-again, tokio, tymist, tasks (default all but mio-again)
+    --servers LIST  of mio, mio-again, tokio, tymist, tasks, threads-1, threads-2 (default mio,tokio,tymist,tasks)
     --here          stay in this network namespace instead of entering a new one";
 
 /// What the user asked for.
@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         "server" => servers::main(&arguments[1..]),
         "load" => load::main(&arguments[1..]),
         "forwarder" => servers::forward::main(&arguments[1..]),
+        "succeed" => cases::restart::succeed_main(&arguments[1..]),
         "tick" => cases::idle_tick::tick_main(&arguments[1..]),
         _ => conduct(&arguments),
     };

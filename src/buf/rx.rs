@@ -90,6 +90,24 @@ impl RxQueue {
         mem::take(&mut self.bytes).freeze()
     }
 
+    /// Takes the last `count` bytes, or all if there are fewer, without copying.
+    pub(crate) fn take_last(&mut self, count: usize) -> BytesMut {
+        if count >= self.bytes.len() {
+            return mem::take(&mut self.bytes);
+        }
+        self.bytes.split_off(self.bytes.len() - count)
+    }
+
+    /// Puts `data` behind what is there; without a copy where it was taken from there.
+    pub(crate) fn push_back(&mut self, data: BytesMut) {
+        if self.bytes.is_empty() {
+            self.bytes = data;
+        } else {
+            self.bytes.unsplit(data);
+        }
+        self.note_whole();
+    }
+
     /// Takes the first `count` bytes, or all if there are fewer, without copying.
     pub(crate) fn take_first(&mut self, count: usize) -> Bytes {
         if count >= self.bytes.len() {
@@ -117,6 +135,8 @@ mod tests {
         Consume(usize),
         TakeFirst(usize),
         Take,
+        /// Takes so many of the last and puts as many others there.
+        Change(usize, Vec<u8>),
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -126,6 +146,7 @@ mod tests {
             3 => (0..300usize).prop_map(Op::Consume),
             2 => (0..300usize).prop_map(Op::TakeFirst),
             1 => Just(Op::Take),
+            2 => (0..300usize, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(a, b)| Op::Change(a, b)),
         ]
     }
 
@@ -155,6 +176,17 @@ mod tests {
                     Op::TakeFirst(count) => {
                         let want: Vec<u8> = model.drain(..count.min(model.len())).collect();
                         prop_assert_eq!(&rx.take_first(count)[..], &want[..]);
+                    }
+                    Op::Change(count, data) => {
+                        let kept = model.len() - count.min(model.len());
+                        let want: Vec<u8> = model.drain(kept..).collect();
+                        let mut last = rx.take_last(count);
+                        prop_assert_eq!(&last[..], &want[..]);
+                        if data.len() % 2 == 1 {
+                            last = BytesMut::from(&data[..]);
+                        }
+                        model.extend(&last);
+                        rx.push_back(last);
                     }
                     Op::Take => {
                         let want: Vec<u8> = model.drain(..).collect();

@@ -160,6 +160,37 @@ impl TxQueue {
         all.freeze()
     }
 
+    /// Takes the last `count` bytes, or all if there are fewer, out again, in order; pieces are cut, not copied.
+    pub(crate) fn take_last(&mut self, count: usize, pieces: &mut Vec<Bytes>) {
+        let mut keep = self.len - count.min(self.len);
+        self.len = keep;
+        let mut cut = |piece: &mut Bytes, done: usize| {
+            let kept = keep.min(piece.len() - done);
+            keep -= kept;
+            let rest = piece.split_off(done + kept);
+            if !rest.is_empty() {
+                pieces.push(rest);
+            }
+        };
+        cut(&mut self.front, self.sent);
+        for piece in self.middle.iter_mut().flat_map(|middle| middle.iter_mut()) {
+            cut(piece, 0);
+        }
+        if self.middle.as_mut().is_some_and(|middle| {
+            middle.retain(|piece| !piece.is_empty());
+            middle.is_empty()
+        }) {
+            self.middle = None;
+        }
+        let tail = self.tail.split_off(keep.min(self.tail.len()));
+        if !tail.is_empty() {
+            pieces.push(tail.freeze());
+        }
+        if self.len == 0 {
+            *self = TxQueue::default();
+        }
+    }
+
     /// Throws all away; returns how much.
     pub(crate) fn clear(&mut self) -> usize {
         core::mem::take(self).len
@@ -186,6 +217,7 @@ mod tests {
         Consume(usize),
         Clear,
         Take,
+        TakeLast(usize),
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -193,7 +225,8 @@ mod tests {
         prop_oneof![
             4 => sizes.clone().prop_map(Op::Slice),
             4 => sizes.clone().prop_map(Op::Bytes),
-            6 => sizes.prop_map(Op::Consume),
+            6 => sizes.clone().prop_map(Op::Consume),
+            2 => sizes.prop_map(Op::TakeLast),
             1 => Just(Op::Clear),
             1 => Just(Op::Take),
         ]
@@ -225,6 +258,13 @@ mod tests {
                         let count = count.min(model.len());
                         tx.consume(count, &mut pool);
                         model.drain(..count);
+                    }
+                    Op::TakeLast(count) => {
+                        let mut pieces = Vec::new();
+                        tx.take_last(count, &mut pieces);
+                        prop_assert!(pieces.iter().all(|piece| !piece.is_empty()));
+                        let last = model.split_off(model.len() - count.min(model.len()));
+                        prop_assert_eq!(pieces.concat(), last);
                     }
                     Op::Take => {
                         prop_assert_eq!(&tx.take()[..], &model[..]);

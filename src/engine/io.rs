@@ -243,6 +243,7 @@ impl Remoter {
             return self.doom(CloseReason::RxFull);
         }
         self.take_in(core, count);
+        self.note_raw_in(count);
         core.shared.add(count);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));

@@ -106,6 +106,8 @@ pub(crate) struct Core {
     pub(crate) upgrades: Vec<Id>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
+    /// A service's filters are to see all bytes before they leave.
+    pub(crate) filtered: bool,
 }
 
 /// Which of a tick's budgets are only those of a burst, whose end is nothing to count.
@@ -141,6 +143,7 @@ impl Engine {
                 #[cfg(feature = "tls")]
                 upgrades: Vec::new(),
                 tick: 0,
+                filtered: false,
                 config,
             },
             net,
@@ -243,6 +246,10 @@ impl Engine {
         let mut touched = core::mem::take(&mut self.touched);
         for id in touched.drain(..) {
             if let Some(remoter) = self.slots.get_mut(id) {
+                if self.core.filtered && remoter.has_raw_out() {
+                    self.touched.push(id); // Once the filters have seen it.
+                    continue;
+                }
                 remoter.state.touched = false;
                 if remoter.state.retime {
                     remoter.retime(&mut self.core, false);
@@ -253,6 +260,7 @@ impl Engine {
                 }
             }
         }
+        touched.append(&mut self.touched);
         self.touched = touched;
         self.tell_drained();
     }
@@ -352,6 +360,16 @@ impl Engine {
             self.touched.push(id);
         }
         Some(&mut **remoter)
+    }
+
+    /// The connection, as a service's filters need it: looking at it asks for nothing.
+    pub(crate) fn filtered_mut(&mut self, id: Id) -> Option<&mut Remoter> {
+        self.slots.get_mut(id).map(|remoter| &mut **remoter)
+    }
+
+    /// The connections that the caller has had in hand since the last flush.
+    pub(crate) fn touched(&self) -> &[Id] {
+        &self.touched
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Remoter> {

@@ -98,7 +98,9 @@ impl Engine {
         let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
             return false;
         };
-        remoter.send(&mut self.core);
+        if !(self.core.filtered && remoter.has_raw_out()) {
+            remoter.send(&mut self.core);
+        }
         self.settle(id);
         true
     }

@@ -109,6 +109,21 @@ pub trait Net: Send {
         Err((io::ErrorKind::Unsupported.into(), listener))
     }
 
+    /// Takes over a listening Unix socket made elsewhere; `own_file` says whether its file goes with it when it is closed.
+    ///
+    /// # Errors
+    /// Gives the socket back, with [`Unsupported`](io::ErrorKind::Unsupported) from a network that has no such sockets.
+    #[cfg(all(unix, feature = "uds"))]
+    fn adopt_unix_listener(
+        &mut self,
+        listener: std::os::unix::net::UnixListener,
+        options: &SocketOptions,
+        own_file: bool,
+    ) -> Result<Box<dyn Listener>, (io::Error, std::os::unix::net::UnixListener)> {
+        let _ = (options, own_file);
+        Err((io::ErrorKind::Unsupported.into(), listener))
+    }
+
     /// Takes over a connected stream made elsewhere.
     ///
     /// # Errors
@@ -174,6 +189,9 @@ pub trait Listener: Send {
     /// # Errors
     /// What the network says.
     fn buffer_sizes(&self) -> io::Result<BufferSizes>;
+
+    /// The socket goes on in another process: what belongs to it beside the descriptor, the file of a Unix socket, stays when this one is closed.
+    fn leave_file(&mut self) {}
 
     /// Its descriptor, for options that this crate does not know and for handing it to another process.
     #[cfg(unix)]

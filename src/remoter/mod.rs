@@ -3,6 +3,7 @@
 mod beneath;
 mod data;
 mod dialled;
+mod filter;
 mod no_stream;
 mod state;
 #[cfg(feature = "tls")]
@@ -45,6 +46,9 @@ pub struct Remoter {
     pub(crate) tx: TxQueue,
     rx_limit: u32,
     tx_limit: u32,
+    /// So many of the last bytes in `rx` and in `tx`, or all if there are fewer, were not shown to a [`Service`](crate::Service)'s filters.
+    raw_in: u32,
+    raw_out: u32,
     pub(crate) deadlines: [Tyme; SLOTS],
     pub(crate) timer: Option<Timer>,
     pub(crate) counters: RemoterCounters,
@@ -81,6 +85,8 @@ impl Remoter {
             tx: TxQueue::default(),
             rx_limit: limit(config.limits.rx_bytes),
             tx_limit: limit(config.limits.tx_bytes),
+            raw_in: 0,
+            raw_out: 0,
             deadlines: [Tyme::NEVER; SLOTS],
             timer: None,
             counters: RemoterCounters::default(),
@@ -153,12 +159,14 @@ impl Remoter {
     pub fn consume(&mut self, count: usize) -> usize {
         let count = self.rx.consume(count);
         self.shared.sub(count);
+        self.fit_raw_in();
         count
     }
 
     /// Takes all unread bytes, without copying them.
     pub fn take(&mut self) -> Bytes {
         self.shared.sub(self.rx.len());
+        self.raw_in = 0;
         self.rx.take()
     }
 
@@ -166,6 +174,7 @@ impl Remoter {
     pub fn take_first(&mut self, count: usize) -> Bytes {
         let bytes = self.rx.take_first(count);
         self.shared.sub(bytes.len());
+        self.fit_raw_in();
         bytes
     }
 
@@ -266,6 +275,7 @@ impl Remoter {
         let count = wanted.min(own).min(self.shared.room());
         self.state.backlogged |= count < wanted;
         self.shared.add(count);
+        self.note_raw_out(count);
         Ok(count)
     }
 

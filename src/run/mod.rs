@@ -12,6 +12,8 @@
 //! | any that polls descriptors, `poll(2)` | none: [`Rest`] has what it wants |
 //! | one at a fixed rate, as a game's | none: `service()` once a frame |
 //!
+//! Servers on threads of their own are [`Manager`] and [`Group`], with [`Mailbox`] and [`Inbox`] for messages to them; [`Inherited`] are listening sockets from another process.
+//!
 //! Adapters are for Unix, since only there an engine has a descriptor that others can wait on. Elsewhere run the engine in a thread of its own, or give it a turn every few
 //! milliseconds.
 
@@ -20,15 +22,26 @@ pub mod calloop;
 mod clock;
 mod doist;
 mod driver;
+#[cfg(all(unix, feature = "uds"))]
+mod handover;
+mod inherited;
 mod lookups;
 mod sleeper;
 #[cfg(all(unix, feature = "smol"))]
 pub mod smol;
+#[cfg(all(unix, feature = "systemd"))]
+pub mod systemd;
+mod threads;
 #[cfg(all(unix, feature = "tokio"))]
 pub mod tokio;
 mod watcher;
 
 pub use driver::{Driver, Rest};
+pub use inherited::Inherited;
 pub(crate) use lookups::Lookups;
 pub(crate) use sleeper::Sleeper;
+pub use threads::{
+    BoxError, Failure, Group, GroupFailure, Inbox, MailError, Mailbox, Manager, Seat, Stopper,
+    mailbox,
+};
 pub use watcher::Watcher;

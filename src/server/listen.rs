@@ -58,6 +58,33 @@ impl Server {
         acceptor.map_err(|source| AdoptError { socket: spare, source })
     }
 
+    /// Takes over a Unix socket that listens already. `own_file` says whether its file is removed when it is closed: that of a service manager's socket is not
+    /// ours. Feature `uds`.
+    ///
+    /// # Errors
+    /// Gives the socket back (nonblocking now), with what was wrong: it does not listen, or no descriptor is left.
+    #[cfg(all(unix, feature = "uds"))]
+    pub fn adopt_unix_listener(
+        &mut self,
+        listener: std::os::unix::net::UnixListener,
+        options: &SocketOptions,
+        own_file: bool,
+    ) -> Result<AcceptorId, AdoptError<std::os::unix::net::UnixListener>> {
+        let spare = match listener.try_clone() {
+            Ok(spare) => spare,
+            Err(source) => return Err(AdoptError { socket: listener, source }),
+        };
+        let adopted = self.engine.net.adopt_unix_listener(listener, options, own_file);
+        let acceptor = adopted.map_err(|(error, _)| error).and_then(|it| self.take_in(None, it));
+        acceptor.map_err(|source| AdoptError { socket: spare, source })
+    }
+
+    /// Closes its listeners because another process has copies of them and serves on: whoever waits in their queues is left to that one, and the files of Unix
+    /// sockets stay. Connections that are here already, in the deques too, stay here. Mostly followed by [`drain`](Server::drain).
+    pub fn leave_listeners(&mut self) {
+        self.acceptors.iter_mut().for_each(Acceptor::leave_listener);
+    }
+
     /// Takes over a connection made elsewhere. `Accepted` is told as for any other.
     ///
     /// # Errors
@@ -83,7 +110,8 @@ impl Server {
         id.map_err(|source| AdoptError { socket: spare, source })
     }
 
-    fn take_in(
+    /// Lets a listener report to this server.
+    pub(crate) fn take_in(
         &mut self,
         spec: Option<Listen>,
         listener: Box<dyn Listener>,

@@ -313,6 +313,16 @@ impl Server {
         self.engine.cut_all(reason)
     }
 
+    /// The engine, for what is built on a server.
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The network it is on.
+    pub(crate) fn net_mut(&mut self) -> &mut dyn Net {
+        &mut *self.engine.net
+    }
+
     /// The acceptor of this id.
     #[must_use]
     pub fn acceptor(&self, id: AcceptorId) -> Option<&Acceptor> {

@@ -5,8 +5,8 @@
 
 mod bed;
 mod clients;
-mod dials;
 mod datagrams;
+mod dials;
 mod peers;
 mod servers;
 mod streams;

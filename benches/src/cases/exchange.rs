@@ -73,6 +73,26 @@ pub fn echo64(options: &Options, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
+/// One engine of a manager against two: what each costs beside a plain loop, and whether a message costs more where there are two.
+///
+/// The load generator takes a core, so that two engines cannot show twice the rate on two cores. If a message costs both the same, two engines on
+/// cores of their own have twice the rate.
+pub fn threads(options: &Options, report: &mut Report) -> Outcome<()> {
+    for (connections, size) in [(64, 64), (1000, 64), (16, 16 * KIB)] {
+        let load = Load::echo(connections, size, 1, options.window);
+        let servers = [Kind::Threads(1), Kind::Threads(2), Kind::Tymist];
+        let series = interleave(&names(&servers), options.rounds, |index| {
+            load.measure(servers[index], 1.0)
+        })?;
+        let goal = |over: &str, under: &str| {
+            (over == "threads-2" && under == "threads-1").then_some(Goal::AtMost(1.05))
+        };
+        let case = format!("{size} B, {connections} conn.");
+        report.ratios(&case, "CPU/message", &series, cost, microseconds, goal);
+    }
+    Ok(())
+}
+
 /// Large messages.
 pub fn bulk(options: &Options, report: &mut Report) -> Outcome<()> {
     for (connections, size) in [(16, 16 * KIB), (1, MIB), (16, MIB)] {

@@ -5,6 +5,7 @@ mod exchange;
 mod forward;
 pub mod idle_tick;
 mod memory;
+pub mod restart;
 
 use crate::report::Report;
 use crate::{Options, Outcome};
@@ -28,6 +29,8 @@ pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
                 "idle-tick",
                 "memory",
                 "forward",
+                "threads",
+                "restart",
             ];
             for part in parts {
                 run(part, options, report)?;
@@ -49,6 +52,8 @@ pub fn run(part: &str, options: &Options, report: &mut Report) -> Outcome<()> {
         "idle-tick" => idle_tick::run(options, report),
         "memory" => memory::run(options, report),
         "forward" => forward::run(options, report),
+        "threads" => exchange::threads(options, report),
+        "restart" => restart::run(options, report),
         _ => Err(format!("no part named {part}; see --help").into()),
     }
 }

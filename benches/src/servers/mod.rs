@@ -44,13 +44,15 @@ pub enum Kind {
     HyperTokio,
     /// hyper on our tasks.
     HyperTasks,
+    /// The same service under a `Manager`, on one thread or two.
+    Threads(usize),
     /// Datagrams: a plain loop over mio.
     MioUdp,
     /// Datagrams: ours.
     TymistUdp,
 }
 
-const NAMES: [(Kind, &str); 9] = [
+const NAMES: [(Kind, &str); 11] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
     (Kind::Tokio, "tokio"),
@@ -58,6 +60,8 @@ const NAMES: [(Kind, &str); 9] = [
     (Kind::Tasks, "tasks"),
     (Kind::HyperTokio, "hyper-tokio"),
     (Kind::HyperTasks, "hyper-tasks"),
+    (Kind::Threads(1), "threads-1"),
+    (Kind::Threads(2), "threads-2"),
     (Kind::MioUdp, "mio-udp"),
     (Kind::TymistUdp, "tymist-udp"),
 ];
@@ -81,6 +85,7 @@ impl fmt::Display for Kind {
 /// with the bytes that its allocator has handed out.
 pub fn main(arguments: &[OsString]) -> Outcome<()> {
     let kind: Kind = arguments.first().and_then(|name| name.to_str()).unwrap_or("").parse()?;
+    // Several threads of one process share its core, as the load has the other: what a message costs is what is compared.
     take_seat(Seat::Server)?;
     set_pdeathsig(Signal::SIGKILL)?;
     if arguments.len() > 1 {
@@ -98,6 +103,7 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Kind::Tasks => tasks_echo::run(),
         Kind::HyperTokio => hyper_hello::run_on_tokio(),
         Kind::HyperTasks => hyper_hello::run_on_tasks(),
+        Kind::Threads(engines) => tymist_echo::run_threads(engines),
         Kind::MioUdp => udp_echo::mio(),
         Kind::TymistUdp => udp_echo::tymist(),
     }

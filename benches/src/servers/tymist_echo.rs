@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tymist::net::Listen;
-use tymist::{AcceptorId, Config, Event, Id, MinRate, Server};
+use tymist::run::Manager;
+use tymist::{AcceptorId, Config, Event, Id, MinRate, Server, Service, Session};
 
 use crate::Outcome;
 use crate::servers::{BACKLOG, announce};
@@ -22,6 +23,40 @@ pub fn run() -> Outcome<()> {
         echo.server.wait(None);
         echo.turn()?;
     }
+}
+
+/// The same on threads of a `Manager`, as callbacks.
+struct Echo;
+
+impl Service for Echo {
+    fn received(&mut self, session: &mut Session<'_>) {
+        let mut data = session.take();
+        // Where the connection is over, so is the echo.
+        let _ = session.tx_bytes(&mut data);
+        if !data.is_empty() {
+            session.unread(data);
+        }
+    }
+
+    fn drained(&mut self, session: &mut Session<'_>) {
+        self.received(session);
+    }
+}
+
+/// Runs until killed.
+pub fn run_threads(engines: usize) -> Outcome<()> {
+    let mut manager = Manager::new(config(), |_, _| Ok(Echo));
+    manager.threads(engines).listen(listen()?);
+    manager.start()?;
+    announce(manager.addrs()[0].port().ok_or("no address")?);
+    manager.wait(None)?;
+    Ok(())
+}
+
+fn listen() -> Outcome<Listen> {
+    let mut listen: Listen = "127.0.0.1:0".parse()?;
+    listen.backlog = BACKLOG.unsigned_abs();
+    Ok(listen)
 }
 
 /// The default limits, all of them finite, and every timeout there is: long enough never to fire while we measure.
@@ -43,9 +78,7 @@ pub fn config() -> Config {
 impl TymistEcho {
     pub fn new() -> Outcome<Self> {
         let mut server = Server::new(config());
-        let mut listen: Listen = "127.0.0.1:0".parse()?;
-        listen.backlog = BACKLOG.unsigned_abs();
-        let acceptor = server.listen(listen)?;
+        let acceptor = server.listen(listen()?)?;
         Ok(TymistEcho { server, acceptor })
     }
 

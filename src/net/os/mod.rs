@@ -25,6 +25,8 @@ use std::time::Instant;
 use self::datagram::OsDatagram;
 use self::listener::OsListener;
 use self::stream::OsStream;
+#[cfg(all(unix, feature = "uds"))]
+pub(crate) use self::unix::from_system as unix_addr;
 #[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
 use crate::net::{
@@ -162,7 +164,7 @@ impl Net for OsNet {
     ) -> Result<Box<dyn Listener>, (io::Error, std::net::TcpListener)> {
         // What changes the socket comes last, so that it is given back as it was.
         let mut prepare = || {
-            options::check_listening(&listener)?;
+            options::check_listening(&socket2::SockRef::from(&listener))?;
             let (local, registry) = (listener.local_addr()?, self.registry()?);
             options::apply(&socket2::SockRef::from(&listener), options)?;
             listener.set_nonblocking(true)?;
@@ -174,6 +176,17 @@ impl Net for OsNet {
             }
             Err(error) => Err((error, listener)),
         }
+    }
+
+    #[cfg(all(unix, feature = "uds"))]
+    fn adopt_unix_listener(
+        &mut self,
+        listener: std::os::unix::net::UnixListener,
+        options: &SocketOptions,
+        own_file: bool,
+    ) -> Result<Box<dyn Listener>, (io::Error, std::os::unix::net::UnixListener)> {
+        let adopted = unix::UnixListener::adopt(listener, options, own_file, self.registry());
+        adopted.map(|listener| Box::new(listener) as Box<dyn Listener>)
     }
 
     fn adopt_stream(

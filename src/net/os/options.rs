@@ -126,9 +126,9 @@ pub(super) fn buffer_sizes(socket: &SockRef<'_>) -> io::Result<BufferSizes> {
 }
 
 /// Refuses a descriptor that is no listening socket, which would otherwise fail at every accept for ever.
-pub(super) fn check_listening(listener: &std::net::TcpListener) -> io::Result<()> {
+pub(super) fn check_listening(listener: &SockRef<'_>) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-    if !SockRef::from(listener).is_listener()? {
+    if !listener.is_listener()? {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "the adopted socket does not listen; call listen() on it first",

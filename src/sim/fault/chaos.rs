@@ -253,6 +253,18 @@ impl Net for ChaosNet {
         Ok(Box::new(ChaosListener::new(inner, Arc::clone(&self.link))))
     }
 
+    #[cfg(all(unix, feature = "uds"))]
+    fn adopt_unix_listener(
+        &mut self,
+        listener: std::os::unix::net::UnixListener,
+        options: &SocketOptions,
+        own_file: bool,
+    ) -> Result<Box<dyn Listener>, (io::Error, std::os::unix::net::UnixListener)> {
+        let inner = self.inner.adopt_unix_listener(listener, options, own_file)?;
+        self.prepare();
+        Ok(Box::new(ChaosListener::new(inner, Arc::clone(&self.link))))
+    }
+
     fn adopt_stream(
         &mut self,
         stream: std::net::TcpStream,

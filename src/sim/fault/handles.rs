@@ -86,6 +86,10 @@ impl Listener for ChaosListener {
         self.inner.buffer_sizes()
     }
 
+    fn leave_file(&mut self) {
+        self.inner.leave_file();
+    }
+
     #[cfg(unix)]
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.inner.as_fd()

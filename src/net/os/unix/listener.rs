@@ -40,6 +40,35 @@ impl UnixListener {
     }
 }
 
+impl UnixListener {
+    /// One that another process has opened.
+    pub(in crate::net::os) fn adopt(
+        listener: std::os::unix::net::UnixListener,
+        options: &SocketOptions,
+        own_file: bool,
+        registry: io::Result<Arc<mio::Registry>>,
+    ) -> Result<Self, (io::Error, std::os::unix::net::UnixListener)> {
+        let prepare = || {
+            let socket = SockRef::from(&listener);
+            options::check_listening(&socket)?;
+            let local = from_system(&listener.local_addr()?);
+            options::raise_buffers(&socket, options.recv_buffer, options.send_buffer)?;
+            listener.set_nonblocking(true)?;
+            Ok((local, registry?))
+        };
+        match prepare() {
+            Ok((local, registry)) => Ok(UnixListener {
+                file: own_file.then(|| path::found(&local)).flatten(),
+                inner: mio::net::UnixListener::from_std(listener),
+                local,
+                options: options.clone(),
+                registry,
+            }),
+            Err(error) => Err((error, listener)),
+        }
+    }
+}
+
 impl Drop for UnixListener {
     fn drop(&mut self) {
         self.file = None;
@@ -73,6 +102,12 @@ impl Listener for UnixListener {
 
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {
         options::buffer_sizes(&SockRef::from(&self.inner))
+    }
+
+    fn leave_file(&mut self) {
+        if let Some(file) = self.file.take() {
+            file.leave();
+        }
     }
 
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {

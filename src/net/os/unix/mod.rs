@@ -85,7 +85,7 @@ fn to_system(addr: &Addr) -> io::Result<SockAddr> {
 }
 
 /// The address as the kernel gives it.
-fn from_system(addr: &SocketAddr) -> Addr {
+pub(crate) fn from_system(addr: &SocketAddr) -> Addr {
     if let Some(path) = addr.as_pathname() {
         return Addr::from(path);
     }

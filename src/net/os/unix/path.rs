@@ -19,6 +19,23 @@ pub(super) struct Bound {
     /// Absolute, so that a change of directory does not mislead.
     path: PathBuf,
     inode: (u64, u64),
+    /// It is another's by now.
+    left: bool,
+}
+
+impl Bound {
+    /// Lets it stay.
+    pub(super) fn leave(mut self) {
+        self.left = true;
+    }
+}
+
+/// The file of a socket that was bound elsewhere, if it has one.
+pub(super) fn found(addr: &Addr) -> Option<Bound> {
+    let Addr::Path(path) = addr else { return None };
+    let meta = look(path).ok().flatten()?;
+    let path = std::path::absolute(path).ok()?;
+    Some(Bound { path, inode: inode(&meta), left: false })
 }
 
 fn inode(meta: &Metadata) -> (u64, u64) {
@@ -27,6 +44,9 @@ fn inode(meta: &Metadata) -> (u64, u64) {
 
 impl Drop for Bound {
     fn drop(&mut self) {
+        if self.left {
+            return;
+        }
         let ours = fs::symlink_metadata(&self.path).is_ok_and(|meta| inode(&meta) == self.inode);
         if ours {
             // Where it fails nobody is left to tell; the next to bind finds a dead file.
@@ -54,7 +74,7 @@ pub(super) fn bind(socket: &Socket, addr: &Addr, file: SocketFile) -> io::Result
         _ => error,
     })?;
     let meta = fs::symlink_metadata(path)?;
-    let bound = Bound { path: absolute, inode: inode(&meta) };
+    let bound = Bound { path: absolute, inode: inode(&meta), left: false };
     if let Some(mode) = file.mode
         && meta.mode() & 0o777 != mode & 0o777
     {

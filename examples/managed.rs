@@ -1,0 +1,177 @@
+//! A server on several threads that can be replaced while it is asked: it sends back each line, with the number of its process before it.
+//!
+//!     cargo run --features uds --example managed -- --port 7000 --threads 2 --takeover managed.sock --stats 5
+//!     nc 127.0.0.1 7000
+//!
+//! Start it again with the same words, or send it SIGHUP: the new process takes over its sockets, and the old one ends when its connections have. Nobody is turned away.
+#![allow(clippy::print_stderr, reason = "statistics on request, and how it ended")]
+#![allow(clippy::print_stdout, reason = "the line that says where it listens")]
+
+mod common;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::Result;
+use lexopt::prelude::*;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tymist::run::{Inbox, Inherited, Manager, Seat, Stopper};
+use tymist::{Config, Server, Service, Session};
+
+const USAGE: &str = "usage: managed [--host IP] [--port N] [--unix PATH] [--threads N] [--takeover PATH] [--stats SECS]";
+
+/// How long connections may take to end after a signal. After a replacement it is `Timeouts::drain`.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Longest line; who sends more is closed.
+const LINE: usize = 16 * 1024;
+
+#[derive(Default)]
+struct Options {
+    bind: common::Bind,
+    threads: usize,
+    takeover: Option<PathBuf>,
+    stats: Option<Duration>,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options { threads: 1, ..Options::default() };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("host") => options.bind.host = parser.value()?.parse()?,
+            Long("port") => options.bind.port = parser.value()?.parse()?,
+            Long("unix") => options.bind.unix = Some(parser.value()?.into()),
+            Long("threads") => options.threads = parser.value()?.parse()?,
+            Long("takeover") => options.takeover = Some(parser.value()?.into()),
+            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
+            Long("help") | Short('h') => {
+                eprintln!("{USAGE}");
+                std::process::exit(0);
+            }
+            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+        }
+    }
+    Ok(options)
+}
+
+/// Asks an engine how many lines it has answered; the answer comes by this way.
+struct HowMany(Sender<(usize, u64)>);
+
+/// The service of one engine.
+struct Lines {
+    engine: usize,
+    before: Bytes,
+    answered: u64,
+    inbox: Inbox<HowMany>,
+}
+
+impl Lines {
+    fn new(seat: Seat<HowMany>) -> Self {
+        let before = format!("{} ", std::process::id()).into();
+        Lines { engine: seat.engine, before, answered: 0, inbox: seat.inbox }
+    }
+}
+
+impl Service for Lines {
+    fn received(&mut self, session: &mut Session<'_>) {
+        while let Some(end) = session.rx().iter().position(|byte| *byte == b'\n') {
+            if session.tx_room() < self.before.len() + end + 1 {
+                return; // `drained` goes on with it.
+            }
+            let mut line = session.take_first(end + 1);
+            // There is room; an error says that nobody is left to hear.
+            let _ = session.tx_bytes(&mut self.before.clone()).and(session.tx_bytes(&mut line));
+            self.answered += 1;
+        }
+    }
+
+    fn drained(&mut self, session: &mut Session<'_>) {
+        self.received(session);
+    }
+
+    fn tick(&mut self, _: &mut Server) {
+        while let Some(HowMany(answer)) = self.inbox.take() {
+            // Who asked may have given up.
+            let _ = answer.send((self.engine, self.answered));
+        }
+    }
+}
+
+/// Ends it on SIGINT and SIGTERM; on SIGHUP starts another process in its place, if it is one that can be replaced.
+fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    #[expect(clippy::disallowed_methods, reason = "a thread that waits for signals")]
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP if replaceable => {
+                    if let Err(error) = successor() {
+                        eprintln!("no successor: {error}"); // So this one goes on.
+                    }
+                }
+                SIGHUP => eprintln!("--takeover says where a successor may come"),
+                _ => stopper.stop(Some(DRAIN)),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The same program again, with the same words.
+fn successor() -> std::io::Result<()> {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    Command::new(std::env::current_exe()?).args(words).stdin(Stdio::null()).spawn().map(drop)
+}
+
+fn main() -> Result<()> {
+    let options = options()?;
+    let mut config = Config::new();
+    config.limits.rx_bytes = LINE;
+    config.rx_full = tymist::RxFull::Close;
+    let mut manager = Manager::with_mail(16, config, |_, seat| Ok(Lines::new(seat)));
+    manager.threads(options.threads).listen(options.bind.spec()?);
+
+    let mut inherited = match &options.takeover {
+        Some(path) => Inherited::take_over(path)?,
+        None => Inherited::new(),
+    };
+    manager.inherit(&mut inherited);
+    heed_signals(manager.stopper(), options.takeover.is_some())?;
+    manager.start()?;
+    inherited.confirm()?; // The old process, if there was one, accepts no more.
+    if let Some(path) = &options.takeover {
+        manager.offer(path)?;
+    }
+    println!("listening on {}, process {}", manager.addrs()[0], std::process::id());
+
+    while !manager.wait(options.stats)? {
+        let (answer, answers) = channel();
+        for engine in 0..options.threads {
+            // A full box belongs to an engine that is busy with something else.
+            let asked =
+                manager.mailbox(engine).map(|mailbox| mailbox.send(HowMany(answer.clone())));
+            if let Some(Err(error)) = asked {
+                eprintln!("engine {engine}: {error}");
+            }
+        }
+        drop(answer);
+        for (engine, lines) in answers {
+            eprintln!("engine {engine}: {lines} lines");
+        }
+        eprintln!("{} connections, {:?}", manager.len(), manager.counters());
+    }
+    let counters = manager.counters();
+    eprintln!(
+        "process {} ended: {} accepted, {} cut",
+        std::process::id(),
+        counters.accepted,
+        counters.closed.expired.drain
+    );
+    Ok(())
+}

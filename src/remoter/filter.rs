@@ -1,0 +1,79 @@
+//! Bytes on their way through a service's filters.
+//!
+//! What came in, and what was queued, since the filters last looked are the *last* bytes of their queues. So two numbers say which they are; they are taken
+//! out, shown, and put back, and all else (caps, sums, ends) goes by the queues as ever. Nobody else ever puts bytes behind them: the network does so only in
+//! a tick, and the filters look before each one and after.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Phase, Remoter};
+
+/// A count as a connection keeps it. More than there can be is as good as all.
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+impl Remoter {
+    pub(crate) fn note_raw_in(&mut self, count: usize) {
+        self.raw_in = self.raw_in.saturating_add(small(count));
+    }
+
+    pub(super) fn note_raw_out(&mut self, count: usize) {
+        self.raw_out = self.raw_out.saturating_add(small(count));
+    }
+
+    /// Bytes have left the front: what is put there again later is none of the raw ones.
+    pub(super) fn fit_raw_in(&mut self) {
+        self.raw_in = self.raw_in.min(small(self.rx.len()));
+    }
+
+    /// Whether something is queued that no filter has seen.
+    pub(crate) fn has_raw_out(&self) -> bool {
+        self.raw_out > 0 && !self.tx.is_empty()
+    }
+
+    /// Takes out what came in and no filter has seen; put it back by [`put_in`](Remoter::put_in).
+    pub(crate) fn take_raw_in(&mut self) -> Option<BytesMut> {
+        let raw = core::mem::take(&mut self.raw_in);
+        if raw == 0 || self.rx.is_empty() {
+            return None;
+        }
+        let data = self.rx.take_last(raw as usize);
+        self.shared.sub(data.len());
+        Some(data)
+    }
+
+    /// Puts in what a filter made of it. There may be more of it than the cap allows, which the next bytes then wait for.
+    pub(crate) fn put_in(&mut self, data: BytesMut) {
+        if !data.is_empty() {
+            self.shared.add(data.len());
+            self.rx.push_back(data);
+        }
+    }
+
+    /// Puts it in as it was, still to be shown.
+    pub(crate) fn put_back(&mut self, data: Option<BytesMut>) {
+        if let Some(data) = data {
+            self.note_raw_in(data.len());
+            self.put_in(data);
+        }
+    }
+
+    /// Takes out what is queued and no filter has seen; put it back by [`put_out`](Remoter::put_out).
+    pub(crate) fn take_raw_out(&mut self, pieces: &mut Vec<Bytes>) {
+        let raw = core::mem::take(&mut self.raw_out);
+        if raw > 0 {
+            let before = self.tx.len();
+            self.tx.take_last(raw as usize, pieces);
+            self.shared.sub(before - self.tx.len());
+        }
+    }
+
+    /// Queues what a filter made of it, whatever the cap.
+    pub(crate) fn put_out(&mut self, data: Bytes) {
+        if self.state.phase != Phase::Closed {
+            self.shared.add(data.len());
+            self.tx.push_bytes(data);
+        }
+    }
+}

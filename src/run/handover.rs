@@ -1,0 +1,262 @@
+//! Handing listening sockets to the process that comes after this one. Feature `uds`.
+//!
+//! A socket is the kernel's, and its queue with it: as long as one process has it open, nobody who waits there is lost. So the old process *offers* its sockets at a path,
+//! the new one *takes over* copies of them (`SCM_RIGHTS`), begins to serve, and *confirms*; only then does the old one stop accepting, and finish what it has begun. Where the new one
+//! fails before it has confirmed, the old one goes on as if nothing had been.
+//!
+//! On the wire: from the old one a line, the number of sockets, and for each what was asked for when it was opened; the descriptors come with the first byte. From the new one
+//! `ready`, from the old one `bye`, by which time the path is free for the new one's own offer. Both look whether the other is the same user, or root.
+
+use core::time::Duration;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use bytes::{Buf, Bytes};
+
+use super::Inherited;
+use super::inherited::Listening;
+use super::threads::{Held, Sockets};
+use crate::acceptor::AcceptorId;
+use crate::clients::Client;
+use crate::config::Config;
+use crate::connect::Connect;
+use crate::error::CloseReason;
+use crate::event::Event;
+use crate::net::{Addr, Listen, MAX_FILES};
+use crate::remoter::Remoter;
+use crate::server::Server;
+use crate::service::{Service, Session};
+
+const GREETING: &[u8] = b"tymist sockets 1\n";
+const READY: &[u8] = b"ready\n";
+const BYE: &[u8] = b"bye\n";
+
+/// How long one side waits for the other: a new process may have much to do before it is ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.limits.remoters = 4;
+    config.timeouts.connect = Some(PATIENCE);
+    config.timeouts.lifetime = Some(PATIENCE);
+    config
+}
+
+/// Whether the process at the other end may have our sockets, or give us its.
+fn is_trusted(remoter: &mut Remoter) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    remoter.peer_credentials().is_ok_and(|peer| peer.uid == own || peer.uid == 0)
+}
+
+/// What the old process does: gives its sockets to who asks, and has its engines end when one confirms.
+pub(super) struct Offer {
+    sockets: Sockets,
+    at: AcceptorId,
+    /// Somebody has confirmed.
+    given: bool,
+}
+
+impl Offer {
+    /// Settings of its engine, and where it listens.
+    pub(super) fn settings(path: &Path) -> (Config, Listen) {
+        let mut listen = Listen::new(path);
+        listen.file.mode = Some(0o600);
+        listen.file.replace_stale = true;
+        (config(), listen)
+    }
+
+    pub(super) fn new(sockets: Sockets, server: &Server) -> Option<Self> {
+        let at = server.acceptors().next()?.id();
+        Some(Offer { sockets, at, given: false })
+    }
+}
+
+impl Service for Offer {
+    fn opened(&mut self, session: &mut Session<'_>) {
+        let held = if is_trusted(session) { self.sockets.held() } else { return session.abort() };
+        let Some((greeting, files)) = held.ok().and_then(pack) else { return session.abort() };
+        // Neither can fail on a new connection; where one did, the other side would say what is missing.
+        let _ = session.tx_files(files);
+        let _ = session.tx(&greeting);
+    }
+
+    fn received(&mut self, session: &mut Session<'_>) {
+        if self.given || !READY.starts_with(session.rx()) {
+            return session.abort();
+        }
+        if session.rx().len() < READY.len() {
+            return;
+        }
+        self.given = true;
+        session.take();
+        let (id, at, sockets) = (session.id(), self.at, self.sockets.clone());
+        session.later(move |server| {
+            server.unlisten(at); // The path is free.
+            let _ = server.tx(id, BYE);
+        });
+        session.later(move |server| {
+            // Before the word is out, so that nobody hears it while these still accept for themselves alone.
+            sockets.handed_over();
+            server.service_sends();
+            if let Some(remoter) = server.remoter_mut(id) {
+                remoter.close();
+            }
+        });
+    }
+}
+
+/// What is sent for these sockets; `None` where they are more than one message carries.
+fn pack(held: Vec<Held>) -> Option<(Vec<u8>, Vec<std::os::fd::OwnedFd>)> {
+    let count = u16::try_from(held.len()).ok().filter(|count| usize::from(*count) <= MAX_FILES)?;
+    let mut text = GREETING.to_vec();
+    text.extend(count.to_be_bytes());
+    let mut files = Vec::new();
+    for one in held {
+        let (kind, name) = match &one.asked {
+            Addr::Inet(addr) => (b'i', addr.to_string().into_bytes()),
+            Addr::Path(path) => (b'p', path.as_os_str().as_bytes().to_vec()),
+            Addr::Abstract(name) => (b'a', name.to_vec()),
+            Addr::Unnamed => (b'u', Vec::new()),
+        };
+        text.push(kind);
+        text.extend(u16::try_from(name.len()).ok()?.to_be_bytes());
+        text.extend(name);
+        files.push(one.socket);
+    }
+    Some((text, files))
+}
+
+/// What was asked for, of each socket; `None` while some of it is still to come.
+fn unpack(mut data: Bytes) -> io::Result<Option<Vec<Addr>>> {
+    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "what is there offers no sockets");
+    let shown = data.len().min(GREETING.len());
+    if data[..shown] != GREETING[..shown] {
+        return Err(wrong());
+    }
+    if data.len() < GREETING.len() + 2 {
+        return Ok(None);
+    }
+    data.advance(GREETING.len());
+    let mut asked = Vec::new();
+    for _ in 0..data.get_u16() {
+        if data.len() < 3 {
+            return Ok(None);
+        }
+        let (kind, len) = (data.get_u8(), usize::from(data.get_u16()));
+        if data.len() < len {
+            return Ok(None);
+        }
+        let name = data.split_to(len);
+        asked.push(match kind {
+            b'i' => {
+                let text = std::str::from_utf8(&name).map_err(|_| wrong())?;
+                Addr::Inet(text.parse().map_err(|_| wrong())?)
+            }
+            b'p' => PathBuf::from(std::ffi::OsString::from_vec(name.to_vec())).into(),
+            b'a' => Addr::abstract_name(&name),
+            b'u' => Addr::Unnamed,
+            _ => return Err(wrong()),
+        });
+    }
+    Ok(Some(asked))
+}
+
+/// The new process's connection to the old one.
+pub(super) struct Heir {
+    client: Client,
+    over: Option<CloseReason>,
+}
+
+impl Heir {
+    /// Ticks until there is something new.
+    fn turn(&mut self) {
+        self.client.wait(None);
+        self.client.service();
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                Event::Closed(_, reason) => self.over = Some(reason),
+                Event::Eof(_) => self.over = Some(CloseReason::Eof),
+                _ => {}
+            }
+        }
+    }
+
+    fn lost(&self) -> io::Result<()> {
+        match self.over {
+            Some(reason) => Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                format!("the process that offers its sockets did not go on: {reason}"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inherited {
+    /// Takes over the sockets that another process offers at this path ([`Manager::offer`](super::Manager::offer)): none where there is no such process. It goes on accepting
+    /// until you [confirm](Inherited::confirm); if you never do, it was as if you had not been. Waits for the other process, which answers at once, for at most a minute. Feature `uds`.
+    ///
+    /// # Errors
+    /// If something else is there, another user's process, or one that does not answer.
+    pub fn take_over(path: impl AsRef<Path>) -> io::Result<Inherited> {
+        let mut connect = Connect::new(path.as_ref());
+        connect.socket.files = MAX_FILES;
+        let mut heir = Heir { client: Client::new(config(), connect), over: None };
+        heir.client.reopen().map_err(io::Error::other)?;
+        loop {
+            heir.turn();
+            if let Some(CloseReason::Connect(
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused,
+            )) = heir.over
+            {
+                return Ok(Inherited::new());
+            }
+            let over = heir.lost();
+            let Some(remoter) = heir.client.remoter_mut().filter(|it| it.can_receive()) else {
+                over?;
+                continue;
+            };
+            if !is_trusted(remoter) {
+                let text = "another user's process offers its sockets there";
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+            }
+            let Some(asked) = unpack(Bytes::copy_from_slice(remoter.rx()))? else {
+                over?;
+                continue;
+            };
+            remoter.take();
+            let files = remoter.take_files();
+            if files.len() != asked.len() {
+                let text = format!("{} sockets were told of, {} came", asked.len(), files.len());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+            let mut inherited = Inherited::new();
+            for (asked, file) in asked.into_iter().zip(files) {
+                let socket = if asked.inet().is_some() {
+                    Listening::Tcp(file.into())
+                } else {
+                    Listening::Unix { socket: file.into(), own_file: true }
+                };
+                inherited.push_heirloom(Some(asked), socket)?;
+            }
+            inherited.heir = Some(Box::new(heir));
+            return Ok(inherited);
+        }
+    }
+
+    /// Says that this process serves now, and returns when the other has stopped accepting and has left the path; it may then still finish what it has begun. Does nothing where
+    /// nothing was taken over. Feature `uds`.
+    ///
+    /// # Errors
+    /// If the other process has ended meanwhile, or has handed its sockets to another: whatever it is, it is not this process's doing.
+    pub fn confirm(&mut self) -> io::Result<()> {
+        let Some(mut heir) = self.heir.take() else { return Ok(()) };
+        let _ = heir.client.tx(READY);
+        while heir.client.rx().len() < BYE.len() {
+            heir.lost()?;
+            heir.turn();
+        }
+        Ok(())
+    }
+}

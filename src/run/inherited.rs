@@ -1,0 +1,192 @@
+//! Listening sockets that another process has opened: a service manager, or the process that this one succeeds.
+
+use core::fmt;
+use std::io;
+use std::net::TcpListener;
+#[cfg(all(unix, feature = "uds"))]
+use std::os::unix::net::UnixListener;
+
+use crate::acceptor::AcceptorId;
+use crate::error::ListenError;
+use crate::net::{Addr, Listen, SocketOptions};
+use crate::server::Server;
+
+/// Listening sockets from another process, to be listened on in the place of new ones. What nobody takes is closed with this, and with it goes whoever waits in its
+/// queue.
+///
+/// The same code serves with and without: [`listen`](Inherited::listen) takes the socket that is there, and opens one where none is.
+///
+/// ```
+/// use std::net::TcpListener;
+/// use tymist::run::Inherited;
+/// use tymist::{Config, Server};
+///
+/// let elsewhere = TcpListener::bind("127.0.0.1:0")?;
+/// let addr = elsewhere.local_addr()?;
+/// let mut inherited = Inherited::new();
+/// inherited.push(elsewhere)?;
+///
+/// let mut server = Server::new(Config::new());
+/// let first = inherited.listen(&mut server, addr)?;
+/// let second = inherited.listen(&mut server, "127.0.0.1:0".parse::<tymist::net::Listen>()?)?;
+/// assert_eq!(server.local_addr(first).unwrap().inet(), Some(addr));
+/// assert_ne!(server.local_addr(second).unwrap().inet(), Some(addr));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+pub struct Inherited {
+    sockets: Vec<Heirloom>,
+    /// The process that is to hear when they are in use.
+    #[cfg(all(unix, feature = "uds"))]
+    pub(super) heir: Option<Box<super::handover::Heir>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Heirloom {
+    /// What its first owner asked for, where that is known: port 0, say.
+    asked: Option<Addr>,
+    addr: Addr,
+    pub(super) socket: Listening,
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(super) enum Listening {
+    Tcp(TcpListener),
+    #[cfg(all(unix, feature = "uds"))]
+    Unix {
+        socket: UnixListener,
+        /// Whether its file goes with it.
+        own_file: bool,
+    },
+}
+
+impl Inherited {
+    /// None.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// If it has no address, and so is no socket of this kind.
+    pub fn push(&mut self, socket: TcpListener) -> io::Result<()> {
+        self.push_heirloom(None, Listening::Tcp(socket))
+    }
+
+    /// Adds a Unix one; `own_file` says whether its file is removed when it is closed here. That of a service manager's socket is not ours. Feature `uds`.
+    ///
+    /// # Errors
+    /// If it has no address, and so is no socket of this kind.
+    #[cfg(all(unix, feature = "uds"))]
+    pub fn push_unix(&mut self, socket: UnixListener, own_file: bool) -> io::Result<()> {
+        self.push_heirloom(None, Listening::Unix { socket, own_file })
+    }
+
+    pub(super) fn push_heirloom(
+        &mut self,
+        asked: Option<Addr>,
+        socket: Listening,
+    ) -> io::Result<()> {
+        let addr = match &socket {
+            Listening::Tcp(socket) => socket.local_addr()?.into(),
+            #[cfg(all(unix, feature = "uds"))]
+            Listening::Unix { socket, .. } => crate::net::os::unix_addr(&socket.local_addr()?),
+        };
+        self.sockets.push(Heirloom { asked, addr, socket });
+        Ok(())
+    }
+
+    /// How many are left.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Whether none is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// The addresses of those that are left.
+    #[must_use]
+    pub fn addrs(&self) -> impl ExactSizeIterator<Item = &Addr> {
+        self.sockets.iter().map(|it| &it.addr)
+    }
+
+    /// Listens there: on the socket that has that address, or was opened for it (as with port 0); on a new one where there is none.
+    ///
+    /// # Errors
+    /// As [`Server::listen`]; a socket that cannot be taken over stays here.
+    pub fn listen(
+        &mut self,
+        server: &mut Server,
+        listen: impl Into<Listen>,
+    ) -> Result<AcceptorId, ListenError> {
+        let listen = listen.into();
+        let found = self.sockets.iter().position(|it| it.is_for(&listen.addr));
+        let Some(at) = found else { return server.listen(listen) };
+        let Heirloom { asked, addr, socket } = self.sockets.remove(at);
+        socket.adopt(server, &listen.socket).map_err(|(source, socket)| {
+            self.sockets.insert(at, Heirloom { asked, addr: addr.clone(), socket });
+            ListenError::new(addr, source)
+        })
+    }
+
+    /// Those for this address.
+    pub(super) fn take(&mut self, addr: &Addr) -> Vec<Heirloom> {
+        self.sockets.extract_if(.., |it| it.is_for(addr)).collect()
+    }
+}
+
+impl Heirloom {
+    fn is_for(&self, addr: &Addr) -> bool {
+        self.addr == *addr || self.asked.as_ref() == Some(addr)
+    }
+
+    pub(super) fn addr(&self) -> &Addr {
+        &self.addr
+    }
+}
+
+impl Listening {
+    /// Lets a server listen on it.
+    pub(super) fn adopt(
+        self,
+        server: &mut Server,
+        options: &SocketOptions,
+    ) -> Result<AcceptorId, (io::Error, Listening)> {
+        match self {
+            Listening::Tcp(socket) => server
+                .adopt_listener(socket, options)
+                .map_err(|error| (error.source, Listening::Tcp(error.socket))),
+            #[cfg(all(unix, feature = "uds"))]
+            Listening::Unix { socket, own_file } => {
+                server.adopt_unix_listener(socket, options, own_file).map_err(|error| {
+                    (error.source, Listening::Unix { socket: error.socket, own_file })
+                })
+            }
+        }
+    }
+
+    /// A second handle, which does not own the file.
+    pub(super) fn try_clone(&self) -> io::Result<Listening> {
+        Ok(match self {
+            Listening::Tcp(socket) => Listening::Tcp(socket.try_clone()?),
+            #[cfg(all(unix, feature = "uds"))]
+            Listening::Unix { socket, .. } => {
+                Listening::Unix { socket: socket.try_clone()?, own_file: false }
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Inherited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.addrs()).finish()
+    }
+}

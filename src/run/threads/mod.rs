@@ -1,0 +1,349 @@
+//! Servers on threads of their own.
+//!
+//! # What holds
+//!
+//! * A thread of a [`Manager`] has one engine: a [`Server`] and its [`Service`], both made on that thread and never seen by another. So neither needs to be `Send`, and nothing in
+//!   them is locked.
+//! * However a thread ends, its sockets are closed first, then its mailbox says "gone", then it counts as ended, and what went wrong is kept until
+//!   it was delivered.
+//! * The threads of a manager end with it: dropping it is a [`stop`](Manager::stop).
+//! * Nothing here installs a signal handler. A [`Stopper`] ends a manager from whatever does.
+
+mod crew;
+mod engine;
+mod failure;
+mod group;
+mod listening;
+mod mail;
+mod start;
+mod stopper;
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::config::Config;
+use crate::counters::Counters;
+#[cfg(feature = "tls")]
+use crate::net::tls::ServerTls;
+use crate::net::{Addr, Listen};
+use crate::run::Inherited;
+#[cfg(all(unix, feature = "uds"))]
+use crate::run::handover::Offer;
+#[cfg(all(unix, feature = "systemd"))]
+use crate::run::systemd::Notify;
+use crate::server::Server;
+use crate::service::Service;
+
+use crew::{Crew, Order};
+use engine::Job;
+use listening::Entry;
+#[cfg(all(unix, feature = "uds"))]
+pub(super) use listening::Held;
+use stopper::Current;
+#[cfg(all(unix, feature = "uds"))]
+pub(super) use stopper::Sockets;
+
+pub use engine::Seat;
+pub use failure::{BoxError, Failure};
+pub use group::{Group, GroupFailure};
+pub use mail::{Inbox, MailError, Mailbox, mailbox};
+pub use stopper::Stopper;
+
+/// A server on a thread of its own, or on several: start it and forget it.
+///
+/// It is told where to [`listen`](Manager::listen) and how to make a service, and [`start`](Manager::start) makes both on a new thread. With [`threads`](Manager::threads) there are
+/// several engines at one address, and the operating system spreads connections over them (`SO_REUSEPORT`); each has its own service, limits, and connections.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+/// use std::time::Duration;
+/// use tymist::run::Manager;
+/// use tymist::{Config, Event, Server};
+///
+/// let mut manager = Manager::new(Config::new(), |_server, _seat| {
+///     Ok(|server: &mut Server, event: Event| {
+///         if let Event::Received(id) = event
+///             && let Some(remoter) = server.remoter_mut(id)
+///         {
+///             let mut data = remoter.take();
+///             let _ = remoter.tx_bytes(&mut data);
+///         }
+///     })
+/// });
+/// manager.threads(2).listen(([127, 0, 0, 1], 0));
+/// manager.start()?;
+///
+/// let addr = manager.addrs()[0].inet().unwrap();
+/// let mut client = TcpStream::connect(addr)?;
+/// client.write_all(b"hello")?;
+/// let mut reply = [0; 5];
+/// client.read_exact(&mut reply)?;
+/// assert_eq!(&reply, b"hello");
+/// drop(client);
+///
+/// manager.stop(Some(Duration::from_secs(5)))?;
+/// assert_eq!(manager.counters().accepted, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Manager<M = ()> {
+    config: Config,
+    engines: usize,
+    entries: Vec<Entry>,
+    run: Arc<dyn Fn(Job<M>) + Send + Sync>,
+    capacity: usize,
+    mailboxes: Vec<Mailbox<M>>,
+    current: Current,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    #[cfg(all(unix, feature = "systemd"))]
+    notify: Option<Notify>,
+    #[cfg(all(unix, feature = "uds"))]
+    offer: Option<Box<Manager>>,
+}
+
+impl Manager<()> {
+    /// A manager of one engine with this configuration, whose service `build` makes. It is called on the engine's thread at each start, once it listens, and may open
+    /// more (endpoints for datagrams, connections).
+    #[must_use]
+    pub fn new<S: Service>(
+        config: Config,
+        build: impl Fn(&mut Server, Seat) -> Result<S, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Manager::with_mail(1, config, build)
+    }
+}
+
+impl<M: Send + 'static> Manager<M> {
+    /// The same with a [mailbox](Manager::mailbox) for each engine that holds `capacity` messages.
+    #[must_use]
+    pub fn with_mail<S: Service>(
+        capacity: usize,
+        config: Config,
+        build: impl Fn(&mut Server, Seat<M>) -> Result<S, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Manager {
+            config,
+            engines: 1,
+            entries: Vec::new(),
+            run: Arc::new(move |job| engine::run(job, &build)),
+            capacity,
+            mailboxes: vec![Mailbox::shut()],
+            current: Current(Arc::new(Mutex::new(Arc::new(Crew::new(0))))),
+            threads: Mutex::default(),
+            #[cfg(all(unix, feature = "systemd"))]
+            notify: None,
+            #[cfg(all(unix, feature = "uds"))]
+            offer: None,
+        }
+    }
+
+    /// How many engines the next start makes, each on a thread of its own; 0 counts as 1. Limits are those of one engine. With more than one, TCP listeners share
+    /// their port, of which is made sure that nobody else has it; engines share a Unix listener's one socket. Unix only beyond 1.
+    pub fn threads(&mut self, engines: usize) -> &mut Self {
+        self.engines = engines.max(1);
+        self.mailboxes.resize_with(self.engines, Mailbox::shut);
+        self
+    }
+
+    /// Listens there from the next start on; any number of times. Port 0 is picked by the first engine, and kept when it is started again.
+    pub fn listen(&mut self, listen: impl Into<Listen>) -> &mut Self {
+        self.entries.push(Entry {
+            spec: listen.into(),
+            #[cfg(feature = "tls")]
+            tls: None,
+            addr: None,
+            inherited: Vec::new(),
+        });
+        self
+    }
+
+    /// The same with TLS. Reload the configuration through any clone of it: all engines share it.
+    #[cfg(feature = "tls")]
+    pub fn listen_tls(&mut self, listen: impl Into<Listen>, tls: &ServerTls) -> &mut Self {
+        self.listen(listen);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.tls = Some(tls.clone());
+        }
+        self
+    }
+
+    /// Takes those of the sockets that are for an address it was told to [`listen`](Manager::listen) on; the next start uses them instead of new ones.
+    pub fn inherit(&mut self, inherited: &mut Inherited) -> &mut Self {
+        for entry in &mut self.entries {
+            for heirloom in inherited.take(&entry.spec.addr) {
+                entry.addr = Some(heirloom.addr().clone());
+                entry.inherited.push(heirloom.socket);
+            }
+        }
+        self
+    }
+
+    /// Tells the service manager that it is ready once it has started, and that it is stopping; and feeds its watchdog as long as all engines go on.
+    #[cfg(all(unix, feature = "systemd"))]
+    pub fn notify(&mut self, notify: Notify) -> &mut Self {
+        self.notify = Some(notify);
+        self
+    }
+
+    /// Where it listens, with the ports that were picked, in the order of the calls that said so; what was asked for before the first start.
+    #[must_use]
+    pub fn addrs(&self) -> Vec<Addr> {
+        let addr = |entry: &Entry| entry.addr.clone().unwrap_or_else(|| entry.spec.addr.clone());
+        self.entries.iter().map(addr).collect()
+    }
+
+    /// Whether any of its engines runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.current.get().running() > 0
+    }
+
+    /// How many of its engines run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.current.get().running()
+    }
+
+    /// Waits until all engines have ended, or `limit` has passed (`None`: no limit). Returns whether they have ended.
+    ///
+    /// # Errors
+    /// As soon as an engine fails, what happened to it. The others go on: wait again for them, or [`stop`](Manager::stop). Each failure is delivered
+    /// once, and stays among the [`failures`](Manager::failures).
+    pub fn wait(&self, limit: Option<Duration>) -> Result<bool, Failure> {
+        self.current.get().wait(limit, true)
+    }
+
+    /// Stops it: no more connections, those that are there may finish, and those that have not after `within` are cut; zero cuts at once. `None`: as
+    /// [`Timeouts::drain`](crate::Timeouts::drain) says. Returns when all engines have ended, and does nothing where none runs. A service that never returns from a callback is waited for.
+    ///
+    /// To hurry those who take their time, the service closes its connections at [`Event::Draining`](crate::Event::Draining).
+    ///
+    /// # Errors
+    /// The first failure that was not delivered before.
+    pub fn stop(&self, within: Option<Duration>) -> Result<(), Failure> {
+        self.order(Order { within, handed_over: false })
+    }
+
+    fn order(&self, order: Order) -> Result<(), Failure> {
+        self.current.get().give(order);
+        self.finish()
+    }
+
+    /// Waits for the end, and delivers the next failure.
+    fn finish(&self) -> Result<(), Failure> {
+        let ended = self.current.get().wait(None, false);
+        self.join();
+        ended.map(drop)
+    }
+
+    /// Ends it as [`stop`](Manager::stop) does after another process was given the listeners: what belongs to them, such as the files of Unix sockets, stays.
+    ///
+    /// # Errors
+    /// As [`stop`](Manager::stop).
+    pub fn retire(&self, within: Option<Duration>) -> Result<(), Failure> {
+        self.order(Order { within, handed_over: true })
+    }
+
+    /// What has gone wrong since the last start, delivered or not.
+    #[must_use]
+    pub fn failures(&self) -> Vec<Failure> {
+        self.current.get().failures()
+    }
+
+    /// What all its engines together have done since the last start. At most one tick behind while it runs.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.current.get().tally().counters
+    }
+
+    /// What one of its engines has done.
+    #[must_use]
+    pub fn counters_of(&self, engine: usize) -> Option<Counters> {
+        self.current.get().seats.get(engine).map(|place| place.tally().counters)
+    }
+
+    /// Live connections of all engines.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.current.get().tally().live
+    }
+
+    /// Whether there is no live connection.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The box for messages to one of its engines; it outlives starts and stops.
+    #[must_use]
+    pub fn mailbox(&self, engine: usize) -> Option<Mailbox<M>> {
+        self.mailboxes.get(engine).cloned()
+    }
+
+    /// Ends it from another thread, a signal handler's, say.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper { current: self.current.clone() }
+    }
+
+    /// Offers its listening sockets at this path to the process that succeeds this one, which takes them by
+    /// [`Inherited::take_over`]. Once that one has confirmed, this manager accepts no more, lets its connections finish as [`stop`](Manager::stop) does, and
+    /// [`wait`](Manager::wait) returns. Call it after [`start`](Manager::start). Costs a thread, which ends with the manager. Only processes of the same user, and
+    /// of root, are given anything. At most 253 sockets. Feature `uds`.
+    ///
+    /// # Errors
+    /// If it cannot listen there.
+    #[cfg(all(unix, feature = "uds"))]
+    pub fn offer(&mut self, path: impl AsRef<std::path::Path>) -> Result<(), Failure> {
+        self.offer = None;
+        let sockets = Sockets { current: self.current.clone() };
+        let (config, listen) = Offer::settings(path.as_ref());
+        let mut offer = Manager::new(config, move |server, _| {
+            Offer::new(sockets.clone(), server).ok_or_else(|| "it does not listen".into())
+        });
+        offer.listen(listen);
+        offer.start()?;
+        self.offer = Some(Box::new(offer));
+        Ok(())
+    }
+
+    fn join(&self) {
+        let threads =
+            core::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // What they had to say, they have said.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Stops it, as the configuration says.
+impl<M> Drop for Manager<M> {
+    fn drop(&mut self) {
+        #[cfg(all(unix, feature = "uds"))]
+        if let Some(offer) = self.offer.take() {
+            // What it has to say gets its try.
+            let _ = offer.stop(Some(Duration::ZERO));
+        }
+        let crew = self.current.get();
+        crew.give(Order { within: None, handed_over: false });
+        // Whoever wants to know asks before.
+        let _ = crew.wait(None, false);
+        for thread in
+            core::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner))
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<M> fmt::Debug for Manager<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager")
+            .field("engines", &self.engines)
+            .field("running", &self.current.get().running())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,343 @@
+//! A server with one object per connection, in the manner of turbo's `TCPServer`.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Service, Session};
+use crate::acceptor::AcceptorId;
+use crate::config::{Config, RxFull, TxFull};
+use crate::error::{AdoptError, CloseReason, ListenError};
+use crate::event::{Serviced, Wake};
+use crate::id::Id;
+#[cfg(feature = "tls")]
+use crate::net::tls::ServerTls;
+use crate::net::{Addr, Listen, Listener, Net, SocketOptions};
+use crate::server::Server;
+
+/// A [`Service`] that makes another one for each connection, and passes on to it what happens there: the callbacks and the filters. Its `event`, `grams`, `tick` and `wake`
+/// are not called: they are not about one connection. Costs a look-up in a tree per callback.
+pub struct Streams<H, S> {
+    handle: H,
+    streams: BTreeMap<Id, S>,
+}
+
+impl<H, S> Streams<H, S>
+where
+    H: FnMut(&mut Session<'_>, &Addr) -> S + 'static,
+    S: Service,
+{
+    /// Calls `handle` with each connection that comes in (turbo's `handle_stream`), and its peer's address; what it returns deals with that connection from then on.
+    pub fn new(handle: H) -> Self {
+        Streams { handle, streams: BTreeMap::new() }
+    }
+
+    /// What deals with that connection, while it is open.
+    #[must_use]
+    pub fn get(&self, id: Id) -> Option<&S> {
+        self.streams.get(&id)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+}
+
+impl<H, S> Service for Streams<H, S>
+where
+    H: FnMut(&mut Session<'_>, &Addr) -> S + 'static,
+    S: Service,
+{
+    fn opened(&mut self, session: &mut Session<'_>) {
+        let address = session.peer_addr().clone();
+        let mut stream = (self.handle)(session, &address);
+        stream.opened(session);
+        self.streams.insert(session.id(), stream);
+    }
+
+    fn received(&mut self, session: &mut Session<'_>) {
+        if let Some(stream) = self.streams.get_mut(&session.id()) {
+            stream.received(session);
+        }
+    }
+
+    fn drained(&mut self, session: &mut Session<'_>) {
+        if let Some(stream) = self.streams.get_mut(&session.id()) {
+            stream.drained(session);
+        }
+    }
+
+    fn ended(&mut self, session: &mut Session<'_>) {
+        if let Some(stream) = self.streams.get_mut(&session.id()) {
+            stream.ended(session);
+        }
+    }
+
+    fn closed(&mut self, session: &mut Session<'_>, reason: CloseReason) {
+        if let Some(mut stream) = self.streams.remove(&session.id()) {
+            stream.closed(session, reason);
+        }
+    }
+
+    fn incoming(&mut self, id: Id, data: &mut BytesMut) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.incoming(id, data);
+        }
+    }
+
+    fn outgoing(&mut self, id: Id, data: &mut Bytes) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.outgoing(id, data);
+        }
+    }
+}
+
+impl<H, S> fmt::Debug for Streams<H, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").field("len", &self.streams.len()).finish_non_exhaustive()
+    }
+}
+
+/// A callback-style server: sockets that are listened on at once or [bound](TcpServer::bind) now and [started](TcpServer::start) later, and an object for each
+/// connection.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+/// use tymist::net::Addr;
+/// use tymist::{Config, Service, Session, TcpServer};
+///
+/// /// One connection's lines, in capitals.
+/// struct Shout;
+///
+/// impl Service for Shout {
+///     fn received(&mut self, stream: &mut Session<'_>) {
+///         while let Some(end) = stream.rx().iter().position(|byte| *byte == b'\n') {
+///             let line = stream.take_first(end + 1).to_ascii_uppercase();
+///             let _ = stream.tx(&line); // an error: it is closing, nobody is left to hear
+///         }
+///     }
+/// }
+///
+/// let mut tcp = TcpServer::new(Config::new(), |stream: &mut Session<'_>, address: &Addr| {
+///     let _ = stream.tx(format!("hello, {address}\n").as_bytes());
+///     Shout
+/// });
+/// tcp.max_buffer_size(64 << 10); // no line is longer
+/// let addr = tcp.bind(([127, 0, 0, 1], 0))?; // the kernel queues who comes
+/// let mut client = TcpStream::connect(addr.inet().unwrap())?;
+/// client.write_all(b"loud\n")?;
+/// tcp.start()?;
+///
+/// let greeting = format!("hello, {}\n", client.local_addr()?);
+/// let mut reply = vec![0; greeting.len() + 5];
+/// while tcp.server().counters().bytes_in < 5 {
+///     tcp.wait(None);
+///     tcp.service();
+/// }
+/// tcp.server_mut().service_sends(); // as the next wait would
+/// client.read_exact(&mut reply)?;
+/// assert_eq!(reply, [greeting.as_bytes(), b"LOUD\n"].concat());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct TcpServer<H, S> {
+    server: Server,
+    streams: Streams<H, S>,
+    bound: Vec<Bound>,
+    opened: Vec<AcceptorId>,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
+}
+
+/// A socket that listens, whose connections wait in the kernel.
+struct Bound {
+    spec: Option<Listen>,
+    listener: Box<dyn Listener>,
+}
+
+impl<H, S> TcpServer<H, S>
+where
+    H: FnMut(&mut Session<'_>, &Addr) -> S + 'static,
+    S: Service,
+{
+    /// A server on the operating system's network with nothing open; `handle` gets each connection that comes in, see [`Streams::new`].
+    #[cfg(feature = "os")]
+    #[must_use]
+    pub fn new(config: Config, handle: H) -> Self {
+        Self::within(Server::new(config), handle)
+    }
+
+    /// A server on another network.
+    #[must_use]
+    pub fn with_net(config: Config, net: Box<dyn Net>, handle: H) -> Self {
+        Self::within(Server::with_net(config, net), handle)
+    }
+
+    fn within(server: Server, handle: H) -> Self {
+        TcpServer {
+            server,
+            streams: Streams::new(handle),
+            bound: Vec::new(),
+            opened: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Closes each connection that is accepted from now on as soon as it has more than so many bytes unread, or more than so many to send.
+    pub fn max_buffer_size(&mut self, bytes: usize) {
+        let config = self.server.config_mut();
+        config.limits.rx_bytes = bytes;
+        config.limits.tx_bytes = bytes;
+        config.rx_full = RxFull::Close;
+        config.tx_full = TxFull::Close;
+    }
+
+    /// Speaks TLS on each socket that is listened on or started from now on; `None`: plain.
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&mut self, tls: Option<&ServerTls>) {
+        self.tls = tls.cloned();
+    }
+
+    /// Listens there, from now on and without [`start`](TcpServer::start). Any number of times.
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    pub fn listen(&mut self, listen: impl Into<Listen>) -> Result<Addr, ListenError> {
+        let id = self.server.listen(listen)?;
+        self.open(id);
+        Ok(self.server.local_addr(id).cloned().unwrap_or(Addr::Unnamed))
+    }
+
+    /// Binds there; who connects waits in the kernel's backlog for [`start`](TcpServer::start). Returns the address, with the port that was picked.
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    pub fn bind(&mut self, listen: impl Into<Listen>) -> Result<Addr, ListenError> {
+        let spec = listen.into();
+        let listener = self.server.net_mut().listen(&spec);
+        let listener = listener.map_err(|error| ListenError::new(spec.addr.clone(), error))?;
+        let addr = listener.local_addr().clone();
+        self.bound.push(Bound { spec: Some(spec), listener });
+        Ok(addr)
+    }
+
+    /// Takes over a socket that listens already, for [`start`](TcpServer::start).
+    ///
+    /// # Errors
+    /// Gives the socket back, as [`Server::adopt_listener`].
+    pub fn add_socket(
+        &mut self,
+        socket: TcpListener,
+        options: &SocketOptions,
+    ) -> Result<Addr, AdoptError<TcpListener>> {
+        let adopted = self.server.net_mut().adopt_listener(socket, options);
+        let listener = adopted.map_err(|(source, socket)| AdoptError { socket, source })?;
+        let addr = listener.local_addr().clone();
+        self.bound.push(Bound { spec: None, listener });
+        Ok(addr)
+    }
+
+    /// The same with several.
+    ///
+    /// # Errors
+    /// Of the first that cannot be taken over; those before it are, those after it are closed.
+    pub fn add_sockets(
+        &mut self,
+        sockets: impl IntoIterator<Item = TcpListener>,
+        options: &SocketOptions,
+    ) -> Result<(), AdoptError<TcpListener>> {
+        sockets.into_iter().try_for_each(|socket| self.add_socket(socket, options).map(drop))
+    }
+
+    /// Begins to accept on all sockets that were bound or added.
+    ///
+    /// # Errors
+    /// What the poller says; that socket is closed, those after it stay bound.
+    pub fn start(&mut self) -> Result<(), ListenError> {
+        while !self.bound.is_empty() {
+            let Bound { spec, listener } = self.bound.remove(0);
+            let addr = listener.local_addr().clone();
+            let id = self.server.take_in(spec, listener);
+            let id = id.map_err(|error| ListenError::new(addr, error))?;
+            self.open(id);
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, id: AcceptorId) {
+        self.opened.push(id);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            self.server.set_tls(id, tls);
+        }
+    }
+
+    /// Closes all its sockets, bound ones too; connections go on. To start again, bind or add them again.
+    pub fn stop(&mut self) {
+        self.bound.clear();
+        for id in self.opened.drain(..) {
+            self.server.unlisten(id);
+        }
+    }
+
+    /// One tick; see [`Server::serve`].
+    pub fn service(&mut self) -> Serviced {
+        self.server.serve(&mut self.streams)
+    }
+
+    /// Sleeps until there is something to do; see [`Server::wait`].
+    pub fn wait(&mut self, limit: Option<Duration>) {
+        self.server.wait(limit);
+    }
+
+    /// When it wants to be serviced; see [`Server::wake`].
+    #[must_use]
+    pub fn wake(&self) -> Wake {
+        self.server.wake()
+    }
+
+    /// The server below.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The server below, for all else that a server can do.
+    pub fn server_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// What deals with its connections.
+    #[must_use]
+    pub fn streams(&self) -> &Streams<H, S> {
+        &self.streams
+    }
+
+    /// The server and its service, for another way to drive them. What is bound and not started is closed.
+    #[must_use]
+    pub fn into_parts(self) -> (Server, Streams<H, S>) {
+        (self.server, self.streams)
+    }
+}
+
+impl<H, S> fmt::Debug for TcpServer<H, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpServer")
+            .field("server", &self.server)
+            .field("streams", &self.streams.streams.len())
+            .field("bound", &self.bound.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,217 @@
+//! As systemd does it: sockets from the third descriptor on, and datagrams about how things are.
+
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tymist::net::Addr;
+use tymist::run::systemd::{Notify, sockets};
+use tymist::run::{Manager, Seat, Stopper};
+use tymist::tyme::Tyme;
+use tymist::{Config, Service, Session, Wake};
+
+use crate::{Answers, Dir, LONG, REQUEST, ask, child, connect};
+
+const PLAN: &str = "TYMIST_TEST_SYSTEMD";
+
+/// Requests that are orders.
+const STOP: u64 = u64::MAX;
+const RELOAD: u64 = u64::MAX - 1;
+const HANG: u64 = u64::MAX - 2;
+
+struct Obeys {
+    answers: Answers,
+    stopper: Stopper,
+    notify: Notify,
+}
+
+impl Service for Obeys {
+    fn received(&mut self, session: &mut Session<'_>) {
+        let order = session.rx().first_chunk::<REQUEST>().map(|it| u64::from_be_bytes(*it));
+        match order {
+            Some(STOP) => self.stopper.stop(Some(Duration::ZERO)),
+            Some(RELOAD) => {
+                self.notify.reloading().unwrap();
+                self.notify.ready().unwrap();
+            }
+            Some(HANG) => loop {
+                std::thread::park();
+            },
+            _ => {}
+        }
+        self.answers.received(session);
+    }
+}
+
+/// The program that systemd starts. Sockets for two addresses, which the variable tells, are there.
+#[test]
+fn a_program_that_systemd_starts() {
+    let Ok(plan) = std::env::var(PLAN) else { return };
+    if plan == "ticks" {
+        return ticks();
+    }
+    let (tcp, path) = plan.split_once(' ').unwrap();
+    let mut inherited = sockets().unwrap();
+    assert_eq!(inherited.len(), 2);
+    assert_eq!(sockets().unwrap().len(), 0, "nobody takes them twice");
+    let notify = Notify::from_env();
+    let service = notify.clone();
+    let mut manager = Manager::new(Config::new(), move |_, seat: Seat| {
+        let notify = service.clone();
+        Ok(Obeys { answers: Answers, stopper: seat.stopper, notify })
+    });
+    manager.threads(2).listen(tcp.parse::<Addr>().unwrap()).listen(Path::new(path));
+    manager.inherit(&mut inherited).notify(notify.clone());
+    assert!(inherited.is_empty());
+    manager.start().unwrap();
+    notify.status("serving\nmore").unwrap();
+    manager.wait(None).unwrap();
+    drop(manager);
+    assert!(Path::new(path).exists(), "the file is the service manager's");
+}
+
+/// A plain loop: how often it is fed, by a clock of its own.
+fn ticks() {
+    let notify = Notify::from_env();
+    let mut watchdog = notify.watchdog().unwrap();
+    let second = Duration::from_secs(1);
+    let begin = Tyme::ZERO + 7 * second;
+    let mut due = begin;
+    for _ in 0..3 {
+        for early in [Duration::from_nanos(1), Duration::from_millis(600)] {
+            if due > begin {
+                assert_eq!(watchdog.tick(Tyme::ZERO + ((due - Tyme::ZERO) - early)), Wake::At(due));
+            }
+        }
+        let next = due + second;
+        assert_eq!(watchdog.tick(due), Wake::At(next));
+        due = next;
+    }
+    notify.succeeded().unwrap();
+    notify.stopping().unwrap();
+}
+
+/// A service manager of our own.
+struct Systemd {
+    words: UnixDatagram,
+    _dir: Dir,
+    child: Child,
+}
+
+impl Systemd {
+    fn start(dir: Dir, plan: &str, watchdog: &str, stdio: [Stdio; 2]) -> Systemd {
+        let socket = dir.path("notify");
+        let words = UnixDatagram::bind(&socket).unwrap();
+        words.set_read_timeout(Some(LONG)).unwrap();
+        let told = [
+            (PLAN, plan.into()),
+            ("NOTIFY_SOCKET", socket.into_os_string()),
+            ("WATCHDOG_USEC", OsString::from(watchdog)),
+        ];
+        let program = child("systemd::a_program_that_systemd_starts", &told);
+        // The shell puts the sockets where they belong, and becomes the program, which is thus the process that it names.
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(
+            "LISTEN_FDS=2 LISTEN_PID=$$ WATCHDOG_PID=$$ exec \"$0\" \"$@\" 3<&0 4<&1 0</dev/null 1>&2",
+        );
+        command.arg(program.get_program()).args(program.get_args());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let [stdin, stdout] = stdio;
+        let child = command.stdin(stdin).stdout(stdout).spawn().unwrap();
+        Systemd { words, _dir: dir, child }
+    }
+
+    /// The next datagram, whatever it is.
+    fn hears(&self) -> std::io::Result<String> {
+        let mut buf = [0; 256];
+        let len = self.words.recv(&mut buf)?;
+        Ok(String::from_utf8(buf[..len].to_vec()).unwrap())
+    }
+
+    /// The next one that is not about the watchdog.
+    #[track_caller]
+    fn is_told(&self) -> String {
+        loop {
+            let word = self.hears().unwrap();
+            if word != "WATCHDOG=1\n" {
+                return word;
+            }
+        }
+    }
+}
+
+impl Drop for Systemd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn with_sockets(watchdog: &str) -> (Systemd, SocketAddr, std::path::PathBuf) {
+    let dir = Dir::new();
+    let (tcp, path) = (TcpListener::bind("127.0.0.1:0").unwrap(), dir.path("service"));
+    let unix = UnixListener::bind(&path).unwrap();
+    let addr = tcp.local_addr().unwrap();
+    let plan = format!("{addr} {}", path.display());
+    let stdio = [
+        Stdio::from(std::os::fd::OwnedFd::from(tcp)),
+        Stdio::from(std::os::fd::OwnedFd::from(unix)),
+    ];
+    (Systemd::start(dir, &plan, watchdog, stdio), addr, path)
+}
+
+#[test]
+fn it_serves_on_the_sockets_it_is_given_and_says_how_things_are() {
+    let (mut systemd, addr, path) = with_sockets("200000");
+    // Who comes early waits in the socket.
+    let mut client = connect(addr).unwrap();
+    assert_eq!(systemd.is_told(), "READY=1\n");
+    assert_eq!(systemd.is_told(), "STATUS=serving\n");
+    assert_eq!(ask(&mut client, 1).unwrap(), systemd.child.id());
+    ask(&mut UnixStream::connect(&path).unwrap(), 2).unwrap();
+    for _ in 0..3 {
+        while systemd.hears().unwrap() != "WATCHDOG=1\n" {}
+    }
+    ask(&mut client, RELOAD).unwrap();
+    let reloading = systemd.is_told();
+    let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("no time");
+    assert!(time.trim_end().parse::<u64>().unwrap() > 0);
+    assert_eq!(systemd.is_told(), "READY=1\n");
+    client.write_all(&STOP.to_be_bytes()).unwrap();
+    assert_eq!(systemd.is_told(), "STOPPING=1\n");
+    assert!(systemd.child.wait().unwrap().success());
+}
+
+#[test]
+fn one_engine_that_hangs_is_enough_to_starve_the_watchdog() {
+    let (systemd, addr, _) = with_sockets("100000");
+    while systemd.hears().unwrap() != "WATCHDOG=1\n" {}
+    connect(addr).unwrap().write_all(&HANG.to_be_bytes()).unwrap();
+    // Three times the time that is allowed is long enough; before that, what was under way.
+    systemd.words.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut last_words = 0;
+    let silence = loop {
+        match systemd.hears() {
+            Ok(_) => last_words += 1,
+            Err(error) => break error,
+        }
+        assert!(last_words < 100, "it is fed all the same");
+    };
+    assert!(matches!(silence.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+}
+
+#[test]
+fn a_loop_feeds_it_four_times_in_the_time_allowed() {
+    let null = [Stdio::null(), Stdio::null()];
+    let mut systemd = Systemd::start(Dir::new(), "ticks", "4000000", null);
+    for _ in 0..3 {
+        assert_eq!(systemd.hears().unwrap(), "WATCHDOG=1\n");
+    }
+    assert_eq!(systemd.hears().unwrap(), format!("MAINPID={}\nREADY=1\n", systemd.child.id()));
+    assert_eq!(systemd.hears().unwrap(), "STOPPING=1\n");
+    assert!(systemd.child.wait().unwrap().success());
+}
