@@ -185,7 +185,7 @@ impl Engine {
             self.core.events.push(Event::Closed(id, reason));
         } else {
             let peer = remoter.peer_addr().clone();
-            let acceptor = remoter.acceptor;
+            let acceptor = remoter.acceptor();
             self.core.events.push(Event::HandshakeFailed { acceptor, peer, reason });
             self.bury(id);
         }

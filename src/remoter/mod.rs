@@ -14,6 +14,7 @@ mod via;
 
 use core::any::Any;
 use core::fmt;
+use core::num::NonZeroU32;
 use std::io;
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ pub(crate) use tls::Upgrade;
 /// What is asked of it follows two patterns. `may_*` tells whether a half is still open; `can_*` whether something can be done now.
 pub struct Remoter {
     pub(crate) id: Id,
-    pub(crate) acceptor: Option<AcceptorId>,
+    /// Its number and one: half the size of an `Option` of it.
+    acceptor: Option<NonZeroU32>,
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) rx: RxQueue,
     pub(crate) tx: TxQueue,
@@ -79,7 +81,7 @@ impl Remoter {
         let state = State::new(config, &*stream);
         Remoter {
             id,
-            acceptor,
+            acceptor: acceptor.and_then(|acceptor| NonZeroU32::MIN.checked_add(acceptor.0)),
             stream,
             rx: RxQueue::default(),
             tx: TxQueue::default(),
@@ -111,7 +113,7 @@ impl Remoter {
     /// The acceptor it came in by; `None` for a stream that was adopted or dialled.
     #[must_use]
     pub fn acceptor(&self) -> Option<AcceptorId> {
-        self.acceptor
+        self.acceptor.map(|number| AcceptorId(number.get() - 1))
     }
 
     /// Our end; [`Addr::Unnamed`] before the first time that a dialled connection is up.
