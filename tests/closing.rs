@@ -487,3 +487,19 @@ fn a_reset_that_a_write_hears_is_no_end() {
     let events = events_of(&rig, id);
     assert!(!events.contains(&Event::Eof(id)), "{events:?}");
 }
+
+#[test]
+fn who_is_owed_bytes_by_a_dropped_server_sees_a_reset_and_no_clean_end() {
+    for owed in [true, false] {
+        let mut rig = Rig::new(Config::new());
+        let (mut client, id) = rig.client();
+        let text: &[u8] = if owed { b"half of this is" } else { b"" };
+        rig.server.remoter_mut(id).unwrap().tx(text).unwrap();
+        drop(rig);
+        let mut end = [0; 1];
+        match client.read(&mut end) {
+            Ok(count) => assert!(!owed && count == 0, "{count} bytes, owed: {owed}"),
+            Err(error) => assert!(owed && error.kind() == ErrorKind::ConnectionReset, "{error}"),
+        }
+    }
+}

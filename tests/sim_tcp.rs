@@ -142,6 +142,29 @@ fn handshakes_that_race_for_the_last_place_get_it_in_turn() {
 }
 
 #[test]
+fn who_never_got_into_the_accept_queue_is_reset_if_it_has_spoken() {
+    let mut pair = Pair::new();
+    let _listener = pair.try_listen(80, |listen| listen.backlog = 0).unwrap();
+    let mut calls: Vec<_> = (0..3).map(|_| pair.dial(80)).collect();
+    pair.run(millis(5));
+    for call in &mut calls {
+        assert!(call.connected().unwrap());
+    }
+    // The first is in the queue; of the others only one says something.
+    write_all(&mut calls[1], b"early");
+    // Five more SYN-ACKs (`net.ipv4.tcp_synack_retries`), 63 s; then nobody at the server knows of it.
+    pair.run(millis(62_000));
+    assert_eq!(read_error(&mut calls[1]), ErrorKind::WouldBlock);
+    pair.run(millis(3_000));
+    assert_eq!(read_error(&mut calls[1]), ErrorKind::ConnectionReset);
+    assert_eq!(read_error(&mut calls[2]), ErrorKind::WouldBlock, "it has not asked");
+    write_all(&mut calls[2], b"late");
+    pair.run(millis(1_000));
+    assert_eq!(read_error(&mut calls[2]), ErrorKind::ConnectionReset);
+    assert_eq!(read_error(&mut calls[0]), ErrorKind::WouldBlock);
+}
+
+#[test]
 fn a_reader_that_stops_stops_the_writer_and_going_on_lets_it_go_on() {
     let mut small = HostSpec::new("server");
     small.recv_buffer = 1000;

@@ -132,6 +132,18 @@ impl Remoter {
     }
 }
 
+/// Dropped without a `close`: who is still owed bytes must not take their lack for a clean end.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for remoter in self.slots.iter_mut() {
+            if remoter.is_live() && remoter.has_output() {
+                // The network says no: then it ends as it will.
+                let _ = remoter.stream.set_abortive();
+            }
+        }
+    }
+}
+
 impl Engine {
     /// Sees after a pass what became of a connection: released, in line again, or at rest.
     pub(super) fn settle(&mut self, id: Id) {

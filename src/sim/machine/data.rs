@@ -177,6 +177,9 @@ impl Core {
         if self.tcp(segment.to).is_none() {
             return; // Reset, for its listener is gone.
         }
+        if self.tcps[index].state == State::SynReceived {
+            return self.hold(index, segment);
+        }
         if segment.flags.has(Flags::SYN) || segment.seq < self.tcps[index].received {
             // The answer first: what it acknowledges may be the last thing this end was there for.
             self.send_ack(index);
@@ -209,6 +212,28 @@ impl Core {
         }
         if !tcp.out.is_empty() || tcp.fin == Fin::Queued {
             self.transmit(index);
+        }
+    }
+
+    /// There is no room in the accept queue: what comes is dropped, to be sent again for as long as it is not acknowledged. It is kept here instead, so that nobody has to, and
+    /// acknowledged once there is room.
+    fn hold(&mut self, index: usize, segment: Segment) {
+        let tcp = &mut self.tcps[index];
+        if segment.flags.has(Flags::SYN) || segment.seq != tcp.received {
+            return;
+        }
+        let count = segment.data.len();
+        if count > 0 {
+            tcp.received += count as u64;
+            tcp.in_len += count;
+            tcp.inbox.push_back(segment.data);
+            self.stats.bytes += count as u64;
+            self.stats.segments += 1;
+        }
+        let tcp = &mut self.tcps[index];
+        if segment.flags.has(Flags::FIN) {
+            tcp.received += 1;
+            tcp.peer_fin = true;
         }
     }
 

@@ -214,6 +214,9 @@ impl Core {
         self.start_keep_alive(index);
         let key = self.tcp_key(index);
         self.listeners[at].pending.push_back(key);
+        if self.tcps[index].received > self.tcps[index].ack_sent {
+            self.send_ack(index);
+        }
         self.notify(Source::Listener(listener), READ);
     }
 

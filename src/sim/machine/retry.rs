@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Core;
 use super::open::{FIRST_TIMEOUT, SYN_RETRIES, SYNACK_RETRIES};
-use super::tcp::State;
+use super::tcp::{Owner, State};
 use crate::sim::queue::Event;
 use crate::sim::trace::Flags;
 use crate::sim::{Errno, Key};
@@ -83,6 +83,11 @@ impl Core {
         match tcp.state {
             State::SynSent if tries > SYN_RETRIES => self.fail(index, Errno::Etimedout),
             State::SynSent => self.send_syn(index),
+            // Who has sent something sends it again, to where now nobody knows of it.
+            State::SynReceived if tries > SYNACK_RETRIES && tcp.received > 1 => {
+                tcp.owner = Owner::Nobody;
+                self.reset(index);
+            }
             State::SynReceived if tries > SYNACK_RETRIES => {
                 self.close_down(index, false);
                 self.remove_tcp(index);
