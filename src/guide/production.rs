@@ -113,7 +113,7 @@
 //!
 //! * **Limits** are per engine: of 20,000 connections a machine gets from here, each of four engines sees about 5,000; let
 //!   [`Limits::remoters`](crate::Limits::remoters) leave room for chance, say half as many again.
-//! * **Addresses.** Behind a balancer every connection comes from the same address. Limits per address mean the balancer then, unless the PROXY protocol tells of the clients;
+//! * **Addresses.** Behind a balancer every connection comes from the same address. Limits per address mean the balancer then, unless the PROXY protocol tells of the clients (`Server::set_proxy_protocol`, feature `proxy-protocol`, in the chapter `guide::forwarding`);
 //!   and it must be believed from the balancer's network only, or anybody may claim to be anybody.
 //! * **Time.** The balancer's `timeout client` is the idle time-out that clients see; keep [`Timeouts::idle`](crate::Timeouts::idle) above it, so that the balancer is the one who closes.
 //! * **Replacing** a program on one machine needs no word with the balancer: the socket never closes.

@@ -23,7 +23,7 @@ impl Current {
     }
 }
 
-/// Ends a [`Manager`] from another thread, or from the inside; see [`Seat::stopper`]. Stays valid when the manager is started again; does nothing while it does not run.
+/// Ends a [`Manager`](super::Manager) from another thread, or from the inside; see [`Seat::stopper`](super::Seat::stopper). Stays valid when the manager is started again; does nothing while it does not run.
 ///
 /// For Ctrl-C and SIGTERM, with the crate signal-hook:
 ///
@@ -56,12 +56,12 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Asks all engines to end, as [`Manager::stop`] does, and returns at once.
+    /// Asks all engines to end, as [`Manager::stop`](super::Manager::stop) does, and returns at once.
     pub fn stop(&self, within: Option<Duration>) {
         self.current.get().give(Order { within, handed_over: false });
     }
 
-    /// The same because of an error, which [`Manager::wait`] or [`Manager::stop`] delivers.
+    /// The same because of an error, which [`Manager::wait`](super::Manager::wait) or [`Manager::stop`](super::Manager::stop) delivers.
     pub fn fail(&self, why: impl Into<BoxError>, within: Option<Duration>) {
         let crew = self.current.get();
         crew.fail(Failure::Service(Arc::from(why.into())));
