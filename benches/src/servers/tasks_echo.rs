@@ -1,4 +1,4 @@
-//! Ours as async code: a task per connection, as tokio's server is written, with every limit, timeout and counter on.
+//! Ours as async code: a task per connection that passes on the buffers it gets, with every limit, timeout and counter on.
 
 use tymist::net::Listen;
 use tymist::tasks::{TaskStream, Tasks};
@@ -6,9 +6,6 @@ use tymist::tasks::{TaskStream, Tasks};
 use crate::Outcome;
 use crate::servers::tymist_echo::config;
 use crate::servers::{BACKLOG, announce};
-
-/// Bytes that a task reads at once. What was received waits in the engine, so a larger buffer would only be more memory.
-const BUFFER: usize = 16 * 1024;
 
 /// Runs until killed.
 pub fn run() -> Outcome<()> {
@@ -28,12 +25,11 @@ pub fn run() -> Outcome<()> {
 }
 
 async fn echo(mut stream: TaskStream) -> std::io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
     loop {
-        let count = stream.read(&mut buffer).await?;
-        if count == 0 {
+        let mut data = stream.read_bytes().await?;
+        if data.is_empty() {
             return Ok(());
         }
-        stream.write_all(&buffer[..count]).await?;
+        stream.write_bytes(&mut data).await?;
     }
 }
