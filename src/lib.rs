@@ -1,7 +1,7 @@
 //! A nonblocking, tick-driven network I/O engine: you own the loop, you own the clock.
 //!
-//! Nothing in this crate starts a runtime or calls you back, and nothing spawns a thread, unless you connect to names, which operating systems only
-//! look up blocking. You call [`Server::service`] once per tick and then ask what happened. Between ticks you do what you like: draw a frame, step a
+//! Nothing here starts a runtime, and nothing calls you back or spawns a thread unless you ask for it: by connecting to names, which operating systems only look
+//! up blocking, or by taking callbacks ([`Service`]) and threads (`run::Manager`) where you want them. You call [`Server::service`] once per tick and then ask what happened. Between ticks you do what you like: draw a frame, step a
 //! simulation, or sleep in [`Server::wait`] until the network or a deadline has something.
 //!
 //! ```
@@ -41,7 +41,8 @@
 //! # The rooms
 //!
 //! From the ground up: [`tyme`] (clock, deadlines), [`net`] (the seam to the network, and the operating system behind it), [`wire`]
-//! (middleware that logs), then [`Acceptor`], [`Remoter`], [`Server`] and [`Clients`], then [`doing`] (programs in turns, hio's doers). Each depends only on those before it.
+//! (middleware that logs), then [`Acceptor`], [`Remoter`], [`Server`] and [`Clients`]; on these [`Relay`], [`Service`] (callbacks), [`tasks`] (`async fn`) and [`doing`] (programs in turns, hio's doers); last `run`
+//! (loops of others, threads) and `sim` (simulated worlds). Each depends only on those before it.
 //!
 //! # Features
 //!
@@ -64,7 +65,7 @@
 //! # What it is not
 //!
 //! It is no runtime: [`tasks`] are `async fn` on one thread under your tick; where you want tasks on all cores and the libraries that need tokio, tokio is the better choice. It does
-//! no protocol above bytes, yet. One engine uses one core; use several for more.
+//! no protocol above bytes, yet. One engine uses one core; `run::Manager` has several.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
