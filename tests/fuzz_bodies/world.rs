@@ -334,7 +334,7 @@ impl Life {
         self.wind_up();
         if !self.rude {
             for place in &self.places {
-                for end in &place.side.ends {
+                for end in place.side.ends.iter().filter(|end| !self.was_crowded_out(end)) {
                     assert_eq!(end.failed, None, "port {}", end.port);
                     assert!(end.ended && end.finished, "port {} is stuck", end.port);
                 }
@@ -352,6 +352,15 @@ impl Life {
         }
         assert_eq!(self.world.next_due(), None, "something never ends");
         self.world.hash()
+    }
+
+    /// Whether this caller never got into an accept queue that was full whenever it tried: after a minute it is given up, as on Linux.
+    fn was_crowded_out(&self, end: &End) -> bool {
+        let accepted = |other: &End| !other.caller && other.name == end.name;
+        end.caller
+            && matches!(end.failed, Some(ErrorKind::ConnectionReset | ErrorKind::TimedOut))
+            && self.world.stats().backlog_drops > 0
+            && !self.places.iter().flat_map(|place| &place.side.ends).any(accepted)
     }
 
     fn wind_up(&mut self) {
