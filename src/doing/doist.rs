@@ -86,7 +86,7 @@ pub struct Doist {
     pub(super) failed: Option<Failed>,
     pub(super) report: Option<Report>,
     #[cfg(feature = "os")]
-    pub(crate) sleeper: Option<crate::run::Sleeper>,
+    pub(crate) sleeper: Option<crate::net::os::Sleeper>,
 }
 
 type Report = Box<dyn FnMut(DoerId, &End)>;

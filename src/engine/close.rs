@@ -11,8 +11,8 @@ use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
+use crate::remoter::Detached;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
-use crate::server::Detached;
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.

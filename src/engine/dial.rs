@@ -7,12 +7,13 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use super::{Core, Engine, REMOTER};
+use super::{Core, Engine};
 use crate::backoff::SplitMix;
 use crate::connect::{Connect, Target};
 use crate::error::{CloseReason, Deadline, Gone};
 use crate::event::{Event, Refusal};
 use crate::id::Id;
+use crate::id::REMOTER;
 use crate::net::{Addr, Stream};
 use crate::remoter::{Attempt, Dialled, Fin, Phase, Remoter, Slot, Step};
 use crate::wire::Tap;

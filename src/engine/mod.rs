@@ -36,7 +36,7 @@ use crate::buf::Pool;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::event::{Event, Serviced};
-use crate::id::{Id, Slots};
+use crate::id::{Id, REMOTER, Slots};
 use crate::net::{Net, Readiness};
 use crate::remoter::{Phase, Remoter, Shared};
 use crate::tyme::{Tyme, Tymth, Wheel};
@@ -45,11 +45,6 @@ use crate::wire::WireLog;
 pub(crate) use admit::Origin;
 use events::Events;
 use index::Index;
-
-/// Kinds of tokens.
-pub(crate) const REMOTER: u8 = 0;
-pub(crate) const ACCEPTOR: u8 = 1;
-pub(crate) const ENDPOINT: u8 = 2;
 
 pub(crate) struct Engine {
     pub(crate) net: Box<dyn Net>,

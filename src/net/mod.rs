@@ -43,6 +43,7 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 
+pub use crate::id::Token;
 pub use addr::{Addr, AddrError};
 pub use datagram::{Datagram, Gram, GramOption, Interface};
 pub use descriptor::Descriptor;
@@ -320,6 +321,9 @@ pub trait Stream: Any + Send {
     }
 }
 
+/// Middleware put around each stream that an acceptor takes, or that is dialled.
+pub type Layer = Arc<dyn Fn(Box<dyn Stream>) -> Box<dyn Stream> + Send + Sync>;
+
 /// How far a stream is on its way to being usable.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -327,19 +331,6 @@ pub enum Stage {
     Handshaking,
     /// Usable.
     Live,
-}
-
-/// What a registered source is called in a [`Readiness`].
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(pub usize);
-
-impl Token {
-    pub(crate) const ID_BITS: u32 = usize::BITS - 2;
-    pub(crate) const ID_MASK: usize = (1 << Self::ID_BITS) - 1;
-
-    pub(crate) const fn kind(self) -> usize {
-        self.0 >> Self::ID_BITS
-    }
 }
 
 /// That a source has become ready, and for what. All of it is a hint; the call that follows tells the truth.

@@ -4,7 +4,6 @@
 
 mod config;
 mod endpoint;
-mod event;
 mod pass;
 mod queue;
 
@@ -18,9 +17,9 @@ use crate::event::{Serviced, Wake};
 use crate::net::{Addr, Bind, Descriptor, Net, Readiness, Token, Waker};
 use crate::tyme::{Tyme, Tymth};
 
+pub use crate::event::{GramCounters, GramError, GramEvent, RxGram};
 pub use config::{GramConfig, GramsFull};
 pub use endpoint::Endpoint;
-pub use event::{GramCounters, GramError, GramEvent, RxGram};
 
 /// What its one socket is called.
 const SOCKET: Token = Token(0);

@@ -2,6 +2,7 @@
 
 mod beneath;
 mod data;
+mod detached;
 mod dialled;
 mod filter;
 mod no_stream;
@@ -20,14 +21,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::acceptor::AcceptorId;
 use crate::buf::{RxQueue, TxQueue};
 use crate::config::{Config, Timeouts, TxFull};
 use crate::counters::RemoterCounters;
 use crate::error::{CloseReason, TxError};
+use crate::id::AcceptorId;
 use crate::id::Id;
 use crate::net::{Addr, BufferSizes, Stream};
 use crate::tyme::{Timer, Tyme};
+pub use detached::Detached;
 pub(crate) use dialled::{Attempt, Dialled, Step};
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State, Via};
 #[cfg(feature = "tls")]

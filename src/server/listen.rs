@@ -4,10 +4,12 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 
 use super::Server;
-use crate::acceptor::{Acceptor, AcceptorId, Layer};
+use crate::acceptor::Acceptor;
 use crate::engine::Origin;
 use crate::error::{AdoptError, ListenError};
+use crate::id::AcceptorId;
 use crate::id::Id;
+use crate::net::Layer;
 use crate::net::{Addr, Listen, Listener, SocketOptions};
 
 impl Server {

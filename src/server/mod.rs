@@ -19,22 +19,22 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::acceptor::{Acceptor, AcceptorId};
+use crate::acceptor::Acceptor;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::error::{CloseReason, TxError};
 use crate::event::{Event, Serviced};
+use crate::id::AcceptorId;
 use crate::id::Id;
-use crate::net::{Addr, Net, Stream};
-use crate::remoter::Remoter;
+use crate::net::{Addr, Net};
+use crate::remoter::{Detached, Remoter};
 use crate::tyme::{Tyme, Tymth};
 use crate::wire::WireLog;
 
 use endpoints::Endpoints;
 
 pub use drain::Draining;
-pub use endpoints::EndpointId;
 
 /// A nonblocking stream server, driven by ticks.
 ///
@@ -337,26 +337,6 @@ pub struct Broadcast {
     pub queued: usize,
     /// Connections that had no room for it, or whose sending half is over.
     pub skipped: usize,
-}
-
-/// What [`Server::detach`] took out.
-pub struct Detached {
-    /// The connection.
-    pub stream: Box<dyn Stream>,
-    /// What came in and was not taken.
-    pub unread: Bytes,
-    /// What was queued and not sent.
-    pub unsent: Bytes,
-}
-
-impl fmt::Debug for Detached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Detached")
-            .field("peer_addr", self.stream.peer_addr())
-            .field("unread", &self.unread.len())
-            .field("unsent", &self.unsent.len())
-            .finish_non_exhaustive()
-    }
 }
 
 impl fmt::Debug for Server {

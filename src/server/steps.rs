@@ -6,9 +6,10 @@
 use super::Server;
 use crate::acceptor::{Accepted, Fitted};
 use crate::config::OverLimit;
-use crate::engine::{ENDPOINT, Origin};
+use crate::engine::Origin;
 use crate::error::Gone;
 use crate::event::Event;
+use crate::id::ENDPOINT;
 use crate::id::Id;
 use crate::wire::Tap;
 

@@ -18,9 +18,10 @@ use bytes::{Bytes, BytesMut};
 use crate::doing::Handler;
 use crate::error::CloseReason;
 use crate::event::{Event, Serviced, Wake};
+use crate::id::EndpointId;
 use crate::id::Id;
 use crate::peer::{Endpoint, GramEvent};
-use crate::server::{EndpointId, Server};
+use crate::server::Server;
 
 use session::Later;
 pub use session::Session;

@@ -7,7 +7,9 @@
 mod batch;
 mod datagram;
 mod listener;
+mod lookups;
 mod options;
+mod sleeper;
 mod stream;
 #[cfg(all(unix, feature = "uds"))]
 mod unix;
@@ -24,16 +26,17 @@ use std::time::Instant;
 
 use self::datagram::OsDatagram;
 use self::listener::OsListener;
+use self::lookups::Lookups;
+#[cfg(feature = "tls")]
+pub(crate) use self::sleeper::Sleeper;
 use self::stream::OsStream;
 #[cfg(all(unix, feature = "uds"))]
 pub(crate) use self::unix::from_system as unix_addr;
-#[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
 use crate::net::{
     Bind, Datagram, Descriptor, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions,
     Stream, Token, Waker,
 };
-use crate::run::Lookups;
 use crate::tyme::Tyme;
 
 /// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.

@@ -1,18 +1,21 @@
 //! What a tick tells: a summary at once, events on asking, and when it wants to be called again.
 
+mod gram;
+
 use core::fmt;
 #[cfg(feature = "tls")]
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use crate::acceptor::AcceptorId;
 use crate::error::{CloseReason, Deadline};
+use crate::id::AcceptorId;
+use crate::id::EndpointId;
 use crate::id::Id;
 use crate::net::Addr;
-use crate::peer::GramEvent;
-use crate::server::EndpointId;
 use crate::tyme::Tyme;
+
+pub use gram::{GramCounters, GramError, GramEvent, RxGram};
 
 /// Something that happened. Owned, so that nothing stays borrowed while you deal with it.
 ///

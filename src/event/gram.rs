@@ -27,7 +27,7 @@ pub struct RxGram {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GramEvent {
-    /// Datagrams have come in; [take](super::Endpoint::take) them. At most one of these waits.
+    /// Datagrams have come in; [take](crate::Endpoint::take) them. At most one of these waits.
     Received,
     /// All that was queued has been handed to the network, after a time when it could not be.
     Drained,
@@ -66,7 +66,7 @@ pub enum GramEvent {
         /// The number of the error, if it came from the operating system.
         errno: Option<i32>,
     },
-    /// The poller itself has failed (told by a [`Peer`](super::Peer); a server has an event of its own).
+    /// The poller itself has failed (told by a [`Peer`](crate::Peer); a server has an event of its own).
     NetFailed {
         /// Kind of the error.
         error: io::ErrorKind,
