@@ -27,11 +27,11 @@ use std::time::Instant;
 use self::datagram::OsDatagram;
 use self::listener::OsListener;
 use self::lookups::Lookups;
-#[cfg(feature = "tls")]
 pub(crate) use self::sleeper::Sleeper;
 use self::stream::OsStream;
 #[cfg(all(unix, feature = "uds"))]
 pub(crate) use self::unix::from_system as unix_addr;
+#[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
 use crate::net::{
     Bind, Datagram, Descriptor, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions,
