@@ -185,7 +185,7 @@ impl Remoter {
                 // It may stay half open by now.
                 Slot::Linger if self.state.phase == Phase::Live && self.state.half_open => continue,
                 // The peer's end has come and ours is still on its way out: there is a deadline for that.
-                Slot::Linger if self.state.phase == Phase::Live && !self.tx.is_empty() => {
+                Slot::Linger if self.state.phase == Phase::Live && self.has_output() => {
                     self.arm(core, slot);
                     continue;
                 }

@@ -416,6 +416,10 @@ impl Remoter {
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
             self.forget_upgrade();
+            // Nobody waits any more for its user, or for a first word of the peer: what still goes out must not be cut by either.
+            for slot in [Slot::FirstByte, Slot::Linger] {
+                self.deadlines[slot as usize] = Tyme::NEVER;
+            }
         }
     }
 
