@@ -37,10 +37,10 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::event::{Event, Serviced};
 use crate::id::{Id, Slots};
-use crate::net::{Net, Readiness};
+use crate::net::{Net, Readiness, Stream};
 use crate::remoter::{Phase, Remoter, Shared};
 use crate::tyme::{Tyme, Tymth, Wheel};
-use crate::wire::WireLog;
+use crate::wire::{Tap, WireLog};
 
 pub(crate) use admit::Origin;
 use events::Events;
@@ -115,6 +115,16 @@ pub(crate) struct Core {
 pub(crate) struct Burst {
     pub(crate) bytes: bool,
     pub(crate) grams: bool,
+}
+
+impl Core {
+    /// The stream, with a tap around it if connections are logged.
+    fn tapped(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        match &self.wire_log {
+            Some(log) => Box::new(Tap::new(stream, log.clone())),
+            None => stream,
+        }
+    }
 }
 
 impl Engine {

@@ -146,7 +146,7 @@ impl Server {
         &self.engine.core.counters
     }
 
-    /// Logs what moves on each connection admitted or connected from now on; `None`: no more of them. Connections that are there keep what they
+    /// Logs what moves on each connection admitted, adopted or connected from now on; `None`: no more of them. Connections that are there keep what they
     /// have, see [`Remoter::set_wire_log`].
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
         self.engine.core.wire_log = log;

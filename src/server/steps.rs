@@ -10,7 +10,6 @@ use crate::engine::{ENDPOINT, Origin};
 use crate::error::Gone;
 use crate::event::Event;
 use crate::id::Id;
-use crate::wire::Tap;
 
 impl Server {
     /// Takes new connections from the listeners into their deques (`axes`); returns how many.
@@ -211,10 +210,6 @@ impl Server {
                         self.engine.refuse(id, stream.peer_addr().clone(), why);
                         continue;
                     }
-                };
-                let stream = match &self.engine.core.wire_log {
-                    Some(log) => Box::new(Tap::new(stream, log.clone())),
-                    None => stream,
                 };
                 let handshake = acceptor.handshake || proxied;
                 match self.engine.admit(stream, Origin { acceptor: Some(id), handshake, proxied }) {
