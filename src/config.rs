@@ -131,6 +131,10 @@ pub struct Limits {
     /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
     /// whose turn it is.
     pub tick_bytes: usize,
+    /// Bytes written per tick, all connections together, those of the `wait` that has begun it included. Default 4 MiB, about 1 ms. Beyond it: the next
+    /// tick goes on with whose turn it is, half of its budget being theirs. [`service_sends`](crate::Server::service_sends) has one of its own; closing an
+    /// engine has none, but `remoter_tick_bytes` for each.
+    pub tick_bytes_out: usize,
     /// Bytes read per tick that a `wait` has begun, where that is less than `tick_bytes`. Default 256 KiB, so that what was read is still in the processor's
     /// cache when it is answered: with all of `tick_bytes`, sixteen bulk streams ran at two thirds of their rate. Beyond it: the next `wait` does not
     /// sleep, and the next tick goes on with whose turn it is.
@@ -170,6 +174,7 @@ impl Limits {
             tx_bytes: 1 << 20,
             remoter_tick_bytes: 64 << 10,
             tick_bytes: 4 << 20,
+            tick_bytes_out: 4 << 20,
             burst_bytes: 256 << 10,
             grams_per_tick: 1024,
             burst_grams: 16,

@@ -109,6 +109,8 @@ pub struct Budgets {
     pub remoter_bytes: u64,
     /// `Limits::tick_bytes`.
     pub tick_bytes: u64,
+    /// `Limits::tick_bytes_out`.
+    pub tick_bytes_out: u64,
     /// `Limits::grams_per_tick`.
     pub grams: u64,
     /// Ticks in which reading stood still because of `Limits::buffered`.
@@ -297,7 +299,7 @@ add_up! {
         remoters, per_ip, handshakes_per_ip, register, untrusted
     }
     Budgets {
-        accepts, handshakes, connects, remoter_bytes, tick_bytes, grams, buffered
+        accepts, handshakes, connects, remoter_bytes, tick_bytes, tick_bytes_out, grams, buffered
     }
     Closed {
         eof, local, aborted, detached, server_closed, connect, reset, expired, too_slow, rx_full,

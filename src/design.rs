@@ -59,7 +59,9 @@
 //!
 //! * `remoters` 65,536 and `remoters_per_ip` the same: beyond any descriptor limit people run with by default, so the operating system's limit is met first
 //!   and told as `AcceptPaused`. A lower per-address default would refuse whole offices behind one address without anybody having asked for it.
-//! * `accepts_per_tick` 256, `tick_bytes` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
+//! * `accepts_per_tick` 256, `tick_bytes` and `tick_bytes_out` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
+//!   Without the second, peers that open their windows at once would decide how long a tick lasts. Half of it is for those whom the last tick had none
+//!   left for, so that what is newly queued, which leaves first, starves nobody.
 //! * `burst_bytes` 256 KiB: a loop that waits comes back at once, so it loses nothing by smaller ticks, and what it answers is still in the cache.
 //! * `remoter_tick_bytes` 64 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
 //!   Four reads a tick, tried first, halved the throughput of bulk streams: the rx buffer grew by copying, and left the caches.

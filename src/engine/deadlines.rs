@@ -190,9 +190,9 @@ impl Remoter {
                     continue;
                 }
                 // It has spoken, and the tick's budget ended before its turn: it is judged after that, if that can make a difference.
-                Slot::FirstByte | Slot::Idle
-                    if self.waits_to_be_read(core)
-                        && (self.state.refreshable || matches!(slot, Slot::FirstByte)) =>
+                // Or it could be sent to, and likewise.
+                Slot::FirstByte | Slot::Idle | Slot::WriteStall
+                    if self.is_kept_waiting(core, slot) =>
                 {
                     self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
                     continue;
@@ -215,6 +215,17 @@ impl Remoter {
                 core.events.push(Event::Expired(self.id, which));
             }
             return self.doom(CloseReason::Expired(which));
+        }
+    }
+
+    /// Whether the tick's budget ended before something that this deadline waits for.
+    fn is_kept_waiting(&self, core: &Core, slot: Slot) -> bool {
+        match slot {
+            Slot::FirstByte => self.waits_to_be_read(core),
+            Slot::WriteStall => self.waits_to_send(core),
+            _ => {
+                self.state.refreshable && (self.waits_to_be_read(core) || self.waits_to_send(core))
+            }
         }
     }
 

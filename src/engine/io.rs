@@ -83,6 +83,19 @@ impl Remoter {
         core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
     }
 
+    /// Whether it is in line with something to send, in a tick that can send no more.
+    pub(super) fn waits_to_send(&self, core: &Core) -> bool {
+        core.tick_left_out == 0 && self.state.queued && self.state.writable && self.has_output()
+    }
+
+    /// Whether the tick's budget ended before its own while it was sending.
+    pub(super) fn is_cut_out(&self, core: &Core) -> bool {
+        core.tick_left_out == 0
+            && self.state.writable
+            && !self.tx.is_empty()
+            && Self::budget_left(core, self.state.spent_out) > 0
+    }
+
     /// Whether it has something to read for which there is no room in the whole engine.
     pub(super) fn waits_for_room(&self, core: &Core) -> bool {
         core.shared.room_to_read() == 0
@@ -302,6 +315,11 @@ impl Remoter {
                 self.count_exhausted(core);
                 break;
             }
+            let budget = budget.min(core.tick_left_out);
+            if budget == 0 {
+                core.count_cut_out();
+                break;
+            }
             self.counters.writes += 1;
             core.counters.writes += 1;
             let written = match self.tx.only() {
@@ -340,6 +358,7 @@ impl Remoter {
     fn met_room(&mut self, core: &mut Core, count: usize) {
         self.tx.consume(count, &mut core.pool);
         core.shared.sub(count);
+        core.tick_left_out -= count;
         self.state.spent_out = self.state.spent_out.saturating_add(count_u32(count));
         self.counters.bytes_out += count as u64;
         core.counters.bytes_out += count as u64;
@@ -369,6 +388,7 @@ impl Remoter {
         }
     }
 
+    /// Takes note of what sending did: deadlines, and what is owed to the caller.
     fn after_send(&mut self, core: &mut Core, moved: usize) {
         if moved > 0 {
             self.refresh_idle(core);

@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     dialling: usize,
     touched: Vec<Id>,
     ready: VecDeque<Id>,
+    /// The last turns had too little budget to send for somebody in line.
+    behind: bool,
     shaking: VecDeque<Id>,
     dials: VecDeque<Id>,
     coming: VecDeque<Id>,
@@ -92,6 +94,9 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
+    /// Bytes that may still be sent in this tick, and whether that was too little for somebody.
+    pub(crate) tick_left_out: usize,
+    pub(crate) cut_out: bool,
     /// Datagrams that may still be received in this tick.
     pub(crate) grams_left: usize,
     pub(crate) burst: Burst,
@@ -125,6 +130,12 @@ impl Core {
             None => stream,
         }
     }
+
+    /// The tick can send no more, and somebody could have: counted once a tick.
+    fn count_cut_out(&mut self) {
+        let again = core::mem::replace(&mut self.cut_out, true);
+        self.counters.budget.tick_bytes_out += u64::from(!again);
+    }
 }
 
 impl Engine {
@@ -145,6 +156,8 @@ impl Engine {
                 scratch: BytesMut::new(),
                 pool: Pool::default(),
                 tick_left: 0,
+                tick_left_out: 0,
+                cut_out: false,
                 burst: Burst::default(),
                 grams_left: 0,
                 connects_left: 0,
@@ -165,6 +178,7 @@ impl Engine {
             dialling: 0,
             touched: Vec::new(),
             ready: VecDeque::new(),
+            behind: false,
             shaking: VecDeque::new(),
             dials: VecDeque::new(),
             coming: VecDeque::new(),
@@ -221,6 +235,8 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.tick_left_out = self.core.config.limits.tick_bytes_out.max(1);
+        self.core.cut_out = false;
         self.core.burst = Burst::default();
         self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
         self.core.connects_left = self.core.config.limits.connects_per_tick.max(1);
@@ -253,6 +269,10 @@ impl Engine {
 
     /// Does what the caller has asked of connections since the last time: sends, ends, resumes.
     pub(crate) fn flush(&mut self) {
+        // Half of it is for those who wait in line since the last tick, whatever the caller queues for others.
+        let left = self.core.tick_left_out;
+        let kept = if self.behind { left - left / 2 } else { 0 };
+        self.core.tick_left_out = left - kept;
         let mut touched = core::mem::take(&mut self.touched);
         for id in touched.drain(..) {
             if let Some(remoter) = self.slots.get_mut(id) {
@@ -272,6 +292,7 @@ impl Engine {
         }
         touched.append(&mut self.touched);
         self.touched = touched;
+        self.core.tick_left_out += kept;
         self.tell_drained();
     }
 
