@@ -113,6 +113,8 @@ pub struct Budgets {
     pub tick_bytes_out: u64,
     /// `Limits::grams_per_tick`.
     pub grams: u64,
+    /// More had become ready than the network reports at once, 1024 on the operating system; the rest came in the next tick.
+    pub harvests: u64,
     /// Ticks in which reading stood still because of `Limits::buffered`.
     pub buffered: u64,
 }
@@ -299,7 +301,7 @@ add_up! {
         remoters, per_ip, handshakes_per_ip, register, untrusted
     }
     Budgets {
-        accepts, handshakes, connects, remoter_bytes, tick_bytes, tick_bytes_out, grams, buffered
+        accepts, handshakes, connects, remoter_bytes, tick_bytes, tick_bytes_out, grams, harvests, buffered
     }
     Closed {
         eof, local, aborted, detached, server_closed, connect, reset, expired, too_slow, rx_full,

@@ -6,13 +6,69 @@
 
 mod util;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tymist::{Deadline, Event, Id, Wake};
+use tymist::net::Stage;
+use tymist::{Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Id, Wake};
 use util::pattern;
-use util::script::{Peer, Read, Script};
+use util::script::{Accept, Peer, Read, Script};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+fn backoff() -> Connect {
+    let mut connect = Connect::new(([192, 0, 2, 7], 7)).reconnectable();
+    connect.reconnect = Some(Backoff::every(SECOND));
+    connect
+}
+
+/// What the design says of the order of a tick, seen from the network. Endpoints came after the deadlines.
+#[test]
+fn a_tick_has_its_order() {
+    let mut script = Script::with(|config| config.timeouts.idle = Some(SECOND));
+    let (peers, ids) = silent(&mut script, 3);
+    let endpoint = script.server.bind(([192, 0, 2, 9], 9), GramConfig::new()).unwrap();
+    let redialled = script.server.connect(backoff()).unwrap();
+    script.server.listen_with(([192, 0, 2, 9], 0), Arc::new(|stream| stream)).unwrap();
+    let shaking = Peer::new(8, []);
+    script.accepts([Accept::Peer(shaking.clone())]);
+    script.ticks(3);
+
+    // All that can happen, at the very tyme at which silence ends a connection.
+    script.tymist.tick_by(SECOND);
+    script.calls();
+    queue(&mut script, ids[0], 10);
+    script.server.endpoint_mut(endpoint).unwrap().tx(b"gram", ([192, 0, 2, 5], 5)).unwrap();
+    script.server.connect(([192, 0, 2, 6], 6)).unwrap();
+
+    script.accepts([Accept::Peer(Peer::new(9, []))]);
+    shaking.far().handshake.push_back(Ok(Stage::Live));
+    shaking.report(true, false);
+    peers[1].then([Read::Bytes(pattern(10))]);
+    script.datagram_is_ready();
+    let events = script.tick();
+    let calls = script.calls();
+    let expected = [
+        "write 1",
+        "connect",
+        "send datagram",
+        "harvest",
+        "accept",
+        "accept",
+        "advance 8",
+        "advance 9",
+        "read 2",
+        "read 2",
+        "read 8",
+        "receive datagram",
+        "drop 3",
+        "connect",
+    ];
+    assert_eq!(calls, expected, "{events:?}");
+    let at = |wanted: &Event| events.iter().position(|event| event == wanted).unwrap();
+    assert!(at(&Event::Received(ids[1])) < at(&Event::Expired(ids[2], Deadline::Idle)));
+    assert!(script.server.remoter(redialled).is_some());
+}
 
 /// `count` silent peers, and their ids.
 #[track_caller]
@@ -161,4 +217,90 @@ fn closing_the_server_gives_each_a_try_whatever_the_budget_to_send() {
     script.server.close();
     assert_eq!(sent(&peers), [100, 100, 100]);
     assert_eq!(script.server.counters().closed.server_closed, 3);
+}
+
+/// How many reports of readiness a harvest takes was a budget that nobody was told of; and whoever came after it was taken for silent.
+#[test]
+fn who_has_spoken_but_was_not_reported_yet_is_not_silent() {
+    for which in [Deadline::FirstByte, Deadline::Idle] {
+        let mut script = Script::with(|config| {
+            config.timeouts.first_byte = (which == Deadline::FirstByte).then_some(SECOND);
+            config.timeouts.idle = (which == Deadline::Idle).then_some(SECOND);
+        });
+        let (peers, ids) = silent(&mut script, 4);
+        script.harvest_takes(2);
+        for peer in &peers[..3] {
+            peer.then([Read::Bytes(pattern(10))]);
+        }
+        script.tymist.tick_by(SECOND);
+        let serviced = script.server.service();
+        assert_eq!((serviced.bytes_in, serviced.more), (20, true));
+        assert_eq!(script.server.counters().budget.harvests, 1);
+        let two = [Event::Received(ids[0]), Event::Received(ids[1])];
+        assert_eq!(std::array::from_fn(|_| script.server.poll_event().unwrap()), two);
+        assert_eq!(script.server.poll_event(), None, "{which}: the others may have spoken");
+        assert_eq!(script.server.wake(), Wake::Now);
+
+        let silent = CloseReason::Expired(which);
+        let told =
+            [Event::Received(ids[2]), Event::Expired(ids[3], which), Event::Closed(ids[3], silent)];
+        assert_eq!(script.tick(), told, "{which}");
+        assert_eq!(script.server.counters().budget.harvests, 1);
+        assert_ne!(script.server.wake(), Wake::Now);
+    }
+}
+
+/// A crowd that never lets a harvest take all puts off the end of others by one round of reports, not for ever.
+#[test]
+fn a_crowd_does_not_keep_the_silent_alive() {
+    let mut script = Script::with(|config| config.timeouts.idle = Some(SECOND));
+    let (peers, ids) = silent(&mut script, 3);
+    script.harvest_takes(512);
+    let crowd = |script: &mut Script| {
+        for _ in 0..256 {
+            peers[0].report(true, false);
+            peers[1].report(true, false);
+        }
+        peers[0].then([Read::Bytes(pattern(1))]);
+        peers[1].then([Read::Bytes(pattern(1))]);
+        script.tick_after(SECOND / 2)
+    };
+    let ends = |events: &[Event]| events.contains(&Event::Expired(ids[2], Deadline::Idle));
+    let after = (1..100).find(|_| ends(&crowd(&mut script))).unwrap();
+    assert!((3..=10).contains(&after), "{after}");
+    assert_eq!(script.server.len(), 2);
+    script.server.close();
+}
+
+/// Steps of the deadlines alone ask nobody, and must not wait for an answer.
+#[test]
+fn deadlines_by_themselves_are_judged_by_what_was_heard() {
+    let mut script = Script::with(|config| config.timeouts.idle = Some(SECOND));
+    let (_peers, ids) = silent(&mut script, 1);
+    script.tymist.tick_by(SECOND);
+    script.server.service_deadlines();
+    assert_eq!(script.server.poll_event(), Some(Event::Expired(ids[0], Deadline::Idle)));
+}
+
+/// What came between a wait and its service was not asked for, but deadlines of that time fired.
+#[test]
+fn work_between_a_wait_and_its_service_lets_nobody_expire_who_has_spoken() {
+    let mut script = Script::with(|config| config.timeouts.idle = Some(SECOND));
+    let (peers, ids) = silent(&mut script, 2);
+    script.server.wait(None);
+    script.tymist.tick_by(SECOND);
+    peers[0].then([Read::Bytes(pattern(10))]);
+    let before = script.harvests();
+    let events = script.tick();
+    let told = [
+        Event::Received(ids[0]),
+        Event::Expired(ids[1], Deadline::Idle),
+        Event::Closed(ids[1], CloseReason::Expired(Deadline::Idle)),
+    ];
+    assert_eq!((events.as_slice(), script.harvests() - before), (told.as_slice(), 1));
+
+    script.server.wait(None);
+    let before = script.harvests();
+    script.tick();
+    assert_eq!(script.harvests(), before, "where nothing is due once is enough");
 }

@@ -166,6 +166,23 @@ impl Remoter {
         self.counters.bytes_in + self.counters.bytes_out
     }
 
+    /// Does what is due, but for silences that may have been broken by what still waits in the network.
+    fn expire_heard(&mut self, core: &mut Core) {
+        let Some(heard) = core.heard else { return self.expire(core) };
+        let silences = [(Slot::FirstByte, true), (Slot::Idle, self.state.refreshable)];
+        let unsure = silences.map(|(slot, breakable)| {
+            let deadline = &mut self.deadlines[slot as usize];
+            let unsure = breakable && *deadline > heard && *deadline <= core.now;
+            if unsure { core::mem::replace(deadline, Tyme::NEVER) } else { Tyme::NEVER }
+        });
+        self.expire(core);
+        for ((slot, _), deadline) in silences.into_iter().zip(unsure) {
+            if deadline != Tyme::NEVER && !self.state.doomed {
+                self.deadlines[slot as usize] = deadline;
+            }
+        }
+    }
+
     /// Does what is due, the earliest first.
     fn expire(&mut self, core: &mut Core) {
         loop {
@@ -254,7 +271,7 @@ impl Engine {
     fn expire_one(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.timer = None;
-        remoter.expire(&mut self.core);
+        remoter.expire_heard(&mut self.core);
         if remoter.state.doomed {
             self.release(id);
         } else {

@@ -14,6 +14,7 @@ mod close;
 mod deadlines;
 mod dial;
 mod events;
+mod harvest;
 mod index;
 mod io;
 mod keep;
@@ -25,7 +26,6 @@ mod turns;
 mod upgrade;
 mod wait;
 
-use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +38,7 @@ use crate::counters::Counters;
 use crate::event::{Event, Serviced};
 use crate::id::{Id, Slots};
 use crate::net::{Net, Readiness, Stream};
-use crate::remoter::{Phase, Remoter, Shared};
+use crate::remoter::{Remoter, Shared};
 use crate::tyme::{Tyme, Tymth, Wheel};
 use crate::wire::{Tap, WireLog};
 
@@ -77,6 +77,7 @@ pub(crate) struct Engine {
     begun: bool,
     /// `harvested` is from that wait.
     fresh: bool,
+    sweep: Option<harvest::Sweep>,
     due: Vec<(Tyme, Id)>,
 }
 
@@ -109,6 +110,8 @@ pub(crate) struct Core {
     /// Those that can go over to TLS now.
     #[cfg(feature = "tls")]
     pub(crate) upgrades: Vec<Id>,
+    /// The last harvest left some for the next one: only what had come by this tyme has been heard.
+    pub(crate) heard: Option<Tyme>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
     /// A service's filters are to see all bytes before they leave.
@@ -165,6 +168,7 @@ impl Engine {
                 starved: Vec::new(),
                 #[cfg(feature = "tls")]
                 upgrades: Vec::new(),
+                heard: None,
                 tick: 0,
                 filtered: false,
                 config,
@@ -188,6 +192,7 @@ impl Engine {
             harvested: Vec::new(),
             begun: false,
             fresh: false,
+            sweep: None,
             due: Vec::new(),
         }
     }
@@ -294,50 +299,6 @@ impl Engine {
         self.touched = touched;
         self.core.tick_left_out += kept;
         self.tell_drained();
-    }
-
-    /// Asks the network who is ready, unless the wait just before has done so.
-    pub(crate) fn harvest_once(&mut self) {
-        if !self.fresh {
-            self.harvest(Some(Duration::ZERO));
-        }
-    }
-
-    /// Asks the network who is ready.
-    pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
-        if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
-            let event = Event::NetFailed { error: error.kind(), errno: error.raw_os_error() };
-            self.core.events.push_once(event);
-        }
-        self.fresh = true;
-    }
-
-    /// Sets the latches of those who became ready; what is not a connection's goes to `other`.
-    pub(crate) fn latch(&mut self, mut other: impl FnMut(Readiness)) {
-        self.fresh = false;
-        let mut harvested = core::mem::take(&mut self.harvested);
-        for readiness in harvested.drain(..) {
-            if readiness.token.kind() != usize::from(REMOTER) {
-                other(readiness);
-            } else if let Some(id) = self.slots.by_token(readiness.token, REMOTER) {
-                self.latch_one(id, readiness);
-            }
-        }
-        self.harvested = harvested;
-    }
-
-    fn latch_one(&mut self, id: Id, readiness: Readiness) {
-        let Some(remoter) = self.slots.get_mut(id) else { return };
-        remoter.state.readable |= readiness.readable;
-        remoter.state.writable |= readiness.writable;
-        remoter.state.ending |= readiness.ending;
-        if remoter.state.phase != Phase::Dialling {
-            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
-        } else if let Some(dial) = &mut remoter.dial
-            && !core::mem::replace(&mut dial.latched, true)
-        {
-            self.coming.push_back(id);
-        }
     }
 
     /// Puts it in the line it belongs to if it has something to do and is in none yet.

@@ -121,6 +121,7 @@ impl Engine {
         let (room, to_send) = (self.will_fit(Shared::readable(limit)), self.will_fit(limit));
         !self.core.events.is_empty()
             || !self.harvested.is_empty()
+            || self.core.heard.is_some()
             || self.line_moves(room)
             || !self.shaking.is_empty()
             || !self.dials.is_empty()

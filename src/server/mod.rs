@@ -157,9 +157,10 @@ impl Server {
     /// Does one tick. Never blocks, is bounded by the budgets in [`Limits`](crate::Limits), and never fails because of a peer.
     ///
     /// In this order: read the clock; forget connections whose `Closed` you took; send, end and dial what you asked for; harvest readiness (one
-    /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; see which dialled connections are up;
-    /// advance handshakes; let each ready connection, then each endpoint, send what was blocked and receive; expire deadlines (what the same tick has
-    /// seen arrive counts first); dial again what is due; tell. Costs what there is to do, whatever the number of connections.
+    /// system call, none if [`wait`](Server::wait) has just done it and no deadline has come since); accept; admit, or start handshakes; see
+    /// which dialled connections are up; advance handshakes; let each ready connection, then each endpoint, send what was blocked and receive;
+    /// expire deadlines (what the same tick has seen arrive counts first); dial again what is due; look at certificates, if that is due; drain;
+    /// tell. Costs what there is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
         self.engine.open_tick();
         self.endpoints.flush(&mut self.engine.core);
@@ -167,8 +168,9 @@ impl Server {
         self.latch();
         self.accept_pass();
         self.admit_pass();
-        self.engine.run_tick();
+        self.engine.serve();
         self.endpoints.turns(&mut self.engine.core);
+        self.engine.expire_and_dial();
         #[cfg(feature = "tls")]
         self.tls_pass();
         self.drain_pass();

@@ -86,8 +86,7 @@ impl Server {
     /// Closes what is due at the current tyme; tries again to connect what is due to that.
     pub fn service_deadlines(&mut self) {
         self.step();
-        self.engine.expire();
-        self.engine.dial();
+        self.engine.expire_and_dial();
         #[cfg(feature = "tls")]
         self.tls_pass();
         self.drain_pass();

@@ -59,6 +59,8 @@ struct Poller {
     waker: Option<Arc<mio::Waker>>,
     /// The waker has called outside a wait: the next one is to return at once.
     woken: bool,
+    /// The last call took as many reports as it can.
+    full: bool,
 }
 
 impl OsNet {
@@ -80,6 +82,7 @@ impl OsNet {
                     events: mio::Events::with_capacity(EVENTS),
                     waker: None,
                     woken: false,
+                    full: false,
                 }
             }
         };
@@ -213,7 +216,7 @@ impl Net for OsNet {
     }
 
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        let Poller { poll, events, woken, .. } = self.poller()?;
+        let Poller { poll, events, woken, full, .. } = self.poller()?;
         let waits = wait != Some(Duration::ZERO);
         let was_woken = waits && core::mem::take(woken);
         match poll.poll(events, if was_woken { Some(Duration::ZERO) } else { wait }) {
@@ -221,6 +224,7 @@ impl Net for OsNet {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
+        *full = events.iter().count() == EVENTS;
         *woken |= !waits && events.iter().any(|event| event.token() == WAKE);
         ready.extend(events.iter().filter(|event| event.token() != WAKE).map(|event| {
             let failed = event.is_error() || event.is_write_closed();
@@ -233,6 +237,10 @@ impl Net for OsNet {
             }
         }));
         Ok(())
+    }
+
+    fn left_more(&self) -> bool {
+        self.poller.as_ref().is_some_and(|poller| poller.full)
     }
 
     fn waker(&mut self) -> io::Result<Waker> {
