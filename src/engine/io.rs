@@ -142,6 +142,14 @@ impl Remoter {
             || (self.state.shaken && self.wants_turn_live(core, room))
     }
 
+    /// Whether its next turn would owe a `Drained`.
+    pub(super) fn owes_drained(&self) -> bool {
+        self.state.backlogged
+            && self.state.phase == Phase::Live
+            && self.is_live()
+            && !self.has_output()
+    }
+
     fn wants_turn_live(&self, core: &Core, room: bool) -> bool {
         self.can_go_on(core, room)
             || (self.tx.is_empty()
@@ -388,7 +396,6 @@ impl Remoter {
         }
     }
 
-    /// Takes note of what sending did: deadlines, and what is owed to the caller.
     fn after_send(&mut self, core: &mut Core, moved: usize) {
         if moved > 0 {
             self.refresh_idle(core);

@@ -130,7 +130,9 @@ impl Engine {
             || self.has_upgrades()
             || (!self.core.starved.is_empty() && to_send)
             || self.touched.iter().any(|id| {
-                self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core, room))
+                self.slots.get(*id).is_some_and(|remoter| {
+                    remoter.wants_turn(&self.core, room) || (to_send && remoter.owes_drained())
+                })
             })
     }
 

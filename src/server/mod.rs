@@ -266,13 +266,17 @@ impl Server {
     }
 
     /// Queues `data` for each live connection that `to` accepts and that has room for all of it, so that none gets a torn message.
-    /// The bytes are shared, not copied. Costs a look at every connection.
+    /// Those without room are told `Drained` once they have some. The bytes are shared, not copied. Costs a look at every connection.
     pub fn broadcast(&mut self, data: &Bytes, mut to: impl FnMut(&Remoter) -> bool) -> Broadcast {
         let mut result = Broadcast::default();
         for id in self.ixes() {
             let Some(remoter) = self.engine.get(id).filter(|remoter| to(remoter)) else { continue };
             if remoter.tx_room() < data.len() {
                 result.skipped += 1;
+                let waits = remoter.may_send();
+                if let Some(remoter) = self.engine.get_mut(id).filter(|_| waits) {
+                    remoter.want_drained();
+                }
             } else if let Some(remoter) = self.remoter_mut(id)
                 && remoter.tx_bytes(&mut data.clone()).is_ok()
             {
