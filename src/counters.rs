@@ -74,6 +74,8 @@ pub struct Refused {
     pub register: u64,
     /// Not from a network whose proxies are trusted.
     pub untrusted: u64,
+    /// They waited in the deque of an acceptor that was closed. No event tells of them.
+    pub dropped: u64,
 }
 
 impl Refused {
@@ -91,7 +93,8 @@ impl Refused {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.remoters + self.per_ip + self.handshakes_per_ip + self.register + self.untrusted
+        let limits = self.remoters + self.per_ip + self.handshakes_per_ip;
+        limits + self.register + self.untrusted + self.dropped
     }
 }
 
@@ -298,7 +301,7 @@ add_up! {
         reloads, reload_failures, expiry_warnings
     }
     Refused {
-        remoters, per_ip, handshakes_per_ip, register, untrusted
+        remoters, per_ip, handshakes_per_ip, register, untrusted, dropped
     }
     Budgets {
         accepts, handshakes, connects, remoter_bytes, tick_bytes, tick_bytes_out, grams, harvests, buffered

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tymist::net::Stage;
-use tymist::{Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Id, Wake};
+use tymist::{
+    Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Id, MinRate, OverLimit, Wake,
+};
 use util::pattern;
-use util::script::{Accept, Peer, Read, Script};
+use util::script::{Accept, Peer, Read, Script, Write};
 
 const SECOND: Duration = Duration::from_secs(1);
+const NANO: Duration = Duration::from_nanos(1);
 
 fn backoff() -> Connect {
     let mut connect = Connect::new(([192, 0, 2, 7], 7)).reconnectable();
@@ -303,4 +306,175 @@ fn work_between_a_wait_and_its_service_lets_nobody_expire_who_has_spoken() {
     let before = script.harvests();
     script.tick();
     assert_eq!(script.harvests(), before, "where nothing is due once is enough");
+}
+
+/// Counters of budgets that ended, of one whose name tells which.
+fn ended(script: &Script, which: &str) -> u64 {
+    let budget = script.server.counters().budget;
+    match which {
+        "remoter_tick_bytes" => budget.remoter_bytes,
+        "tick_bytes" => budget.tick_bytes,
+        "accepts_per_tick" => budget.accepts,
+        "handshakes_per_tick" => budget.handshakes,
+        _ => unreachable!("{which}"),
+    }
+}
+
+/// One under, at, one over. At the edge of what is read nothing says yet that there was no more, so the budget counts as ended.
+#[test]
+fn budgets_of_bytes_read_at_their_edges() {
+    for which in ["remoter_tick_bytes", "tick_bytes"] {
+        for (sent, first) in [(99, 99), (100, 100), (101, 100)] {
+            let mut script = Script::with(|config| match which {
+                "tick_bytes" => config.limits.tick_bytes = 100,
+                _ => config.limits.remoter_tick_bytes = 100,
+            });
+            let (peers, _) = silent(&mut script, 1);
+            peers[0].then([Read::Bytes(pattern(sent))]);
+            let serviced = script.server.service();
+            assert_eq!((serviced.bytes_in, serviced.more), (first, sent >= 100), "{which} {sent}");
+            assert_eq!(ended(&script, which), u64::from(sent >= 100), "{which} {sent}");
+            script.server.clear_events();
+            assert_eq!(script.server.wake() == Wake::Now, sent >= 100, "{which} {sent}");
+            let serviced = script.server.service();
+            assert_eq!((serviced.bytes_in, serviced.more), (sent as u64 - first, false));
+            assert_eq!(ended(&script, which), u64::from(sent >= 100), "{which} {sent}");
+        }
+    }
+}
+
+#[test]
+fn the_budget_of_bytes_written_to_one_at_its_edges() {
+    for (queued, first) in [(99, 99), (100, 100), (101, 100)] {
+        let mut script = Script::with(|config| config.limits.remoter_tick_bytes = 100);
+        let (_peers, ids) = silent(&mut script, 1);
+        queue(&mut script, ids[0], queued);
+        let serviced = script.server.service();
+        assert_eq!((serviced.bytes_out, serviced.more), (first, queued > 100), "{queued}");
+        assert_eq!(ended(&script, "remoter_tick_bytes"), u64::from(queued > 100), "{queued}");
+        assert_eq!(script.server.service().bytes_out, queued as u64 - first);
+    }
+}
+
+/// That many peers that come at once.
+fn come(script: &mut Script, count: u16) -> Vec<Peer> {
+    let peers: Vec<_> = (1..=count).map(|port| Peer::new(port, [])).collect();
+    script.accepts(peers.iter().cloned().map(Accept::Peer));
+    peers
+}
+
+#[test]
+fn the_budget_of_accepts_at_its_edges() {
+    for (peers, first) in [(2, 2), (3, 3), (4, 3)] {
+        let mut script = Script::with(|config| config.limits.accepts_per_tick = 3);
+        come(&mut script, peers);
+        let serviced = script.server.service();
+        // At the edge nobody has said yet that there is no more.
+        assert_eq!((serviced.accepted, serviced.more), (first, peers >= 3), "{peers}");
+        assert_eq!(ended(&script, "accepts_per_tick"), u64::from(peers >= 3), "{peers}");
+        let serviced = script.server.service();
+        assert_eq!((serviced.accepted, serviced.more), (usize::from(peers) - first, false));
+        assert_eq!(script.server.len(), usize::from(peers));
+    }
+}
+
+#[test]
+fn the_deque_at_its_edges() {
+    for (peers, waiting) in [(2, 2), (3, 3), (4, 3)] {
+        let mut script = Script::with(|config| {
+            config.limits.remoters = 0;
+            config.limits.accept_deque = 3;
+            config.over_limit = OverLimit::Wait;
+        });
+        come(&mut script, peers);
+        script.ticks(3);
+        assert_eq!((script.server.axes(), script.server.len()), (waiting, 0), "{peers}");
+        assert_ne!(script.server.wake(), Wake::Now, "{peers}");
+        script.server.config_mut().limits.remoters = 9;
+        assert_eq!(script.server.wake(), Wake::Now, "{peers}");
+        script.ticks(2);
+        assert_eq!((script.server.axes(), script.server.len()), (0, peers.into()), "{peers}");
+    }
+}
+
+#[test]
+fn the_cap_of_events_at_its_edges() {
+    for (peers, first) in [(2, 2), (3, 3), (4, 3)] {
+        let mut script = Script::with(|config| config.limits.events = 3);
+        come(&mut script, peers);
+        script.server.service();
+        script.server.service();
+        assert_eq!(script.server.len(), first, "{peers}");
+        script.server.clear_events();
+        script.tick();
+        assert_eq!(script.server.len(), usize::from(peers), "{peers}");
+    }
+}
+
+#[test]
+fn handshakes_at_once_at_their_edges() {
+    for (peers, first) in [(2, 2), (3, 3), (4, 3)] {
+        let mut script = Script::with(|config| config.limits.handshakes = 3);
+        script.server.listen_with(([192, 0, 2, 9], 0), Arc::new(|stream| stream)).unwrap();
+        let peers = come(&mut script, peers);
+        script.ticks(3);
+        let waiting = peers.len() - first;
+        assert_eq!((script.server.cxes(), script.server.axes()), (first, waiting));
+        assert_ne!(script.server.wake(), Wake::Now);
+        peers[0].far().handshake.push_back(Ok(Stage::Live));
+        peers[0].report(true, false);
+        script.ticks(2);
+        assert_eq!((script.server.len(), script.server.axes()), (1, 0));
+    }
+}
+
+#[test]
+fn the_budget_of_handshakes_at_its_edges() {
+    for (peers, first) in [(2, 2), (3, 3), (4, 3)] {
+        let mut script = Script::with(|config| config.limits.handshakes_per_tick = 3);
+        script.server.listen_with(([192, 0, 2, 9], 0), Arc::new(|stream| stream)).unwrap();
+        for peer in come(&mut script, peers) {
+            peer.far().handshake.push_back(Ok(Stage::Live));
+        }
+        let serviced = script.server.service();
+        assert_eq!((script.server.len(), serviced.more), (first, peers > 3), "{peers}");
+        assert_eq!(ended(&script, "handshakes_per_tick"), u64::from(peers > 3), "{peers}");
+        script.tick();
+        assert_eq!(script.server.len(), usize::from(peers));
+    }
+}
+
+/// A nanosecond before nothing happens; at it, and in a first tick a nanosecond after, it ends.
+#[test]
+fn deadlines_that_are_no_silence_at_their_edges() {
+    let edges = [(SECOND - NANO, false), (SECOND, true), (SECOND + NANO, true)];
+    for (time, ends) in edges {
+        let mut script = Script::with(|config| config.timeouts.write_stall = Some(SECOND));
+        let peer = Peer::new(1, []).writing([Write::Never]);
+        let id = script.admits(&peer);
+        script.tick();
+        queue(&mut script, id, 10);
+        script.tick();
+        let stalled = Event::Closed(id, CloseReason::Expired(Deadline::WriteStall));
+        assert_eq!(script.tick_after(time).contains(&stalled), ends, "write stall {time:?}");
+
+        let mut script = Script::with(|config| config.timeouts.drain = Some(SECOND));
+        let (_peers, _) = silent(&mut script, 1);
+        script.server.drain(None);
+        script.tick();
+        let ended = Event::DrainEnded { cut: 1 };
+        assert_eq!(script.tick_after(time).contains(&ended), ends, "drain {time:?}");
+
+        let rate = MinRate { bytes: 10, window: SECOND };
+        let mut script = Script::with(|config| config.timeouts.min_rate = Some(rate));
+        let (peers, ids) = silent(&mut script, 2);
+        for (peer, bytes) in peers.iter().zip([9, 10]) {
+            peer.then([Read::Bytes(pattern(bytes))]);
+        }
+        script.tick();
+        let slow = |id| Event::Closed(id, CloseReason::TooSlow);
+        let events = script.tick_after(time);
+        assert_eq!(events.contains(&slow(ids[0])), ends, "rate {time:?}");
+        assert!(!events.contains(&slow(ids[1])), "rate {time:?}");
+    }
 }

@@ -273,8 +273,9 @@ impl Server {
             let Some(remoter) = self.engine.get(id).filter(|remoter| to(remoter)) else { continue };
             if remoter.tx_room() < data.len() {
                 result.skipped += 1;
-                let waits = remoter.may_send();
-                if let Some(remoter) = self.engine.get_mut(id).filter(|_| waits) {
+                if remoter.may_send()
+                    && let Some(remoter) = self.engine.get_mut(id)
+                {
                     remoter.want_drained();
                 }
             } else if let Some(remoter) = self.remoter_mut(id)
@@ -307,16 +308,22 @@ impl Server {
     pub fn close(&mut self) {
         self.engine.close();
         self.endpoints.flush(&mut self.engine.core);
-        self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.close_acceptors();
         self.endpoints.close();
         self.draining = None;
     }
 
     /// Closes the sockets that belong to nobody and cuts all connections; returns how many there were.
     fn shut(&mut self, reason: CloseReason) -> usize {
-        self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.close_acceptors();
         self.endpoints.close();
         self.engine.cut_all(reason)
+    }
+
+    fn close_acceptors(&mut self) {
+        let dropped = self.axes() as u64;
+        self.engine.core.counters.refused.dropped += dropped;
+        self.acceptors.iter_mut().for_each(Acceptor::close);
     }
 
     /// The engine, for what is built on a server.
