@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tymist::net::Stage;
+use tymist::tyme::Tyme;
+use tymist::wire::WireLog;
 use tymist::{
     Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Id, MinRate, OverLimit, Wake,
 };
@@ -477,4 +479,90 @@ fn deadlines_that_are_no_silence_at_their_edges() {
         assert_eq!(events.contains(&slow(ids[0])), ends, "rate {time:?}");
         assert!(!events.contains(&slow(ids[1])), "rate {time:?}");
     }
+}
+
+/// What was not armed counted as due there.
+#[test]
+fn at_the_end_of_all_time_nothing_is_due_that_was_not_armed() {
+    let rate = MinRate { bytes: 0, window: SECOND };
+    let mut script = Script::with(|config| config.timeouts.min_rate = Some(rate));
+    let (_peers, _ids) = silent(&mut script, 1);
+    script.tymist.set(Tyme::NEVER).unwrap();
+    assert_eq!(script.ticks(3), []);
+    assert_eq!(script.server.len(), 1);
+}
+
+/// Somebody's middleware, say. Each was an underflow, or a slice beyond its end.
+#[test]
+fn a_stream_that_claims_too_much_is_ended() {
+    for log in [None, Some(WireLog::memory(100))] {
+        for reads in [true, false] {
+            let mut script = Script::with(|_| {});
+            script.server.set_wire_log(log.clone());
+            let peer = Peer::new(1, []);
+            let id = script.admits(&peer);
+            script.tick();
+            let script = &mut script;
+            let events = if reads {
+                peer.then([Read::Lies]);
+                script.tick()
+            } else {
+                let _ = peer.clone().writing([Write::Lies]);
+                queue(script, id, 10);
+                script.tick()
+            };
+            let why = CloseReason::Io(std::io::ErrorKind::InvalidData);
+            assert_eq!(events, [Event::Closed(id, why)]);
+            script.tick();
+            let counters = script.server.counters();
+            assert_eq!(
+                (script.server.buffered(), counters.bytes_in, counters.bytes_out),
+                (0, 0, 0)
+            );
+        }
+        assert!(log.is_none_or(|log| log.records().is_empty()));
+    }
+}
+
+#[test]
+fn a_read_buffer_beyond_all_memory_is_a_large_one() {
+    let mut script = Script::with(|config| config.limits.scratch = usize::MAX);
+    let (peers, ids) = silent(&mut script, 1);
+    peers[0].then([Read::Bytes(pattern(10))]);
+    assert_eq!(script.tick(), [Event::Received(ids[0])]);
+}
+
+#[test]
+fn a_first_byte_for_which_there_is_no_room_has_come() {
+    let mut script = Script::with(|config| {
+        config.limits.buffered = 100;
+        config.timeouts.first_byte = Some(SECOND);
+    });
+    let (peers, ids) = silent(&mut script, 3);
+    peers[0].then([Read::Bytes(pattern(1))]);
+    script.tick();
+    script.server.remoter_mut(ids[0]).unwrap().unread(pattern(200).into());
+    peers[1].then([Read::Bytes(pattern(10))]);
+    let events = script.tick_after(SECOND);
+    let ended: Vec<_> = events.iter().filter_map(Event::id).collect();
+    assert_eq!(ended, [ids[2], ids[2]], "{events:?}");
+    assert_eq!(script.server.wake(), Wake::At(Tyme::from_secs(2)), "and nothing spins");
+    script.server.remoter_mut(ids[0]).unwrap().take();
+    assert_eq!(script.tick(), [Event::Received(ids[1])]);
+}
+
+/// As the sockets for both kinds of addresses write them.
+#[test]
+fn an_ipv4_peer_is_found_however_it_is_written() {
+    let mut script = Script::with(|_| {});
+    let peer = Peer::new(5, []);
+    peer.far().name = "[::ffff:192.0.2.7]:5".parse().unwrap();
+    let id = script.admits(&peer);
+    for name in ["192.0.2.7:5", "[::ffff:192.0.2.7]:5"] {
+        assert_eq!(script.server.at(&name.parse().unwrap()), Some(id), "{name}");
+    }
+    assert_eq!(script.server.at(&"192.0.2.7:6".parse().unwrap()), None);
+    script.server.remoter_mut(id).unwrap().abort();
+    script.tick();
+    assert_eq!(script.server.at(&"192.0.2.7:5".parse().unwrap()), None);
 }

@@ -187,9 +187,10 @@ impl Remoter {
     fn expire(&mut self, core: &mut Core) {
         loop {
             let first = ALL.into_iter().min_by_key(|slot| self.deadlines[*slot as usize]);
-            let Some(slot) = first.filter(|slot| self.deadlines[*slot as usize] <= core.now) else {
-                return;
-            };
+            // At the end of all time, too, what is not armed is not due.
+            let is_due =
+                |slot: &Slot| self.deadlines[*slot as usize] <= core.now && self.is_armed(*slot);
+            let Some(slot) = first.filter(is_due) else { return };
             self.disarm(slot);
             let which = match slot {
                 Slot::Rate => {
@@ -203,6 +204,11 @@ impl Remoter {
                 Slot::Linger if self.state.phase == Phase::Live && self.state.half_open => continue,
                 // The peer's end has come and ours is still on its way out: there is a deadline for that.
                 Slot::Linger if self.state.phase == Phase::Live && self.has_output() => {
+                    self.arm(core, slot);
+                    continue;
+                }
+                // It has spoken, and nobody has room for that. (Idle goes on: it ends those whose unread bytes fill the room.)
+                Slot::FirstByte if self.waits_for_room(core) => {
                     self.arm(core, slot);
                     continue;
                 }

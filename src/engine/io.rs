@@ -12,6 +12,8 @@ use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 /// Pieces handed to one write.
 const PIECES: usize = 16;
+/// A stream, somebody's middleware, says that it moved more than it was given: no number of it can be trusted.
+const TOO_MUCH: CloseReason = CloseReason::Io(io::ErrorKind::InvalidData);
 
 impl Remoter {
     /// Whether reading may go on: somebody wants the bytes, or they are thrown away.
@@ -214,6 +216,7 @@ impl Remoter {
                 if self.state.parting { self.stream.discard(buf) } else { self.stream.read(buf) };
             match read {
                 Ok(0) => self.met_eof(core),
+                Ok(count) if count > want => self.doom(TOO_MUCH),
                 Ok(count) => self.met_bytes(core, count, want, thrown_away),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.state.readable = false;
@@ -344,6 +347,10 @@ impl Remoter {
             match written {
                 Ok(0) => {
                     self.met_refusal(core, &io::ErrorKind::WriteZero.into());
+                    break;
+                }
+                Ok(count) if count > budget.min(self.tx.len()) => {
+                    self.doom(TOO_MUCH);
                     break;
                 }
                 Ok(count) => {

@@ -50,6 +50,8 @@ use index::Index;
 pub(crate) const REMOTER: u8 = 0;
 pub(crate) const ACCEPTOR: u8 = 1;
 pub(crate) const ENDPOINT: u8 = 2;
+/// More than that in one read is nobody's wish, and memory that is taken at once.
+const SCRATCH_MOST: usize = 16 << 20;
 
 pub(crate) struct Engine {
     pub(crate) net: Box<dyn Net>,
@@ -266,7 +268,7 @@ impl Engine {
 
     /// Makes the read buffer as large as configured. There is none while there is no connection.
     fn fit_scratch(&mut self) {
-        let size = self.core.config.limits.scratch.max(1);
+        let size = self.core.config.limits.scratch.clamp(1, SCRATCH_MOST);
         if self.core.scratch.len() != size {
             self.core.scratch = self.core.pool.scratch(size);
         }
@@ -374,9 +376,9 @@ impl Engine {
 
     pub(crate) fn at(&self, peer: &crate::net::Addr) -> Option<Id> {
         self.index.find(peer, |id| {
-            self.slots
-                .get(id)
-                .is_some_and(|remoter| remoter.peer_addr() == peer && remoter.is_live())
+            self.slots.get(id).is_some_and(|remoter| {
+                index::is_same(remoter.peer_addr(), peer) && remoter.is_live()
+            })
         })
     }
 

@@ -204,7 +204,8 @@ impl Server {
         self.engine.get_mut(id)
     }
 
-    /// The live connection with this peer; the oldest, where several acceptors have one of the same.
+    /// The live connection with this peer; the oldest, where several acceptors have one of the same. An IPv4 address may be written as such also where the
+    /// acceptor is one for both.
     #[must_use]
     pub fn at(&self, peer: &Addr) -> Option<Id> {
         self.engine.at(peer)

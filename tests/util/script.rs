@@ -23,6 +23,8 @@ pub(crate) enum Read {
     /// The clean end; needs nothing after it.
     End,
     Fails(i32),
+    /// Claims a byte more than there is room for.
+    Lies,
 }
 
 /// What a write answers; where the script has ended, all is taken.
@@ -32,6 +34,8 @@ pub(crate) enum Write {
     Takes(usize),
     Blocks,
     Fails(i32),
+    /// Claims a byte more than it was given.
+    Lies,
     /// `WouldBlock` for ever.
     Never,
 }
@@ -49,7 +53,7 @@ pub(crate) enum Accept {
 pub(crate) struct Peer(Arc<Mutex<Far>>);
 
 pub(crate) struct Far {
-    name: Addr,
+    pub(crate) name: Addr,
     token: Option<Token>,
     net: Option<Arc<Mutex<Shared>>>,
     pub(crate) reads: VecDeque<Read>,
@@ -435,6 +439,7 @@ impl Stream for ScriptStream {
                 Ok(buf.len())
             }
             Some(Read::End) => Ok(0),
+            Some(Read::Lies) => Ok(buf.len() + 1),
             Some(Read::Fails(errno)) => Err(io::Error::from_raw_os_error(errno)),
         }
     }
@@ -447,6 +452,7 @@ impl Stream for ScriptStream {
             None => usize::MAX,
             Some(Write::Takes(most)) => most,
             Some(Write::Blocks) => return would_block(),
+            Some(Write::Lies) => return Ok(bufs.iter().map(|buf| buf.len()).sum::<usize>() + 1),
             Some(Write::Fails(errno)) => return Err(io::Error::from_raw_os_error(errno)),
             Some(Write::Never) => {
                 far.writes.push_front(Write::Never);
