@@ -3,6 +3,7 @@
 #![cfg(feature = "os")]
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+#![allow(clippy::disallowed_methods, reason = "what is adopted is a plain socket")]
 
 #[path = "util/layers.rs"]
 mod layers;

@@ -124,7 +124,7 @@ impl OsNet {
 /// Instead of the wait that a dead poller cannot do: a loop around it must not spin.
 #[expect(clippy::disallowed_methods, reason = "this room may sleep")]
 fn rest(wait: Option<Duration>) {
-    std::thread::sleep(wait.unwrap_or(REST).min(REST));
+    std::thread::sleep(wait.unwrap_or(REST).min(REST)); // house: sleep, there is nothing to wait on
 }
 
 #[expect(clippy::disallowed_methods, reason = "this room is where real time comes from")]
