@@ -179,7 +179,8 @@ fn refusals_are_counted_by_reason() {
 /// Whoever waited in the deque of an acceptor that was closed, was accepted and nothing else.
 #[test]
 fn those_that_were_dropped_while_they_waited_are_counted() {
-    let ends: [(&str, fn(&mut Script)); 3] = [
+    type End = fn(&mut Script);
+    let ends: [(&str, End); 3] = [
         ("unlisten", |script| assert!(script.server.unlisten(script.acceptor))),
         ("close", |script| script.server.close()),
         ("drain", |script| {
