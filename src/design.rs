@@ -10,7 +10,8 @@
 //! 2. **Flush.** What the caller queued, ended or resumed since the last tick, in the order in which the connections were first touched. Then the
 //!    connections are dialled that it asked for, within a budget.
 //!    What was queued at datagram endpoints goes out as well.
-//! 3. **Harvest.** One system call without waiting; none where [`wait`](crate::Server::wait) has just made it. Readiness sets latches, nothing else.
+//! 3. **Harvest.** One system call without waiting; none where [`wait`](crate::Server::wait) has just made it, unless a deadline has come
+//!    since: so may have what it waits for. Readiness sets latches, nothing else.
 //! 4. **Accept** into the deques, round robin over the acceptors, within a budget.
 //! 5. **Admit** from the deques, in order; those with a handshake start it.
 //! 6. **Coming up.** Dialled connections whose attempts have news are asked, within a budget; those that are up start their handshake, or are usable.
@@ -20,9 +21,10 @@
 //!    Then the datagram endpoints, in the same way.
 //! 9. **Deadlines.** After the turns, so that what has arrived counts as activity even where its deadline falls into the same tick.
 //! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget.
-//! 11. **Draining**, if it is on.
+//! 11. **Certificates** are looked at, where a reload was asked for or the time to do so has come.
+//! 12. **Draining**, if it is on.
 //!
-//! [`Clients::service`](crate::Clients::service) does the same without 4, 5 and 11.
+//! [`Clients::service`](crate::Clients::service) does the same without 4, 5, 11 and 12. `tests/tick.rs` pins it, call by call.
 //!
 //! A connection is released as soon as a step finds that it is over; its socket is closed then, its place is kept until `Closed` was taken.
 //!
@@ -41,6 +43,8 @@
 //! * A connection stands in each work list at most once (`queued`, `touched`). A tick costs what the lists hold.
 //! * The wheel holds at most one entry per connection, never later than the connection's earliest deadline.
 //! * Bytes buffered server-wide are the sum of all rx and tx queues, those of closed connections that were not told yet included.
+//! * A harvest takes so many reports at once (1024 on the operating system). While it leaves some, `FirstByte` and `Idle` end nobody who may be
+//!   among them. Who is reported goes to the back of the network's queue, so that lasts one round of reports, also in a crowd without end.
 //! * Every loop has a budget. What a budget cut off makes [`wake`](crate::Server::wake) say `Now`.
 //! * What a limit holds back (reading at the rx cap, accepting at the remoters cap, everything at the server-wide cap) does *not* make `wake` say `Now`,
 //!   or the loop would spin; what lifts the limit does.
@@ -59,7 +63,9 @@
 //!
 //! * `remoters` 65,536 and `remoters_per_ip` the same: beyond any descriptor limit people run with by default, so the operating system's limit is met first
 //!   and told as `AcceptPaused`. A lower per-address default would refuse whole offices behind one address without anybody having asked for it.
-//! * `accepts_per_tick` 256, `tick_bytes` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
+//! * `accepts_per_tick` 256, `tick_bytes` and `tick_bytes_out` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
+//!   Without the second, peers that open their windows at once would decide how long a tick lasts. Half of it is for those whom the last tick had none
+//!   left for, so that what is newly queued, which leaves first, starves nobody.
 //! * `burst_bytes` 256 KiB: a loop that waits comes back at once, so it loses nothing by smaller ticks, and what it answers is still in the cache.
 //! * `remoter_tick_bytes` 64 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
 //!   Four reads a tick, tried first, halved the throughput of bulk streams: the rx buffer grew by copying, and left the caches.

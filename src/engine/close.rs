@@ -223,6 +223,7 @@ impl Engine {
     pub(crate) fn close(&mut self) -> usize {
         self.end(); // Whatever a wait has spent already, there is a tick's budget for it.
         self.begin();
+        self.core.tick_left_out = usize::MAX; // Their own budgets are enough of a bound for what is done once.
         self.flush();
         for id in self.ids() {
             self.send_of(id);

@@ -16,7 +16,6 @@ use crate::id::Id;
 use crate::id::REMOTER;
 use crate::net::{Addr, Stream};
 use crate::remoter::{Attempt, Dialled, Fin, Phase, Remoter, Slot, Step};
-use crate::wire::Tap;
 
 /// Addresses tried in a round; a name may have hundreds.
 pub(super) const MOST_ADDRS: usize = 16;
@@ -275,10 +274,7 @@ impl Engine {
         dial.received_before = remoter.counters.bytes_in;
         let handshake = dial.connect.has_handshake();
         let stream = dial.connect.wrap(stream);
-        remoter.stream = match &self.core.wire_log {
-            Some(log) => Box::new(Tap::new(stream, log.clone())),
-            None => stream,
-        };
+        remoter.stream = self.core.tapped(stream);
         remoter.state.up = true;
         remoter.state.phase = Phase::Handshaking;
         self.dialling -= 1;

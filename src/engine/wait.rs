@@ -16,11 +16,15 @@ impl Engine {
         self.dial();
     }
 
-    /// The second half: all that is done for connections once they are latched and let in.
-    pub(crate) fn run_tick(&mut self) {
+    /// What is done for connections once they are latched and let in.
+    pub(crate) fn serve(&mut self) {
         self.come_up();
         self.shake();
         self.turns();
+    }
+
+    /// What time has brought, after all that has arrived.
+    pub(crate) fn expire_and_dial(&mut self) {
         self.expire();
         self.dial();
     }

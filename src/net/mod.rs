@@ -146,6 +146,12 @@ pub trait Net: Send {
     /// Only where the network as a whole has failed; what happens to one socket, that socket tells.
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
 
+    /// Whether the last [`harvest`](Net::harvest) may have left something for the next. The engine then does not sleep, nor take those for silent
+    /// whose reports may be among it. A network that takes all there is, as by default, says no; middleware passes the answer on.
+    fn left_more(&self) -> bool {
+        false
+    }
+
     /// A handle that ends a wait in [`harvest`](Net::harvest) from another thread.
     ///
     /// # Errors

@@ -289,7 +289,15 @@ impl Remoter {
         self.tx.len()
     }
 
-    /// How many bytes [`tx`](Remoter::tx) would take now.
+    /// Has `Drained` told once all that is queued is out and there is room for more; in the next tick where that is so already. A
+    /// [`tx`](Remoter::tx) that comes up short, and a broadcast that skips it, ask for that by themselves. Who goes by
+    /// [`tx_room`](Remoter::tx_room) instead and finds too little has to ask.
+    pub fn want_drained(&mut self) {
+        self.state.backlogged = true;
+    }
+
+    /// How many bytes [`tx`](Remoter::tx) would take now: its own room, or that of all connections together where that is less. What makes room is
+    /// told to those who [ask](Remoter::want_drained).
     #[must_use]
     pub fn tx_room(&self) -> usize {
         if !self.may_send() {
@@ -304,7 +312,7 @@ impl Remoter {
         self.is_open() && self.state.fin == Fin::No && !self.is_upgrading()
     }
 
-    /// Whether [`tx`](Remoter::tx) would take something now.
+    /// Whether [`tx`](Remoter::tx) would take something now; see [`tx_room`](Remoter::tx_room).
     #[must_use]
     pub fn can_send(&self) -> bool {
         self.tx_room() > 0
@@ -418,6 +426,10 @@ impl Remoter {
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
             self.forget_upgrade();
+            // Nobody waits any more for its user, or for a first word of the peer: what still goes out must not be cut by either.
+            for slot in [Slot::FirstByte, Slot::Linger] {
+                self.deadlines[slot as usize] = Tyme::NEVER;
+            }
         }
     }
 

@@ -46,6 +46,7 @@ impl Lookups {
         let _ = self.sender.send(lookup);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this room may start threads")]
     fn spawn(&self) -> io::Result<()> {
         let (receiver, open) = (Arc::clone(&self.receiver), Arc::clone(&self.open));
         let work = move || {

@@ -275,6 +275,10 @@ impl Net for ChaosNet {
         Ok(self.link.wrap(inner, Side::Accepted))
     }
 
+    fn left_more(&self) -> bool {
+        self.inner.left_more()
+    }
+
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         let now = self.tell_time();
         let before = ready.len();
