@@ -209,7 +209,10 @@ impl<'a> Calling<'a> {
     fn begin(server: &'a mut Server, filters: bool) -> Option<Self> {
         let core = &mut server.engine_mut().core;
         let inside = core::mem::replace(&mut core.calling, true);
-        debug_assert!(!inside, "`serve` was called by a service: a callback would run inside another");
+        debug_assert!(
+            !inside,
+            "`serve` was called by a service: a callback would run inside another"
+        );
         if inside {
             return None;
         }
