@@ -136,6 +136,11 @@
 //! *One trait for what has turns.* A simulated host, a Doist and an adapter need the same three things of a program: its turn, when it wants the next, and what it waits
 //! on. So a Doist is itself a doer and runs wherever one does. hio's `tock` and `recur` are as they were; what is new is [`wake`](crate::doing::Doer::wake).
 //!
+//! *One trait for what a server does*, [`Service`](crate::Service): events, callbacks, filters, a tick and a wake, wherever the server has its turns. The other engines have
+//! no callbacks and no filters, so a closure does for their events; a trait beside it would only spare those who want a tick the five lines of a doer of their own.
+//!
+//! *Who has no filters says so*, and nothing is held back for them: to find that out from what filters do would take a tick in which everything waits.
+//!
 //! *In a cycle each doer without a tock has its turn*, whoever was the reason for it, since that is what doers that look at each other's state rely on. A turn of
 //! an engine with nothing to do is one system call.
 //!

@@ -116,7 +116,7 @@ pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFu
 pub use relay::{Relay, RelayCounters};
 pub use remoter::{Detached, Remoter};
 pub use server::{Broadcast, Draining, Server};
-pub use service::{Callbacks, Service, Session, Streams, TcpServer, call_back};
+pub use service::{Service, Session, Streams, TcpServer, call_back};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "os"))]

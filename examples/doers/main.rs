@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use common::Result;
 use lexopt::prelude::*;
-use tymist::doing::{ClientDoer, DoError, Doer, Doist, Echo, Handle, Handler, Recur, ServerDoer};
-use tymist::net::Addr;
+use tymist::doing::{DoError, Doer, Doist, Echo, Handle, Recur, ServerDoer};
 use tymist::net::os::OsNet;
+use tymist::net::{Addr, Descriptor};
 use tymist::tyme::{Tyme, Tymist, Tymth};
 use tymist::{Client, Config, Connect, Event, Server, Wake};
 
@@ -74,8 +74,9 @@ fn add(cell: &Cell<u64>) {
     cell.set(cell.get() + 1);
 }
 
-/// Says a number on each beat, and expects them back in order.
+/// Says a number on each beat, and expects them back in order: a doer around a client, which is one itself.
 struct Talk {
+    client: Client,
     beat: Duration,
     next: Tyme,
     /// The last that was said.
@@ -85,19 +86,19 @@ struct Talk {
     score: Rc<Score>,
 }
 
-impl Handler<Client> for Talk {
-    fn event(&mut self, client: &mut Client, event: Event) {
+impl Talk {
+    fn event(&mut self, event: &Event) {
         match event {
             // What was under way on an earlier connection is lost.
             Event::Connected(_) => self.due = self.message + 1,
             Event::Received(_) => {
-                while client.rx().len() >= 8 {
+                while self.client.rx().len() >= 8 {
                     assert_eq!(
-                        client.rx()[..8],
+                        self.client.rx()[..8],
                         self.due.to_be_bytes(),
                         "something else came back"
                     );
-                    client.consume(8);
+                    self.client.consume(8);
                     self.due += 1;
                     add(&self.score.answered);
                 }
@@ -105,20 +106,41 @@ impl Handler<Client> for Talk {
             _ => {}
         }
     }
+}
 
-    fn tick(&mut self, client: &mut Client) {
-        if client.connected() && client.tyme() >= self.next {
+impl Doer for Talk {
+    fn enter(&mut self, tymth: &Tymth) -> std::result::Result<(), DoError> {
+        self.client.enter(tymth)
+    }
+
+    fn recur(&mut self, now: Tyme) -> std::result::Result<Recur, DoError> {
+        self.client.service();
+        while let Some(event) = self.client.poll_event() {
+            self.event(&event);
+        }
+        if self.client.connected() && now >= self.next {
             self.message += 1;
-            self.next = client.tyme() + self.beat;
+            self.next = now + self.beat;
             // It is connected: it takes the eight bytes.
-            if client.tx(&self.message.to_be_bytes()).is_ok() {
+            if self.client.tx(&self.message.to_be_bytes()).is_ok() {
                 add(&self.score.sent);
             }
         }
+        self.client.service_sends(); // else it leaves in the next turn
+        Ok(Recur::Again)
+    }
+
+    fn exit(&mut self) -> std::result::Result<(), DoError> {
+        self.client.exit()
     }
 
     fn wake(&self) -> Wake {
-        Wake::At(self.next)
+        let beat = if self.client.connected() { Wake::At(self.next) } else { Wake::OnIo };
+        self.client.wake().min(beat)
+    }
+
+    fn descriptors(&self, into: &mut Vec<Descriptor>) {
+        self.client.descriptors(into);
     }
 }
 
@@ -180,8 +202,8 @@ fn program(
     // The clients are a group of their own.
     let mut group = Doist::new();
     for client in clients {
-        let talk = Talk { beat, next: Tyme::ZERO, message: 0, due: 1, score: Rc::clone(score) };
-        group.add(ClientDoer::new(client, talk));
+        let score = Rc::clone(score);
+        group.add(Talk { client, beat, next: Tyme::ZERO, message: 0, due: 1, score });
     }
     if !group.is_empty() {
         doist.add(group);

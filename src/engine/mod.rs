@@ -114,6 +114,8 @@ pub(crate) struct Core {
     pub(crate) tick: u32,
     /// A service's filters are to see all bytes before they leave.
     pub(crate) filtered: bool,
+    /// A service is being called.
+    pub(crate) calling: bool,
 }
 
 /// Which of a tick's budgets are only those of a burst, whose end is nothing to count.
@@ -169,6 +171,7 @@ impl Engine {
                 heard: None,
                 tick: 0,
                 filtered: false,
+                calling: false,
                 config,
             },
             net,

@@ -2,11 +2,12 @@
 
 use super::Host;
 use crate::config::Config;
-use crate::doing::{Handler, ServerDoer};
+use crate::doing::ServerDoer;
 use crate::server::Server;
+use crate::service::Service;
 use crate::tasks::{Panics, TaskConfig, Tasks};
 
-impl<H: Handler> ServerDoer<H> {
+impl<S: Service> ServerDoer<S> {
     /// A server on `host`, wound to its clock, with nothing open yet.
     ///
     /// ```
@@ -22,10 +23,10 @@ impl<H: Handler> ServerDoer<H> {
     /// });
     /// ```
     #[must_use]
-    pub fn on_host(host: &Host, config: Config, handler: H) -> Self {
+    pub fn on_host(host: &Host, config: Config, service: S) -> Self {
         let mut server = Server::with_net(config, host.net());
         server.wind(host.tymth());
-        ServerDoer::new(server, handler)
+        ServerDoer::new(server, service)
     }
 }
 

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tymist::doing::Handler;
 use tymist::net::Addr;
 use tymist::tyme::Tyme;
-use tymist::{Backoff, CloseReason, Config, Connect, Event, Id, Server, Wake};
+use tymist::{Backoff, CloseReason, Config, Connect, Event, Id, Server, Service, Wake};
 
 use super::Bug;
 use super::ledger::Ledger;
@@ -138,7 +137,11 @@ impl Relay {
     }
 }
 
-impl Handler for Relay {
+impl Service for Relay {
+    fn filters(&self) -> bool {
+        false
+    }
+
     fn event(&mut self, server: &mut Server, event: Event) {
         self.watch.event(server, &event);
         match event {
