@@ -340,6 +340,21 @@ impl Core {
         if ip.is_loopback() { Some(from) } else { self.by_ip.get(&ip).copied() }
     }
 
+    /// To whom a packet from this address goes that is for `to`: from a loopback address to nobody but the host itself (RFC 1122 section 3.2.1.3). As on
+    /// Linux, that is an error with IPv4, and a packet lost with IPv6.
+    fn route(
+        &self,
+        host: HostId,
+        source: IpAddr,
+        to: Option<HostId>,
+    ) -> Result<Option<HostId>, Errno> {
+        match source {
+            _ if to == Some(host) || !source.is_loopback() => Ok(to),
+            IpAddr::V4(_) => Err(Errno::Einval),
+            IpAddr::V6(_) => Ok(None),
+        }
+    }
+
     /// An address of the host from which it reaches `target`.
     fn source_ip(&self, host: HostId, target: IpAddr) -> Result<IpAddr, Errno> {
         if target.is_loopback() {

@@ -96,6 +96,10 @@ impl Core {
             Some(peer) if addr.ip().is_unspecified() => self.source_ip(host, peer.ip())?,
             _ => addr.ip(),
         };
+        if let Some(peer) = peer {
+            let to = self.owner(host, peer.ip());
+            self.route(host, ip.to_canonical(), to)?;
+        }
         self.take_socket(host)?;
         let local = SocketAddr::new(ip, port);
         let cap = super::tcp::capacity(self.host(host).spec.gram_buffer, spec.recv_buffer);
@@ -158,6 +162,7 @@ impl Core {
         let ip = if own.is_unspecified() { self.source_ip(host, target.ip())? } else { own };
         let source = SocketAddr::new(ip, local.port());
         let to = self.owner(host, target.ip());
+        let to = self.route(host, ip, to)?;
         let data = self.gather(core::iter::once(data), data.len());
         let path = to.map(|to| self.path(host, to));
         let copies = match path {
