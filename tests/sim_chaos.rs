@@ -64,7 +64,8 @@ fn a_short_receive_that_cut_nothing_has_not_fired() {
 #[test]
 fn a_chance_that_is_no_number_never_fires() {
     let mut pair = Pair::new();
-    pair.world.rule(Rule::new("odd", Effect::Fail(Errno::Emfile)).on(&[Op::Listen]).chance(f64::NAN));
+    pair.world
+        .rule(Rule::new("odd", Effect::Fail(Errno::Emfile)).on(&[Op::Listen]).chance(f64::NAN));
     pair.listen(80);
 }
 
@@ -156,7 +157,7 @@ mod real {
         faults.add(Rule::new("stall", Effect::Stall(millis(300))).on(&[Op::Receive]).times(1));
         let mut peer = tymist::Peer::with_net(tymist::GramConfig::new(), chaos(&faults));
         peer.open(([127, 0, 0, 1], 0)).unwrap();
-        let to = peer.local_addr().unwrap().inet().unwrap();
+        let to = peer.local_addr().inet().unwrap();
         let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         other.send_to(b"hello", to).unwrap();
         for _ in 0..1000 {

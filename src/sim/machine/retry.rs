@@ -10,7 +10,7 @@ use super::Core;
 use super::open::{FIRST_TIMEOUT, SYN_RETRIES, SYNACK_RETRIES};
 use super::tcp::{Owner, State};
 use crate::sim::queue::Event;
-use crate::sim::trace::Flags;
+use crate::sim::trace::{Flags, Timer, What};
 use crate::sim::{Errno, Key};
 use crate::tyme::Tyme;
 
@@ -45,9 +45,10 @@ impl Core {
             State::SynReceived => tcp.last_try + FIRST_TIMEOUT * (1 << tries.min(16)),
             _ => {
                 let wait = self.back_off(index, tries).min(MAX_TIMEOUT);
-                let blocked = tcp.trouble.blocked.map_or(Tyme::NEVER, |blocked| {
-                    blocked + self.user_timeout(index)
-                });
+                let blocked = tcp
+                    .trouble
+                    .blocked
+                    .map_or(Tyme::NEVER, |blocked| blocked + self.user_timeout(index));
                 (now + wait).min(since + self.patience(index)).min(blocked)
             }
         };
@@ -127,33 +128,50 @@ impl Core {
             tcp.trouble.blocked.get_or_insert(now);
         }
         let (tries, state, received) = (tcp.trouble.tries, tcp.state, tcp.received);
-        match state {
+        let (host, conn) = (tcp.host, tcp.conn);
+        let again = match state {
             State::SynSent if tries > SYN_RETRIES || waited >= self.user_timeout(index) => {
-                self.fail(index, Errno::Etimedout);
+                self.give_up(index);
+                false
             }
-            State::SynSent => self.send_syn(index),
+            State::SynSent => {
+                self.send_syn(index);
+                true
+            }
             // Who has sent something sends it again, to where now nobody knows of it.
             State::SynReceived if tries > SYNACK_RETRIES && received > 1 => {
                 self.tcps[index].owner = Owner::Nobody;
                 self.reset(index);
+                false
             }
             State::SynReceived if tries > SYNACK_RETRIES => {
                 self.close_down(index, false);
                 self.remove_tcp(index);
+                false
             }
-            State::SynReceived => self.send_synack(index),
+            State::SynReceived => {
+                self.send_synack(index);
+                true
+            }
             State::Open if waited >= self.patience(index) || self.has_asked_enough(index) => {
-                self.fail(index, Errno::Etimedout);
+                self.give_up(index);
+                false
             }
-            State::Open => {
-                if !self.try_again(index) {
-                    return false;
-                }
-            }
-            State::Closed => return false,
+            State::Open if self.try_again(index) => true,
+            State::Open | State::Closed => return false,
+        };
+        if again && self.recorder.on() {
+            self.record(&What::Timer { host, conn, timer: Timer::Retry });
         }
         self.stats.retries += 1;
         true
+    }
+
+    /// The peer has not answered, or not made room, for too long.
+    fn give_up(&mut self, index: usize) {
+        let (host, conn) = (self.tcps[index].host, self.tcps[index].conn);
+        self.record(&What::Timer { host, conn, timer: Timer::GiveUp });
+        self.fail(index, Errno::Etimedout);
     }
 
     /// Sends what was lost, or asks where the answer to what got through is. Whether there was need for either.
@@ -195,10 +213,12 @@ impl Core {
         let again = if now - tcp.heard < idle {
             tcp.heard + idle
         } else if gone {
-            self.fail(index, Errno::Etimedout);
+            self.give_up(index);
             return true;
         } else {
             tcp.probes += 1;
+            let (host, conn) = (tcp.host, tcp.conn);
+            self.record(&What::Timer { host, conn, timer: Timer::KeepAlive });
             self.probe(index);
             now + interval
         };

@@ -108,6 +108,8 @@ pub enum Kind {
     Spins,
     /// Something was left in the end.
     Left,
+    /// A rule that is not [optional](crate::sim::fault::Rule::optional) never fired, so what it was there for was not tried.
+    Unfired,
     /// A program panicked.
     Panicked,
 }
@@ -187,6 +189,10 @@ impl<S: Scenario> Run<'_, S> {
         let left = self.scenario.left(&self.world);
         left.map_err(|what| self.failure(Kind::Left, what))?;
         self.look_after()?;
+        let unfired = self.world.faults().unfired();
+        if !unfired.is_empty() {
+            return Err(self.failure(Kind::Unfired, format!("rules {unfired:?}")));
+        }
         let (hash, stats) = (self.world.hash(), self.world.stats());
         Ok(Report { hash, steps: self.steps, done, stats })
     }
