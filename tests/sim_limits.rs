@@ -28,7 +28,7 @@ fn a_link_that_takes_for_ever_loses_and_overflows_nothing() {
     let mut dialled = pair.dial(80);
     let mut socket = pair.client_net.bind(&Bind::new(([0, 0, 0, 0], 0))).unwrap();
     socket.send(b"x", &pair.target(9)).unwrap();
-    pair.run(SECOND);
+    pair.run(millis(500));
     assert_eq!(pair.world.stats().lost, 2);
     pair.run(200 * SECOND);
     assert_eq!(dialled.connected().unwrap_err().kind(), ErrorKind::TimedOut, "it was tried again");
@@ -117,7 +117,7 @@ fn a_program_given_to_a_host_that_is_down_is_made_when_it_comes_up() {
     assert_eq!(world.sockets(host), 1);
 }
 
-/// Each wake nearer than the one before it left a dead entry in the queue, which next_due then told of.
+/// Each wake nearer than the one before it left a dead entry in the queue, which `next_due` then told of.
 #[test]
 fn wakes_that_jump_to_and_fro_leave_nothing_behind() {
     let mut world = World::new(1);
@@ -159,16 +159,16 @@ fn a_clogged_way_holds_as_many_datagrams_as_its_queue() {
 fn acts_that_change_nothing_are_told() {
     let mut world = World::new(1);
     let hosts: Vec<_> = (0..3).map(|n| world.add_host(format!("h{n}"))).collect();
-    for cut in [Cut::Split(vec![]), Cut::Split(hosts.clone()), Cut::Pair(hosts[0], hosts[0])] {
+    for cut in [Cut::Split(vec![]), Cut::Split(hosts.clone())] {
         world.act(&Act::Partition(cut));
     }
     let link = world.route(hosts[0], hosts[1]);
     world.act(&Act::Relink { from: hosts[0], to: hosts[1], link });
-    assert_eq!(world.finish().unwrap_err().acts.len(), 4);
+    assert_eq!(world.finish().unwrap_err().acts.len(), 3);
     world.act(&Act::Partition(Cut::Isolate(hosts[0])));
-    assert_eq!(world.finish().unwrap_err().acts.len(), 4);
+    assert_eq!(world.finish().unwrap_err().acts.len(), 3);
     world.act(&Act::Partition(Cut::Pair(hosts[0], hosts[1])));
-    assert_eq!(world.finish().unwrap_err().acts.len(), 5, "it was severed already");
+    assert_eq!(world.finish().unwrap_err().acts.len(), 4, "it was severed already");
 }
 
 #[test]

@@ -200,12 +200,12 @@ impl Stream for ChaosStream {
             self.read += result.as_ref().map_or(0, |&count| count as u64);
             return result;
         }
-        self.read_by(buf, |inner, buf| inner.read(buf))
+        self.read_by(buf, <dyn Stream>::read)
     }
 
     /// The rules for reads are for this as well.
     fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read_by(buf, |inner, buf| inner.discard(buf))
+        self.read_by(buf, <dyn Stream>::discard)
     }
 
     fn short_read_drains(&self) -> bool {

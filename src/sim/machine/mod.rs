@@ -190,12 +190,16 @@ impl Core {
             addrs.push(IpAddr::from([10, high, mid, low]));
             addrs.push(six.into());
         }
+        // Looked at first, so that a panic leaves nothing half done.
+        let taken = addrs.iter().find(|ip| self.by_ip.contains_key(ip));
+        assert!(taken.is_none(), "two hosts with the address {taken:?}");
+        let name = folded(&spec.name);
+        assert!(!self.names.contains_key(&name), "two hosts with the name {:?}", spec.name);
+        self.names.insert(name, id);
         for &ip in &addrs {
             let before = self.by_ip.insert(ip, id);
-            assert!(before.is_none(), "two hosts with the address {ip}");
+            assert!(before.is_none(), "the address {ip} twice");
         }
-        let before = self.names.insert(folded(&spec.name), id);
-        assert!(before.is_none(), "two hosts with the name {:?}", spec.name);
         self.record(&What::Host { host: id, name: spec.name.clone(), addrs: addrs.clone() });
         let (low, high) = spec.ephemeral_ports;
         let mut rng = Rng::stream(self.seed, &format!("ports {}", spec.name));
@@ -225,8 +229,8 @@ impl Core {
     }
 
     /// Another name for addresses of a host.
-    pub(super) fn add_name(&mut self, name: String, host: HostId) -> bool {
-        self.names.insert(folded(&name), host).is_none()
+    pub(super) fn add_name(&mut self, name: &str, host: HostId) -> bool {
+        self.names.insert(folded(name), host).is_none()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<HostId> {

@@ -90,8 +90,9 @@ impl World {
     /// # Panics
     /// If its name or one of its addresses is taken.
     pub fn add_host(&mut self, spec: impl Into<HostSpec>) -> HostId {
+        let id = self.shared.lock().add_host(spec.into());
         self.seats.push(Seat::default());
-        self.shared.lock().add_host(spec.into())
+        id
     }
 
     /// Gives the host a program, made by `factory` and entered now and, after a crash, at each restart. It gets its first turn at the next step.
@@ -230,7 +231,7 @@ impl World {
     /// If `host` is of another world.
     pub fn add_name(&mut self, name: impl Into<String>, host: HostId) -> bool {
         self.known(host);
-        self.shared.lock().add_name(name.into(), host)
+        self.shared.lock().add_name(&name.into(), host)
     }
 
     /// The host that has this name.
