@@ -41,7 +41,8 @@ impl Engine {
         if pending || self.is_pending() {
             return Wake::Now;
         }
-        let next = self.next_deadline().into_iter().chain(deadline).min();
+        let net = self.net.due_in().map(|time| self.core.now + time);
+        let next = self.next_deadline().into_iter().chain(deadline).chain(net).min();
         match next.filter(|tyme| *tyme != Tyme::NEVER) {
             Some(tyme) if tyme <= self.core.now => Wake::Now,
             Some(tyme) => Wake::At(tyme),

@@ -152,6 +152,12 @@ pub trait Net: Send {
         false
     }
 
+    /// In what time, by its own clock as last read, the network wants to be harvested although its poller may show nothing until then; `None`, the
+    /// default, if never. For middleware that reports by the clock. Engines make it part of when they want to be serviced.
+    fn due_in(&self) -> Option<Duration> {
+        None
+    }
+
     /// A handle that ends a wait in [`harvest`](Net::harvest) from another thread.
     ///
     /// # Errors
