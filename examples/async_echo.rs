@@ -90,11 +90,12 @@ fn program() -> Result<()> {
     drop(handle.spawn(serve(handle.clone(), listener)));
 
     // A program that is nothing but tasks would say `tasks.run_until(serve(..))`.
+    let mut ending = common::Ending::new(DRAIN);
     let mut going = true;
     while going {
-        let ending = stop.load(Ordering::Acquire);
-        tasks.wait(ending.then_some(common::LOOK));
-        let more = tasks.service().more;
+        let told = stop.load(Ordering::Acquire);
+        tasks.wait(told.then_some(common::LOOK));
+        tasks.service();
         while let Some(event) = tasks.poll_event() {
             match event {
                 Event::DrainEnded { .. } => going = false,
@@ -106,7 +107,7 @@ fn program() -> Result<()> {
         }
         if stop.load(Ordering::Acquire) && going {
             // What a task has in hand it could not send yet, so it is seen by what waits to be sent.
-            common::end(&mut tasks.server_mut(), DRAIN, more);
+            ending.turn(&mut tasks.server_mut());
         }
         #[cfg(feature = "tls")]
         if reload.swap(false, Ordering::AcqRel) {

@@ -82,8 +82,9 @@ fn program() -> Result<()> {
     let timers = handle.clone();
     let begin = move |(), (): &mut (), _: &mut _| {
         let ending = ending.clone();
+        let mut turns = common::Ending::new(DRAIN);
         let end = move |_, (): &mut (), _: &mut _| {
-            common::end(&mut ending.as_source_mut().driver_mut().server, DRAIN, false);
+            turns.turn(&mut ending.as_source_mut().driver_mut().server);
             TimeoutAction::ToDuration(common::LOOK)
         };
         // An error says that the loop has no descriptor left for what it has one for already.

@@ -80,11 +80,12 @@ fn program() -> Result<()> {
     common::announce(&server, acceptor)?;
 
     let mut report = options.stats.map(|every| Tymer::new(server.tyme(), every));
+    let mut ending = common::Ending::new(DRAIN);
     let mut going = true;
     while going {
-        let ending = stop.load(Ordering::Acquire);
-        server.wait(common::rest(report.as_ref(), server.tyme(), ending));
-        let more = server.service().more;
+        let told = stop.load(Ordering::Acquire);
+        server.wait(common::rest(report.as_ref(), server.tyme(), told));
+        server.service();
         while let Some(event) = server.poll_event() {
             match event {
                 Event::Received(id) | Event::Drained(id) => {
@@ -100,7 +101,7 @@ fn program() -> Result<()> {
             }
         }
         if stop.load(Ordering::Acquire) && going {
-            common::end(&mut server, DRAIN, more);
+            ending.turn(&mut server);
         }
         #[cfg(feature = "tls")]
         if reload.swap(false, Ordering::AcqRel) {

@@ -86,20 +86,20 @@ fn program() -> Result<()> {
     let mut world = World((0..20_000_u16).map(f32::from).collect());
     let mut report = Report::default();
     let mut next = clock();
-    let mut ending = None;
+    let (mut ending, mut told) = (common::Ending::new(DRAIN), None);
     let mut going = true;
     while going && report.frames < frames {
         let begin = clock();
         world.step();
         let tick = clock();
         tymist.tick();
-        let more = server.service().more;
+        server.service();
         going = answer(&mut server);
         server.service_sends();
         if stop.load(Ordering::Acquire) && going {
-            common::end(&mut server, DRAIN, more);
+            ending.turn(&mut server);
             // Where frames are late, tyme is too: a second of it could be minutes.
-            going = begin - *ending.get_or_insert(begin) < DRAIN;
+            going = begin - *told.get_or_insert(begin) < DRAIN;
         }
         let end = clock();
 

@@ -59,15 +59,16 @@ fn program() -> Result<()> {
         every.tick().await;
 
         let mut server = Driver::new(server);
+        let mut ending = common::Ending::new(DRAIN);
         let mut going = true;
         while going {
-            let ending = stop.load(Ordering::Acquire);
+            let told = stop.load(Ordering::Acquire);
             tokio::select! {
                 done = turn(&mut server) => going = done.map_err(|error| error.to_string())? == Recur::Again,
                 _ = every.tick() => {
                     say(format_args!("{} connections, {:?}", server.len(), server.counters()));
                 }
-                () = tokio::time::sleep(common::LOOK), if ending => {}
+                () = tokio::time::sleep(common::LOOK), if told => {}
             }
             while let Some(event) = server.poll_event() {
                 match event {
@@ -81,7 +82,7 @@ fn program() -> Result<()> {
                 }
             }
             if stop.load(Ordering::Acquire) && going {
-                common::end(&mut server, DRAIN, false);
+                ending.turn(&mut server);
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ pub(crate) mod tls;
 #[cfg(feature = "tls")]
 pub(crate) mod tls_client;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ pub(crate) use cli::{Args, Result, print, run, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tymist::net::{Addr, Listen, Waker};
 use tymist::tyme::{Tyme, Tymer};
-use tymist::{AcceptorId, Server};
+use tymist::{AcceptorId, Id, Server};
 
 /// `--host` and `--port`, which every server has, and `--unix`.
 pub(crate) struct Bind {
@@ -88,25 +89,45 @@ pub(crate) fn announce(server: &Server, acceptor: AcceptorId) -> Result<()> {
     print(format_args!("listening on {addr}"))
 }
 
-/// How often a server that ends looks whose answer is out, which no event tells.
+/// How often a server that ends looks who has nothing more to say, which no event tells.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
-/// What is done in each turn once a server is to end, `more` being what its last tick said of itself: it takes in nobody any more, and closes
-/// whom nothing is owed: all that has come was answered, and the answer is out. Those left `within` that time are cut.
-pub(crate) fn end(server: &mut Server, within: Duration, more: bool) {
-    if server.draining().is_none() {
-        server.drain(Some(within));
-        return; // Whom it has just let in may have said something.
+/// The end of a server that answers all that it has read: it takes in nobody any more, and closes each connection once that is quiet and its
+/// answers are out.
+pub(crate) struct Ending {
+    within: Duration,
+    /// When it began.
+    since: Option<Tyme>,
+    /// How many bytes have come from each, and since when no more.
+    quiet: BTreeMap<Id, (u64, Tyme)>,
+}
+
+impl Ending {
+    /// Those left `within` that time are cut.
+    pub(crate) fn new(within: Duration) -> Self {
+        Ending { within, since: None, quiet: BTreeMap::new() }
     }
-    if more {
-        return;
-    }
-    for id in server.ixes() {
-        if let Some(remoter) = server.remoter_mut(id)
-            && !remoter.can_receive()
-            && remoter.tx_len() == 0
-        {
-            remoter.close();
+
+    /// To be called after each tick, once the server is to end.
+    pub(crate) fn turn(&mut self, server: &mut Server) {
+        let now = server.tyme();
+        let Some(since) = self.since else {
+            self.since = Some(now);
+            return server.drain(Some(self.within));
+        };
+        // Who never stops talking is closed between two words.
+        let patient = now - since < self.within / 4;
+        for id in server.ixes() {
+            let Some(remoter) = server.remoter_mut(id) else { continue };
+            let bytes = remoter.counters().bytes_in;
+            let quiet = self.quiet.entry(id).or_insert((bytes, now));
+            if quiet.0 != bytes {
+                *quiet = (bytes, now);
+            }
+            let over = now - quiet.1 >= LOOK && remoter.tx_len() == 0;
+            if !remoter.can_receive() && (over || !patient) {
+                remoter.close();
+            }
         }
     }
 }

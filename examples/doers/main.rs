@@ -157,6 +157,7 @@ struct Serve {
     echo: Echo,
     told: Arc<AtomicBool>,
     stop: Handle,
+    ending: common::Ending,
     /// When it is to look whose echo is out, once it ends.
     look: Option<Tyme>,
 }
@@ -171,7 +172,7 @@ impl Handler for Serve {
 
     fn tick(&mut self, server: &mut Server) {
         if self.told.load(Ordering::Acquire) && server.opened() {
-            common::end(server, DRAIN, false);
+            self.ending.turn(server);
             self.look = Some(server.tyme() + common::LOOK);
         }
     }
@@ -190,7 +191,13 @@ fn cast(
 ) -> (Doist, Arc<AtomicBool>) {
     let mut doist = Doist::new();
     let (told, stop) = (Arc::new(AtomicBool::new(false)), doist.handle());
-    let serve = Serve { echo: Echo::new(), told: Arc::clone(&told), stop, look: None };
+    let serve = Serve {
+        echo: Echo::new(),
+        told: Arc::clone(&told),
+        stop,
+        ending: common::Ending::new(DRAIN),
+        look: None,
+    };
     doist.add(ServerDoer::new(server, serve));
     // The clients are a group of their own.
     let mut group = Doist::new();
@@ -211,15 +218,15 @@ fn connect(target: &Addr) -> Connect {
 fn run(options: &Options) -> Result<()> {
     let mut server = Server::with_net(Config::new(), Box::new(OsNet::new()));
     let acceptor = options.bind.listen(&mut server)?;
-    common::announce(&server, acceptor)?;
-    let target = server.acceptor(acceptor).map(|one| one.local_addr().reachable());
-    let target = target.ok_or("it does not listen")?;
+    let addr = server.local_addr(acceptor).cloned().ok_or("it does not listen")?;
+    let target = addr.reachable();
     let clients = (0..options.clients).map(|_| Client::new(Config::new(), connect(&target)));
 
     let score = Rc::new(Score::default());
     let (mut doist, told) = cast(server, clients, options.beat, &score);
     doist.limit = options.limit;
     common::tell_on_signal(&told, doist.waker()?)?;
+    print(format_args!("listening on {addr}"))?;
     doist.add(Reporter { score: Rc::clone(&score), since: Tyme::ZERO });
     let finish = doist.run(&mut Tymist::realtime())?;
     print(format_args!("{finish:?}: {} sent, {} answered", score.sent.get(), score.answered.get()))
