@@ -97,7 +97,11 @@ fn program() -> Result<ExitCode> {
         client.service();
         let mut over = false;
         while let Some(event) = client.poll_event() {
-            over |= matches!(event, Event::Disconnected { .. });
+            if let Event::Disconnected { reason, .. } = event {
+                over = true;
+                // With nothing more to send it does not come again.
+                clean &= typed.is_some() || reason.is_clean();
+            }
             clean &= show(&mut client, &event)?;
         }
         feed(&mut client, &mut typed, &mut rest);
@@ -123,8 +127,8 @@ fn show(client: &mut Client, event: &Event) -> Result<bool> {
         }
         Event::Received(_) => {
             let mut out = std::io::stdout().lock();
-            out.write_all(&client.take())?;
-            out.flush()?;
+            let done = out.write_all(&client.take()).and_then(|()| out.flush());
+            done.map_err(|error| format!("standard output: {error}"))?;
         }
         Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
         Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),

@@ -18,8 +18,11 @@ use tymist::{Clients, Config, Connect, Event, Id};
 const USAGE: &str =
     "usage: load --port N [--host NAME] [--connections N] [--size BYTES] [--depth N] [--seconds S]";
 
-/// The most connections, and messages on their way on each of them.
-const MOST: usize = 1_000_000;
+/// The most connections, and the most messages on their way on each of them.
+const CONNECTIONS: usize = 1_000_000;
+const DEPTH: usize = 65_536;
+/// Descriptors that are wanted besides those of the connections.
+const OTHERS: usize = 16;
 /// Bytes that wait to be sent on a connection: longer messages are made piece by piece.
 const WAITING: usize = 256 << 10;
 /// After so many bytes messages repeat themselves.
@@ -42,20 +45,31 @@ fn options() -> Result<Options> {
         match &*option {
             "host" => host = args.text()?,
             "port" => port = Some(args.target_port()?),
-            "connections" => connections = args.number(1..=MOST)?,
+            "connections" => connections = args.number(1..=CONNECTIONS)?,
             "size" => size = args.count()?,
-            "depth" => depth = args.number(1..=MOST)?,
+            "depth" => depth = args.number(1..=DEPTH)?,
             "seconds" => time = args.secs()?,
             _ => return Err(args.unknown()),
         }
     }
     let port = port.ok_or_else(|| args.refuse("--port says where to"))?;
+    if let Some(limit) = descriptors().filter(|limit| *limit < connections + OTHERS) {
+        let why = format!("this program may open {limit} descriptors (ulimit -n)");
+        return Err(format!("--connections {connections}: {why}").into());
+    }
     let host = match common::bare(&host) {
         "" => "localhost",
         host => host,
     };
     let connect = Connect::to_name(host, port);
     Ok(Options { connect, connections, size, depth, time })
+}
+
+/// How many descriptors a program may have, where Linux tells.
+fn descriptors() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// One connection's messages on their way. All are the same, over and over; those of another connection are not, so that replies that went
@@ -99,6 +113,8 @@ struct Load {
     size: usize,
     times: Histogram<u64>,
     replies: u64,
+    /// Addresses that could not be reached.
+    unreached: usize,
     failed: Option<String>,
 }
 
@@ -117,7 +133,16 @@ impl Load {
         // From 1 us to a minute, to three digits.
         let times = Histogram::new_with_bounds(1, 60_000_000, 3)?;
         let (pattern, size) = (pattern(), options.size);
-        Ok(Load { clients, exchanges, pattern, size, times, replies: 0, failed: None })
+        Ok(Load {
+            clients,
+            exchanges,
+            pattern,
+            size,
+            times,
+            replies: 0,
+            unreached: 0,
+            failed: None,
+        })
     }
 
     /// One tick: `depth` messages for each that has connected, one more for each reply.
@@ -133,7 +158,12 @@ impl Load {
                     self.send(id, count, now);
                 }
                 Event::Drained(id) => self.send(id, 0, now),
-                Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
+                Event::ConnectFailed { addr, error, .. } => {
+                    self.unreached += 1;
+                    if self.unreached <= 2 {
+                        say(format_args!("{addr}: {error}")); // Others will say the same.
+                    }
+                }
                 Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
                 Event::Closed(id, reason) => self.failed = Some(format!("{id}: {reason}")),
                 _ => {}
@@ -221,6 +251,9 @@ fn program() -> Result<()> {
     let time = (clock() - begin).as_secs_f64();
     if let Some(why) = load.failed {
         return Err(why.into());
+    }
+    if load.replies == 0 {
+        return Err(format!("no reply was whole within {time:.2} s").into());
     }
     #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
     let rate = load.replies as f64 / time;

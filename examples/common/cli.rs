@@ -142,12 +142,12 @@ impl Args {
     {
         let text = self.text()?;
         let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("{} {text}: it is {wanted}", self.option).into())
+        number.ok_or_else(|| format!("{} {text}: not {wanted}", self.option).into())
     }
 
     /// How many at most: with none no program could live.
     pub(crate) fn count(&mut self) -> Result<usize> {
-        self.number_in(&(1..=usize::MAX), "a number, at least 1")
+        self.number_in(&(1..=usize::MAX), "a number from 1 on")
     }
 
     pub(crate) fn port(&mut self) -> Result<u16> {
@@ -161,7 +161,7 @@ impl Args {
 
     /// Seconds, as in `1.5`, that have to be some: from a millisecond to thirty years.
     pub(crate) fn secs(&mut self) -> Result<Duration> {
-        let secs = self.number_in(&(0.001..=1e9), "seconds, from 0.001 to 1e9")?;
+        let secs = self.number_in(&(0.001..=1e9), "seconds from 0.001 to 1e9")?;
         Ok(Duration::from_secs_f64(secs))
     }
 
@@ -172,8 +172,8 @@ impl Args {
             Ok(0.0) => Ok(None),
             Ok(secs @ 0.001..=1e9) => Ok(Some(Duration::from_secs_f64(secs))),
             _ => {
-                let wanted = "seconds, from 0.001 to 1e9, or 0 for none";
-                Err(format!("{} {text}: it is {wanted}", self.option).into())
+                let wanted = "seconds from 0.001 to 1e9, or 0 for none";
+                Err(format!("{} {text}: not {wanted}", self.option).into())
             }
         }
     }

@@ -58,7 +58,7 @@ impl Bind {
     /// Another address, as `HOST:PORT`.
     pub(crate) fn set(&mut self, args: &mut Args) -> Result<()> {
         let text = args.text()?;
-        let wrong = || format!("--listen {text}: it is HOST:PORT, with port 0 for any");
+        let wrong = || format!("--listen {text}: not HOST:PORT, with port 0 for any");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         self.host = host.into();
         self.port = port.parse().map_err(|_| wrong())?;
