@@ -115,7 +115,7 @@ pub(crate) fn report(event: &Event) {
     match event {
         Event::TlsReloaded { .. } => say(format_args!("new certificate in use")),
         Event::TlsReloadFailed { why, .. } => {
-            say(format_args!("the old certificate goes on: {why}"))
+            say(format_args!("the old certificate goes on: {why}"));
         }
         Event::TlsExpiring { left, .. } => {
             say(format_args!("the certificate expires in {} days", left.as_secs() / 86_400));
