@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tymist::net::tls::{ClientAuth, ClientTrust, Identity, Material, ServerTls, ServerTlsConfig};
 use tymist::{AcceptorId, Event, Server};
 
-use super::{Args, Bind, Result, bare, say};
+use super::{Args, Bind, Result, say};
 
 pub(crate) const USAGE: &str = "[--tls [--cert FILE --key FILE] [--client-ca FILE] [--alpn NAMES]]";
 
@@ -82,7 +82,7 @@ impl Tls {
         use std::io::Write;
         use tymist::net::tls::{DevCert, TlsTime};
         let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        let host = bare(&bind.host).to_owned();
+        let host = super::bare(&bind.host).to_owned();
         if !host.is_empty() && !names.contains(&host) {
             names.push(host);
         }
