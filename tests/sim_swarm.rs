@@ -2,26 +2,25 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use tymist::sim::fault::{Effect, Rule};
-use tymist::sim::swarm::{Kind, Plan, Scenario, Shape, Stage, run};
+use tymist::sim::swarm::{Kind, Moment, Plan, Shape, Stage, run};
 use tymist::sim::{Errno, Op, Tracing};
 
-/// Has a rule that nothing ever meets.
-struct Idle {
-    optional: bool,
-}
-
-impl Scenario for Idle {
-    fn start(&mut self, stage: &mut Stage<'_>) {
-        let rule = Rule::new("never met", Effect::Fail(Errno::Emfile)).on(&[Op::Listen]);
-        stage.world.rule(if self.optional { rule.optional() } else { rule });
+/// A scenario with a rule that nothing ever meets.
+fn never_met(optional: bool) -> impl FnMut(&mut Stage<'_>, Moment) -> Result<(), String> {
+    move |stage, moment| {
+        if moment == Moment::Start {
+            let rule = Rule::new("never met", Effect::Fail(Errno::Emfile)).on(&[Op::Listen]);
+            stage.world.rule(if optional { rule.optional() } else { rule });
+        }
+        Ok(())
     }
 }
 
 #[test]
 fn a_rule_that_never_fired_fails_the_run() {
     let plan = Plan::draw(1, &Shape::default());
-    let failure = run(&plan, Tracing::Hash, Idle { optional: false }, |_| ()).unwrap_err();
+    let failure = run(&plan, Tracing::Hash, never_met(false), |_| ()).unwrap_err();
     assert_eq!(failure.kind, Kind::Unfired);
     assert!(failure.what.contains("never met"), "{failure}");
-    run(&plan, Tracing::Hash, Idle { optional: true }, |_| ()).unwrap();
+    run(&plan, Tracing::Hash, never_met(true), |_| ()).unwrap();
 }
