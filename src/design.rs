@@ -139,7 +139,7 @@
 //! *One trait for what a server does*, [`Service`](crate::Service): events, callbacks, filters, a tick and a wake, wherever the server has its turns. The other engines have
 //! no callbacks and no filters, so a closure does for their events; a trait beside it would only spare those who want a tick the five lines of a doer of their own.
 //!
-//! *Who has no filters says so*, and nothing is held back for them: to find that out from what filters do would take a tick in which everything waits.
+//! *Who has no filters says so*, since nobody can see from outside that the defaults of `incoming` and `outgoing` do nothing; then nothing is held back for them.
 //!
 //! *In a cycle each doer without a tock has its turn*, whoever was the reason for it, since that is what doers that look at each other's state rely on. A turn of
 //! an engine with nothing to do is one system call.
