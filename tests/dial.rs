@@ -995,6 +995,28 @@ fn a_resolver_that_answers_at_once_serves_thousands_within_its_bound() {
 }
 
 #[test]
+fn who_stops_receiving_before_it_is_up_hears_nothing_on_its_first_connection() {
+    let mut desk = Desk::new();
+    let mut connect = Connect::new(addr(80));
+    connect.reconnect = Some(Backoff::every(Duration::from_secs(1)));
+    let id = desk.clients.connect(connect).unwrap();
+    desk.clients.remoter_mut(id).unwrap().shutdown_receive();
+    desk.tick();
+    for (number, heard) in [(0, 0), (1, 7)] {
+        desk.far.up(number);
+        assert_eq!(desk.tick().last(), Some(&Event::Connected(id)));
+        desk.far.send(number, b"chatter");
+        desk.tick();
+        assert_eq!(desk.clients.remoter(id).unwrap().rx().len(), heard, "connection {number}");
+        assert_eq!(desk.clients.remoter(id).unwrap().counters().bytes_in, 7 * (number as u64 + 1));
+        desk.far.reset(number);
+        desk.tick();
+        let retry_at = desk.retry_at();
+        desk.tick_at(retry_at);
+    }
+}
+
+#[test]
 fn addresses_need_no_lookup() {
     let (mut desk, asked) = with_names(|_| {});
     desk.dial("192.0.2.1:80".parse::<Connect>().unwrap());

@@ -297,6 +297,7 @@ impl Engine {
             self.core.shared.sub(remoter.tx.clear());
             remoter.state.fin = Fin::No;
             remoter.state.backlogged = false;
+            remoter.state.deaf = false;
         }
         remoter.state.phase = Phase::Dialling;
         remoter.state.up = false;

@@ -172,7 +172,6 @@ impl State {
         self.eof = false;
         self.eof_told = false;
         self.broken = false;
-        self.deaf = false;
         self.stuffed = false;
     }
 }
