@@ -79,7 +79,8 @@
 //! * `connect` 10 s: three lost SYNs (after 1, 3 and 7 s) and a little. It covers a whole round, the look-up included, since that is what a user waits for.
 //! * `stagger` 250 ms: RFC 8305's. `Backoff` 500 ms to 30 s, half of it jitter: a crowd that lost its server spreads over half a wait at once, and over 15 s in the end.
 //! * `connects_per_tick` 256: a connect on loopback takes the kernel 20 to 40 us, more than any other call.
-//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on.
+//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on. Connections to the same name and port share
+//!   one look-up, and one that all have given up, as after the connect time-out, is passed over by the threads: the dead name costs a crowd what it costs one.
 //!
 //! # Closing
 //!

@@ -192,6 +192,8 @@ impl Engine {
         self.core.shared.sub(remoter.tx.clear());
         remoter.forget_deadlines(&mut self.core);
         remoter.state.phase = Phase::Closed;
+        self.leave_line(id);
+        let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.state.reason = Some(reason);
         if remoter.is_known() {
             self.core.events.push(Event::Closed(id, reason));

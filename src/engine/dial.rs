@@ -327,6 +327,7 @@ impl Engine {
 
     /// Lets go of what a round that has not come up still has under way.
     pub(super) fn end_round(&mut self, id: Id, reason: CloseReason) {
+        self.stop_looking(id);
         let Some(remoter) = self.slots.get_mut(id) else { return };
         let Some(dial) = &mut remoter.dial else { return };
         let late = reason == CloseReason::Expired(Deadline::Connect);
