@@ -86,6 +86,10 @@
 //!
 //! One path for all reasons: mark (the phase and the reason are set), flush and linger, release. `close()` goes through all of it. Deadlines, resets and
 //! aborts go straight to the release, which sends a reset if anything queued was cut off, so that the peer never takes a torso for the whole.
+//! Unix sockets have no reset (on Linux the peer sees one only if something it sent was unread): there a torso ends like the whole, and a protocol must say itself
+//! where its end is.
+//! `abort_once_sent` is between the two: flush, then the reset. A [`Relay`](crate::Relay) breaks the other end like that, since an answer is worth more than the speed of a reset.
+//! What the kernel still holds when the reset goes out may be lost, as it is where the two talk directly.
 //! The wait for the peer's end after ours (`linger`) is there because closing a socket with unread input makes the kernel send a
 //! reset, which may destroy what the peer has not read yet. A connection whose peer has ended first needs none of that.
 //!

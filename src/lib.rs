@@ -110,7 +110,7 @@ pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::Id;
 pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
-pub use relay::{Relay, RelayCounters};
+pub use relay::{DialRefused, Relay, RelayCounters};
 pub use remoter::Remoter;
 pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
 pub use service::{Callbacks, Service, Session, Streams, TcpServer, call_back};
