@@ -160,4 +160,8 @@ impl Datagram for ChaosDatagram {
     fn local_addr(&self) -> &Addr {
         self.inner.local_addr()
     }
+
+    fn refuses_strangers(&self) -> bool {
+        self.inner.refuses_strangers()
+    }
 }
