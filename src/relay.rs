@@ -166,7 +166,8 @@ impl Relay {
         open && self.partner(id).is_none()
     }
 
-    /// Joins two connections, in place of [`dial`](Relay::dial) where both are there already. What has come in on either already goes over; one that is still being made gets it once it is up. Both are
+    /// Joins two connections that are there; [`dial`](Relay::dial) makes the second one. What has come in on either already goes over;
+    /// one that is still being made gets it once it is up. Both are
     /// [half-open](crate::Remoter::set_half_open) from now on. A dialled one should not be [reconnectable](crate::Connect::reconnect): the first connection
     /// is all that the other end can be joined to, so it is closed where it would come again.
     ///

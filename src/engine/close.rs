@@ -53,7 +53,7 @@ impl Remoter {
         if self.state.doomed {
             return true;
         }
-        if self.state.cutting {
+        if self.state.fin == Fin::Cut {
             return !self.has_output(); // Without an end before the reset.
         }
         if self.state.fin == Fin::Asked && self.tx.is_empty() {
@@ -169,7 +169,7 @@ impl Engine {
         let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
         // What waits for a handshake, or for the next connection, was not begun.
         let begun = remoter.state.shaken && !remoter.tx.is_empty();
-        let cut = begun || remoter.state.cutting || remoter.stream.held() > 0;
+        let cut = begun || remoter.state.fin == Fin::Cut || remoter.stream.held() > 0;
         let shaking = core::mem::take(&mut remoter.state.shaking);
         self.index.forget(remoter, shaking);
         remoter.drop_stream(cut);

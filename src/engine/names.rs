@@ -59,12 +59,12 @@ impl Names {
     }
 
     /// That one does not want to know any more.
-    fn give_up(&mut self, name: (Arc<str>, u16), id: Id) {
-        if let Some(asked) = self.asked.get_mut(&name) {
+    fn give_up(&mut self, name: &(Arc<str>, u16), id: Id) {
+        if let Some(asked) = self.asked.get_mut(name) {
             asked.askers.remove(&id);
             if asked.askers.is_empty() {
                 asked.wish.end();
-                self.asked.remove(&name);
+                self.asked.remove(name);
             }
         }
     }
@@ -182,7 +182,7 @@ impl Engine {
             && dial.step == Step::Looking
             && let Some(name) = dial.name()
         {
-            self.names.give_up(name, id);
+            self.names.give_up(&name, id);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Ending a connection by a reset, behind the last bytes.
 
-use super::Remoter;
+use super::{Fin, Remoter};
 use crate::error::CloseReason;
 
 impl Remoter {
@@ -14,7 +14,7 @@ impl Remoter {
         if !self.is_live() || !self.has_output() {
             return self.abort();
         }
-        self.state.cutting = true;
         self.begin_close(CloseReason::Aborted);
+        self.state.fin = Fin::Cut;
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Fin {
     /// As soon as all queued is out.
     Asked,
     Sent,
+    /// Not in order: a reset comes in its place, as soon as all queued is out.
+    Cut,
 }
 
 /// Whether a proxy stands between the peer and us.
@@ -103,8 +105,6 @@ pub(crate) struct State {
     pub(crate) stuffed: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
     pub(crate) doomed: bool,
-    /// It is to end in a reset once all that is queued is out.
-    pub(crate) cutting: bool,
     /// A layer has given up, or never came to speak: `reason` stands, and what comes in is thrown away beneath it.
     pub(crate) parting: bool,
     /// Counted among the unfinished handshakes of its address. With `shaken`: it is going over to TLS.
@@ -148,7 +148,6 @@ impl State {
             retime: false,
             stuffed: false,
             doomed: false,
-            cutting: false,
             parting: false,
             shaking: false,
             kept: false,
@@ -165,7 +164,6 @@ impl State {
     pub(crate) fn renew(&mut self) {
         self.up = false;
         self.shaken = false;
-        self.cutting = false;
         self.parting = false;
         self.shaking = false;
         self.reason = None;
