@@ -19,7 +19,8 @@
 //!    to do goes to the back of the line.
 //!    Then the datagram endpoints, in the same way.
 //! 9. **Deadlines.** After the turns, so that what has arrived counts as activity even where its deadline falls into the same tick.
-//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget.
+//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget. Before either dialling the answers to look-ups are heard, and
+//!     names asked for that waited, within a budget of their own.
 //! 11. **Draining**, if it is on.
 //!
 //! [`Clients::service`](crate::Clients::service) does the same without 4, 5 and 11.
@@ -113,7 +114,8 @@
 //! only gives errors, for thousands of calls, rests.
 //!
 //! *No room is not always told when it ends*: not after `ENOBUFS`, and not for a Unix socket whose receiver's queue is full. There the
-//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`.
+//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`. Where such receivers use up a
+//! tick's budget, the next one begins behind them.
 //!
 //! *Neither queue is a promise*: a full rx queue drops and counts, for holding datagrams back would only have the kernel drop them uncounted. `take` copies
 //! each datagram to its own size, since a slice of the large buffer would keep all of it alive.
@@ -163,6 +165,9 @@
 //! *Whether a path is live is asked with a datagram socket*, whatever is there: a stream socket then answers with `EPROTOTYPE`, even before it
 //! listens, and no stray connection gets into its queue. Only a refused connection means dead. Between that and the removal lies a moment in which another
 //! may bind; the file is looked at again just before. Servers that race for one path need a lock of their own.
+//!
+//! *A datagram socket with a peer is connected before it is bound*, so that Linux refuses strangers from its first moment. Paths cannot be compared instead: a file has
+//! many spellings.
 //!
 //! *A file is removed before its socket is closed*, and only if it still has the number that ours had: as long as the socket is open the kernel does not give it away.
 //!
