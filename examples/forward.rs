@@ -148,6 +148,8 @@ fn program() -> Result<()> {
     let mut options = options()?;
     // A connection that is refused has a place until it is told so.
     options.config.limits.remoters = options.max.saturating_mul(2).saturating_add(256);
+    // Pairs that stand still take no room from the others: 0.6 MiB for each of `--max`, if all of them do.
+    options.config.limits.buffered = Relay::memory(options.max, &options.config.limits);
     let mut server = Server::new(options.config.clone());
     #[cfg(feature = "tls")]
     let acceptor = options.tls.listen(&options.bind, &mut server)?;
@@ -228,8 +230,7 @@ impl Forward {
             let header = ProxyHeader::new(version, remoter.peer_addr(), destination);
             connect.proxy_header = Some(header);
         }
-        let there = server.connect(connect)?;
-        self.relay.join(server, id, there)?;
+        self.relay.dial(server, id, connect)?;
         Ok(())
     }
 

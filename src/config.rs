@@ -118,9 +118,10 @@ pub struct Limits {
     /// Handshakes advanced per tick, each by one bounded step. Default 64. Beyond it: the next tick.
     pub handshakes_per_tick: usize,
     /// Tries to connect that are begun per tick, and likewise of those under way that are seen to. Default 256, about 5 ms on the operating
-    /// system. Beyond it: the next tick.
+    /// system. Beyond it: the next tick. So many names that have waited for their turn are looked up per tick, too.
     pub connects_per_tick: usize,
-    /// Names looked up at once. Default 64, 100 bytes each. Beyond it: they wait for their turn, their connect time-out running.
+    /// Names looked up at once, each one once for all who want it. Default 64, 200 bytes each. Beyond it: they wait for their turn, their connect time-out
+    /// running. Names that nobody wants any more do not count, answered or not.
     pub lookups: usize,
     /// Unread bytes held for one connection. Default 256 KiB, allocated only as far as used. At it: [`Config::rx_full`].
     pub rx_bytes: usize,

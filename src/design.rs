@@ -20,7 +20,8 @@
 //!    to do goes to the back of the line.
 //!    Then the datagram endpoints, in the same way.
 //! 9. **Deadlines.** After the turns, so that what has arrived counts as activity even where its deadline falls into the same tick.
-//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget.
+//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget. Before either dialling the answers to look-ups are heard, and
+//!     names asked for that waited, within a budget of their own.
 //! 11. **Certificates** are looked at, where a reload was asked for or the time to do so has come.
 //! 12. **Draining**, if it is on.
 //!
@@ -85,12 +86,17 @@
 //! * `connect` 10 s: three lost SYNs (after 1, 3 and 7 s) and a little. It covers a whole round, the look-up included, since that is what a user waits for.
 //! * `stagger` 250 ms: RFC 8305's. `Backoff` 500 ms to 30 s, half of it jitter: a crowd that lost its server spreads over half a wait at once, and over 15 s in the end.
 //! * `connects_per_tick` 256: a connect on loopback takes the kernel 20 to 40 us, more than any other call.
-//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on.
+//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on. Connections to the same name and port share
+//!   one look-up, and one that all have given up, as after the connect time-out, is passed over by the threads: the dead name costs a crowd what it costs one.
 //!
 //! # Closing
 //!
 //! One path for all reasons: mark (the phase and the reason are set), flush and linger, release. `close()` goes through all of it. Deadlines, resets and
 //! aborts go straight to the release, which sends a reset if anything queued was cut off, so that the peer never takes a torso for the whole.
+//! Unix sockets have no reset (on Linux the peer sees one only if something it sent was unread): there a torso ends like the whole, and a protocol must say itself
+//! where its end is.
+//! `abort_once_sent` is between the two: flush, then the reset. A [`Relay`](crate::Relay) breaks the other end like that, since an answer is worth more than the speed of a reset.
+//! What the kernel still holds when the reset goes out may be lost, as it is where the two talk directly.
 //! The wait for the peer's end after ours (`linger`) is there because closing a socket with unread input makes the kernel send a
 //! reset, which may destroy what the peer has not read yet. A connection whose peer has ended first needs none of that.
 //!
@@ -114,7 +120,8 @@
 //! only gives errors, for thousands of calls, rests.
 //!
 //! *No room is not always told when it ends*: not after `ENOBUFS`, and not for a Unix socket whose receiver's queue is full. There the
-//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`.
+//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`. Where such receivers use up a
+//! tick's budget, the next one begins behind them.
 //!
 //! *Neither queue is a promise*: a full rx queue drops and counts, for holding datagrams back would only have the kernel drop them uncounted. `take` copies
 //! each datagram to its own size, since a slice of the large buffer would keep all of it alive.
@@ -169,6 +176,9 @@
 //! *Whether a path is live is asked with a datagram socket*, whatever is there: a stream socket then answers with `EPROTOTYPE`, even before it
 //! listens, and no stray connection gets into its queue. Only a refused connection means dead. Between that and the removal lies a moment in which another
 //! may bind; the file is looked at again just before. Servers that race for one path need a lock of their own.
+//!
+//! *A datagram socket with a peer is connected before it is bound*, so that Linux refuses strangers from its first moment. Paths cannot be compared instead: a file has
+//! many spellings.
 //!
 //! *A file is removed before its socket is closed*, and only if it still has the number that ours had: as long as the socket is open the kernel does not give it away.
 //!

@@ -19,7 +19,7 @@ use tymist::doing::{DoError, Doer, Doist, Echo, Handle, Recur, ServerDoer};
 use tymist::net::os::OsNet;
 use tymist::net::{Addr, Descriptor};
 use tymist::tyme::{Tyme, Tymist, Tymth};
-use tymist::{Client, Config, Connect, Event, Server, Wake};
+use tymist::{Client, Config, Connect, Event, Server, Service, Wake};
 
 const USAGE: &str = "usage: doers [--host NAME] [--port N] [--clients N] [--beat SECS] [--seconds SECS] \
                      [--simulated] [--seed N]";
@@ -184,7 +184,11 @@ struct Serve {
     look: Option<Tyme>,
 }
 
-impl Handler for Serve {
+impl Service for Serve {
+    fn filters(&self) -> bool {
+        false
+    }
+
     fn event(&mut self, server: &mut Server, event: Event) {
         if matches!(event, Event::DrainEnded { .. }) {
             self.stop.stop();

@@ -294,6 +294,7 @@ impl Engine {
             self.core.shared.sub(remoter.tx.clear());
             remoter.state.fin = Fin::No;
             remoter.state.backlogged = false;
+            remoter.state.deaf = false;
         }
         remoter.state.phase = Phase::Dialling;
         remoter.state.up = false;
@@ -323,6 +324,7 @@ impl Engine {
 
     /// Lets go of what a round that has not come up still has under way.
     pub(super) fn end_round(&mut self, id: Id, reason: CloseReason) {
+        self.stop_looking(id);
         let Some(remoter) = self.slots.get_mut(id) else { return };
         let Some(dial) = &mut remoter.dial else { return };
         let late = reason == CloseReason::Expired(Deadline::Connect);

@@ -126,7 +126,7 @@ impl Engine {
             || !self.shaking.is_empty()
             || !self.dials.is_empty()
             || !self.coming.is_empty()
-            || self.names.is_pending()
+            || self.names.is_pending(self.core.config.limits.lookups)
             || self.has_upgrades()
             || (!self.core.starved.is_empty() && to_send)
             || self.touched.iter().any(|id| {

@@ -47,7 +47,7 @@ pub use crate::id::Token;
 pub use addr::{Addr, AddrError};
 pub use datagram::{Datagram, Gram, GramOption, Interface};
 pub use descriptor::Descriptor;
-pub(crate) use lookup::{Answer, Inbox};
+pub(crate) use lookup::{Answer, Inbox, Wish};
 pub use lookup::{Lookup, Resolve};
 pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketFile, SocketOptions};
 #[cfg(all(unix, feature = "uds"))]

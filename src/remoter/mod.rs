@@ -5,6 +5,7 @@ mod data;
 mod detached;
 mod dialled;
 mod filter;
+mod last;
 mod no_stream;
 mod state;
 #[cfg(feature = "tls")]
@@ -335,6 +336,9 @@ impl Remoter {
     }
 
     /// Ends it at once with a reset: what is queued is thrown away, and the peer sees an error, not an end. Touches the network now.
+    ///
+    /// Unix sockets have no such word: there the peer sees a plain end, unless it has sent what was not read here (on Linux that is a reset). A protocol
+    /// over them must say itself what is whole.
     pub fn abort(&mut self) {
         if self.state.phase != Phase::Closed {
             self.doom(CloseReason::Aborted);

@@ -212,4 +212,8 @@ impl Datagram for ChaosDatagram {
     ) -> io::Result<()> {
         self.send_by(data.len(), |inner| inner.send_files(data, to, files))
     }
+
+    fn refuses_strangers(&self) -> bool {
+        self.inner.refuses_strangers()
+    }
 }
