@@ -155,6 +155,7 @@ impl<M: Send + 'static> Manager<M> {
             tls: None,
             addr: None,
             inherited: Vec::new(),
+            shared: None,
         });
         self
     }

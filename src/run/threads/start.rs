@@ -7,10 +7,10 @@ use std::thread;
 
 use super::crew::{Crew, Order};
 use super::engine::Job;
-#[cfg(all(unix, feature = "uds"))]
-use super::listening::Entry;
 use super::{Failure, Manager};
 use crate::net::Addr;
+#[cfg(all(unix, feature = "uds"))]
+use crate::run::inherited::File;
 #[cfg(all(unix, feature = "systemd"))]
 use crate::run::systemd::Pulse;
 
@@ -38,24 +38,37 @@ impl<M: Send + 'static> Manager<M> {
         *self.current.lock() = Arc::clone(&crew);
         #[cfg(all(unix, feature = "systemd"))]
         let pulse = self.notify.as_ref().and_then(|notify| Pulse::of(notify, self.engines));
-        for engine in 0..self.engines {
-            let started = self.start_one(
+        // The files of inherited sockets stay if this fails: the next start needs them.
+        #[cfg(all(unix, feature = "uds"))]
+        let files: Vec<File> = {
+            let inherited = self.entries.iter().flat_map(|entry| &entry.inherited);
+            inherited.filter_map(|socket| socket.file().cloned()).collect()
+        };
+        #[cfg(all(unix, feature = "uds"))]
+        files.iter().for_each(File::hold);
+        let started = (0..self.engines).try_for_each(|engine| {
+            self.start_one(
                 engine,
                 &crew,
                 #[cfg(all(unix, feature = "systemd"))]
                 pulse.clone(),
-            );
-            if let Err(failure) = started {
-                crew.give(Order { within: Some(Duration::ZERO), handed_over: false });
-                // Those that came up end at once; what else may fail of them is of no account.
-                let _ = crew.wait(None, false);
-                self.join();
-                return Err(failure);
+            )
+        });
+        if started.is_err() {
+            crew.give(Order { within: Some(Duration::ZERO), handed_over: false });
+            // Those that came up end at once; what else may fail of them is of no account.
+            let _ = crew.wait(None, false);
+            self.join();
+        }
+        #[cfg(all(unix, feature = "uds"))]
+        files.iter().for_each(File::release);
+        for entry in &mut self.entries {
+            entry.shared = None;
+            if started.is_ok() {
+                entry.inherited.clear();
             }
         }
-        for entry in &mut self.entries {
-            entry.inherited.clear();
-        }
+        started?;
         #[cfg(all(unix, feature = "systemd"))]
         if let Some(notify) = &self.notify {
             // Nothing is lost but the word: the service manager acts on its absence.
@@ -124,13 +137,9 @@ impl<M: Send + 'static> Manager<M> {
         #[cfg(all(unix, feature = "uds"))]
         if self.engines > 1 {
             for held in crew.listeners()? {
-                let is_it = |entry: &&mut Entry| entry.spec.addr == held.asked;
-                let entry = self.entries.iter_mut().find(is_it);
-                // A Unix socket cannot be opened twice.
-                if let Some(entry) = entry.filter(|it| it.spec.addr.inet().is_none())
-                    && entry.inherited.is_empty()
-                {
-                    entry.inherited.push(held.into_listening());
+                let entry = self.entries.get_mut(held.entry);
+                if let Some(entry) = entry.filter(|it| it.spec.addr.inet().is_none()) {
+                    entry.shared = Some(held.into_listening());
                 }
             }
         }
