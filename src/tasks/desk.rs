@@ -8,7 +8,7 @@
 //! * A waker is called only for who waits: a read that is not under way is not woken. And it is called when the desk is free again, since some poll at once.
 
 use core::task::{Context, Waker};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use super::config::{TaskConfig, TaskCounters};
@@ -96,7 +96,7 @@ pub(super) struct Desk {
     known: usize,
     listeners: Vec<Listening>,
     sockets: Vec<Socket>,
-    /// Acceptors that are gone while some of their connections shake hands.
+    /// Acceptors that are gone while some of their connections shake hands; never more than there are connections.
     retired: Vec<AcceptorId>,
     /// For the owner.
     pub(super) events: VecDeque<Event>,
@@ -236,7 +236,10 @@ impl Desk {
             self.leave(id, true);
         }
         if self.server.cxes() > 0 {
+            // Where somebody always shakes hands, those that are over would stay for ever.
+            let shaking: BTreeSet<AcceptorId> = self.server.shaking_at().collect();
             self.retired.push(acceptor);
+            self.retired.retain(|acceptor| shaking.contains(acceptor));
         }
     }
 

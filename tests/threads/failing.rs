@@ -175,3 +175,32 @@ fn regression_an_inherited_socket_keeps_its_file_over_a_start_that_fails() {
     manager.stop(None).unwrap();
     assert!(!path.exists());
 }
+
+/// Panics in its first tick, if it is the first one's.
+struct Short(usize);
+
+impl tymist::Service for Short {
+    fn tick(&mut self, _: &mut Server) {
+        assert!(self.0 > 0, "too short");
+    }
+
+    fn wake(&self) -> tymist::Wake {
+        if self.0 == 0 { tymist::Wake::Now } else { tymist::Wake::OnIo }
+    }
+}
+
+#[test]
+fn regression_a_start_tells_of_the_engine_that_did_not_start_and_loses_no_other() {
+    let mut manager = Manager::new(Config::new(), |_: &mut Server, seat: Seat| {
+        if seat.engine == 1 {
+            until("the first has ended", || format!("{:?}", seat.stopper).contains("running: 1"));
+            return Err("no disk".into());
+        }
+        Ok(Short(seat.engine))
+    });
+    manager.threads(2).listen(([127, 0, 0, 1], 0));
+    let failure = manager.start().unwrap_err();
+    assert!(matches!(failure, Failure::Build { engine: 1, .. }), "{failure}");
+    let other = manager.wait(None).unwrap_err();
+    assert!(matches!(other, Failure::Panicked { engine: 0, .. }), "{other}");
+}
