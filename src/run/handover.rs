@@ -258,8 +258,11 @@ impl Inherited {
     /// Says that this process serves now, and returns when the other has stopped accepting and has left the path; it may then still finish what it has begun. Does nothing where
     /// nothing was taken over. Feature `uds`.
     ///
+    /// Whoever a manager [notifies](super::Manager::notify) is told then that this process is the main one and ready.
+    ///
     /// # Errors
-    /// If the other process has ended meanwhile, or has handed its sockets to another: whatever it is, it is not this process's doing.
+    /// If the other process has ended meanwhile, or has handed its sockets to another: whatever it is, it is not this process's doing. It waits for at most a minute since
+    /// [`take_over`](Inherited::take_over): who confirms later gets `ConnectionAborted`, and the other process goes on as if nothing had been.
     pub fn confirm(&mut self) -> io::Result<()> {
         let Some(mut heir) = self.heir.take() else { return Ok(()) };
         let _ = heir.client.tx(READY);
@@ -268,6 +271,12 @@ impl Inherited {
             heir.turn();
         }
         heir.files.release();
+        #[cfg(feature = "systemd")]
+        for notify in self.words.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..)
+        {
+            // Nothing is lost but the word: the service manager acts on its absence.
+            let _ = notify.succeeded();
+        }
         Ok(())
     }
 }

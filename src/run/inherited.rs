@@ -43,7 +43,14 @@ pub struct Inherited {
     /// The process that is to hear when they are in use.
     #[cfg(all(unix, feature = "uds"))]
     pub(super) heir: Option<Box<super::handover::Heir>>,
+    /// Who tells the service manager once they are.
+    #[cfg(all(unix, feature = "uds", feature = "systemd"))]
+    pub(super) words: Words,
 }
+
+/// Those that tell the service manager once a successor has confirmed.
+#[cfg(all(unix, feature = "uds", feature = "systemd"))]
+pub(super) type Words = Arc<std::sync::Mutex<Vec<super::systemd::Notify>>>;
 
 /// One of them.
 #[derive(Debug)]
@@ -118,6 +125,12 @@ impl Inherited {
         };
         self.sockets.push(Heirloom { asked, addr, socket });
         Ok(())
+    }
+
+    /// Where to say that the service manager is to be told once these are confirmed; none where nothing is to be confirmed.
+    #[cfg(all(unix, feature = "uds", feature = "systemd"))]
+    pub(super) fn words(&self) -> Option<Words> {
+        self.heir.is_some().then(|| Arc::clone(&self.words))
     }
 
     /// How many are left.

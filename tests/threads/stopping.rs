@@ -157,23 +157,3 @@ fn a_service_may_end_its_manager() {
     drop(client);
     assert!(manager.wait(Some(LONG)).unwrap());
 }
-
-#[test]
-fn regression_a_stop_that_comes_before_the_first_start_is_heeded() {
-    let mut manager = echoes(2);
-    manager.stop(None).unwrap(); // That one says what is to be now, and nothing runs.
-    manager.start().unwrap();
-    assert_eq!(manager.running(), 2);
-    manager.stop(None).unwrap();
-    let mut manager = echoes(2);
-    let stopper = manager.stopper();
-    stopper.stop(None);
-    manager.start().unwrap();
-    assert!(manager.wait(Some(LONG)).unwrap(), "a signal while it was getting ready");
-    manager.start().unwrap();
-    is_served(addr(&manager));
-    manager.stop(None).unwrap();
-    stopper.stop(None); // It does not run.
-    manager.start().unwrap();
-    is_served(addr(&manager));
-}

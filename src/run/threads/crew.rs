@@ -178,16 +178,6 @@ impl Crew {
         Some(state.failures.remove(at))
     }
 
-    /// It comes after the crew that there was before the first start, if this is that: takes over what that was told.
-    pub(super) fn follow(&self, before: &Crew) {
-        if before.seats.is_empty() {
-            if let Some(order) = before.order() {
-                self.give(order);
-            }
-            lock(&self.state).failures.append(&mut lock(&before.state).failures);
-        }
-    }
-
     /// Waits until all have ended, or (if `heed`) one has failed and was not told; at most so long. Whether all have ended.
     pub(super) fn wait(&self, limit: Option<Duration>, heed: bool) -> Result<bool, Failure> {
         let state = lock(&self.state);

@@ -60,9 +60,7 @@ impl<M: Send + 'static> Member for Manager<M> {
     }
 
     fn ask(&self, within: Option<Duration>) {
-        if Manager::is_running(self) {
-            self.stopper().stop(within);
-        }
+        self.stopper().stop(within);
     }
 
     fn finish(&self) -> Result<(), Failure> {

@@ -12,14 +12,14 @@ use crate::net::Addr;
 #[cfg(all(unix, feature = "uds"))]
 use crate::run::inherited::File;
 #[cfg(all(unix, feature = "systemd"))]
-use crate::run::systemd::Pulse;
+use crate::run::systemd::{Notify, Pulse};
 
 impl<M: Send + 'static> Manager<M> {
     /// Starts it: returns when all engines listen and have their service. It can be started again once it has ended; counters begin anew, and inherited sockets
     /// are opened like others then.
     ///
     /// # Errors
-    /// What the first engine that could not be started says; none is running then. [`Failure::Running`] if it runs already.
+    /// What the first engine that could not be started says; none is running then, and what went wrong with others meanwhile the next [`wait`](Manager::wait) says. [`Failure::Running`] if it runs already.
     pub fn start(&mut self) -> Result<(), Failure> {
         if self.is_running() {
             return Err(Failure::Running);
@@ -37,7 +37,11 @@ impl<M: Send + 'static> Manager<M> {
         let crew = Arc::new(crew);
         *self.current.lock() = Arc::clone(&crew);
         #[cfg(all(unix, feature = "systemd"))]
-        let pulse = self.notify.as_ref().and_then(|notify| Pulse::of(notify, self.engines));
+        let pulse = self.notify.as_ref().and_then(|notify| {
+            let watchdog =
+                if self.succeeds() { notify.any_watchdog() } else { notify.own_watchdog() };
+            Some(Pulse::of(watchdog?, self.engines))
+        });
         // The files of inherited sockets stay if this fails: the next start needs them.
         #[cfg(all(unix, feature = "uds"))]
         let files: Vec<File> = {
@@ -56,8 +60,8 @@ impl<M: Send + 'static> Manager<M> {
         });
         if started.is_err() {
             crew.give(Order { within: Some(Duration::ZERO), handed_over: false });
-            // Those that came up end at once; what else may fail of them is of no account.
-            let _ = crew.wait(None, false);
+            // Those that came up end at once. What else went wrong, `wait` tells.
+            crew.outlast();
             self.join();
         }
         #[cfg(all(unix, feature = "uds"))]
@@ -71,10 +75,29 @@ impl<M: Send + 'static> Manager<M> {
         started?;
         #[cfg(all(unix, feature = "systemd"))]
         if let Some(notify) = &self.notify {
-            // Nothing is lost but the word: the service manager acts on its absence.
-            let _ = notify.ready();
+            self.say_ready(notify.clone());
         }
         Ok(())
+    }
+
+    /// Says so now, or lets the confirmation do it.
+    #[cfg(all(unix, feature = "systemd"))]
+    fn say_ready(&mut self, notify: Notify) {
+        #[cfg(feature = "uds")]
+        if let Some(words) = self.words.take() {
+            return words.lock().unwrap_or_else(PoisonError::into_inner).push(notify);
+        }
+        // Nothing is lost but the word: the service manager acts on its absence.
+        let _ = notify.ready();
+    }
+
+    /// Whether the start is that of a successor.
+    #[cfg(all(unix, feature = "systemd"))]
+    fn succeeds(&self) -> bool {
+        #[cfg(feature = "uds")]
+        return self.words.is_some();
+        #[cfg(not(feature = "uds"))]
+        false
     }
 
     fn start_one(
@@ -120,7 +143,8 @@ impl<M: Send + 'static> Manager<M> {
             {
                 let _ = handle.join();
             }
-            let why = crew.take_failures().into_iter().next();
+            // Others may have failed as well: theirs stay to be looked at.
+            let why = crew.take_failure_of(engine);
             return Err(why.unwrap_or_else(|| thread(std::io::Error::other("it ended at once"))));
         };
         if engine == 0 {

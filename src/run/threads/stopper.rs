@@ -23,10 +23,7 @@ impl Current {
     }
 }
 
-/// Ends a [`Manager`](super::Manager) from another thread, or from the inside; see [`Seat::stopper`](super::Seat::stopper). Stays valid when the manager is started again.
-///
-/// While the manager does not run it does nothing, with one exception: what it is told before the first start is not lost, and ends that start as soon as it is up. So a signal
-/// that comes while a program is still getting ready is heeded.
+/// Ends a [`Manager`](super::Manager) from another thread, or from the inside; see [`Seat::stopper`](super::Seat::stopper). Stays valid when the manager is started again; does nothing while it does not run.
 ///
 /// For Ctrl-C and SIGTERM, with the crate signal-hook:
 ///
@@ -61,13 +58,12 @@ pub struct Stopper {
 impl Stopper {
     /// Asks all engines to end, as [`Manager::stop`](super::Manager::stop) does, and returns at once.
     pub fn stop(&self, within: Option<Duration>) {
-        // Locked, so that it meets either the first crew or the one before it, of which that is told.
-        self.current.lock().give(Order { within, handed_over: false });
+        self.current.get().give(Order { within, handed_over: false });
     }
 
     /// The same because of an error, which [`Manager::wait`](super::Manager::wait) or [`Manager::stop`](super::Manager::stop) delivers.
     pub fn fail(&self, why: impl Into<BoxError>, within: Option<Duration>) {
-        let crew = self.current.lock();
+        let crew = self.current.get();
         crew.fail(Failure::Service(Arc::from(why.into())));
         crew.give(Order { within, handed_over: false });
     }
