@@ -108,6 +108,8 @@ pub(crate) struct Core {
     pub(crate) tick: u32,
     /// A service's filters are to see all bytes before they leave.
     pub(crate) filtered: bool,
+    /// A service is being called: nothing may call it again before it returns.
+    pub(crate) calling: bool,
 }
 
 /// Which of a tick's budgets are only those of a burst, whose end is nothing to count.
@@ -144,6 +146,7 @@ impl Engine {
                 upgrades: Vec::new(),
                 tick: 0,
                 filtered: false,
+                calling: false,
                 config,
             },
             net,

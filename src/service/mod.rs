@@ -3,7 +3,8 @@
 //! # What holds
 //!
 //! * Callbacks come from [`Server::serve`] and from nowhere else, one after the other. A callback has a [`Session`] in hand, which only looks, takes and
-//!   queues; the service itself is borrowed meanwhile. So no callback ever runs inside another, and none has to expect that.
+//!   queues; the service itself is borrowed meanwhile. [`event`](Service::event) and [`tick`](Service::tick) have the whole server, and there a `serve` inside a `serve` does
+//!   nothing. So no callback ever runs inside another, and none has to expect that.
 //! * [`incoming`](Service::incoming) sees each byte that came in once, in order, before any callback sees it. [`outgoing`](Service::outgoing) sees each byte
 //!   that is queued once, in order, whoever queued it, and before it leaves: what it has not seen yet waits, also where somebody asks to send it.
 //! * What a filter makes of bytes counts in all limits. It may exceed the cap of its connection by as much as the filter has added; whoever queues then finds
@@ -12,6 +13,8 @@
 
 mod session;
 mod tcp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::{Bytes, BytesMut};
 
@@ -166,14 +169,14 @@ pub struct Callbacks<S>(pub S);
 impl<S: Service> Handler for Callbacks<S> {
     fn event(&mut self, server: &mut Server, event: Event) {
         server.engine_mut().core.filtered = true;
-        self.0.event(server, event);
+        server.calling(|server| self.0.event(server, event));
     }
 
     fn tick(&mut self, server: &mut Server) {
         // What is queued waits for this, so nothing leaves unseen, whoever ticks the server.
         server.engine_mut().core.filtered = true;
         server.filter_out(&mut self.0);
-        self.0.tick(server);
+        server.calling(|server| self.0.tick(server));
         server.filter_out(&mut self.0);
     }
 
@@ -226,7 +229,7 @@ impl Server {
     /// in between. Like `service`, it never blocks. What was queued leaves at the start of the next [`wait`](Server::wait) or tick, or at once with
     /// [`service_sends`](Server::service_sends).
     ///
-    /// From the first call on, nothing leaves that the filters have not seen. So go on with it once you have begun.
+    /// From the first call on, nothing leaves that the filters have not seen. So go on with it once you have begun. Called from inside itself it does nothing.
     pub fn serve<S: Service + ?Sized>(&mut self, service: &mut S) -> Serviced {
         self.serve_seeing(service, |_| ())
     }
@@ -236,6 +239,26 @@ impl Server {
         &mut self,
         service: &mut S,
         mut seen: impl FnMut(&Event),
+    ) -> Serviced {
+        self.calling(|server| server.serve_once(service, &mut seen)).unwrap_or_default()
+    }
+
+    /// Lets callbacks be called, unless some are: then nothing is done. A panic of theirs leaves it as it was.
+    fn calling<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let core = &mut self.engine_mut().core;
+        if core::mem::replace(&mut core.calling, true) {
+            return None;
+        }
+        // What it leaves half done is what it always would: this only puts the mark right.
+        let done = catch_unwind(AssertUnwindSafe(|| act(self)));
+        self.engine_mut().core.calling = false;
+        Some(done.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    fn serve_once<S: Service + ?Sized>(
+        &mut self,
+        service: &mut S,
+        seen: &mut impl FnMut(&Event),
     ) -> Serviced {
         self.engine_mut().core.filtered = true;
         self.filter_out(service);
