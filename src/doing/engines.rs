@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::time::Duration;
+use std::io;
 use std::rc::Rc;
 
 use super::{DoError, Doer, Handler, Recur};
@@ -106,6 +107,7 @@ macro_rules! handled {
         $(#[$doc])*
         ///
         /// A turn is a tick: `service()`, then the events, then [`Handler::tick`]; then what was queued leaves. At its end what the closing tells goes to the handler, too.
+        /// It fails where its poller does (`NetFailed`, of which the handler hears before).
         #[derive(Debug)]
         pub struct $name<H> {
             /// The engine, wound to the clock of whoever entered it.
@@ -121,14 +123,17 @@ macro_rules! handled {
                 $name { $field, handler }
             }
 
-            /// Takes the events; whether one was the last.
-            fn take_events(&mut self) -> bool {
-                let mut last = false;
+            /// Takes the events; whether one was the last, and why the poller failed, if it did.
+            fn take_events(&mut self) -> (bool, Option<io::Error>) {
+                let (mut last, mut failed) = (false, None);
                 while let Some(event) = self.$field.poll_event() {
                     last |= matches!(event, $ends);
+                    if let $event::NetFailed { error, errno } = event {
+                        failed = Some(errno.map_or_else(|| error.into(), io::Error::from_raw_os_error));
+                    }
                     self.handler.event(&mut self.$field, event);
                 }
-                last
+                (last, failed)
             }
         }
 
@@ -139,9 +144,12 @@ macro_rules! handled {
 
             fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
                 self.$field.service();
-                let last = self.take_events();
+                let (last, failed) = self.take_events();
                 self.handler.tick(&mut self.$field);
                 self.$field.service_sends();
+                if let Some(failed) = failed {
+                    return Err(failed.into()); // Without its poller it would be deaf, or spin.
+                }
                 let over: fn(&$engine, bool) -> bool = $over;
                 let done = over(&self.$field, last) || self.handler.is_done();
                 Ok(if done { Recur::Done } else { Recur::Again })

@@ -72,7 +72,8 @@ impl Tasks {
     /// The server below. While the guard lives, tasks' things can be neither used nor dropped on the spot: let it go before [`service`](Tasks::service).
     ///
     /// # Panics
-    /// If a guard of [`server_mut`](Tasks::server_mut) was leaked.
+    /// If a guard of [`server_mut`](Tasks::server_mut) was leaked, and from inside a `with_remoter` (of a stream) or its like, which has the server in hand; so do
+    /// [`wake`](Tasks::wake), [`wait`](Tasks::wait), [`descriptor`](Tasks::descriptor) and [`poll_event`](Tasks::poll_event) there.
     #[must_use]
     pub fn server(&self) -> Ref<'_, Server> {
         Ref::map(self.shared.desk_cell().borrow(), |desk| &there(desk.as_deref()).server)
