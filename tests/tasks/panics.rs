@@ -105,7 +105,7 @@ fn regression_a_panic_of_the_root_leaves_the_queue_whole() {
     let tasks = &mut rig.tasks;
     let root = async { panic!("the root") };
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        tasks.run_until::<std::pin::Pin<Box<dyn Future<Output = ()>>>>(Box::pin(root))
+        tasks.run_until::<std::pin::Pin<Box<dyn Future<Output = ()>>>>(Box::pin(root));
     }));
     assert_eq!(words(&*caught.unwrap_err()), "the root");
     rig.tasks.service();
