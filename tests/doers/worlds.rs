@@ -135,6 +135,7 @@ fn a_beat_goes_by_the_clock_of_the_host() {
 }
 
 /// Greets once connected.
+#[expect(clippy::needless_pass_by_value, reason = "as a doer's closure is")]
 fn greet(client: &mut Client, event: Event) {
     if let Event::Connected(_) = event {
         assert_eq!(client.tx(b"hello"), Ok(5));
