@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 
 use crate::event::{Event, Refusal};

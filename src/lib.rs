@@ -113,7 +113,7 @@ pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::{AcceptorId, EndpointId, Id};
 pub use net::Layer;
 pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
-pub use relay::{Relay, RelayCounters};
+pub use relay::{DialRefused, Relay, RelayCounters};
 pub use remoter::{Detached, Remoter};
 pub use server::{Broadcast, Draining, Server};
 pub use service::{Service, Session, Streams, TcpServer, call_back};

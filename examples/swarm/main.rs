@@ -11,6 +11,8 @@
 #![allow(clippy::unwrap_used, reason = "a scene that is not as it should be is a failure")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
+#[path = "../common/cli.rs"]
+mod cli;
 #[allow(dead_code, reason = "planted mistakes are the test's")]
 #[path = "../../tests/swarm/scene/mod.rs"]
 mod scene;
@@ -20,7 +22,11 @@ use std::process::ExitCode;
 use scene::{Bug, PROGRAM, Scene};
 use tymist::sim::swarm::{Request, Shape};
 
-fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    cli::run(program)
+}
+
+fn program() -> cli::Result<ExitCode> {
     let request = Request::parse(std::env::args_os().skip(1))?;
     let make = || Scene::play(Bug::None);
     let kept = request.live(PROGRAM, &Shape::default(), make, &mut std::io::stdout())?;

@@ -165,7 +165,8 @@ impl Clients {
         self.engine.open_tick();
         self.engine.harvest_once();
         self.engine.latch(|_| {});
-        self.engine.run_tick();
+        self.engine.serve();
+        self.engine.expire_and_dial();
         self.engine.end()
     }
 

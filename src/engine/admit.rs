@@ -44,6 +44,7 @@ impl Engine {
             return Err((stream, Refusal::Remoters));
         };
         let core = &self.core;
+        let stream = core.tapped(stream);
         let shared = Arc::clone(&core.shared);
         let mut remoter = Remoter::new(id, origin.acceptor, stream, &core.config, shared, core.now);
         if origin.proxied {

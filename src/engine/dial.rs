@@ -16,7 +16,6 @@ use crate::id::Id;
 use crate::id::REMOTER;
 use crate::net::{Addr, Stream};
 use crate::remoter::{Attempt, Dialled, Fin, Phase, Remoter, Slot, Step};
-use crate::wire::Tap;
 
 /// Addresses tried in a round; a name may have hundreds.
 pub(super) const MOST_ADDRS: usize = 16;
@@ -275,10 +274,7 @@ impl Engine {
         dial.received_before = remoter.counters.bytes_in;
         let handshake = dial.connect.has_handshake();
         let stream = dial.connect.wrap(stream);
-        remoter.stream = match &self.core.wire_log {
-            Some(log) => Box::new(Tap::new(stream, log.clone())),
-            None => stream,
-        };
+        remoter.stream = self.core.tapped(stream);
         remoter.state.up = true;
         remoter.state.phase = Phase::Handshaking;
         self.dialling -= 1;
@@ -298,6 +294,7 @@ impl Engine {
             self.core.shared.sub(remoter.tx.clear());
             remoter.state.fin = Fin::No;
             remoter.state.backlogged = false;
+            remoter.state.deaf = false;
         }
         remoter.state.phase = Phase::Dialling;
         remoter.state.up = false;
@@ -327,6 +324,7 @@ impl Engine {
 
     /// Lets go of what a round that has not come up still has under way.
     pub(super) fn end_round(&mut self, id: Id, reason: CloseReason) {
+        self.stop_looking(id);
         let Some(remoter) = self.slots.get_mut(id) else { return };
         let Some(dial) = &mut remoter.dial else { return };
         let late = reason == CloseReason::Expired(Deadline::Connect);

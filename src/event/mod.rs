@@ -150,7 +150,8 @@ pub enum Event {
     },
     /// Something happened at a datagram endpoint.
     Gram(EndpointId, GramEvent),
-    /// The poller itself has failed; without it nothing becomes ready any more.
+    /// The poller itself has failed; without it nothing becomes ready any more. On the operating system a wait then lasts 10 ms at most, so that a loop which
+    /// goes on does not spin.
     NetFailed {
         /// Kind of the error.
         error: io::ErrorKind,

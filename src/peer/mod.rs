@@ -242,7 +242,8 @@ impl Peer {
         if endpoint.waiting > 0 || !self.harvested.is_empty() || endpoint.has_work() {
             return Wake::Now;
         }
-        match endpoint.next_deadline() {
+        let net = self.net.due_in().map(|time| self.now + time);
+        match endpoint.next_deadline().into_iter().chain(net).min() {
             Some(tyme) if tyme <= self.now => Wake::Now,
             Some(tyme) => Wake::At(tyme),
             None => Wake::OnIo,

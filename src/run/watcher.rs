@@ -67,6 +67,7 @@ impl Watcher {
         let waker = sleeper.waker()?;
         let orders = Arc::new(Mutex::new(Orders::default()));
         let taken = Arc::clone(&orders);
+        #[expect(clippy::disallowed_methods, reason = "this room may start threads")]
         let thread = thread::Builder::new()
             .name("tymist watcher".into())
             .spawn(move || watch(sleeper, &taken, wake))?;

@@ -20,7 +20,14 @@
 //!
 //! Streams with what a program can see of TCP on Linux: handshake, backlog, refusal, time-outs, windows, partial writes, half-close,
 //! resets, `TIME_WAIT`, port rules, errors by number. Loss shows as delay. Below what a program can see it is simpler: no congestion control, no
-//! Nagle, no urgent data, no simultaneous open; `TCP_NODELAY` is always on.
+//! Nagle, no urgent data, no simultaneous open; `TCP_NODELAY` is always on. SYNs are sent again after 1, 3, 7, … s and given up after 127 s, as on
+//! Linux before 6.5. Retransmissions are made where something was lost, not where it is only slow.
+//!
+//! # What UDP is here
+//!
+//! Datagrams that get lost, doubled, overtaken and cut, ports shared by `SO_REUSEADDR` or `SO_REUSEPORT`, `ECONNREFUSED` in connected mode, broadcast to
+//! 255.255.255.255, and multicast to who has joined. All hosts are on one network: TTLs and interfaces are taken and mean nothing, except that a multicast TTL
+//! of 0 stays on the host, and there are no broadcast addresses of subnets. Nothing waits in a send buffer.
 //!
 //! # For example
 //!

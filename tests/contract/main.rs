@@ -7,6 +7,7 @@ mod bed;
 mod clients;
 mod datagrams;
 mod dials;
+mod patience;
 mod peers;
 mod servers;
 mod streams;
@@ -91,6 +92,11 @@ mod plain {
             are_cut_to_the_buffer
             say_that_nobody_listens_where_connected
             cannot_be_longer_than_the_protocol_allows
+        }
+        patience {
+            a_peer_that_does_not_read_is_given_up_in_time
+            an_attempt_to_connect_is_given_up_in_time
+            a_loopback_address_reaches_no_other_host
         }
         peers {
             send_and_take_whole_datagrams

@@ -84,6 +84,8 @@ pub enum Kind {
     Spins,
     /// Something was left in the end.
     Left,
+    /// A rule that is not [optional](crate::sim::fault::Rule::optional) never fired, so what it was there for was not tried.
+    Unfired,
     /// A program panicked.
     Panicked,
 }
@@ -165,6 +167,10 @@ impl<S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>> Run<'_, S> {
         self.go_on(limit, None)?;
         self.play(Moment::Left, Kind::Left)?;
         self.look_after()?;
+        let unfired = self.world.faults().unfired();
+        if !unfired.is_empty() {
+            return Err(self.failure(Kind::Unfired, format!("rules {unfired:?}")));
+        }
         let (hash, stats) = (self.world.hash(), self.world.stats());
         Ok(Report { hash, steps: self.steps, done, stats })
     }
