@@ -57,6 +57,7 @@ mod stats;
 pub mod swarm;
 mod topology;
 pub mod trace;
+mod unix;
 mod world;
 
 pub use calls::{Op, Side};

@@ -5,10 +5,10 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 
 use super::machine::{Shared, Source};
-use super::{HostId, Key, Rng};
+use super::{HostId, Key, Rng, unix};
 use crate::net::{
-    Addr, Bind, BufferSizes, Datagram, Dial, Gram, Listen, Listener, Lookup, Net, Readiness,
-    Stream, Token, Waker,
+    Addr, Bind, BufferSizes, Datagram, Dial, Gram, GramOption, Listen, Listener, Lookup, Net,
+    Readiness, Stream, Token, Waker,
 };
 use crate::tyme::{Tyme, Tymth};
 
@@ -42,6 +42,9 @@ impl Net for SimNet {
     }
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
+        if unix::is_unix(&spec.addr) {
+            return unix::listen(&self.shared, self.poller, self.host, spec);
+        }
         let addr = inet(&spec.addr)?;
         let (key, local) = self.shared.lock().listen(self.host, spec, addr)?;
         Ok(Box::new(SimListener {
@@ -53,6 +56,9 @@ impl Net for SimNet {
     }
 
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        if unix::is_unix(&spec.addr) {
+            return unix::connect(&self.shared, self.poller, self.host, spec);
+        }
         let target = inet(&spec.addr)?;
         let local = spec.local.as_ref().map(inet).transpose()?;
         let (key, local) = self.shared.lock().connect(self.host, spec, target, local)?;
@@ -66,6 +72,9 @@ impl Net for SimNet {
     }
 
     fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        if unix::is_unix(&spec.addr) {
+            return unix::bind(&self.shared, self.poller, self.host, spec);
+        }
         let addr = inet(&spec.addr)?;
         let peer = spec.peer.as_ref().map(inet).transpose()?;
         let (key, local) = self.shared.lock().bind(self.host, spec, addr, peer)?;
@@ -230,6 +239,14 @@ impl Datagram for SimDatagram {
 
     fn local_addr(&self) -> &Addr {
         &self.local
+    }
+
+    fn set_option(&mut self, option: GramOption) -> io::Result<()> {
+        Ok(self.shared.lock().set_gram_option(self.key, option)?)
+    }
+
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        Ok(self.shared.lock().gram_sizes(self.key)?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::chaos::{Link, Who};
 use super::rule::Effect;
-use crate::net::{Addr, BufferSizes, Datagram, Gram, Listener, Stream, Token};
+use crate::net::{Addr, BufferSizes, Datagram, Gram, GramOption, Listener, Stream, Token};
 use crate::sim::{Errno, Op, Side};
 use crate::tyme::Tyme;
 
@@ -159,5 +159,39 @@ impl Datagram for ChaosDatagram {
 
     fn local_addr(&self) -> &Addr {
         self.inner.local_addr()
+    }
+
+    fn set_option(&mut self, option: GramOption) -> io::Result<()> {
+        self.inner.set_option(option)
+    }
+
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        self.inner.buffer_sizes()
+    }
+
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.inner.as_fd()
+    }
+
+    #[cfg(all(unix, feature = "uds"))]
+    fn receive_files(
+        &mut self,
+        buf: &mut [u8],
+        files: &mut Vec<std::os::fd::OwnedFd>,
+    ) -> io::Result<Gram> {
+        let len = self.plan(Op::Receive, buf.len())?;
+        self.inner.receive_files(&mut buf[..len], files)
+    }
+
+    #[cfg(all(unix, feature = "uds"))]
+    fn send_files(
+        &mut self,
+        data: &[u8],
+        to: &Addr,
+        files: &[std::os::fd::OwnedFd],
+    ) -> io::Result<()> {
+        self.plan(Op::Send, data.len())?;
+        self.inner.send_files(data, to, files)
     }
 }

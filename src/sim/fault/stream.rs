@@ -265,6 +265,11 @@ impl Stream for ChaosStream {
         self.inner.as_ref().ok_or_else(gone)?.buffer_sizes()
     }
 
+    #[cfg(all(unix, feature = "uds"))]
+    fn unix(&mut self) -> Option<&mut dyn crate::net::UnixStream> {
+        self.inner.as_mut()?.unix()
+    }
+
     #[cfg(unix)]
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.inner.as_ref()?.as_fd()

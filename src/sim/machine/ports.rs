@@ -188,6 +188,12 @@ impl Ports {
         }
     }
 
+    /// All datagram sockets on the port of this end that take what is sent to its address, in the order of binding.
+    pub(super) fn all_bound(&self, end: SocketAddr) -> impl Iterator<Item = Key> {
+        let held = self.udp.get(&end.port()).into_iter().flatten();
+        held.filter(move |(scope, _)| scope.covers(end.ip())).map(|(_, key)| *key)
+    }
+
     pub(super) fn bound(&self, end: SocketAddr) -> Option<Key> {
         let held = self.udp.get(&end.port())?;
         held.iter().find(|(scope, _)| scope.covers(end.ip())).map(|(_, key)| *key)

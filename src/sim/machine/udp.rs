@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::cast::{Cast, is_cast};
 use super::path::Body;
 use super::ports::Scope;
 use super::{Core, Poll, READ, Source, WRITE, plain};
@@ -25,11 +26,12 @@ const OVERHEAD: usize = 768;
 pub(super) struct Udp {
     pub(super) stamp: u32,
     pub(super) host: HostId,
-    local: SocketAddr,
-    peer: Option<SocketAddr>,
+    pub(super) local: SocketAddr,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) cast: Cast,
     inbox: VecDeque<(SocketAddr, Bytes)>,
     in_len: usize,
-    cap: usize,
+    pub(super) cap: usize,
     error: Option<Errno>,
     pub(super) poll: Poll,
 }
@@ -105,6 +107,7 @@ impl Core {
             host,
             local,
             peer,
+            cast: Cast::new(spec.broadcast),
             inbox: VecDeque::new(),
             in_len: 0,
             cap,
@@ -116,7 +119,7 @@ impl Core {
         Ok((key, local))
     }
 
-    fn udp(&self, key: Key) -> Option<usize> {
+    pub(super) fn udp(&self, key: Key) -> Option<usize> {
         let index = key.index();
         self.udps.get(index).is_some_and(|udp| udp.stamp == key.stamp).then_some(index)
     }
@@ -150,6 +153,9 @@ impl Core {
         if target.port() == 0 {
             return Err(Errno::Einval);
         }
+        if is_cast(target.ip()) {
+            return self.send_to_many(index, key, data, target);
+        }
         let (host, local) = (self.udps[index].host, self.udps[index].local);
         let own = local.ip().to_canonical();
         if !own.is_unspecified() && own.is_ipv4() != target.is_ipv4() {
@@ -159,6 +165,20 @@ impl Core {
         let source = SocketAddr::new(ip, local.port());
         let to = self.owner(host, target.ip());
         let data = self.gather(core::iter::once(data), data.len());
+        self.stats.grams += 1;
+        self.post(host, to, (source, target), key, &data);
+        Ok(())
+    }
+
+    /// Sends a datagram on its way to one host.
+    pub(super) fn post(
+        &mut self,
+        host: HostId,
+        to: Option<HostId>,
+        (source, target): (SocketAddr, SocketAddr),
+        key: Key,
+        data: &Bytes,
+    ) {
         let path = to.map(|to| self.path(host, to));
         let copies = match path {
             Some(path) => {
@@ -167,7 +187,6 @@ impl Core {
             }
             None => 1,
         };
-        self.stats.grams += 1;
         for _ in 0..copies {
             let fate = match path {
                 Some(path) => self.gram_fate(path, data.len()),
@@ -182,7 +201,6 @@ impl Core {
                 self.dispatch(at, path, Body::Gram { source, target, from: key, data });
             }
         }
-        Ok(())
     }
 
     fn gram_fate(&mut self, path: u32, len: usize) -> Fate {
@@ -206,12 +224,20 @@ impl Core {
         from: Key,
         data: Bytes,
     ) {
+        if is_cast(target.ip()) {
+            return self.on_cast(path, source, target, &data);
+        }
         let host = self.paths[path as usize].to;
         let bound = self.host(host).ports.bound(target).and_then(|key| self.udp(key));
         let Some(index) = bound.filter(|&at| self.udps[at].peer.is_none_or(|peer| peer == source))
         else {
             return self.send_unreachable(path, source, target, from);
         };
+        self.put_in(index, source, data);
+    }
+
+    /// Into the receive buffer, if there is room.
+    pub(super) fn put_in(&mut self, index: usize, source: SocketAddr, data: Bytes) {
         let udp = &mut self.udps[index];
         let size = data.len() + OVERHEAD;
         // As on Linux, one datagram always fits.
