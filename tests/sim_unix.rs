@@ -307,6 +307,14 @@ fn calls_are_recorded_and_take_no_tyme() {
             _ => None,
         })
         .collect();
+    let passed = trace.records().find_map(|record| match record.what {
+        What::Local { host: of, on, data } => Some((of, on, data)),
+        _ => None,
+    });
+    assert_eq!(passed, Some((host, 0, "hello".into())));
+    let mut file = Vec::new();
+    trace.write_to(&mut file).unwrap();
+    assert_eq!(tymist::sim::Trace::read_from(&file[..]).unwrap().hash(), trace.hash());
     let Some((Op::Listen, 0, Ok(number))) = calls.first().copied() else { panic!("{calls:?}") };
     let number = u32::try_from(number).unwrap();
     assert_eq!(

@@ -14,13 +14,29 @@
 //! * [`trace`] — what happened: hash, file, first difference, pcapng, timeline
 //! * [`swarm`] — worlds by the thousand, each drawn from a seed, to find what nobody thought of
 //! * [`Rng`], [`Errno`] — numbers
-//! * `machine` (private) — the machine room: paths, ports, TCP, UDP
+//! * `machine` (private) — the machine room: paths, ports, TCP, UDP, Unix sockets
 //!
 //! # What TCP is here
 //!
 //! Streams with what a program can see of TCP on Linux: handshake, backlog, refusal, time-outs, windows, partial writes, half-close,
 //! resets, `TIME_WAIT`, port rules, errors by number. Loss shows as delay. Below what a program can see it is simpler: no congestion control, no
 //! Nagle, no urgent data, no simultaneous open; `TCP_NODELAY` is always on.
+//!
+//! # What broadcast and multicast are here
+//!
+//! All hosts are on one network without routers. A datagram to 255.255.255.255 (with the option) goes to every host that has a socket on the port, one to a group to those
+//! that have a member there; to the sender's own host too, as on Linux. Each copy has the fate of its own path. Interface 1 is the loopback, 2 the network.
+//! A group's own address cannot be bound.
+//!
+//! # What Unix sockets are here
+//!
+//! Streams and datagrams between programs of one host, by path, by abstract name or without a name; other hosts have names of their own. What is written is there at once, whatever the
+//! links; what can be seen of backlogs, queues, resets and errors is as on Linux, where there is no way to ask for a reset. They need no feature but
+//! `sim`, and are the same on every system. [`Rule`](fault::Rule)s apply to them as to all others.
+//!
+//! A path is only a name: all directories exist, none can be bound, [`SocketFile::mode`](crate::net::SocketFile::mode) has no effect, and a relative path is another one than an absolute path.
+//! The file goes with its socket; a crash leaves it behind, and it is replaced on request only. With the feature `uds` the peer's credentials are user and group
+//! 1000, and as the process the host's number, from 1. There are no descriptors to pass: streams give them back, datagram sockets say `Unsupported`.
 //!
 //! # For example
 //!

@@ -145,6 +145,11 @@ pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
             kind(out, 10, *host);
             out.push(u8::from(*up));
         }
+        What::Local { host, on, data } => {
+            kind(out, 11, *host);
+            put(out, u64::from(*on));
+            put_bytes(out, data);
+        }
     }
 }
 
@@ -283,6 +288,11 @@ pub(super) fn decode(mut body: &[u8]) -> Option<(Tyme, What)> {
                 1 => true,
                 _ => return None,
             },
+        },
+        11 => What::Local {
+            host: take_host(rest)?,
+            on: take_u32(rest)?,
+            data: Bytes::copy_from_slice(take_bytes(rest)?),
         },
         _ => return None,
     };

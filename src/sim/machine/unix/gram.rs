@@ -176,6 +176,7 @@ impl Core {
             return Err(Errno::Eagain);
         }
         let data = self.gather(core::iter::once(data), data.len());
+        self.record_local(host, key.stamp, &data);
         let own = &mut self.unix.grams[index];
         let from = own.place.as_ref().map_or(Addr::Unnamed, |place| place.name.clone());
         let letter = Letter { from, sender: key, data };

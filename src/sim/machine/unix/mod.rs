@@ -10,6 +10,7 @@ mod stream;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use slab::Slab;
 
 use self::gram::Mailbox;
@@ -17,6 +18,7 @@ use self::stream::{End, Queueing};
 use super::{Core, Poll, Source};
 use crate::net::{Addr, SocketFile};
 use crate::sim::topology::HostId;
+use crate::sim::trace::What;
 use crate::sim::{Errno, Key};
 
 /// The longest name: the 108 bytes that an address holds on Linux, less the zero at the end of a path or the beginning of an abstract name.
@@ -163,6 +165,12 @@ impl Unix {
 }
 
 impl Core {
+    fn record_local(&mut self, host: HostId, on: u32, data: &Bytes) {
+        if self.recorder.on() {
+            self.record(&What::Local { host, on, data: data.clone() });
+        }
+    }
+
     /// What `open` makes of one more socket, which is given back where it makes nothing.
     fn with_socket<T>(
         &mut self,

@@ -255,6 +255,8 @@ impl Core {
         }
         let count = room.min(total);
         let piece = self.gather(bufs.iter().map(|buf| &**buf), count);
+        let (host, conn) = (self.unix.streams[to].host, self.unix.streams[to].conn);
+        self.record_local(host, conn, &piece);
         let other = &mut self.unix.streams[to];
         other.inbox.push_back(piece);
         other.in_len += count;
