@@ -184,6 +184,9 @@
 //!
 //! *Short reads drain nothing there*, since descriptors end a read wherever the peer puts them, also where none is wanted.
 //!
+//! *In a world they never leave their host*, so no link, loss or partition touches them, and nothing takes tyme; rules do, since those are about calls. What only an operating system has is
+//! left out: directories, permissions, and descriptors to pass. Only a crash, or `leave_file`, leaves a file behind.
+//!
 //! # Tasks
 //!
 //! *The server is shared with the tasks by a `RefCell`, not lent for the length of a tick.* So streams can also be used between ticks and be polled by another executor of the thread, and

@@ -161,6 +161,8 @@
 //! and restarts, pauses, lost listeners. What was planned and did not happen makes [`finish`](crate::sim::World::finish) fail, so that no test passes for
 //! want of its faults.
 //!
+//! Unix sockets are there too, between the programs of a host, and so are broadcast and multicast; see [`sim`](crate::sim) for what they are in a world.
+//!
 //! # Seeds
 //!
 //! Draw what varies from [`World::rng`](crate::sim::World::rng): each name has a stream of its own, so that one draw more for the workload leaves the faults

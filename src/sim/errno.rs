@@ -33,6 +33,10 @@ macro_rules! errnos {
 }
 
 errnos! {
+    /// Not permitted; from a send: the receiver is connected to another.
+    Eperm = 1 "EPERM" PermissionDenied;
+    /// No such file.
+    Enoent = 2 "ENOENT" NotFound;
     /// Interrupted by a signal.
     Eintr = 4 "EINTR" Interrupted;
     /// Input/output error.
@@ -45,6 +49,10 @@ errnos! {
     Enomem = 12 "ENOMEM" OutOfMemory;
     /// Permission denied.
     Eacces = 13 "EACCES" PermissionDenied;
+    /// There is a file already.
+    Eexist = 17 "EEXIST" AlreadyExists;
+    /// No such interface.
+    Enodev = 19 "ENODEV" Other;
     /// Invalid argument; from `accept`: the socket does not listen (any more).
     Einval = 22 "EINVAL" InvalidInput;
     /// The system has no descriptors left.
@@ -53,10 +61,18 @@ errnos! {
     Emfile = 24 "EMFILE" Other;
     /// Wrote to a connection that is closed.
     Epipe = 32 "EPIPE" BrokenPipe;
+    /// The name of a Unix socket does not fit into its address, or is none.
+    Enametoolong = 36 "ENAMETOOLONG" InvalidFilename;
     /// Protocol error.
     Eproto = 71 "EPROTO" Other;
     /// The datagram is too long.
     Emsgsize = 90 "EMSGSIZE" Other;
+    /// A Unix socket of another type has that name.
+    Eprototype = 91 "EPROTOTYPE" Other;
+    /// No such option.
+    Enoprotoopt = 92 "ENOPROTOOPT" Other;
+    /// Not supported.
+    Eopnotsupp = 95 "EOPNOTSUPP" Unsupported;
     /// The address is taken.
     Eaddrinuse = 98 "EADDRINUSE" AddrInUse;
     /// The address is none of this host's, or no port is left.

@@ -14,7 +14,7 @@
 //! * [`trace`] — what happened: hash, file, first difference, pcapng, timeline
 //! * [`swarm`] — worlds by the thousand, each drawn from a seed, to find what nobody thought of
 //! * [`Rng`], [`Errno`] — numbers
-//! * `machine` (private) — the machine room: paths, ports, TCP, UDP
+//! * `machine` (private) — the machine room: paths, ports, TCP, UDP, Unix sockets
 //!
 //! # What TCP is here
 //!
@@ -28,6 +28,22 @@
 //! Datagrams that get lost, doubled, overtaken and cut, ports shared by `SO_REUSEADDR` or `SO_REUSEPORT`, `ECONNREFUSED` in connected mode, broadcast to
 //! 255.255.255.255, and multicast to who has joined. All hosts are on one network: TTLs and interfaces are taken and mean nothing, except that a multicast TTL
 //! of 0 stays on the host, and there are no broadcast addresses of subnets. Nothing waits in a send buffer.
+//!
+//! # What broadcast and multicast are here
+//!
+//! All hosts are on one network without routers. A datagram to 255.255.255.255 (with the option) goes to every host that has a socket on the port, one to a group to those
+//! that have a member there; to the sender's own host too, as on Linux. Each copy has the fate of its own path. Interface 1 is the loopback, 2 the network.
+//! A group's own address cannot be bound.
+//!
+//! # What Unix sockets are here
+//!
+//! Streams and datagrams between programs of one host, by path, by abstract name or without a name; other hosts have names of their own. What is written is there at once, whatever the
+//! links; what can be seen of backlogs, queues, resets and errors is as on Linux, where there is no way to ask for a reset. They need no feature but
+//! `sim`, and are the same on every system. [`Rule`](fault::Rule)s apply to them as to all others.
+//!
+//! A path is only a name: all directories exist, none can be bound, [`SocketFile::mode`](crate::net::SocketFile::mode) has no effect, and a relative path is another one than an absolute path.
+//! The file goes with its socket; a crash leaves it behind, and it is replaced on request only. With the feature `uds` the peer's credentials are user and group
+//! 1000, and as the process the host's number, from 1. There are no descriptors to pass: streams give them back, datagram sockets say `Unsupported`.
 //!
 //! # For example
 //!
@@ -64,6 +80,7 @@ mod stats;
 pub mod swarm;
 mod topology;
 pub mod trace;
+mod unix;
 mod world;
 
 pub use calls::{Op, Side};

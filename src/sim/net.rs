@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 
 use super::machine::{Shared, Source};
-use super::{HostId, Key};
+use super::{HostId, Key, unix};
 use crate::net::{
     Addr, Bind, BufferSizes, Datagram, Dial, Gram, GramOption, Listen, Listener, Lookup, Net,
     Readiness, Stream, Token, Waker,
@@ -45,6 +45,9 @@ impl Net for SimNet {
     }
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
+        if unix::is_unix(&spec.addr) {
+            return unix::listen(&self.shared, self.poller, self.host, spec);
+        }
         let addr = inet(&spec.addr)?;
         let (key, local) = self.shared.lock().listen(self.host, spec, addr)?;
         Ok(Box::new(SimListener {
@@ -56,6 +59,9 @@ impl Net for SimNet {
     }
 
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+        if unix::is_unix(&spec.addr) {
+            return unix::connect(&self.shared, self.poller, self.host, spec);
+        }
         let target = inet(&spec.addr)?;
         let local = spec.local.as_ref().map(inet).transpose()?;
         let (key, local) = self.shared.lock().connect(self.host, spec, target, local)?;
@@ -69,6 +75,9 @@ impl Net for SimNet {
     }
 
     fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        if unix::is_unix(&spec.addr) {
+            return unix::bind(&self.shared, self.poller, self.host, spec);
+        }
         let addr = inet(&spec.addr)?;
         let peer = spec.peer.as_ref().map(inet).transpose()?;
         let (key, local) = self.shared.lock().bind(self.host, spec, addr, peer)?;

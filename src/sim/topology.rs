@@ -46,9 +46,11 @@ pub struct HostSpec {
     /// Bytes that a TCP socket takes in before the program reads them: its greatest window. Default 65,536; it is *reported* as
     /// twice that, as Linux does. All buffers are at most 1 GiB.
     pub recv_buffer: usize,
-    /// Bytes that a TCP socket takes from the program before the peer has acknowledged them. Default 65,536, reported as twice that.
+    /// Bytes that a TCP socket takes from the program before the peer has acknowledged them, or a Unix stream before the peer has read them.
+    /// Default 65,536, reported as twice that.
     pub send_buffer: usize,
-    /// Bytes of datagrams that a UDP socket holds until they are read; what comes beyond is lost. Default 212,992 as on Linux.
+    /// Bytes of datagrams that a UDP socket holds until they are read; what comes beyond is lost. Also what a Unix datagram socket may have sent that nobody has read
+    /// yet; beyond, it would block. Default 212,992 as on Linux.
     pub gram_buffer: usize,
     /// Whether an unconnected UDP socket hears that nobody listens where it sent to. Default off, as on Linux; on is as on Windows.
     /// A socket in connected mode always hears it.

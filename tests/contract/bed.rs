@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +34,19 @@ pub(crate) struct Bed {
     pub(crate) world: Option<World>,
     tls: Option<(ClientTls, ServerTls)>,
     tokens: usize,
+    /// Where the names of Unix sockets are, if these are what it is about.
+    pub(crate) dir: Option<Dir>,
     pub(crate) near_ready: Vec<Readiness>,
     pub(crate) far_ready: Vec<Readiness>,
+}
+
+/// A directory of the test's own, removed with all that is in it; in a world just a name.
+pub(crate) struct Dir(pub(crate) PathBuf);
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A stream with its handshake.
@@ -99,6 +111,7 @@ impl Bed {
                 world: None,
                 tls,
                 tokens: 0,
+                dir: None,
                 near_ready,
                 far_ready,
             };
@@ -115,7 +128,7 @@ impl Bed {
         let far_ip = world.host(far).addrs()[0];
         let (near, far) = (world.host(near).net(), world.host(far).net());
         let world = Some(world);
-        Bed { arm, near, far, far_ip, world, tls, tokens: 0, near_ready, far_ready }
+        Bed { arm, near, far, far_ip, world, tls, tokens: 0, dir: None, near_ready, far_ready }
     }
 
     /// Bytes for one call.
@@ -163,7 +176,7 @@ impl Bed {
         Some(Arc::new(move |stream| Box::new(client.connect(stream, "server.test").unwrap())))
     }
 
-    fn token(&mut self) -> Token {
+    pub(crate) fn token(&mut self) -> Token {
         self.tokens += 1;
         Token(self.tokens)
     }
@@ -179,7 +192,10 @@ impl Bed {
     }
 
     pub(crate) fn listen_on(&mut self, port: u16, backlog: u32) -> io::Result<Box<dyn Listener>> {
-        let mut spec = Listen::new((self.far_ip, port));
+        let mut spec = match &self.dir {
+            Some(dir) => Listen::new(dir.0.join(format!("listener-{}", self.tokens))),
+            None => Listen::new((self.far_ip, port)),
+        };
         spec.backlog = backlog;
         let mut listener = self.far.listen(&spec)?;
         #[cfg(unix)]

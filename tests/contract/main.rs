@@ -7,12 +7,17 @@ mod bed;
 mod clients;
 mod datagrams;
 mod dials;
+mod multicast;
 mod patience;
 mod peers;
 mod servers;
 mod streams;
 #[path = "../tls_support/mod.rs"]
 mod tls_support;
+#[cfg(all(unix, feature = "uds"))]
+mod unix_grams;
+#[cfg(all(unix, feature = "uds"))]
+mod unix_streams;
 
 macro_rules! arms {
     ($arms:tt $($module:ident { $($case:ident)+ })+) => {
@@ -98,6 +103,10 @@ mod plain {
             an_attempt_to_connect_is_given_up_in_time
             a_loopback_address_reaches_no_other_host
         }
+        multicast {
+            comes_to_members_only
+            refuses_what_cannot_be
+        }
         peers {
             send_and_take_whole_datagrams
             flag_what_was_cut
@@ -105,6 +114,64 @@ mod plain {
             cannot_send_more_than_the_protocol_allows
             keep_to_their_queues
             open_again_where_they_were
+        }
+    }
+}
+
+#[cfg(all(unix, feature = "uds"))]
+mod unix {
+    arms! {
+        {
+            os_plain = false false false,
+            os_plain_tiny = false false true,
+            os_tls = false true false,
+            sim_plain = true false false,
+            sim_plain_tiny = true false true,
+            sim_tls = true true false,
+        }
+        unix_streams {
+            accepts_and_names_both_ends
+            half_closes_both_ways
+            closing_with_unread_bytes_is_a_reset
+            moves_bytes_in_order_in_pieces
+            pushes_back_and_reports_room
+            reports_each_arrival_after_it_would_have_blocked
+            writes_to_a_closed_peer_fail_after_the_first
+            closing_a_listener_resets_who_waits
+            connects_and_names_both_ends
+            half_closes_and_ends_clean
+            moves_bytes_both_ways_in_pieces
+            is_held_back_and_told_of_room
+        }
+    }
+}
+
+#[cfg(all(unix, feature = "uds"))]
+mod unix_plain {
+    arms! {
+        {
+            os = false false false,
+            sim = true false false,
+        }
+        unix_streams {
+            refuse_where_nobody_is
+            are_told_of_a_full_backlog
+            know_the_name_that_was_taken
+            have_abstract_names
+            have_no_other_names
+            end_for_the_writer_where_nobody_reads
+            read_the_rest_then_the_reset_then_the_end
+            know_who_is_at_the_other_end
+        }
+        unix_grams {
+            come_whole_and_from_a_path
+            are_cut_to_the_buffer
+            say_who_is_not_there
+            wait_for_room_at_the_receiver
+            are_told_of_room_in_connected_mode
+            keep_strangers_out
+            lose_their_peer
+            cannot_be_longer_than_the_buffer
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum Effect {
     /// The call fails with this error; the socket lives on. `accept` with `ECONNABORTED` or `EPROTO` loses the connection that waited,
     /// with any other the connection stays in the queue.
     Fail(Errno),
-    /// The connection is reset: this side gets `ECONNRESET` from the call, the other side a RST.
+    /// The connection is reset: this side gets `ECONNRESET` from the call, the other side a RST; between Unix sockets, which have none, an end.
     Reset,
     /// The peer's half ends here: this and all later reads give 0, whatever still comes.
     Eof,

@@ -12,6 +12,7 @@
 //! * `retry` — trying again what did not get through
 //! * `udp` — datagrams
 //! * `group` — datagrams for many
+//! * `unix` — Unix sockets, within a host
 //! * `act` — partitions, crashes and what else befalls a world
 
 mod act;
@@ -27,6 +28,7 @@ mod socket;
 mod tcp;
 mod turn;
 mod udp;
+mod unix;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -42,6 +44,7 @@ use self::ports::Ports;
 use self::socket::Listening;
 use self::tcp::Tcp;
 use self::udp::Udp;
+use self::unix::Unix;
 use super::queue::{Event, Queue};
 use super::topology::{Cut, HostId, HostSpec, Link};
 use super::trace::{Recorder, What};
@@ -90,6 +93,7 @@ pub(super) struct Core {
     /// Ends without a holder that wait for their peer's end, and until when.
     orphans: VecDeque<(Tyme, Key)>,
     udps: Slab<Udp>,
+    unix: Unix,
     stamp: u32,
     conns: u32,
     acts: Vec<Option<Act>>,
@@ -146,6 +150,7 @@ impl Core {
             listening: BTreeMap::new(),
             orphans: VecDeque::new(),
             udps: Slab::new(),
+            unix: Unix::default(),
             stamp: 0,
             conns: 0,
             acts: Vec::new(),

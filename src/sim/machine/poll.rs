@@ -20,6 +20,9 @@ pub(in crate::sim) enum Source {
     Listener(Key),
     Tcp(Key),
     Udp(Key),
+    UnixListener(Key),
+    UnixStream(Key),
+    UnixGram(Key),
 }
 
 /// Whether and as what a socket is polled, and what is to be reported.
@@ -51,6 +54,9 @@ impl Core {
             Source::Udp(key) => {
                 let udp = self.udps.get_mut(key.index())?;
                 (udp.stamp == key.stamp).then_some((udp.host, &mut udp.poll))
+            }
+            Source::UnixListener(_) | Source::UnixStream(_) | Source::UnixGram(_) => {
+                self.unix.poll_mut(source)
             }
         }
     }
@@ -90,6 +96,9 @@ impl Core {
             Source::Listener(key) => self.listeners[key.index()].ready_bits(),
             Source::Tcp(key) => self.tcps[key.index()].ready_bits(),
             Source::Udp(key) => self.udps[key.index()].ready_bits(),
+            Source::UnixListener(_) | Source::UnixStream(_) | Source::UnixGram(_) => {
+                self.unix.ready_bits(source)
+            }
         };
         self.notify(source, bits);
         Ok(())

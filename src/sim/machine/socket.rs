@@ -11,7 +11,7 @@ use crate::sim::topology::HostId;
 use crate::sim::{Errno, Key, Op};
 
 /// `net.core.somaxconn`.
-const MAX_BACKLOG: u32 = 4096;
+pub(super) const MAX_BACKLOG: u32 = 4096;
 
 /// A listening socket.
 pub(super) struct Listening {
@@ -247,6 +247,7 @@ impl Core {
         self.tcps.retain(|_, tcp| tcp.host != host);
         self.listeners.retain(|_, listening| listening.host != host);
         self.udps.retain(|_, udp| udp.host != host);
+        self.unix.forget(host);
         self.listening.retain(|&(owner, _), _| owner != host);
         for poller in self.pollers.iter_mut().filter(|poller| poller.host == host) {
             poller.ready.clear();

@@ -185,6 +185,11 @@ pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
             put(out, u64::from(*conn));
             out.push(*timer as u8);
         }
+        What::Local { host, on, data } => {
+            kind(out, 14, *host);
+            put(out, u64::from(*on));
+            put_bytes(out, data);
+        }
     }
 }
 
@@ -340,6 +345,11 @@ pub(super) fn decode(mut body: &[u8]) -> Option<(Tyme, What)> {
         13 => {
             What::Timer { host: take_host(rest)?, conn: take_u32(rest)?, timer: take_timer(rest)? }
         }
+        14 => What::Local {
+            host: take_host(rest)?,
+            on: take_u32(rest)?,
+            data: Bytes::copy_from_slice(take_bytes(rest)?),
+        },
         _ => return None,
     };
     rest.is_empty().then_some((tyme, what))

@@ -161,7 +161,12 @@ impl<W: Write> Export<W> {
             | What::Timer { .. } => {
                 self.comments.push(record.what.to_string());
             }
-            What::Host { .. } | What::Turn { .. } | What::Call { .. } | What::Up { .. } => {}
+            // Wireshark knows no packets that are none.
+            What::Host { .. }
+            | What::Turn { .. }
+            | What::Call { .. }
+            | What::Local { .. }
+            | What::Up { .. } => {}
         }
         Ok(())
     }

@@ -43,7 +43,8 @@ pub enum What {
         host: HostId,
         /// What it called.
         op: Op,
-        /// On what: the number of the connection, or the port of a listener or datagram socket.
+        /// On what: the number of the connection, or the port of a listener or datagram socket; of one of Unix sockets a number
+        /// that its `listen` or `bind` gave.
         on: u32,
         /// What came of it: bytes, a number of something, 0 or 1.
         result: Result<u64, Errno>,
@@ -107,6 +108,15 @@ pub enum What {
         target: SocketAddr,
         /// What became of the message.
         fate: Fate,
+    },
+    /// Bytes or a datagram went from one Unix socket to another, of the same host and at once.
+    Local {
+        /// Whose.
+        host: HostId,
+        /// From which: the number of the connection, or of the datagram socket.
+        on: u32,
+        /// What.
+        data: Bytes,
     },
     /// A rule changed what a call did.
     Fault {
@@ -323,6 +333,9 @@ impl fmt::Display for What {
             ),
             What::Unreachable { from, source, target, fate, .. } => {
                 write!(f, "{from:?} tells {source} that {target} is unreachable, {fate}")
+            }
+            What::Local { host, on, data } => {
+                write!(f, "{host:?} passes on {} bytes of {on}", data.len())
             }
             What::Fault { host, rule, op, effect } => {
                 write!(f, "{host:?} fault {rule:?} on {op}: {effect}")

@@ -101,7 +101,7 @@ fn is_drawn(what: &What) -> bool {
             Op::Listen | Op::Connect | Op::Accept | Op::Close | Op::Abort | Op::Bind | Op::Shutdown
         ),
         What::Call { result: Err(errno), .. } => *errno != Errno::Eagain,
-        What::Turn { .. } | What::Host { .. } | What::Conn { .. } => false,
+        What::Turn { .. } | What::Host { .. } | What::Conn { .. } | What::Local { .. } => false,
         _ => true,
     }
 }

@@ -1,0 +1,97 @@
+//! Multicast: on the loopback interface of the operating system, over the network of a world.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr};
+
+use tymist::net::{Addr, Bind, Datagram, GramOption, Interface};
+
+use super::bed::Bed;
+
+struct Pair {
+    near: Box<dyn Datagram>,
+    far: Box<dyn Datagram>,
+    group: IpAddr,
+    at: Interface,
+}
+
+fn pair(bed: &mut Bed, group: u8) -> Pair {
+    let (at, here) = match bed.arm.sim {
+        true => (Interface::Any, Ipv4Addr::UNSPECIFIED),
+        false => (Interface::Addr(Ipv4Addr::LOCALHOST), Ipv4Addr::LOCALHOST),
+    };
+    let mut near = bed.near.bind(&Bind::new((here, 0))).unwrap();
+    near.set_option(GramOption::MulticastInterface(at)).unwrap();
+    let far = bed.far.bind(&Bind::new((Ipv4Addr::UNSPECIFIED, 0))).unwrap();
+    Pair { near, far, group: IpAddr::from([239, 255, 78, group]), at }
+}
+
+impl Pair {
+    /// Sends to the group, and a marker after it to the receiver alone; whether that one got the first.
+    #[track_caller]
+    fn comes_through(&mut self, bed: &mut Bed) -> bool {
+        let port = self.far.local_addr().port().unwrap();
+        self.near.send(b"all", &Addr::from((self.group, port))).unwrap();
+        self.near.send(b"you", &Addr::from((bed.far_ip, port))).unwrap();
+        let mut next = || {
+            let mut buf = [0; 8];
+            let gram = bed.until("datagram", |_| self.far.receive(&mut buf).ok());
+            assert_eq!(gram.from.port(), self.near.local_addr().port());
+            buf[..gram.len].to_vec()
+        };
+        match &next()[..] {
+            b"you" => false,
+            first => {
+                assert_eq!((first, &next()[..]), (&b"all"[..], &b"you"[..]));
+                true
+            }
+        }
+    }
+}
+
+pub(crate) fn comes_to_members_only(mut bed: Bed) {
+    let mut pair = pair(&mut bed, 1);
+    let (group, at) = (pair.group, pair.at);
+    assert!(!pair.comes_through(&mut bed), "not joined");
+    pair.far.set_option(GramOption::Join(group, at)).unwrap();
+    assert!(pair.comes_through(&mut bed));
+    pair.group = IpAddr::from([239, 255, 78, 2]);
+    assert!(!pair.comes_through(&mut bed), "another group");
+    pair.group = group;
+    pair.far.set_option(GramOption::Leave(group, at)).unwrap();
+    assert!(!pair.comes_through(&mut bed), "left");
+}
+
+pub(crate) fn refuses_what_cannot_be(mut bed: Bed) {
+    let mut pair = pair(&mut bed, 3);
+    let (group, at) = (pair.group, pair.at);
+    let mut error = |option| pair.far.set_option(option).unwrap_err();
+    assert!(error(GramOption::Join(IpAddr::from([127, 0, 0, 1]), at)).raw_os_error().is_some());
+    assert_eq!(error(GramOption::Leave(group, at)).kind(), ErrorKind::AddrNotAvailable);
+    let nowhere = Interface::Addr(Ipv4Addr::new(192, 0, 2, 77));
+    assert_eq!(error(GramOption::Join(group, nowhere)).raw_os_error(), Some(19), "ENODEV");
+    let six: IpAddr = "ff01::77:3".parse().unwrap();
+    assert_eq!(
+        error(GramOption::Join(six, Interface::Any)).raw_os_error(),
+        Some(92),
+        "ENOPROTOOPT"
+    );
+    let kind = error(GramOption::Join(six, Interface::Addr(Ipv4Addr::LOCALHOST))).kind();
+    assert_eq!(kind, ErrorKind::Unsupported);
+    let kind = error(GramOption::MulticastInterface(Interface::Index(1))).kind();
+    assert_eq!(kind, ErrorKind::Unsupported);
+    assert_eq!(error(GramOption::MulticastTtl(256)).kind(), ErrorKind::InvalidInput);
+    assert_eq!(error(GramOption::Ttl(0)).kind(), ErrorKind::InvalidInput);
+    pair.far.set_option(GramOption::Join(group, at)).unwrap();
+    let kind = pair.far.set_option(GramOption::Join(group, at)).unwrap_err().kind();
+    assert_eq!(kind, ErrorKind::AddrInUse, "twice");
+    for option in [
+        GramOption::Broadcast(true),
+        GramOption::Ttl(255),
+        GramOption::MulticastTtl(0),
+        GramOption::MulticastLoop(false),
+    ] {
+        pair.far.set_option(option).unwrap();
+    }
+    let sizes = pair.far.buffer_sizes().unwrap();
+    assert!(sizes.recv > 0 && sizes.send > 0, "{sizes:?}");
+}

@@ -1,0 +1,199 @@
+//! Unix streams: what they share with all streams, by the same bodies, and what is theirs.
+
+use std::io::ErrorKind;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tymist::net::{Addr, Bind, Dial, Listen, Net, Stream};
+
+use super::bed::{Bed, Dir};
+
+impl Bed {
+    /// The same bed with Unix sockets: both sides are on one host then.
+    pub(crate) fn on_unix(mut self) -> Bed {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tymist-contract-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        match &self.world {
+            Some(world) => self.near = world.host(world.find("far").unwrap()).net(),
+            None => std::fs::create_dir(&path).unwrap(),
+        }
+        self.dir = Some(Dir(path));
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Addr {
+        Addr::from(self.dir.as_ref().unwrap().0.join(name))
+    }
+}
+
+macro_rules! same {
+    ($($module:ident { $($case:ident)+ })+) => {
+        $($(pub(crate) fn $case(bed: Bed) {
+            crate::$module::$case(bed.on_unix());
+        })+)+
+    };
+}
+
+same! {
+    streams {
+        accepts_and_names_both_ends
+        half_closes_both_ways
+        closing_with_unread_bytes_is_a_reset
+        moves_bytes_in_order_in_pieces
+        pushes_back_and_reports_room
+        reports_each_arrival_after_it_would_have_blocked
+        writes_to_a_closed_peer_fail_after_the_first
+        closing_a_listener_resets_who_waits
+    }
+    clients {
+        connects_and_names_both_ends
+        half_closes_and_ends_clean
+        moves_bytes_both_ways_in_pieces
+        is_held_back_and_told_of_room
+    }
+}
+
+fn dial(net: &mut Box<dyn Net>, to: &Addr) -> Result<Box<dyn Stream>, ErrorKind> {
+    net.connect(&Dial::new(to.clone())).map_err(|error| error.kind())
+}
+
+fn listen_error(bed: &mut Bed, spec: &Listen) -> ErrorKind {
+    bed.far.listen(spec).err().unwrap().kind()
+}
+
+pub(crate) fn refuse_where_nobody_is(bed: Bed) {
+    let mut bed = bed.on_unix();
+    let path = bed.path("s");
+    assert_eq!(dial(&mut bed.near, &path).err(), Some(ErrorKind::NotFound));
+    let mut spec = Listen::new(path.clone());
+    let mut listener = bed.far.listen(&spec).unwrap();
+    assert!(dial(&mut bed.near, &path).is_ok());
+    spec.file.replace_stale = true;
+    assert_eq!(listen_error(&mut bed, &spec), ErrorKind::AddrInUse, "a live one");
+    // Nobody has the socket any more, but its file is there.
+    listener.leave_file();
+    drop(listener);
+    assert_eq!(dial(&mut bed.near, &path).err(), Some(ErrorKind::ConnectionRefused));
+    spec.file.replace_stale = false;
+    assert_eq!(listen_error(&mut bed, &spec), ErrorKind::AlreadyExists);
+    spec.file.replace_stale = true;
+    let listener = bed.far.listen(&spec).unwrap();
+    assert!(dial(&mut bed.near, &path).is_ok());
+    drop(listener);
+    assert_eq!(dial(&mut bed.near, &path).err(), Some(ErrorKind::NotFound), "gone with its file");
+    // A socket for datagrams is another thing.
+    let _gram = bed.far.bind(&Bind::new(path.clone())).unwrap();
+    let error = bed.near.connect(&Dial::new(path)).err().unwrap();
+    assert_eq!(error.raw_os_error(), Some(91), "EPROTOTYPE: {error}");
+}
+
+pub(crate) fn are_told_of_a_full_backlog(bed: Bed) {
+    let mut bed = bed.on_unix();
+    let mut listener = bed.listen_on(0, 2).unwrap();
+    let target = listener.local_addr().clone();
+    let mut dialled = Vec::new();
+    let kind = loop {
+        match dial(&mut bed.near, &target) {
+            Ok(stream) => dialled.push(stream),
+            Err(kind) => break kind,
+        }
+        assert!(dialled.len() < 10);
+    };
+    assert_eq!((kind, dialled.len()), (ErrorKind::ResourceBusy, 3), "one more than the backlog");
+    let _taken = bed.accepted(&mut listener);
+    assert!(dial(&mut bed.near, &target).is_ok());
+}
+
+pub(crate) fn know_the_name_that_was_taken(bed: Bed) {
+    let mut bed = bed.on_unix();
+    let mut listener = bed.listen();
+    let own = bed.path("own");
+    let mut spec = Dial::new(listener.local_addr().clone());
+    spec.local = Some(own.clone());
+    let near = bed.near.connect(&spec).unwrap();
+    assert_eq!((near.local_addr(), near.peer_addr()), (&own, listener.local_addr()));
+    let far = bed.accepted(&mut listener);
+    assert_eq!(far.stream.peer_addr(), &own);
+    assert_eq!(bed.near.connect(&spec).err().unwrap().kind(), ErrorKind::AddrInUse);
+    assert_eq!(dial(&mut bed.near, &own).err(), Some(ErrorKind::ConnectionRefused), "no listener");
+    drop(near);
+    assert_eq!(dial(&mut bed.near, &own).err(), Some(ErrorKind::NotFound));
+}
+
+pub(crate) fn have_abstract_names(bed: Bed) {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let mut bed = bed.on_unix();
+    let name = Addr::abstract_name(bed.path("name").to_string());
+    let mut listener = bed.far.listen(&Listen::new(name.clone())).unwrap();
+    assert_eq!(listen_error(&mut bed, &Listen::new(name.clone())), ErrorKind::AddrInUse);
+    // Those of datagrams are others.
+    let gram = bed.far.bind(&Bind::new(name.clone())).unwrap();
+    let _near = dial(&mut bed.near, &name).unwrap();
+    assert_eq!(bed.accepted(&mut listener).stream.local_addr(), &name);
+    drop(listener);
+    assert_eq!(dial(&mut bed.near, &name).err(), Some(ErrorKind::ConnectionRefused));
+    drop(gram);
+    bed.far.bind(&Bind::new(name)).unwrap();
+}
+
+pub(crate) fn have_no_other_names(bed: Bed) {
+    let mut bed = bed.on_unix();
+    let text = |len: usize| "x".repeat(len);
+    for (addr, kind) in [
+        (bed.path(&text(120)), ErrorKind::InvalidFilename),
+        (Addr::from(std::path::Path::new("")), ErrorKind::InvalidFilename),
+        (Addr::from(std::path::Path::new("a\0b")), ErrorKind::InvalidFilename),
+        (Addr::Unnamed, ErrorKind::Unsupported),
+    ] {
+        assert_eq!(listen_error(&mut bed, &Listen::new(addr.clone())), kind, "{addr:?}");
+        assert_eq!(dial(&mut bed.near, &addr).err(), Some(kind), "{addr:?}");
+    }
+    if cfg!(target_os = "linux") {
+        for len in [0, 108] {
+            let spec = Listen::new(Addr::abstract_name(text(len)));
+            assert_eq!(listen_error(&mut bed, &spec), ErrorKind::InvalidFilename);
+        }
+    }
+}
+
+pub(crate) fn end_for_the_writer_where_nobody_reads(bed: Bed) {
+    let mut bed = bed.on_unix();
+    let (mut near, mut far, _listener) = bed.connection();
+    far.stream.shutdown(Shutdown::Read).unwrap();
+    assert_eq!(near.write(b"for nobody").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert!(bed.rest(&mut far).1.is_ok(), "an end to who said so");
+    assert_eq!(far.write(b"but this way").unwrap(), 12);
+    let mut got = Vec::new();
+    assert!(!near.drain(64, &mut got).unwrap());
+    assert_eq!(got, b"but this way", "at once");
+    far.stream.shutdown(Shutdown::Both).unwrap();
+    assert!(bed.rest(&mut near).1.is_ok());
+    drop(near);
+    far.stream.shutdown(Shutdown::Both).unwrap();
+}
+
+pub(crate) fn read_the_rest_then_the_reset_then_the_end(bed: Bed) {
+    let mut bed = bed.on_unix();
+    let (mut near, mut far, _listener) = bed.connection();
+    near.write(b"never read").unwrap();
+    far.write(b"last words").unwrap();
+    drop(far);
+    assert_eq!(near.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+    let (rest, end) = bed.rest(&mut near);
+    assert_eq!(
+        (&rest[..], end.unwrap_err().kind()),
+        (&b"last words"[..], ErrorKind::ConnectionReset)
+    );
+    assert!(bed.rest(&mut near).1.is_ok());
+}
+
+pub(crate) fn know_who_is_at_the_other_end(bed: Bed) {
+    let mut bed = bed.on_unix();
+    let (mut near, mut far, _listener) = bed.connection();
+    let asked = |stream: &mut Box<dyn Stream>| stream.unix().unwrap().credentials().unwrap();
+    assert_eq!(asked(&mut near.stream), asked(&mut far.stream), "one process on both ends");
+}
