@@ -30,7 +30,7 @@ const SEND_BUFFER: usize = 212_992;
 pub(super) struct Udp {
     pub(super) stamp: u32,
     pub(super) host: HostId,
-    local: SocketAddr,
+    pub(super) local: SocketAddr,
     pub(super) peer: Option<SocketAddr>,
     pub(super) groups: Groups,
     inbox: VecDeque<(SocketAddr, Bytes)>,
