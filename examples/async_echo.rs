@@ -2,19 +2,18 @@
 //!
 //!     cargo run --example async_echo -- --port 7000
 //!     cargo run --example async_echo --features dev-cert -- --port 7000 --tls
-#![allow(clippy::print_stderr, reason = "how to use it")]
 
 mod common;
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result};
 use tymist::tasks::{Handle, TaskListener, TaskStream, Tasks};
 use tymist::{Config, Event};
 
-const USAGE: &str = "usage: async_echo [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] [--unix PATH]";
+const USAGE: &str = "usage: async_echo [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--unix PATH]";
 
 /// How long connections may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -27,30 +26,27 @@ struct Options {
     tls: common::tls::Tls,
 }
 
+/// The usage, with what was compiled in.
+fn usage() -> String {
+    #[cfg(feature = "tls")]
+    return format!("{USAGE}\n       {}", common::tls::USAGE);
+    #[cfg(not(feature = "tls"))]
+    USAGE.into()
+}
+
 fn options() -> Result<Options> {
     let mut options = Options::default();
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("unix") => options.bind.unix = Some(parser.value()?.into()),
-            Long("idle-timeout") => {
-                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
-            }
-            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
+    let mut args = Args::new(usage());
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "unix" => options.bind.unix = Some(args.path()?),
+            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+            "max-remoters" => options.config.limits.remoters = args.count()?,
             #[cfg(feature = "tls")]
-            Long(option) if common::tls::Tls::knows(option) => {
-                let option = option.to_owned();
-                options.tls.take(&option, &mut parser)?;
-            }
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                #[cfg(feature = "tls")]
-                eprintln!("       {}", common::tls::USAGE);
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+            option if common::tls::Tls::knows(option) => options.tls.take(option, &mut args)?,
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
@@ -74,7 +70,11 @@ async fn echo(mut stream: TaskStream) -> std::io::Result<()> {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "TLS keeps something here"))]
     let mut options = options()?;
     let mut tasks = Tasks::new(options.config.clone());
@@ -85,14 +85,16 @@ fn main() -> Result<()> {
     let listener = tasks.adopt_listener(acceptor).ok_or("it was opened just now")?;
     let stop = common::stop_on_signal(tasks.waker()?)?;
     let reload = common::reload_on_signal(tasks.waker()?)?;
-    common::announce(&tasks.server(), acceptor);
+    common::announce(&tasks.server(), acceptor)?;
     let handle = tasks.handle();
     drop(handle.spawn(serve(handle.clone(), listener)));
 
     // A program that is nothing but tasks would say `tasks.run_until(serve(..))`.
+    let mut ending = common::Ending::new(DRAIN);
     let mut going = true;
     while going {
-        tasks.wait(None);
+        let told = stop.load(Ordering::Acquire);
+        tasks.wait(told.then_some(common::LOOK));
         tasks.service();
         while let Some(event) = tasks.poll_event() {
             match event {
@@ -103,10 +105,9 @@ fn main() -> Result<()> {
                 _ => {}
             }
         }
-        if stop.load(Ordering::Acquire) && tasks.server().draining().is_none() && going {
-            let mut server = tasks.server_mut();
-            server.drain(Some(DRAIN));
-            server.close_remoters();
+        if stop.load(Ordering::Acquire) && going {
+            // What a task has in hand it could not send yet, so it is seen by what waits to be sent.
+            ending.turn(&mut tasks.server_mut());
         }
         #[cfg(feature = "tls")]
         if reload.swap(false, Ordering::AcqRel) {

@@ -1,24 +1,23 @@
 //! An echo server as an event source of a calloop loop, beside others: one counts seconds, one hears of the signal that ends it.
 //!
 //!     cargo run --features calloop --example calloop_bridge -- --port 7007
-#![allow(clippy::print_stderr, reason = "statistics on request")]
 
 mod common;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use calloop::ping::make_ping;
 use calloop::timer::{TimeoutAction, Timer};
 use calloop::{Dispatcher, EventLoop};
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result, say};
 use tymist::doing::{DoError, Echo, Recur, ServerDoer};
 use tymist::net::Waker;
 use tymist::run::Driver;
 use tymist::run::calloop::Source;
 use tymist::{Config, Server};
 
-const USAGE: &str = "usage: calloop_bridge [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
+const USAGE: &str = "usage: calloop_bridge [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
 
 /// How long connections may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -31,21 +30,15 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("idle-timeout") => {
-                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
-            }
-            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
-            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+            "max-remoters" => options.config.limits.remoters = args.count()?,
+            "stats" => options.stats = args.secs_or_none()?,
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
@@ -55,7 +48,11 @@ type Doer = ServerDoer<Echo>;
 /// How it ended, once it has.
 type Over = Option<std::result::Result<(), DoError>>;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     let options = options()?;
     let mut server = Server::new(options.config);
     let acceptor = options.bind.listen(&mut server)?;
@@ -69,7 +66,7 @@ fn main() -> Result<()> {
         Ok(())
     });
     let _told = common::stop_on_signal(waker)?;
-    common::announce(&server, acceptor);
+    common::announce(&server, acceptor)?;
 
     // A dispatcher, so that others in the loop get at the server, too.
     let source = Source::new(ServerDoer::new(server, Echo::new()));
@@ -82,18 +79,23 @@ fn main() -> Result<()> {
     handle.register_dispatcher(source.clone())?;
 
     let ending = source.clone();
-    let end = move |(), (): &mut (), _: &mut _| {
-        let mut source = ending.as_source_mut();
-        let server = &mut source.driver_mut().server;
-        server.drain(Some(DRAIN));
-        server.close_remoters();
+    let timers = handle.clone();
+    let begin = move |(), (): &mut (), _: &mut _| {
+        let ending = ending.clone();
+        let mut turns = common::Ending::new(DRAIN);
+        let end = move |_, (): &mut (), _: &mut _| {
+            turns.turn(&mut ending.as_source_mut().driver_mut().server);
+            TimeoutAction::ToDuration(common::LOOK)
+        };
+        // An error says that the loop has no descriptor left for what it has one for already.
+        let _ = timers.insert_source(Timer::immediate(), end);
     };
-    handle.insert_source(pinged, end).map_err(|refused| refused.error)?;
+    handle.insert_source(pinged, begin).map_err(|refused| refused.error)?;
     if let Some(every) = options.stats {
         let report = move |_, (): &mut (), _: &mut _| {
             let source = source.as_source_ref();
             let server = &source.driver().server;
-            eprintln!("{} connections, {:?}", server.len(), server.counters());
+            say(format_args!("{} connections, {:?}", server.len(), server.counters()));
             TimeoutAction::ToDuration(every)
         };
         let timer = Timer::from_duration(every);

@@ -2,22 +2,24 @@
 //!
 //!     cargo run --example chat -- --port 7001
 //!     nc 127.0.0.1 7001      (twice)
-#![allow(clippy::print_stderr, reason = "shows the events")]
 
 mod common;
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result};
 use tymist::{Config, Event, Id, Server};
 
-const USAGE: &str = "usage: chat [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] [--max-line BYTES]";
+const USAGE: &str = "usage: chat [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--max-line BYTES]";
 
 /// How long connections may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// The longest line that can be asked for: one and its sender's address fit into what may wait for each peer.
+const MAX_LINE: usize = 512 << 10;
 
 struct Options {
     bind: common::Bind,
@@ -25,6 +27,14 @@ struct Options {
     max_line: usize,
     #[cfg(feature = "tls")]
     tls: common::tls::Tls,
+}
+
+/// The usage, with what was compiled in.
+fn usage() -> String {
+    #[cfg(feature = "tls")]
+    return format!("{USAGE}\n       {}", common::tls::USAGE);
+    #[cfg(not(feature = "tls"))]
+    USAGE.into()
 }
 
 fn options() -> Result<Options> {
@@ -35,34 +45,30 @@ fn options() -> Result<Options> {
         #[cfg(feature = "tls")]
         tls: common::tls::Tls::default(),
     };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("idle-timeout") => {
-                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
-            }
-            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
-            Long("max-line") => options.max_line = parser.value()?.parse()?,
+    let mut args = Args::new(usage());
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+            "max-remoters" => options.config.limits.remoters = args.count()?,
+            "max-line" => options.max_line = args.number(1..=MAX_LINE)?,
             #[cfg(feature = "tls")]
-            Long(option) if common::tls::Tls::knows(option) => {
-                let option = option.to_owned();
-                options.tls.take(&option, &mut parser)?;
-            }
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                #[cfg(feature = "tls")]
-                eprintln!("       {}", common::tls::USAGE);
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+            option if common::tls::Tls::knows(option) => options.tls.take(option, &mut args)?,
+            _ => return Err(args.unknown()),
         }
     }
+    // A line and its end: a peer whose line is too long must not be held where that cannot be seen yet.
+    let limits = &mut options.config.limits;
+    limits.rx_bytes = limits.rx_bytes.max(options.max_line + 1);
     Ok(options)
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "TLS keeps something here"))]
     let mut options = options()?;
     let max_line = options.max_line;
@@ -72,14 +78,14 @@ fn main() -> Result<()> {
     #[cfg(not(feature = "tls"))]
     let acceptor = options.bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;
-    common::announce(&server, acceptor);
+    common::announce(&server, acceptor)?;
 
     let mut going = true;
     while going {
         server.wait(None);
         server.service();
         while let Some(event) = server.poll_event() {
-            eprintln!("{event:?}");
+            common::say(format_args!("{event:?}"));
             match event {
                 Event::Accepted(id) => say(&mut server, id, b"* has come"),
                 Event::Received(id) => lines(&mut server, id, max_line),
@@ -106,6 +112,10 @@ fn lines(server: &mut Server, id: Id, max_line: usize) {
             }
             return;
         };
+        if end > max_line {
+            remoter.abort();
+            return;
+        }
         let line = remoter.take_first(end + 1);
         say(server, id, line.trim_ascii_end());
     }
@@ -121,6 +131,6 @@ fn say(server: &mut Server, id: Id, words: &[u8]) {
     let line: Bytes = line.freeze();
     let to = server.broadcast(&line, |other| other.id() != id);
     if to.skipped > 0 {
-        eprintln!("{} too slow for a line of {}", to.skipped, id);
+        common::say(format_args!("{} too slow for a line of {}", to.skipped, id));
     }
 }

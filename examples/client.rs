@@ -7,7 +7,6 @@
 //! server must prove to be NAME, or what `--server-name` says:
 //!
 //!     cargo run --example client -- --host 192.0.2.1 --port 443 --tls --ca roots.pem --server-name example.org
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it is for")]
 
 mod common;
 
@@ -16,8 +15,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result, say};
 use tymist::net::Waker;
 use tymist::{Client, Config, Connect, Event};
 
@@ -35,42 +33,43 @@ struct Options {
     config: Config,
 }
 
+/// The usage, with what was compiled in.
+fn usage() -> String {
+    #[cfg(feature = "tls")]
+    return format!("{USAGE}\n       {}", tls_client::USAGE);
+    #[cfg(not(feature = "tls"))]
+    USAGE.into()
+}
+
 fn options() -> Result<Options> {
     let (mut host, mut port) = (String::from("localhost"), None);
     let (mut local, mut reconnect) = (None, false);
     let mut config = Config::new();
     #[cfg(feature = "tls")]
     let mut tls = tls_client::TlsTo::default();
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => host = parser.value()?.parse()?,
-            Long("port") => port = Some(parser.value()?.parse()?),
-            Long("local") => local = Some(parser.value()?.parse()?),
-            Long("reconnect") => reconnect = true,
-            Long("connect-timeout") => {
-                config.timeouts.connect = Some(common::secs(&parser.value()?)?);
-            }
-            Long("idle-timeout") => config.timeouts.idle = Some(common::secs(&parser.value()?)?),
+    let mut args = Args::new(usage());
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => host = args.text()?,
+            "port" => port = Some(args.target_port()?),
+            "local" => local = Some(args.value()?),
+            "reconnect" => reconnect = true,
+            "connect-timeout" => config.timeouts.connect = args.secs_or_none()?,
+            "idle-timeout" => config.timeouts.idle = args.secs_or_none()?,
             #[cfg(feature = "tls")]
-            Long(option) if tls_client::TlsTo::knows(option) => {
-                let option = option.to_owned();
-                tls.take(&option, &mut parser)?;
-            }
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                #[cfg(feature = "tls")]
-                eprintln!("       {}", tls_client::USAGE);
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+            option if tls_client::TlsTo::knows(option) => tls.take(option, &mut args)?,
+            _ => return Err(args.unknown()),
         }
     }
-    let port = port.ok_or(USAGE)?;
-    let mut connect = Connect::to_name(&host, port);
+    let port = port.ok_or_else(|| args.refuse("--port says where to"))?;
+    let host = match common::bare(&host) {
+        "" => "localhost",
+        host => host,
+    };
+    let mut connect = Connect::to_name(host, port);
     #[cfg(feature = "tls")]
     {
-        connect = tls.wrap(connect, &host)?;
+        connect = tls.wrap(connect, host)?;
     }
     connect.local = local;
     if reconnect {
@@ -79,7 +78,11 @@ fn options() -> Result<Options> {
     Ok(Options { connect, config })
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<ExitCode> {
     let Options { connect, config } = options()?;
     let mut client = Client::new(config, connect);
     let stop = common::stop_on_signal(client.waker()?)?;
@@ -94,7 +97,11 @@ fn main() -> Result<ExitCode> {
         client.service();
         let mut over = false;
         while let Some(event) = client.poll_event() {
-            over |= matches!(event, Event::Disconnected { .. });
+            if let Event::Disconnected { reason, .. } = event {
+                over = true;
+                // With nothing more to send it does not come again.
+                clean &= typed.is_some() || reason.is_clean();
+            }
             clean &= show(&mut client, &event)?;
         }
         feed(&mut client, &mut typed, &mut rest);
@@ -111,23 +118,23 @@ fn show(client: &mut Client, event: &Event) -> Result<bool> {
     match event {
         Event::Connected(_) => {
             if let Some(peer) = client.peer_addr() {
-                eprintln!("connected to {peer}");
+                say(format_args!("connected to {peer}"));
             }
             #[cfg(feature = "tls")]
             if let Some(info) = client.remoter().and_then(tymist::Remoter::tls) {
-                eprintln!("{}", tls_client::describe(info));
+                say(tls_client::describe(info));
             }
         }
         Event::Received(_) => {
             let mut out = std::io::stdout().lock();
-            out.write_all(&client.take())?;
-            out.flush()?;
+            let done = out.write_all(&client.take()).and_then(|()| out.flush());
+            done.map_err(|error| format!("standard output: {error}"))?;
         }
-        Event::ConnectFailed { addr, error, .. } => eprintln!("{addr}: {error}"),
-        Event::Unresolved { host, why, .. } => eprintln!("{host}: {why}"),
-        Event::Disconnected { reason, .. } => eprintln!("{reason}; trying again"),
+        Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
+        Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
+        Event::Disconnected { reason, .. } => say(format_args!("{reason}; trying again")),
         Event::Closed(_, reason) => {
-            eprintln!("{reason}");
+            say(reason);
             return Ok(reason.is_clean() || *reason == tymist::CloseReason::ServerClosed);
         }
         _ => {}

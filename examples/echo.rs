@@ -8,19 +8,18 @@
 //!
 //!     cargo run --example echo --features dev-cert -- --port 7000 --tls
 //!     cargo run --example echo -- --port 7000 --tls --cert chain.pem --key key.pem
-#![allow(clippy::print_stderr, reason = "statistics on request, and how it ended")]
 
 mod common;
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result, say};
 use tymist::tyme::Tymer;
 use tymist::{Config, Event, Remoter, Server};
 
-const USAGE: &str = "usage: echo [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] \
+const USAGE: &str = "usage: echo [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] \
                      [--rx-cap BYTES] [--tx-cap BYTES] [--stats SECS] [--unix PATH]";
 
 /// How long connections may take to end after a signal.
@@ -35,39 +34,40 @@ struct Options {
     tls: common::tls::Tls,
 }
 
+/// The usage, with what was compiled in.
+fn usage() -> String {
+    #[cfg(feature = "tls")]
+    return format!("{USAGE}\n       {}", common::tls::USAGE);
+    #[cfg(not(feature = "tls"))]
+    USAGE.into()
+}
+
 fn options() -> Result<Options> {
     let mut options = Options::default();
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("unix") => options.bind.unix = Some(parser.value()?.into()),
-            Long("idle-timeout") => {
-                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
-            }
-            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
-            Long("rx-cap") => options.config.limits.rx_bytes = parser.value()?.parse()?,
-            Long("tx-cap") => options.config.limits.tx_bytes = parser.value()?.parse()?,
-            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
+    let mut args = Args::new(usage());
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "unix" => options.bind.unix = Some(args.path()?),
+            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+            "max-remoters" => options.config.limits.remoters = args.count()?,
+            "rx-cap" => options.config.limits.rx_bytes = args.count()?,
+            "tx-cap" => options.config.limits.tx_bytes = args.count()?,
+            "stats" => options.stats = args.secs_or_none()?,
             #[cfg(feature = "tls")]
-            Long(option) if common::tls::Tls::knows(option) => {
-                let option = option.to_owned();
-                options.tls.take(&option, &mut parser)?;
-            }
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                #[cfg(feature = "tls")]
-                eprintln!("       {}", common::tls::USAGE);
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+            option if common::tls::Tls::knows(option) => options.tls.take(option, &mut args)?,
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "TLS keeps something here"))]
     let mut options = options()?;
     let mut server = Server::new(options.config.clone());
@@ -77,12 +77,14 @@ fn main() -> Result<()> {
     let acceptor = options.bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;
     let reload = common::reload_on_signal(server.waker()?)?;
-    common::announce(&server, acceptor);
+    common::announce(&server, acceptor)?;
 
     let mut report = options.stats.map(|every| Tymer::new(server.tyme(), every));
+    let mut ending = common::Ending::new(DRAIN);
     let mut going = true;
     while going {
-        server.wait(report.map(|report| report.remaining(server.tyme())));
+        let told = stop.load(Ordering::Acquire);
+        server.wait(common::rest(report.as_ref(), server.tyme(), told));
         server.service();
         while let Some(event) = server.poll_event() {
             match event {
@@ -98,9 +100,8 @@ fn main() -> Result<()> {
                 _ => {}
             }
         }
-        if stop.load(Ordering::Acquire) && server.draining().is_none() && going {
-            server.drain(Some(DRAIN));
-            server.close_remoters();
+        if stop.load(Ordering::Acquire) && going {
+            ending.turn(&mut server);
         }
         #[cfg(feature = "tls")]
         if reload.swap(false, Ordering::AcqRel) {
@@ -109,7 +110,7 @@ fn main() -> Result<()> {
         #[cfg(not(feature = "tls"))]
         reload.store(false, Ordering::Release);
         if report.as_mut().is_some_and(|report| report.catch_up(server.tyme()) > 0) {
-            eprintln!("{} connections, {:?}", server.len(), server.counters());
+            say(format_args!("{} connections, {:?}", server.len(), server.counters()));
         }
     }
     Ok(())

@@ -7,19 +7,18 @@
 //!     cargo run --example forward -- --port 8443 --tls-listen --cert chain.pem --key key.pem --to 127.0.0.1:8000
 //!     cargo run --example forward -- --port 8000 --to example.org:443 --tls-to --ca roots.pem
 //!     cargo run --example forward --features proxy-protocol -- --port 8000 --to 127.0.0.1:8001 --proxy-protocol v2
-#![allow(clippy::print_stderr, reason = "statistics on request, and how it ended")]
 
 mod common;
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result, say};
 use tymist::tyme::Tymer;
 use tymist::{Config, Connect, Event, Id, Relay, Server, Target};
 
-const USAGE: &str = "usage: forward (--listen ADDR | [--host IP] [--port N]) --to HOST:PORT [--max N] [--idle-timeout SECS] \
+const USAGE: &str = "usage: forward (--listen ADDR | [--host NAME] [--port N]) --to HOST:PORT [--max N] [--idle-timeout SECS] \
                      [--connect-timeout SECS] [--stats SECS]";
 
 /// How long pairs may take to end after a signal.
@@ -53,15 +52,18 @@ struct Proxy {
 impl Proxy {
     const USAGE: &str = "[--proxy-protocol v1|v2] [--accept-proxy NETWORKS]";
 
-    fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<()> {
+    fn take(&mut self, option: &str, args: &mut Args) -> Result<()> {
         use tymist::net::proxy::ProxyVersion;
-        let value = parser.value()?.string()?;
-        match (option, &*value) {
-            ("accept-proxy", networks) => self.accept = Some(networks.parse()?),
-            (_, "v1") => self.send = Some(ProxyVersion::V1),
-            (_, "v2") => self.send = Some(ProxyVersion::V2),
-            (_, other) => return Err(format!("--proxy-protocol {other}: v1 or v2").into()),
+        if option == "accept-proxy" {
+            self.accept = Some(args.value()?);
+            return Ok(());
         }
+        let value = args.text()?;
+        self.send = Some(match &*value {
+            "v1" => ProxyVersion::V1,
+            "v2" => ProxyVersion::V2,
+            other => return Err(format!("--proxy-protocol {other}: v1 or v2").into()),
+        });
         Ok(())
     }
 }
@@ -72,6 +74,20 @@ fn config() -> Config {
     config.limits.tx_bytes = WAITING;
     config.limits.tick_bytes = TICK;
     config
+}
+
+/// The usage, with what was compiled in.
+fn usage() -> String {
+    let parts = [
+        USAGE,
+        #[cfg(feature = "proxy-protocol")]
+        Proxy::USAGE,
+        #[cfg(feature = "tls")]
+        "[--tls-listen [--cert FILE --key FILE] [--client-ca FILE]]",
+        #[cfg(feature = "tls")]
+        "[--tls-to [--ca FILE | --insecure] [--server-name NAME]]",
+    ];
+    parts.join("\n       ")
 }
 
 fn options() -> Result<Options> {
@@ -89,71 +105,51 @@ fn options() -> Result<Options> {
     let mut to: Option<String> = None;
     #[cfg(feature = "tls")]
     let mut tls_to = common::tls_client::TlsTo::default();
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("listen") => options.bind.set(&parser.value()?.string()?)?,
-            Long("to") => to = Some(parser.value()?.parse()?),
-            Long("max") => options.max = parser.value()?.parse()?,
-            Long("idle-timeout") => {
-                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
-            }
-            Long("connect-timeout") => {
-                options.config.timeouts.connect = Some(common::secs(&parser.value()?)?);
-            }
-            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
+    let mut args = Args::new(usage());
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "listen" => options.bind.set(&mut args)?,
+            "to" => to = Some(args.text()?),
+            "max" => options.max = args.count()?,
+            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+            "connect-timeout" => options.config.timeouts.connect = args.secs_or_none()?,
+            "stats" => options.stats = args.secs_or_none()?,
             #[cfg(feature = "proxy-protocol")]
-            Long(option @ ("proxy-protocol" | "accept-proxy")) => {
-                let option = option.to_owned();
-                options.proxy.take(&option, &mut parser)?;
-            }
+            "proxy-protocol" | "accept-proxy" => options.proxy.take(&option, &mut args)?,
             #[cfg(feature = "tls")]
-            Long("tls-listen") => options.tls.turn_on(),
+            "tls-listen" => options.tls.turn_on(),
             #[cfg(feature = "tls")]
-            Long("tls-to") => tls_to.turn_on(),
+            "tls-to" => tls_to.turn_on(),
             #[cfg(feature = "tls")]
-            Long(option @ ("cert" | "key" | "client-ca")) => {
-                let option = option.to_owned();
-                options.tls.take(&option, &mut parser)?;
-            }
+            "cert" | "key" | "client-ca" => options.tls.take(&option, &mut args)?,
             #[cfg(feature = "tls")]
-            Long(option @ ("ca" | "insecure" | "server-name")) => {
-                let option = option.to_owned();
-                tls_to.take(&option, &mut parser)?;
-            }
-            Long("help") | Short('h') => {
-                usage();
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+            "ca" | "insecure" | "server-name" => tls_to.take(&option, &mut args)?,
+            _ => return Err(args.unknown()),
         }
     }
-    let to = to.ok_or(USAGE)?;
-    options.to = Connect::new(to.parse::<Target>()?);
+    let to = to.ok_or_else(|| args.refuse("--to says where to"))?;
+    let target = to.parse::<Target>().map_err(|error| format!("--to {to}: {error}"))?;
+    options.to = Connect::new(target);
     #[cfg(feature = "tls")]
     {
         let host = to.rsplit_once(':').map_or(&*to, |(host, _)| host);
-        options.to = tls_to.wrap(options.to, host.trim_matches(['[', ']']))?;
+        options.to = tls_to.wrap(options.to, common::bare(host))?;
     }
     Ok(options)
 }
 
-fn usage() {
-    eprintln!("{USAGE}");
-    #[cfg(feature = "proxy-protocol")]
-    eprintln!("       {}", Proxy::USAGE);
-    #[cfg(feature = "tls")]
-    eprintln!(
-        "       [--tls-listen [--cert FILE --key FILE] [--client-ca FILE]] [--tls-to [--ca FILE | --insecure] [--server-name NAME]]"
-    );
+fn main() -> ExitCode {
+    common::run(program)
 }
 
-fn main() -> Result<()> {
+fn program() -> Result<()> {
     let mut options = options()?;
     // A connection that is refused has a place until it is told so.
     options.config.limits.remoters = options.max.saturating_mul(2).saturating_add(256);
+    // Pairs that stand still take no room from the others: 0.6 MiB for each of `--max`, if all of them do.
+    options.config.limits.buffered = Relay::memory(options.max, &options.config.limits);
     let mut server = Server::new(options.config.clone());
     #[cfg(feature = "tls")]
     let acceptor = options.tls.listen(&options.bind, &mut server)?;
@@ -162,7 +158,7 @@ fn main() -> Result<()> {
     #[cfg(feature = "proxy-protocol")]
     server.set_proxy_protocol(acceptor, options.proxy.accept.clone());
     let stop = common::stop_on_signal(server.waker()?)?;
-    common::announce(&server, acceptor);
+    common::announce(&server, acceptor)?;
 
     let mut forward = Forward { options, relay: Relay::new(), refused: 0 };
     let mut report = forward.options.stats.map(|every| Tymer::new(server.tyme(), every));
@@ -199,19 +195,19 @@ impl Forward {
             && let Some(remoter) = server.remoter_mut(*id)
         {
             self.refused += 1;
-            eprintln!("{} is refused: {why}", remoter.peer_addr());
+            say(format_args!("{} is refused: {why}", remoter.peer_addr()));
             remoter.abort();
         }
         match event {
-            Event::ConnectFailed { addr, error, .. } => eprintln!("{addr}: {error}"),
-            Event::Unresolved { host, why, .. } => eprintln!("{host}: {why}"),
-            Event::HandshakeFailed { peer, reason, .. } => eprintln!("{peer}: {reason}"),
-            Event::Refused { peer, why, .. } => eprintln!("{peer} is refused: {why}"),
+            Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
+            Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
+            Event::HandshakeFailed { peer, reason, .. } => say(format_args!("{peer}: {reason}")),
+            Event::Refused { peer, why, .. } => say(format_args!("{peer} is refused: {why}")),
             Event::Closed(id, reason)
                 if !reason.is_clean() && self.relay.partner(*id).is_some() =>
             {
                 if let Some(remoter) = server.remoter(*id) {
-                    eprintln!("{}: {reason}", remoter.peer_addr());
+                    say(format_args!("{}: {reason}", remoter.peer_addr()));
                 }
             }
             _ => {}
@@ -234,14 +230,13 @@ impl Forward {
             let header = ProxyHeader::new(version, remoter.peer_addr(), destination);
             connect.proxy_header = Some(header);
         }
-        let there = server.connect(connect)?;
-        self.relay.join(server, id, there)?;
+        self.relay.dial(server, id, connect)?;
         Ok(())
     }
 
     fn report(&self, server: &Server) {
         let (relay, refused) = (self.relay.counters(), self.refused);
-        eprintln!(
+        say(format_args!(
             "{} pairs; {} joined, {} finished, {} broken, {refused} refused; {} bytes; {} buffered",
             self.relay.len(),
             relay.joined,
@@ -249,6 +244,6 @@ impl Forward {
             relay.broken,
             relay.bytes,
             server.buffered()
-        );
+        ));
     }
 }

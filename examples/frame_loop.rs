@@ -2,19 +2,18 @@
 //! many or fast, makes a frame late. What peers send is echoed.
 //!
 //!     cargo run --release --example frame_loop -- --port 7002 --frames 600
-#![allow(clippy::print_stderr, reason = "the report it is for")]
 
 mod common;
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result, say};
 use tymist::tyme::Tymist;
 use tymist::{Config, Event, Server};
 
-const USAGE: &str = "usage: frame_loop [--host IP] [--port N] [--hz N] [--frames N] [--idle-timeout SECS] \
+const USAGE: &str = "usage: frame_loop [--host NAME] [--port N] [--hz N] [--frames N] [--idle-timeout SECS] \
                      [--max-remoters N]";
 
 /// How long connections may take to end after a signal.
@@ -34,22 +33,16 @@ fn options() -> Result<Options> {
     config.limits.tick_bytes = 1 << 20;
     config.limits.remoter_tick_bytes = 64 << 10;
     let mut options = Options { bind: common::Bind::default(), config, hz: 60, frames: u64::MAX };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("hz") => options.hz = parser.value()?.parse()?,
-            Long("frames") => options.frames = parser.value()?.parse()?,
-            Long("idle-timeout") => {
-                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
-            }
-            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "hz" => options.hz = args.number(1..=1_000_000)?,
+            "frames" => options.frames = args.value()?,
+            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+            "max-remoters" => options.config.limits.remoters = args.count()?,
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
@@ -76,19 +69,24 @@ struct Report {
     worst_frame: Duration,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     let Options { bind, config, hz, frames } = options()?;
-    let frame = Duration::from_secs(1) / hz.max(1);
+    let frame = Duration::from_secs(1) / hz;
     let mut tymist = Tymist::new().with_tock(frame);
     let mut server = Server::new(config);
     server.wind(tymist.tymth());
     let acceptor = bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;
-    common::announce(&server, acceptor);
+    common::announce(&server, acceptor)?;
 
     let mut world = World((0..20_000_u16).map(f32::from).collect());
     let mut report = Report::default();
     let mut next = clock();
+    let (mut ending, mut told) = (common::Ending::new(DRAIN), None);
     let mut going = true;
     while going && report.frames < frames {
         let begin = clock();
@@ -98,9 +96,10 @@ fn main() -> Result<()> {
         server.service();
         going = answer(&mut server);
         server.service_sends();
-        if stop.load(Ordering::Acquire) && server.draining().is_none() && going {
-            server.drain(Some(DRAIN));
-            server.close_remoters();
+        if stop.load(Ordering::Acquire) && going {
+            ending.turn(&mut server);
+            // Where frames are late, tyme is too: a second of it could be minutes.
+            going = begin - *told.get_or_insert(begin) < DRAIN;
         }
         let end = clock();
 
@@ -114,14 +113,14 @@ fn main() -> Result<()> {
         }
         pause(next.saturating_duration_since(end));
     }
-    eprintln!(
+    say(format_args!(
         "{} frames of {frame:?}, {} late, worst tick {:?}, worst frame {:?}, {} bytes in",
         report.frames,
         report.late,
         report.worst_tick,
         report.worst_frame,
         server.counters().bytes_in
-    );
+    ));
     server.close();
     Ok(())
 }

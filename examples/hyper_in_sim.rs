@@ -3,26 +3,27 @@
 //!     cargo run --release --features hyper,sim --example hyper_in_sim -- --seed 7 --faults heavy
 //!
 //! A server speaks HTTP/1 on one port and HTTP/2 on another; clients post bodies, check what comes back, and dial again when they lose their connection.
-#![allow(clippy::print_stdout, reason = "the report it is for")]
+
+#[path = "common/cli.rs"]
+mod cli;
 
 use std::cell::RefCell;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cli::{Args, Result, print};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, client, server};
-use lexopt::prelude::*;
 use tymist::Config;
 use tymist::net::Addr;
 use tymist::sim::fault::{Effect, Rule};
 use tymist::sim::{Act, Cut, HostId, Link, Rng, World, WorldSpec};
 use tymist::tasks::{Handle, TaskStream, Tasks};
 use tymist::tyme::Tyme;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const USAGE: &str = "usage: hyper_in_sim [--seed N] [--faults none|light|heavy] [--minutes N]";
 /// Clients of each version.
@@ -161,24 +162,20 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut options = Options { seed: 1, faults: 0.01, minutes: 10 };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("seed") => options.seed = parser.value()?.parse()?,
-            Long("minutes") => options.minutes = parser.value()?.parse()?,
-            Long("faults") => {
-                options.faults = match parser.value()?.string()?.as_str() {
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "seed" => options.seed = args.value()?,
+            "minutes" => options.minutes = args.number(0..=100_000)?,
+            "faults" => {
+                options.faults = match &*args.text()? {
                     "none" => 0.0,
                     "light" => 0.01,
                     "heavy" => 0.1,
-                    other => return Err(format!("{other:?}: {USAGE}").into()),
+                    other => return Err(format!("--faults {other}: none, light or heavy").into()),
                 };
             }
-            Long("help") | Short('h') => {
-                println!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
@@ -210,7 +207,11 @@ fn weather(world: &mut World, options: &Options, hosts: &[HostId]) {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    cli::run(program)
+}
+
+fn program() -> Result<()> {
     let options = options()?;
     let mut spec = WorldSpec::new(options.seed);
     spec.link = Link::new(Duration::from_millis(10));
@@ -248,10 +249,13 @@ fn main() -> Result<()> {
     let mut wrong = 0;
     for (name, (_, count)) in ["HTTP/1", "HTTP/2"].iter().zip(&counts) {
         let tally = count.borrow();
-        println!("{name}: {} ok, {} failed, {} wrong", tally.ok, tally.failed, tally.wrong);
+        print(format_args!(
+            "{name}: {} ok, {} failed, {} wrong",
+            tally.ok, tally.failed, tally.wrong
+        ))?;
         wrong += tally.wrong;
     }
-    println!("packets: {}, faults: {}", world.stats().packets, world.stats().faults);
-    println!("hash: {:016x}", world.hash());
+    print(format_args!("packets: {}, faults: {}", world.stats().packets, world.stats().faults))?;
+    print(format_args!("hash: {:016x}", world.hash()))?;
     if wrong > 0 { Err(format!("{wrong} answers were wrong").into()) } else { Ok(()) }
 }

@@ -2,22 +2,31 @@
 //! the next one for it. Prints the rate and how long replies took. The peer is an echo server.
 //!
 //!     cargo run --release --example load -- --port 7000 --connections 64 --size 64 --depth 1 --seconds 5
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it is for")]
 
 mod common;
 
 use std::collections::VecDeque;
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use common::Result;
+use bytes::{Bytes, BytesMut};
+use common::{Args, Result, print, say};
 use hdrhistogram::Histogram;
-use lexopt::prelude::*;
 use tymist::{Clients, Config, Connect, Event, Id};
 
 const USAGE: &str =
     "usage: load --port N [--host NAME] [--connections N] [--size BYTES] [--depth N] [--seconds S]";
+
+/// The most connections, and the most messages on their way on each of them.
+const CONNECTIONS: usize = 1_000_000;
+const DEPTH: usize = 65_536;
+/// Descriptors that are wanted besides those of the connections.
+const OTHERS: usize = 16;
+/// Bytes that wait to be sent on a connection: longer messages are made piece by piece.
+const WAITING: usize = 256 << 10;
+/// After so many bytes messages repeat themselves.
+const PERIOD: usize = 251;
 
 struct Options {
     connect: Connect,
@@ -31,51 +40,81 @@ fn options() -> Result<Options> {
     let (mut host, mut port) = (String::from("localhost"), None);
     let (mut connections, mut size, mut depth) = (64, 64, 1);
     let mut time = Duration::from_secs(5);
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => host = parser.value()?.parse()?,
-            Long("port") => port = Some(parser.value()?.parse()?),
-            Long("connections") => connections = parser.value()?.parse()?,
-            Long("size") => size = parser.value()?.parse()?,
-            Long("depth") => depth = parser.value()?.parse()?,
-            Long("seconds") => time = common::secs(&parser.value()?)?,
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => host = args.text()?,
+            "port" => port = Some(args.target_port()?),
+            "connections" => connections = args.number(1..=CONNECTIONS)?,
+            "size" => size = args.count()?,
+            "depth" => depth = args.number(1..=DEPTH)?,
+            "seconds" => time = args.secs()?,
+            _ => return Err(args.unknown()),
         }
     }
-    if connections == 0 || size == 0 || depth == 0 {
-        return Err("connections, size and depth are at least 1".into());
+    let port = port.ok_or_else(|| args.refuse("--port says where to"))?;
+    if let Some(limit) = descriptors().filter(|limit| *limit < connections + OTHERS) {
+        let why = format!("this program may open {limit} descriptors (ulimit -n)");
+        return Err(format!("--connections {connections}: {why}").into());
     }
-    let connect = Connect::to_name(&host, port.ok_or(USAGE)?);
+    let host = match common::bare(&host) {
+        "" => "localhost",
+        host => host,
+    };
+    let connect = Connect::to_name(host, port);
     Ok(Options { connect, connections, size, depth, time })
 }
 
-/// One connection's messages on their way.
+/// How many descriptors a program may have, where Linux tells.
+fn descriptors() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// One connection's messages on their way. All are the same, over and over; those of another connection are not, so that replies that went
+/// astray are noticed.
 struct Exchange {
-    /// What is sent, over and over; different for each connection, so that replies that went astray are noticed.
-    message: Bytes,
-    /// When each message on its way was sent, the oldest first.
+    /// Where in the pattern a message begins.
+    shift: usize,
+    /// Messages that are to be sent, the one that is half sent among them.
+    due: usize,
+    /// Bytes of the one that is half sent.
+    begun: usize,
+    /// When each message on its way was begun, the oldest first.
     sent: VecDeque<Instant>,
     /// Bytes of the oldest reply that have come already.
     have: usize,
 }
 
 impl Exchange {
-    fn new(number: usize, size: usize) -> Self {
-        let message = (0..size).map(|at| u8::try_from((at * 31 + number * 7) % 251).unwrap_or(0));
-        Exchange { message: message.collect(), sent: VecDeque::new(), have: 0 }
+    fn new(number: usize) -> Self {
+        let sent = VecDeque::new();
+        Exchange { shift: number % PERIOD, due: 0, begun: 0, sent, have: 0 }
     }
+}
+
+/// What messages are pieces of.
+fn pattern() -> Bytes {
+    let bytes = (0..WAITING + 2 * PERIOD).map(|at| u8::try_from(at * 31 % PERIOD).unwrap_or(0));
+    bytes.collect::<BytesMut>().freeze()
+}
+
+/// The bytes of a message from one on, as many as there are in a row.
+fn piece(pattern: &Bytes, shift: usize, from: usize, size: usize) -> Bytes {
+    let start = (shift + from) % PERIOD;
+    pattern.slice(start..start + (size - from).min(WAITING))
 }
 
 struct Load {
     clients: Clients,
     exchanges: Vec<Exchange>,
+    pattern: Bytes,
+    size: usize,
     times: Histogram<u64>,
     replies: u64,
+    /// Addresses that could not be reached.
+    unreached: usize,
     failed: Option<String>,
 }
 
@@ -83,17 +122,27 @@ impl Load {
     fn new(options: &Options) -> Result<Self> {
         let mut config = Config::new();
         config.limits.remoters = options.connections;
-        config.limits.tx_bytes = options.size.saturating_mul(options.depth).max(1);
+        config.limits.tx_bytes = options.size.saturating_mul(options.depth).min(WAITING);
         let mut clients = Clients::new(config);
         let mut exchanges = Vec::new();
         for number in 0..options.connections {
             let id = clients.connect(options.connect.clone())?;
             debug_assert_eq!(id.index(), number);
-            exchanges.push(Exchange::new(number, options.size));
+            exchanges.push(Exchange::new(number));
         }
         // From 1 us to a minute, to three digits.
         let times = Histogram::new_with_bounds(1, 60_000_000, 3)?;
-        Ok(Load { clients, exchanges, times, replies: 0, failed: None })
+        let (pattern, size) = (pattern(), options.size);
+        Ok(Load {
+            clients,
+            exchanges,
+            pattern,
+            size,
+            times,
+            replies: 0,
+            unreached: 0,
+            failed: None,
+        })
     }
 
     /// One tick: `depth` messages for each that has connected, one more for each reply.
@@ -108,8 +157,14 @@ impl Load {
                     let count = self.check(id, now);
                     self.send(id, count, now);
                 }
-                Event::ConnectFailed { addr, error, .. } => eprintln!("{addr}: {error}"),
-                Event::Unresolved { host, why, .. } => eprintln!("{host}: {why}"),
+                Event::Drained(id) => self.send(id, 0, now),
+                Event::ConnectFailed { addr, error, .. } => {
+                    self.unreached += 1;
+                    if self.unreached <= 2 {
+                        say(format_args!("{addr}: {error}")); // Others will say the same.
+                    }
+                }
+                Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
                 Event::Closed(id, reason) => self.failed = Some(format!("{id}: {reason}")),
                 _ => {}
             }
@@ -117,15 +172,26 @@ impl Load {
         self.clients.service_sends();
     }
 
+    /// Sends so many messages more, as far as there is room.
     fn send(&mut self, id: Id, count: usize, now: Instant) {
         let exchange = &mut self.exchanges[id.index()];
         let Some(remoter) = self.clients.remoter_mut(id) else { return };
-        for _ in 0..count {
-            if remoter.tx_bytes(&mut exchange.message.clone()) != Ok(exchange.message.len()) {
-                self.failed = Some(format!("{id}: its queue is full"));
-                return;
+        exchange.due += count;
+        while exchange.due > 0 {
+            let mut data = piece(&self.pattern, exchange.shift, exchange.begun, self.size);
+            // An error says that it is closing, which an event tells.
+            let Ok(taken @ 1..) = remoter.tx_bytes(&mut data) else { return };
+            if exchange.begun == 0 {
+                exchange.sent.push_back(now);
             }
-            exchange.sent.push_back(now);
+            exchange.begun += taken;
+            if exchange.begun == self.size {
+                exchange.begun = 0;
+                exchange.due -= 1;
+            }
+            if !data.is_empty() {
+                return; // Goes on at `Drained`.
+            }
         }
     }
 
@@ -136,14 +202,14 @@ impl Load {
         let mut data = remoter.take();
         let mut complete = 0;
         while !data.is_empty() {
-            let wanted = &exchange.message[exchange.have..];
+            let wanted = piece(&self.pattern, exchange.shift, exchange.have, self.size);
             let part = data.split_to(wanted.len().min(data.len()));
             if part != wanted[..part.len()] || exchange.sent.is_empty() {
                 self.failed = Some(format!("{id}: the reply is not what was sent"));
                 return 0;
             }
             exchange.have += part.len();
-            if exchange.have == exchange.message.len() {
+            if exchange.have == self.size {
                 exchange.have = 0;
                 complete += 1;
                 if let Some(sent) = exchange.sent.pop_front() {
@@ -157,7 +223,11 @@ impl Load {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     let options = options()?;
     let mut load = Load::new(&options)?;
     let stop = common::stop_on_signal(load.clients.waker()?)?;
@@ -182,22 +252,24 @@ fn main() -> Result<()> {
     if let Some(why) = load.failed {
         return Err(why.into());
     }
+    if load.replies == 0 {
+        return Err(format!("no reply was whole within {time:.2} s").into());
+    }
     #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
     let rate = load.replies as f64 / time;
-    println!(
+    print(format_args!(
         "{} connections, {} bytes, {} deep: {} replies in {time:.2} s, {rate:.0} a second, all as sent",
         options.connections, options.size, options.depth, load.replies
-    );
+    ))?;
     let at = |quantile| load.times.value_at_quantile(quantile);
-    println!(
+    print(format_args!(
         "microseconds: median {}, 90 % {}, 99 % {}, 99.9 % {}, most {}",
         at(0.5),
         at(0.9),
         at(0.99),
         at(0.999),
         load.times.max()
-    );
-    Ok(())
+    ))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program may look at its own clock")]

@@ -4,26 +4,23 @@
 //!     nc 127.0.0.1 7000
 //!
 //! Start it again with the same words, or send it SIGHUP: the new process takes over its sockets, and the old one ends when its connections have. Nobody is turned away.
-#![allow(clippy::print_stderr, reason = "statistics on request, and how it ended")]
-#![allow(clippy::print_stdout, reason = "the line that says where it listens")]
 
 mod common;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tymist::run::{Inbox, Inherited, Manager, Seat, Stopper};
 use tymist::{Config, Server, Service, Session};
 
-const USAGE: &str = "usage: managed [--host IP] [--port N] [--unix PATH] [--threads N] [--takeover PATH] [--stats SECS]";
+const USAGE: &str = "usage: managed [--host NAME] [--port N] [--unix PATH] [--threads N] [--takeover PATH] [--stats SECS]";
 
 /// How long connections may take to end after a signal. After a replacement it is `Timeouts::drain`.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -41,20 +38,16 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut options = Options { threads: 1, ..Options::default() };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("unix") => options.bind.unix = Some(parser.value()?.into()),
-            Long("threads") => options.threads = parser.value()?.parse()?,
-            Long("takeover") => options.takeover = Some(parser.value()?.into()),
-            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "unix" => options.bind.unix = Some(args.path()?),
+            "threads" => options.threads = args.number(1..=256)?,
+            "takeover" => options.takeover = Some(args.path()?),
+            "stats" => options.stats = args.secs_or_none()?,
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
@@ -112,10 +105,10 @@ fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
             match signal {
                 SIGHUP if replaceable => {
                     if let Err(error) = successor() {
-                        eprintln!("no successor: {error}"); // So this one goes on.
+                        say(format_args!("no successor: {error}")); // So this one goes on.
                     }
                 }
-                SIGHUP => eprintln!("--takeover says where a successor may come"),
+                SIGHUP => say("--takeover says where a successor may come"),
                 _ => stopper.stop(Some(DRAIN)),
             }
         }
@@ -129,7 +122,11 @@ fn successor() -> std::io::Result<()> {
     Command::new(std::env::current_exe()?).args(words).stdin(Stdio::null()).spawn().map(drop)
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     let options = options()?;
     let mut config = Config::new();
     config.limits.rx_bytes = LINE;
@@ -138,7 +135,8 @@ fn main() -> Result<()> {
     manager.threads(options.threads).listen(options.bind.spec()?);
 
     let mut inherited = match &options.takeover {
-        Some(path) => Inherited::take_over(path)?,
+        Some(path) => Inherited::take_over(path)
+            .map_err(|error| format!("--takeover {}: {error}", path.display()))?,
         None => Inherited::new(),
     };
     manager.inherit(&mut inherited);
@@ -148,7 +146,8 @@ fn main() -> Result<()> {
     if let Some(path) = &options.takeover {
         manager.offer(path)?;
     }
-    println!("listening on {}, process {}", manager.addrs()[0], std::process::id());
+    say(format_args!("process {} begins", std::process::id()));
+    common::print(format_args!("listening on {}", manager.addrs()[0]))?;
 
     while !manager.wait(options.stats)? {
         let (answer, answers) = channel();
@@ -157,21 +156,21 @@ fn main() -> Result<()> {
             let asked =
                 manager.mailbox(engine).map(|mailbox| mailbox.send(HowMany(answer.clone())));
             if let Some(Err(error)) = asked {
-                eprintln!("engine {engine}: {error}");
+                say(format_args!("engine {engine}: {error}"));
             }
         }
         drop(answer);
         for (engine, lines) in answers {
-            eprintln!("engine {engine}: {lines} lines");
+            say(format_args!("engine {engine}: {lines} lines"));
         }
-        eprintln!("{} connections, {:?}", manager.len(), manager.counters());
+        say(format_args!("{} connections, {:?}", manager.len(), manager.counters()));
     }
     let counters = manager.counters();
-    eprintln!(
+    say(format_args!(
         "process {} ended: {} accepted, {} cut",
         std::process::id(),
         counters.accepted,
         counters.closed.expired.drain
-    );
+    ));
     Ok(())
 }

@@ -1,21 +1,20 @@
 //! An echo server as a task of a tokio runtime, beside others: one that tells how it goes.
 //!
 //!     cargo run --features tokio --example tokio_bridge -- --port 7006
-#![allow(clippy::print_stderr, reason = "statistics on request")]
 
 mod common;
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result, say};
 use tymist::doing::Recur;
 use tymist::run::Driver;
 use tymist::run::tokio::turn;
 use tymist::{Config, Event, Remoter, Server};
 
-const USAGE: &str = "usage: tokio_bridge [--host IP] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
+const USAGE: &str = "usage: tokio_bridge [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
 
 /// How long connections may take to end after a signal.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -28,27 +27,25 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("idle-timeout") => {
-                options.config.timeouts.idle = Some(common::secs(&parser.value()?)?);
-            }
-            Long("max-remoters") => options.config.limits.remoters = parser.value()?.parse()?,
-            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+            "max-remoters" => options.config.limits.remoters = args.count()?,
+            "stats" => options.stats = args.secs_or_none()?,
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     let options = options()?;
     let mut server = Server::new(options.config);
     let acceptor = options.bind.listen(&mut server)?;
@@ -57,20 +54,21 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         // tokio's own signals would do as well.
         let stop = common::stop_on_signal(server.waker()?)?;
-        common::announce(&server, acceptor);
+        common::announce(&server, acceptor)?;
         let mut every = tokio::time::interval(options.stats.unwrap_or(Duration::MAX / 4));
         every.tick().await;
 
         let mut server = Driver::new(server);
+        let mut ending = common::Ending::new(DRAIN);
         let mut going = true;
         while going {
+            let told = stop.load(Ordering::Acquire);
             tokio::select! {
                 done = turn(&mut server) => going = done.map_err(|error| error.to_string())? == Recur::Again,
-                _ = every.tick() => eprintln!("{} connections, {:?}", server.len(), server.counters()),
-            }
-            if stop.load(Ordering::Acquire) && server.draining().is_none() {
-                server.drain(Some(DRAIN));
-                server.close_remoters();
+                _ = every.tick() => {
+                    say(format_args!("{} connections, {:?}", server.len(), server.counters()));
+                }
+                () = tokio::time::sleep(common::LOOK), if told => {}
             }
             while let Some(event) = server.poll_event() {
                 match event {
@@ -82,6 +80,9 @@ fn main() -> Result<()> {
                     Event::DrainEnded { .. } => going = false,
                     _ => {}
                 }
+            }
+            if stop.load(Ordering::Acquire) && going {
+                ending.turn(&mut server);
             }
         }
         Ok(())

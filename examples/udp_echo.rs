@@ -2,20 +2,18 @@
 //!
 //!     cargo run --example udp_echo -- --port 7000
 //!     nc -u 127.0.0.1 7000
-#![allow(clippy::print_stdout, reason = "the line that says where it listens")]
-#![allow(clippy::print_stderr, reason = "statistics on request")]
 
 mod common;
 
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::Result;
-use lexopt::prelude::*;
+use common::{Args, Result, say};
 use tymist::tyme::Tymer;
 use tymist::{GramConfig, Peer};
 
-const USAGE: &str = "usage: udp_echo [--host IP] [--port N] [--max-gram BYTES] [--stats SECS]";
+const USAGE: &str = "usage: udp_echo [--host NAME] [--port N] [--max-gram BYTES] [--stats SECS]";
 
 #[derive(Default)]
 struct Options {
@@ -26,29 +24,29 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut options = Options::default();
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("max-gram") => options.config.max_gram = parser.value()?.parse()?,
-            Long("stats") => options.stats = Some(common::secs(&parser.value()?)?),
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "max-gram" => options.config.max_gram = args.number(1..=65_535)?,
+            "stats" => options.stats = args.secs_or_none()?,
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     let Options { bind, config, stats } = options()?;
     let mut peer = Peer::new(config);
     peer.open(bind.addr()?)?;
     let stop = common::stop_on_signal(peer.waker()?)?;
-    println!("listening on {}", peer.local_addr());
+    common::print(format_args!("listening on {}", peer.local_addr()))?;
 
     let mut report = stats.map(|every| Tymer::new(peer.tyme(), every));
     while !stop.load(Ordering::Acquire) {
@@ -58,9 +56,11 @@ fn main() -> Result<()> {
         // What could not be sent is counted; nobody else wants to know.
         peer.clear_events();
         if report.as_mut().is_some_and(|report| report.catch_up(peer.tyme()) > 0) {
-            eprintln!("{:?}", peer.counters());
+            say(format_args!("{:?}", peer.counters()));
         }
     }
+    // What was echoed in the last turn still waits.
+    peer.service_sends();
     Ok(())
 }
 

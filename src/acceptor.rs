@@ -4,36 +4,17 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 
-use crate::engine::ACCEPTOR;
 use crate::event::{Event, Refusal};
+use crate::id::AcceptorId;
 #[cfg(feature = "proxy-protocol")]
 use crate::net::proxy::{ProxyProtocol, ProxyStream};
 #[cfg(feature = "tls")]
 use crate::net::tls::{ServerTls, Watch};
-use crate::net::{Addr, BufferSizes, Listen, Listener, Stream, Token};
+use crate::net::{Addr, BufferSizes, Layer, Listen, Listener, Stream};
 use crate::tyme::Tyme;
-
-/// Names one acceptor of a server; never given to another one.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AcceptorId(pub(crate) u32);
-
-impl AcceptorId {
-    /// What the poller reports for this acceptor.
-    pub(crate) fn token(self) -> Token {
-        Token((self.0 as usize & Token::ID_MASK) | (usize::from(ACCEPTOR) << Token::ID_BITS))
-    }
-}
-
-impl fmt::Display for AcceptorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "acceptor {}", self.0)
-    }
-}
-
-/// Middleware put around each stream that an acceptor takes.
-pub type Layer = Arc<dyn Fn(Box<dyn Stream>) -> Box<dyn Stream> + Send + Sync>;
 
 /// A nonblocking listen socket that feeds a bounded deque of accepted connections (`axes`).
 pub struct Acceptor {
@@ -192,9 +173,9 @@ impl Acceptor {
         let (stream, proxied) = match &self.proxy {
             None => (stream, false),
             Some(proxy) => match proxy.judge(stream.peer_addr()) {
-                Err(why) => return Err((stream, why)),
-                Ok(false) => (stream, false),
-                Ok(true) => {
+                None => return Err((stream, Refusal::Untrusted)),
+                Some(false) => (stream, false),
+                Some(true) => {
                     let stream = ProxyStream::new(stream, proxy.header_max);
                     (Box::new(stream) as Box<dyn Stream>, true)
                 }

@@ -69,7 +69,8 @@ impl Default for Config {
 /// At the cap of unread bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum RxFull {
-    /// Stop reading until you take some: TCP then slows the peer down. The default.
+    /// Stop reading until you take some: TCP then slows the peer down. The default. Who is paused when this is changed, stays so until it is next
+    /// had in hand or reported.
     Pause,
     /// Close with [`CloseReason::RxFull`](crate::CloseReason::RxFull) if a tick begins with the cap unread and more is there.
     Close,
@@ -117,9 +118,10 @@ pub struct Limits {
     /// Handshakes advanced per tick, each by one bounded step. Default 64. Beyond it: the next tick.
     pub handshakes_per_tick: usize,
     /// Tries to connect that are begun per tick, and likewise of those under way that are seen to. Default 256, about 5 ms on the operating
-    /// system. Beyond it: the next tick.
+    /// system. Beyond it: the next tick. So many names that have waited for their turn are looked up per tick, too.
     pub connects_per_tick: usize,
-    /// Names looked up at once. Default 64, 100 bytes each. Beyond it: they wait for their turn, their connect time-out running.
+    /// Names looked up at once, each one once for all who want it. Default 64, 200 bytes each. Beyond it: they wait for their turn, their connect time-out
+    /// running. Names that nobody wants any more do not count, answered or not.
     pub lookups: usize,
     /// Unread bytes held for one connection. Default 256 KiB, allocated only as far as used. At it: [`Config::rx_full`].
     pub rx_bytes: usize,
@@ -131,6 +133,10 @@ pub struct Limits {
     /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
     /// whose turn it is.
     pub tick_bytes: usize,
+    /// Bytes written per tick, all connections together, those of the `wait` that has begun it included. Default 4 MiB, about 1 ms. Beyond it: the next
+    /// tick goes on with whose turn it is, half of its budget being theirs. [`service_sends`](crate::Server::service_sends) has one of its own; closing an
+    /// engine has none, but `remoter_tick_bytes` for each.
+    pub tick_bytes_out: usize,
     /// Bytes read per tick that a `wait` has begun, where that is less than `tick_bytes`. Default 256 KiB, so that what was read is still in the processor's
     /// cache when it is answered: with all of `tick_bytes`, sixteen bulk streams ran at two thirds of their rate. Beyond it: the next `wait` does not
     /// sleep, and the next tick goes on with whose turn it is.
@@ -147,7 +153,7 @@ pub struct Limits {
     /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
     /// add at most five each.
     pub events: usize,
-    /// Size of the one buffer all reads go through. Default 64 KiB; held once per engine, with up to 1.5 MiB of used buffers of
+    /// Size of the one buffer all reads go through. Default 64 KiB, at most 16 MiB; held once per engine, with up to 1.5 MiB of used buffers of
     /// busy connections that wait to be used again.
     pub scratch: usize,
 }
@@ -170,6 +176,7 @@ impl Limits {
             tx_bytes: 1 << 20,
             remoter_tick_bytes: 64 << 10,
             tick_bytes: 4 << 20,
+            tick_bytes_out: 4 << 20,
             burst_bytes: 256 << 10,
             grams_per_tick: 1024,
             burst_grams: 16,
@@ -199,9 +206,11 @@ pub struct Timeouts {
     /// From the beginning of the handshake (before it, the connection may have waited in the accept deque) to its end.
     /// Default 10 s. Then: closed.
     pub handshake: Option<Duration>,
-    /// From the start (or the end of the handshake) to the first byte received. Default never. Then: closed.
+    /// From the start (or the end of the handshake) to the first byte received. Default never. Then: closed; where a byte is there for which
+    /// [`Limits::buffered`] has no room, it is given the same time again.
     pub first_byte: Option<Duration>,
-    /// Without a byte in either direction, or if not [refreshable](Config::refreshable) from the start. Default never. Then: closed.
+    /// Without a byte in either direction, or if not [refreshable](Config::refreshable) from the start. Default never. Then: closed. Bytes that you leave
+    /// unread at a limit's edge are no traffic: silence then is what makes room again.
     pub idle: Option<Duration>,
     /// From the start, whatever happens. Default never. Then: closed, whatever is still queued.
     pub lifetime: Option<Duration>,

@@ -6,8 +6,8 @@ use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::acceptor::Layer;
 use crate::backoff::Backoff;
+use crate::net::Layer;
 use crate::net::Stream;
 #[cfg(feature = "proxy-protocol")]
 use crate::net::proxy::{Introduced, ProxyHeader};

@@ -74,6 +74,8 @@ pub struct Refused {
     pub register: u64,
     /// Not from a network whose proxies are trusted.
     pub untrusted: u64,
+    /// They waited in the deque of an acceptor that was closed. No event tells of them.
+    pub dropped: u64,
 }
 
 impl Refused {
@@ -91,7 +93,8 @@ impl Refused {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.remoters + self.per_ip + self.handshakes_per_ip + self.register + self.untrusted
+        let limits = self.remoters + self.per_ip + self.handshakes_per_ip;
+        limits + self.register + self.untrusted + self.dropped
     }
 }
 
@@ -109,8 +112,12 @@ pub struct Budgets {
     pub remoter_bytes: u64,
     /// `Limits::tick_bytes`.
     pub tick_bytes: u64,
+    /// `Limits::tick_bytes_out`.
+    pub tick_bytes_out: u64,
     /// `Limits::grams_per_tick`.
     pub grams: u64,
+    /// More had become ready than the network reports at once, 1024 on the operating system; the rest came in the next tick.
+    pub harvests: u64,
     /// Ticks in which reading stood still because of `Limits::buffered`.
     pub buffered: u64,
 }
@@ -294,10 +301,10 @@ add_up! {
         reloads, reload_failures, expiry_warnings
     }
     Refused {
-        remoters, per_ip, handshakes_per_ip, register, untrusted
+        remoters, per_ip, handshakes_per_ip, register, untrusted, dropped
     }
     Budgets {
-        accepts, handshakes, connects, remoter_bytes, tick_bytes, grams, buffered
+        accepts, handshakes, connects, remoter_bytes, tick_bytes, tick_bytes_out, grams, harvests, buffered
     }
     Closed {
         eof, local, aborted, detached, server_closed, connect, reset, expired, too_slow, rx_full,

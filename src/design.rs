@@ -10,7 +10,8 @@
 //! 2. **Flush.** What the caller queued, ended or resumed since the last tick, in the order in which the connections were first touched. Then the
 //!    connections are dialled that it asked for, within a budget.
 //!    What was queued at datagram endpoints goes out as well.
-//! 3. **Harvest.** One system call without waiting; none where [`wait`](crate::Server::wait) has just made it. Readiness sets latches, nothing else.
+//! 3. **Harvest.** One system call without waiting; none where [`wait`](crate::Server::wait) has just made it, unless a deadline has come
+//!    since: so may have what it waits for. Readiness sets latches, nothing else.
 //! 4. **Accept** into the deques, round robin over the acceptors, within a budget.
 //! 5. **Admit** from the deques, in order; those with a handshake start it.
 //! 6. **Coming up.** Dialled connections whose attempts have news are asked, within a budget; those that are up start their handshake, or are usable.
@@ -19,10 +20,12 @@
 //!    to do goes to the back of the line.
 //!    Then the datagram endpoints, in the same way.
 //! 9. **Deadlines.** After the turns, so that what has arrived counts as activity even where its deadline falls into the same tick.
-//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget.
-//! 11. **Draining**, if it is on.
+//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget. Before either dialling the answers to look-ups are heard, and
+//!     names asked for that waited, within a budget of their own.
+//! 11. **Certificates** are looked at, where a reload was asked for or the time to do so has come.
+//! 12. **Draining**, if it is on.
 //!
-//! [`Clients::service`](crate::Clients::service) does the same without 4, 5 and 11.
+//! [`Clients::service`](crate::Clients::service) does the same without 4, 5, 11 and 12. `tests/tick.rs` pins it, call by call.
 //!
 //! A connection is released as soon as a step finds that it is over; its socket is closed then, its place is kept until `Closed` was taken.
 //!
@@ -41,6 +44,8 @@
 //! * A connection stands in each work list at most once (`queued`, `touched`). A tick costs what the lists hold.
 //! * The wheel holds at most one entry per connection, never later than the connection's earliest deadline.
 //! * Bytes buffered server-wide are the sum of all rx and tx queues, those of closed connections that were not told yet included.
+//! * A harvest takes so many reports at once (1024 on the operating system). While it leaves some, `FirstByte` and `Idle` end nobody who may be
+//!   among them. Who is reported goes to the back of the network's queue, so that lasts one round of reports, also in a crowd without end.
 //! * Every loop has a budget. What a budget cut off makes [`wake`](crate::Server::wake) say `Now`.
 //! * What a limit holds back (reading at the rx cap, accepting at the remoters cap, everything at the server-wide cap) does *not* make `wake` say `Now`,
 //!   or the loop would spin; what lifts the limit does.
@@ -59,7 +64,9 @@
 //!
 //! * `remoters` 65,536 and `remoters_per_ip` the same: beyond any descriptor limit people run with by default, so the operating system's limit is met first
 //!   and told as `AcceptPaused`. A lower per-address default would refuse whole offices behind one address without anybody having asked for it.
-//! * `accepts_per_tick` 256, `tick_bytes` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
+//! * `accepts_per_tick` 256, `tick_bytes` and `tick_bytes_out` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
+//!   Without the second, peers that open their windows at once would decide how long a tick lasts. Half of it is for those whom the last tick had none
+//!   left for, so that what is newly queued, which leaves first, starves nobody.
 //! * `burst_bytes` 256 KiB: a loop that waits comes back at once, so it loses nothing by smaller ticks, and what it answers is still in the cache.
 //! * `remoter_tick_bytes` 64 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
 //!   Four reads a tick, tried first, halved the throughput of bulk streams: the rx buffer grew by copying, and left the caches.
@@ -79,12 +86,17 @@
 //! * `connect` 10 s: three lost SYNs (after 1, 3 and 7 s) and a little. It covers a whole round, the look-up included, since that is what a user waits for.
 //! * `stagger` 250 ms: RFC 8305's. `Backoff` 500 ms to 30 s, half of it jitter: a crowd that lost its server spreads over half a wait at once, and over 15 s in the end.
 //! * `connects_per_tick` 256: a connect on loopback takes the kernel 20 to 40 us, more than any other call.
-//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on.
+//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on. Connections to the same name and port share
+//!   one look-up, and one that all have given up, as after the connect time-out, is passed over by the threads: the dead name costs a crowd what it costs one.
 //!
 //! # Closing
 //!
 //! One path for all reasons: mark (the phase and the reason are set), flush and linger, release. `close()` goes through all of it. Deadlines, resets and
 //! aborts go straight to the release, which sends a reset if anything queued was cut off, so that the peer never takes a torso for the whole.
+//! Unix sockets have no reset (on Linux the peer sees one only if something it sent was unread): there a torso ends like the whole, and a protocol must say itself
+//! where its end is.
+//! `abort_once_sent` is between the two: flush, then the reset. A [`Relay`](crate::Relay) breaks the other end like that, since an answer is worth more than the speed of a reset.
+//! What the kernel still holds when the reset goes out may be lost, as it is where the two talk directly.
 //! The wait for the peer's end after ours (`linger`) is there because closing a socket with unread input makes the kernel send a
 //! reset, which may destroy what the peer has not read yet. A connection whose peer has ended first needs none of that.
 //!
@@ -108,7 +120,8 @@
 //! only gives errors, for thousands of calls, rests.
 //!
 //! *No room is not always told when it ends*: not after `ENOBUFS`, and not for a Unix socket whose receiver's queue is full. There the
-//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`.
+//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`. Where such receivers use up a
+//! tick's budget, the next one begins behind them.
 //!
 //! *Neither queue is a promise*: a full rx queue drops and counts, for holding datagrams back would only have the kernel drop them uncounted. `take` copies
 //! each datagram to its own size, since a slice of the large buffer would keep all of it alive.
@@ -129,6 +142,11 @@
 //!
 //! *One trait for what has turns.* A simulated host, a Doist and an adapter need the same three things of a program: its turn, when it wants the next, and what it waits
 //! on. So a Doist is itself a doer and runs wherever one does. hio's `tock` and `recur` are as they were; what is new is [`wake`](crate::doing::Doer::wake).
+//!
+//! *One trait for what a server does*, [`Service`](crate::Service): events, callbacks, filters, a tick and a wake, wherever the server has its turns. The other engines have
+//! no callbacks and no filters, so a closure does for their events; a trait beside it would only spare those who want a tick the five lines of a doer of their own.
+//!
+//! *Who has no filters says so*, since nobody can see from outside that the defaults of `incoming` and `outgoing` do nothing; then nothing is held back for them.
 //!
 //! *In a cycle each doer without a tock has its turn*, whoever was the reason for it, since that is what doers that look at each other's state rely on. A turn of
 //! an engine with nothing to do is one system call.
@@ -158,6 +176,9 @@
 //! *Whether a path is live is asked with a datagram socket*, whatever is there: a stream socket then answers with `EPROTOTYPE`, even before it
 //! listens, and no stray connection gets into its queue. Only a refused connection means dead. Between that and the removal lies a moment in which another
 //! may bind; the file is looked at again just before. Servers that race for one path need a lock of their own.
+//!
+//! *A datagram socket with a peer is connected before it is bound*, so that Linux refuses strangers from its first moment. Paths cannot be compared instead: a file has
+//! many spellings.
 //!
 //! *A file is removed before its socket is closed*, and only if it still has the number that ours had: as long as the socket is open the kernel does not give it away.
 //!

@@ -291,7 +291,7 @@ impl From<ListenError> for io::Error {
 /// A socket could not be taken over; gives it back.
 #[derive(Debug)]
 pub struct AdoptError<T> {
-    /// The socket, as it was.
+    /// The socket; nonblocking by now, unless that was what failed.
     pub socket: T,
     /// Why.
     pub source: io::Error,

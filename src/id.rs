@@ -1,11 +1,54 @@
-//! Names for connections that cannot be mistaken for one another.
+//! Names for connections, acceptors and endpoints that cannot be mistaken for one another, and what the poller calls them.
 
 use core::fmt;
 use core::num::NonZeroU64;
 
 use slab::Slab;
 
-use crate::net::Token;
+/// Kinds of sources, in their tokens.
+pub(crate) const REMOTER: u8 = 0;
+pub(crate) const ACCEPTOR: u8 = 1;
+pub(crate) const ENDPOINT: u8 = 2;
+
+/// What a registered source is called in a [`Readiness`](crate::net::Readiness).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub usize);
+
+impl Token {
+    pub(crate) const ID_BITS: u32 = usize::BITS - 2;
+    pub(crate) const ID_MASK: usize = (1 << Self::ID_BITS) - 1;
+
+    pub(crate) const fn kind(self) -> usize {
+        self.0 >> Self::ID_BITS
+    }
+}
+
+/// Names one acceptor of a server; never given to another one.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AcceptorId(pub(crate) u32);
+
+impl AcceptorId {
+    /// What the poller reports for this acceptor.
+    pub(crate) fn token(self) -> Token {
+        Token((self.0 as usize & Token::ID_MASK) | (usize::from(ACCEPTOR) << Token::ID_BITS))
+    }
+}
+
+impl fmt::Display for AcceptorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "acceptor {}", self.0)
+    }
+}
+
+/// Names one datagram endpoint of a server; never given to another one.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub(crate) Id);
+
+impl fmt::Display for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "endpoint {}", self.0)
+    }
+}
 
 /// Names one connection, for ever: an index into the engine's slab and the generation of that place.
 ///

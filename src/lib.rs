@@ -1,8 +1,9 @@
 //! A nonblocking, tick-driven network I/O engine: you own the loop, you own the clock.
 //!
-//! Nothing here starts a runtime, and nothing calls you back or spawns a thread unless you ask for it: by connecting to names, which operating systems only look
-//! up blocking, or by taking callbacks ([`Service`]) and threads (`run::Manager`) where you want them. You call [`Server::service`] once per tick and then ask what happened. Between ticks you do what you like: draw a frame, step a
-//! simulation, or sleep in [`Server::wait`] until the network or a deadline has something.
+//! Nothing here starts a runtime. You call [`Server::service`] once per tick and then ask what happened. Between ticks you
+//! do what you like: draw a frame, step a simulation, or sleep in [`Server::wait`] until the network or a deadline has
+//! something. Nothing calls you back unless you ask for it ([`Service`]). No thread is started either, but for looking names
+//! up, which operating systems only do blocking, and where you ask for threads (`run::Manager`).
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,9 +41,10 @@
 //!
 //! # The rooms
 //!
-//! From the ground up: [`tyme`] (clock, deadlines), [`net`] (the seam to the network, and the operating system behind it), [`wire`]
-//! (middleware that logs), then [`Acceptor`], [`Remoter`], [`Server`] and [`Clients`]; on these [`Relay`], [`Service`] (callbacks), [`tasks`] (`async fn`) and [`doing`] (programs in turns, hio's doers); last `run`
-//! (loops of others, threads) and `sim` (simulated worlds). Each depends only on those before it.
+//! From the ground up: [`tyme`] (clock, deadlines), [`net`] (the seam to the network, and the operating system behind it),
+//! [`wire`] (middleware that logs), then [`Acceptor`], [`Remoter`], [`Peer`], [`Server`] and [`Clients`]; on these [`Relay`],
+//! [`doing`] (programs in turns, hio's doers), [`Service`] (callbacks) and [`tasks`] (`async fn`); last `run` (loops of
+//! others, threads) and `sim` (simulated worlds). Each depends only on those before it.
 //!
 //! # Features
 //!
@@ -98,7 +100,7 @@ pub mod tasks;
 pub mod tyme;
 pub mod wire;
 
-pub use acceptor::{Acceptor, AcceptorId, Layer};
+pub use acceptor::Acceptor;
 pub use backoff::Backoff;
 pub use clients::{Client, Clients};
 pub use config::{Config, Limits, MinRate, OverLimit, RxFull, Timeouts, TxFull};
@@ -108,12 +110,13 @@ pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters,
 pub use error::UpgradeRefused;
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
-pub use id::Id;
+pub use id::{AcceptorId, EndpointId, Id};
+pub use net::Layer;
 pub use peer::{Endpoint, GramConfig, GramCounters, GramError, GramEvent, GramsFull, Peer, RxGram};
-pub use relay::{Relay, RelayCounters};
-pub use remoter::Remoter;
-pub use server::{Broadcast, Detached, Draining, EndpointId, Server};
-pub use service::{Callbacks, Service, Session, Streams, TcpServer, call_back};
+pub use relay::{DialRefused, Relay, RelayCounters};
+pub use remoter::{Detached, Remoter};
+pub use server::{Broadcast, Draining, Server};
+pub use service::{Service, Session, Streams, TcpServer, call_back};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "os"))]

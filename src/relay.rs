@@ -8,10 +8,20 @@
 //! * **An end goes through, each way by itself.** When a peer ends its half, the other end's half is ended behind the last byte; the way back stays open until
 //!   it is ended, too.
 //! * **A break goes through.** What ends in any other way than cleanly, a reset, a deadline, a TLS stream cut short, a connection that could not be made,
-//!   resets the other end: nobody takes for whole what is not.
+//!   resets the other end: nobody takes for whole what is not. What is queued there goes out first, where it is taken within
+//!   [`Timeouts::write_stall`](crate::Timeouts::write_stall): a server that answers "too large" and goes, with the rest of the request unread, is heard, unless
+//!   the answer is longer than [`Limits::tx_bytes`](crate::Limits::tx_bytes).
+//!   (Unix sockets know no reset: there the other end sees a plain end, see [`Remoter::abort`](crate::Remoter::abort).)
+//!
+//! **Stalled pairs must not starve the others.** All connections of a server share [`Limits::buffered`](crate::Limits::buffered): once pairs that stand still
+//! fill it, nobody is read from. So give it what as many pairs as you let in can hold, [`Relay::memory`], or make their caps smaller.
 
+use core::fmt;
+
+use crate::config::Limits;
+use crate::connect::Connect;
 use crate::error::{CloseReason, Gone};
-use crate::event::Event;
+use crate::event::{Event, Refusal};
 use crate::id::Id;
 use crate::server::Server;
 
@@ -36,9 +46,11 @@ use crate::server::Server;
 ///     server.wait(None);
 ///     server.service();
 ///     while let Some(event) = server.poll_event() {
-///         if let Event::Accepted(id) = event {
-///             let there = server.connect(target.local_addr()?)?;
-///             relay.join(&mut server, id, there)?;
+///         if let Event::Accepted(id) = event
+///             && relay.dial(&mut server, id, target.local_addr()?).is_err()
+///             && let Some(remoter) = server.remoter_mut(id)
+///         {
+///             remoter.abort();
 ///         }
 ///         relay.handle(&mut server, &event);
 ///     }
@@ -63,6 +75,27 @@ struct End {
     partner: Id,
 }
 
+/// Why a [`Relay`] did not [dial](Relay::dial).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DialRefused {
+    /// The connection that came in has closed meanwhile, is closing, or is joined already.
+    Gone,
+    /// The server has no place for another connection.
+    Refused(Refusal),
+}
+
+impl fmt::Display for DialRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DialRefused::Gone => f.write_str("closed, or joined already"),
+            DialRefused::Refused(why) => why.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for DialRefused {}
+
 /// What a [`Relay`] has done so far.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,18 +117,64 @@ impl Relay {
         Relay::default()
     }
 
-    /// Joins two connections. What has come in on either already goes over; one that is still being made gets it once it is up. Both are
+    /// Bytes that this many pairs hold at most where each end may hold `rx_bytes` and `tx_bytes` of these limits: what
+    /// [`Limits::buffered`] has to be so that no number of pairs that stand still takes the room of another one.
+    ///
+    /// ```
+    /// # use tymist::{Config, Relay};
+    /// let mut config = Config::new();
+    /// (config.limits.rx_bytes, config.limits.tx_bytes) = (32 << 10, 32 << 10);
+    /// config.limits.buffered = Relay::memory(1000, &config.limits);
+    /// assert_eq!(config.limits.buffered >> 20, 142); // MiB
+    /// ```
+    #[must_use]
+    pub fn memory(pairs: usize, limits: &Limits) -> usize {
+        let pair = limits.rx_bytes.saturating_add(limits.tx_bytes).saturating_mul(2);
+        let all = pairs.saturating_mul(pair);
+        // Reading stops at seven eighths.
+        all.saturating_add(all / 7).saturating_add(8)
+    }
+
+    /// Makes a connection and joins it to one that came in; returns the id of the new one. This is what to do with an `Accepted`: by the time that is
+    /// polled, the connection may have closed again, and then nothing is dialled. As for [`join`](Relay::join), `connect` should not be reconnectable.
+    ///
+    /// # Errors
+    /// [`DialRefused`]. Nothing is left of the try; what becomes of `inbound` is yours to say, [`abort`](crate::Remoter::abort) as a rule.
+    pub fn dial(
+        &mut self,
+        server: &mut Server,
+        inbound: Id,
+        connect: impl Into<Connect>,
+    ) -> Result<Id, DialRefused> {
+        if !self.is_free(server, inbound) {
+            return Err(DialRefused::Gone);
+        }
+        let there = server.connect(connect).map_err(DialRefused::Refused)?;
+        // Both are open and free, so there is no reason to fail.
+        if self.join(server, inbound, there).is_err() {
+            if let Some(remoter) = server.remoter_mut(there) {
+                remoter.abort();
+            }
+            return Err(DialRefused::Gone);
+        }
+        Ok(there)
+    }
+
+    /// Whether a connection is open and not joined.
+    fn is_free(&self, server: &Server, id: Id) -> bool {
+        let open = server.remoter(id).is_some_and(|remoter| !remoter.is_closing());
+        open && self.partner(id).is_none()
+    }
+
+    /// Joins two connections that are there; [`dial`](Relay::dial) makes the second one. What has come in on either already goes over;
+    /// one that is still being made gets it once it is up. Both are
     /// [half-open](crate::Remoter::set_half_open) from now on. A dialled one should not be [reconnectable](crate::Connect::reconnect): the first connection
     /// is all that the other end can be joined to, so it is closed where it would come again.
     ///
     /// # Errors
     /// [`Gone`] if an id names no connection, one that is closing, or one that is joined already; or if both are the same.
     pub fn join(&mut self, server: &mut Server, one: Id, other: Id) -> Result<(), Gone> {
-        let free = |id: Id| {
-            let open = server.remoter(id).is_some_and(|remoter| !remoter.is_closing());
-            open && self.partner(id).is_none()
-        };
-        if one == other || !free(one) || !free(other) {
+        if one == other || !self.is_free(server, one) || !self.is_free(server, other) {
             return Err(Gone);
         }
         for (id, partner) in [(one, other), (other, one)] {
@@ -189,10 +268,10 @@ impl Relay {
         self.counters.finished += u64::from(whole);
         self.counters.broken += u64::from(!whole);
         // What was taken out lives on elsewhere, and so may the other.
-        if let Some(remoter) = server.remoter_mut(partner)
-            && reason != CloseReason::Detached
-        {
-            if whole { remoter.close() } else { remoter.abort() }
+        if reason == CloseReason::Detached {
+            return;
         }
+        let Some(remoter) = server.remoter_mut(partner) else { return };
+        if whole { remoter.close() } else { remoter.abort_once_sent() }
     }
 }

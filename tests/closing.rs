@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tymist::{CloseReason, Config, Deadline, Event, Id, TxError, Wake};
+use util::script::{Peer, Read as Reads, Script, Write as Writes};
 use util::{Rig, connect, end, pattern, receive, reset, send};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -502,4 +503,57 @@ fn who_is_owed_bytes_by_a_dropped_server_sees_a_reset_and_no_clean_end() {
             Err(error) => assert!(owed && error.kind() == ErrorKind::ConnectionReset, "{error}"),
         }
     }
+}
+
+/// The deadlines that wait for the user and for the peer's first word ran on through a close, and cut what it was still sending.
+#[test]
+fn a_close_after_the_peers_end_sends_all_however_long_that_takes() {
+    let mut script = Script::with(|config| config.timeouts.linger = Some(5 * SECOND));
+    let slowly = [Writes::Takes(10), Writes::Blocks, Writes::Takes(10), Writes::Blocks];
+    let peer = Peer::new(1, [Reads::End]).writing(slowly);
+    let id = script.admits(&peer);
+    assert_eq!(script.tick(), [Event::Eof(id)]);
+    assert_eq!(script.server.tx(id, &pattern(100)), Ok(100));
+    assert_eq!(script.tick(), []);
+    script.server.remoter_mut(id).unwrap().close();
+    assert_eq!(script.tick_after(5 * SECOND), []);
+    peer.report(false, true);
+    assert_eq!(script.tick_after(20 * SECOND), [], "only a stall may end it");
+    peer.report(false, true);
+    assert_eq!(script.tick(), [Event::Closed(id, CloseReason::Local)]);
+    assert!(peer.far().written == pattern(100) && !peer.far().abortive);
+}
+
+#[test]
+fn a_close_without_a_first_byte_of_the_peer_sends_all_however_long_that_takes() {
+    let mut script = Script::with(|config| config.timeouts.first_byte = Some(SECOND));
+    let peer = Peer::new(1, []).writing([Writes::Takes(10), Writes::Blocks]);
+    let id = script.admits(&peer);
+    script.tick();
+    let remoter = script.server.remoter_mut(id).unwrap();
+    assert_eq!(remoter.tx(&pattern(100)), Ok(100));
+    remoter.close();
+    script.tick();
+    assert_eq!(script.tick_after(20 * SECOND), []);
+    peer.report(false, true);
+    script.tick();
+    assert!(peer.far().written == pattern(100) && peer.far().ended);
+    peer.then([Reads::End]);
+    assert_eq!(script.tick(), [Event::Closed(id, CloseReason::Local)]);
+}
+
+#[test]
+fn a_close_after_the_peers_end_is_still_bounded_by_the_write_stall() {
+    let mut script = Script::with(|config| config.timeouts.write_stall = Some(30 * SECOND));
+    let peer = Peer::new(1, [Reads::End]).writing([Writes::Takes(10), Writes::Never]);
+    let id = script.admits(&peer);
+    assert_eq!(script.tick(), [Event::Eof(id)]);
+    assert_eq!(script.server.tx(id, &pattern(100)), Ok(100));
+    script.tick();
+    script.server.remoter_mut(id).unwrap().close();
+    assert_eq!(script.tick_after(30 * SECOND - Duration::from_nanos(1)), []);
+    let stalled = CloseReason::Expired(Deadline::WriteStall);
+    let told = [Event::Expired(id, Deadline::WriteStall), Event::Closed(id, stalled)];
+    assert_eq!(script.tick_after(Duration::from_nanos(1)), told);
+    assert!(peer.far().abortive, "what was cut off is not called whole");
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use layers::{Step, Watched, scripted};
 use tymist::tyme::Tymist;
-use tymist::{CloseReason, Config, Event, Refusal, Server};
+use tymist::{CloseReason, Config, Event, OverLimit, Refusal, Server};
+use util::script::{Accept, Peer, Script};
 use util::{ROUNDS, Rig, connect, pattern, receive, send};
 
 #[test]
@@ -173,4 +174,34 @@ fn refusals_are_counted_by_reason() {
     assert_eq!((refused.per_ip, refused.remoters, refused.register, refused.total()), (1, 1, 0, 2));
     let counters = rig.server.counters();
     assert_eq!((counters.accepted, counters.opened, counters.closed.total()), (3, 1, 0));
+}
+
+/// Whoever waited in the deque of an acceptor that was closed, was accepted and nothing else.
+#[test]
+fn those_that_were_dropped_while_they_waited_are_counted() {
+    type End = fn(&mut Script);
+    let ends: [(&str, End); 3] = [
+        ("unlisten", |script| assert!(script.server.unlisten(script.acceptor))),
+        ("close", |script| script.server.close()),
+        ("drain", |script| {
+            script.server.drain(Some(Duration::from_secs(1)));
+            script.tick();
+            script.tick_after(Duration::from_secs(1));
+        }),
+    ];
+    for (name, end) in ends {
+        let mut script = Script::with(|config| {
+            config.limits.remoters = 1;
+            config.over_limit = OverLimit::Wait;
+        });
+        script.accepts((1..=3).map(|port| Accept::Peer(Peer::new(port, []))));
+        script.tick();
+        assert_eq!((script.server.len(), script.server.axes()), (1, 2), "{name}");
+        end(&mut script);
+        let counters = script.server.counters();
+        assert_eq!((counters.refused.dropped, script.server.axes()), (2, 0), "{name}");
+        assert_eq!(counters.accepted, counters.opened + counters.refused.total(), "{name}");
+        script.server.close();
+        assert_eq!(script.server.counters().refused.dropped, 2, "{name}: once");
+    }
 }

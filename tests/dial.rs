@@ -995,6 +995,107 @@ fn a_resolver_that_answers_at_once_serves_thousands_within_its_bound() {
 }
 
 #[test]
+fn a_resolver_that_answers_at_once_gets_no_more_than_a_tick_may_ask() {
+    let mut desk = Desk::with(|config| {
+        config.limits.lookups = 2;
+        config.limits.connects_per_tick = 10;
+    });
+    desk.clients.set_resolve(|lookup| {
+        let port = lookup.port();
+        lookup.answer(Ok(vec![addr(port)]));
+    });
+    for port in 0..300 {
+        desk.clients.connect(Connect::to_name("example.org", port)).unwrap();
+    }
+    for tick in 1..25 {
+        desk.tick();
+        let lookups = desk.clients.counters().lookups;
+        assert!(lookups <= tick * 12, "{lookups} after {tick} ticks");
+        assert_eq!(desk.clients.wake(), Wake::Now, "after {tick} ticks");
+    }
+    for _ in 0..40 {
+        desk.tick();
+    }
+    assert_eq!((desk.far.tries(), desk.clients.counters().lookups), (300, 300));
+}
+
+#[test]
+fn one_name_is_looked_up_once_for_all_who_want_it() {
+    let (mut desk, asked) = with_names(|config| config.limits.lookups = 1);
+    let ids: Vec<_> = (0..4).map(|_| desk.dial(Connect::to_name("example.org", 80))).collect();
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    desk.clients.remoter_mut(ids[0]).unwrap().abort();
+    desk.tick();
+    let lookup = asked.lock().unwrap().pop().unwrap();
+    assert!(lookup.is_wanted(), "by the others");
+    lookup.answer(Ok(vec![addr(80)]));
+    desk.tick();
+    assert_eq!((desk.far.ports(), desk.clients.counters().lookups), (vec![80; 3], 1));
+    // The next one asks anew.
+    let next = desk.dial(Connect::to_name("example.org", 80));
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    asked.lock().unwrap().clear();
+    desk.tick();
+    assert!(desk.log.contains(&unresolved(next, "the look-up was given up")));
+}
+
+/// Names whose servers are dead kept all places for as long as the system tried, and with it everybody else from theirs.
+#[test]
+fn a_name_that_nobody_wants_any_more_gives_its_place_back() {
+    let (mut desk, asked) = with_names(|config| {
+        config.limits.lookups = 1;
+        config.timeouts.connect = Some(Duration::from_secs(3));
+    });
+    desk.dial(Connect::to_name("dead.example.org", 80));
+    desk.tick_at(secs(1));
+    desk.dial(Connect::to_name("example.org", 80));
+    desk.tick_at(secs(3));
+    let wanted: Vec<_> =
+        asked.lock().unwrap().iter().map(|it| (it.port(), it.is_wanted())).collect();
+    assert_eq!(wanted, [(80, false), (80, true)]);
+    asked.lock().unwrap().pop().unwrap().answer(Ok(vec![addr(80)]));
+    desk.tick();
+    assert_eq!(desk.far.ports(), [80]);
+}
+
+/// What was lacking for the first name may be there for the second.
+#[test]
+fn a_waker_that_was_refused_is_asked_for_again() {
+    let (mut desk, asked) = with_names(|_| {});
+    desk.far.refuse_wakers(1);
+    desk.dial(Connect::to_name("example.org", 80));
+    asked.lock().unwrap().pop().unwrap().answer(Ok(vec![addr(80)]));
+    assert_eq!(desk.far.woken(), 0);
+    desk.tick();
+    assert_eq!(desk.far.ports(), [80], "found in the next tick all the same");
+    desk.dial(Connect::to_name("example.org", 81));
+    asked.lock().unwrap().pop().unwrap().answer(Ok(vec![addr(81)]));
+    assert_eq!(desk.far.woken(), 1);
+}
+
+#[test]
+fn who_stops_receiving_before_it_is_up_hears_nothing_on_its_first_connection() {
+    let mut desk = Desk::new();
+    let mut connect = Connect::new(addr(80));
+    connect.reconnect = Some(Backoff::every(Duration::from_secs(1)));
+    let id = desk.clients.connect(connect).unwrap();
+    desk.clients.remoter_mut(id).unwrap().shutdown_receive();
+    desk.tick();
+    for (number, heard) in [(0, 0), (1, 7)] {
+        desk.far.up(number);
+        assert_eq!(desk.tick().last(), Some(&Event::Connected(id)));
+        desk.far.send(number, b"chatter");
+        desk.tick();
+        assert_eq!(desk.clients.remoter(id).unwrap().rx().len(), heard, "connection {number}");
+        assert_eq!(desk.clients.remoter(id).unwrap().counters().bytes_in, 7 * (number as u64 + 1));
+        desk.far.reset(number);
+        desk.tick();
+        let retry_at = desk.retry_at();
+        desk.tick_at(retry_at);
+    }
+}
+
+#[test]
 fn addresses_need_no_lookup() {
     let (mut desk, asked) = with_names(|_| {});
     desk.dial("192.0.2.1:80".parse::<Connect>().unwrap());

@@ -2,15 +2,16 @@
 
 #![cfg(all(feature = "os", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
+#![allow(clippy::disallowed_methods, reason = "how long a wait takes is what is tested")]
 
 mod util;
 
 use std::fs::File;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tymist::tyme::Tyme;
-use tymist::{Config, Event, Wake};
+use tymist::{Config, Event, Server, Wake};
 use util::{Rig, connect, receive, send};
 
 const CHILD: &str = "TYMIST_TEST_WITH_FEW_DESCRIPTORS";
@@ -69,6 +70,16 @@ fn without_descriptors() {
     let error = rig.server.listen(([127, 0, 0, 1], 0)).unwrap_err();
     assert!(error.to_string().contains("Too many open files"), "{error}");
     assert!(rig.server.opened());
+
+    // A wait that cannot have its poller takes a while all the same, so that a loop does not spin; it was over at once.
+    let mut unopened = Server::new(Config::new());
+    let before = Instant::now();
+    for _ in 0..3 {
+        unopened.wait(Some(Duration::from_secs(1)));
+        unopened.service();
+        assert!(matches!(unopened.poll_event(), Some(Event::NetFailed { .. })));
+    }
+    assert!(before.elapsed() >= Duration::from_millis(30));
 
     // It tries again, in vain, and again with success: who waited was not forgotten.
     let events = rig.tick_at(until);

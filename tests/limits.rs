@@ -564,6 +564,49 @@ fn at_the_cap_of_all_buffers_nobody_reads_or_queues_until_some_is_taken() {
     assert_eq!(rig.server.buffered(), total(&rig));
 }
 
+/// Where only the room of all was filled, and its own queue empty, nobody owed a `Drained` to who had asked before it sent.
+#[test]
+fn who_found_no_room_is_told_when_there_is_some() {
+    let (mut rig, _client, id) = stuffed_rig(1000);
+    let (_second, second_id) = rig.client();
+    let (_third, third_id) = rig.client();
+    assert_eq!(rig.server.remoter_mut(id).unwrap().tx(&pattern(125)), Ok(125));
+    assert!(!rig.server.remoter(second_id).unwrap().can_send());
+    rig.server.remoter_mut(second_id).unwrap().want_drained();
+    let message = bytes::Bytes::from_static(b"hello");
+    let told = rig.server.broadcast(&message, |it| it.id() == third_id);
+    assert_eq!((told.queued, told.skipped), (0, 1));
+    rig.server.clear_events();
+    let drained = |rig: &Rig, id| count(rig, |event| *event == Event::Drained(id));
+    settle(&mut rig);
+    rig.server.remoter_mut(id).unwrap().take();
+    settle(&mut rig);
+    assert_eq!([second_id, third_id].map(|id| drained(&rig, id)), [1, 1]);
+    for _ in 0..3 {
+        assert_eq!(rig.tick_now(), [], "once");
+    }
+
+    rig.server.remoter_mut(second_id).unwrap().want_drained();
+    assert_eq!(rig.server.wake(), Wake::Now, "there is room");
+    assert_eq!(rig.tick_now(), [Event::Drained(second_id)]);
+}
+
+/// The room came before the next tick, and `wake` did not know that somebody waits for it.
+#[test]
+fn room_that_comes_before_the_tick_wakes_who_waits_for_it() {
+    let mut rig = Rig::with(|config| config.limits.buffered = 1000);
+    let (_client, id) = rig.client();
+    let (_second, second_id) = rig.client();
+    settle(&mut rig);
+    rig.server.remoter_mut(id).unwrap().unread(bytes::Bytes::from(pattern(1000)));
+    rig.server.service();
+    assert_eq!(rig.server.remoter_mut(second_id).unwrap().tx(b"x"), Ok(0));
+    rig.server.remoter_mut(id).unwrap().take();
+    assert_eq!(rig.server.wake(), Wake::Now);
+    settle(&mut rig);
+    assert_eq!(count(&rig, |event| *event == Event::Drained(second_id)), 1);
+}
+
 #[test]
 fn raising_the_cap_of_all_buffers_wakes_who_was_held_back() {
     let (mut rig, _client, id) = stuffed_rig(1000);

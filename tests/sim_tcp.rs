@@ -405,3 +405,55 @@ fn room_is_reported_after_a_write_that_blocked_whatever_fitted_since() {
     let reported = reports(&mut pair.client_net);
     assert!(reported.iter().any(|&(at, _, writable, _)| at == 1 && writable), "{reported:?}");
 }
+
+#[test]
+fn bytes_that_found_no_place_in_the_accept_queue_are_not_acknowledged() {
+    use tymist::sim::trace::{Flags, What};
+    let mut spec = WorldSpec::new(1);
+    spec.tracing = tymist::sim::Tracing::Full;
+    let mut pair = Pair::with(spec, HostSpec::new("server"), HostSpec::new("client"));
+    let _listener = pair.try_listen(80, |listen| listen.backlog = 0).unwrap();
+    let mut calls: Vec<_> = (0..2).map(|_| pair.dial(80)).collect();
+    pair.run(millis(5));
+    assert!(calls[1].connected().unwrap());
+    write_all(&mut calls[1], b"early");
+    pair.run(10 * SECOND);
+    let trace = pair.world.trace();
+    let mut again = 0;
+    for record in trace.records() {
+        if let What::Segment { flags, ack, window, .. } = record.what
+            && flags.has(Flags::SYN.with(Flags::ACK))
+        {
+            assert_eq!((ack, window), (1, 65_536), "{}", record.tyme);
+            again += 1;
+        }
+    }
+    assert!(again > 3);
+}
+
+#[test]
+fn a_loopback_address_reaches_no_other_host() {
+    let mut pair = Pair::new();
+    let mut listener = pair.listen(80);
+    let mut dial = Dial::new(pair.target(80));
+    dial.local = Some("127.0.0.1:0".parse().unwrap());
+    let error = pair.client_net.connect(&dial).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(pair.world.sockets(pair.client), 0);
+    // IPv6 sends it, to where nobody answers.
+    let six = pair.world.host(pair.server).addrs()[1];
+    let mut over_six = pair.server_net.listen(&Listen::new((six, 80))).ok();
+    let mut dial = Dial::new(Addr::from((six, 80)));
+    dial.local = Some("[::1]:0".parse().unwrap());
+    let mut lost = pair.client_net.connect(&dial).unwrap();
+    pair.run(SECOND);
+    assert!(!lost.connected().unwrap());
+    assert!(over_six.as_mut().is_none_or(|it| it.accept().is_err()));
+    // To the host itself it does.
+    let mut dial = Dial::new(pair.target(80));
+    dial.local = Some("127.0.0.1:0".parse().unwrap());
+    let mut own = pair.server_net.connect(&dial).unwrap();
+    pair.run(millis(5));
+    assert!(own.connected().unwrap());
+    assert!(listener.accept().is_ok());
+}

@@ -181,3 +181,14 @@ fn ports_are_held_and_freed() {
     drop(first);
     assert!(pair.server_net.bind(&Bind::new(([0, 0, 0, 0], 53))).is_ok());
 }
+
+#[test]
+fn a_loopback_address_reaches_no_other_host() {
+    let mut pair = Pair::new();
+    let target = pair.target(9);
+    let mut here = pair.client_net.bind(&"127.0.0.1:0".parse::<Bind>().unwrap()).unwrap();
+    assert_eq!(here.send(b"x", &target).unwrap_err().kind(), ErrorKind::InvalidInput);
+    let mut connected = "127.0.0.1:0".parse::<Bind>().unwrap();
+    connected.peer = Some(target);
+    assert_eq!(pair.client_net.bind(&connected).err().unwrap().kind(), ErrorKind::InvalidInput);
+}

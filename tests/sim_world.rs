@@ -13,7 +13,8 @@ use tymist::Wake;
 use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Dial, Listen};
 use tymist::sim::fault::{Effect, Rule};
-use tymist::sim::{Act, Cut, HostSpec, Link, Step, Tracing, World, WorldSpec};
+use tymist::sim::trace::{Fate, Flags, Record, What};
+use tymist::sim::{Act, Cut, HostSpec, Link, Side, Step, Tracing, World, WorldSpec};
 use tymist::tyme::Tyme;
 
 /// Writes down when it had its turns, and wakes as it is told.
@@ -212,7 +213,16 @@ fn busy(seed: u64, tracing: Tracing) -> World {
         let pinger = world.program::<Pinger>(client).unwrap();
         assert_eq!((pinger.answered, pinger.wrong), (200, 0), "seed {seed}, {client:?}");
     }
-    assert_eq!(world.program::<Echo>(server).unwrap().open(), 0);
+    let open = world.program::<Echo>(server).unwrap().open();
+    if open > 0 && tracing != Tracing::Full {
+        return busy(seed, Tracing::Full);
+    }
+    // Who is silent never hears of a reset that was lost.
+    let torn = |record: &Record| {
+        matches!(&record.what, What::Segment { flags, fate: Fate::Lost(_), side: Side::Dialled, .. }
+            if flags.has(Flags::RST))
+    };
+    assert!(open <= world.trace().records().filter(torn).count(), "seed {seed}: {open}");
     world.finish().unwrap();
     world
 }
@@ -289,10 +299,8 @@ fn cuts_sever_what_they_say() {
     let mut dice = world.rng("workload");
     let sizes: Vec<usize> =
         (0..200).map(|_| severed(&Cut::draw(&mut dice, &hosts)).len()).collect();
-    // All on one side a quarter of the time, else one against two.
-    assert!(sizes.iter().all(|&size| size == 0 || size == 4));
-    let whole = sizes.iter().filter(|&&size| size == 0).count();
-    assert!((25..75).contains(&whole), "{whole}");
+    // One against two, never all on one side.
+    assert!(sizes.iter().all(|&size| size == 4));
 }
 
 /// Found by fuzzing: the way back from a host to itself stayed clogged for ever.

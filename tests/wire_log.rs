@@ -3,6 +3,7 @@
 #![cfg(feature = "os")]
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+#![allow(clippy::disallowed_methods, reason = "what is adopted is a plain socket")]
 
 #[path = "util/layers.rs"]
 mod layers;
@@ -33,6 +34,13 @@ fn logged(log: &WireLog) -> Rig {
 fn bytes(records: &[Record], direction: Direction) -> Vec<u8> {
     let wanted = records.iter().filter(|record| record.direction == direction);
     wanted.flat_map(|record| record.data.to_vec()).collect()
+}
+
+/// Both ends of a connection that was made elsewhere.
+fn far_and_near() -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let far = connect(listener.local_addr().unwrap());
+    (far, listener.accept().unwrap().0)
 }
 
 /// One question and one answer.
@@ -182,6 +190,18 @@ fn a_log_for_the_server_is_for_those_that_come_from_then_on() {
     assert_eq!(bytes(&log.records(), Direction::Rx), b"logged");
     let peer = logged.local_addr().unwrap().into();
     assert!(log.records().iter().all(|record| record.peer == peer));
+}
+
+/// An adopted connection went past the server's log.
+#[test]
+fn an_adopted_connection_is_logged_like_any_other() {
+    let log = WireLog::memory(PLENTY);
+    let mut rig = logged(&log);
+    let (mut client, stream) = far_and_near();
+    let id = rig.server.adopt_stream(stream, &SocketOptions::new()).unwrap();
+    talk(&mut rig, &mut client, id, b"ask", b"answer");
+    assert_eq!(bytes(&log.records(), Direction::Rx), b"ask");
+    assert_eq!(bytes(&log.records(), Direction::Tx), b"answer");
 }
 
 #[test]

@@ -1,24 +1,23 @@
 //! What all example servers share: the command line, the line that says where they listen, and ending on a signal.
 #![allow(dead_code, reason = "each example uses its part")]
-#![allow(clippy::print_stdout, reason = "the line that says where it listens")]
-#![allow(clippy::print_stderr, reason = "what else there is to say")]
 
+pub(crate) mod cli;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 #[cfg(feature = "tls")]
 pub(crate) mod tls_client;
 
-use std::error::Error;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lexopt::ValueExt;
+pub(crate) use cli::{Args, Result, print, run, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tymist::net::{Addr, Listen, Waker};
-use tymist::{AcceptorId, Server};
-
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use tymist::tyme::{Tyme, Tymer};
+use tymist::{AcceptorId, Id, Server};
 
 /// `--host` and `--port`, which every server has, and `--unix`.
 pub(crate) struct Bind {
@@ -35,27 +34,34 @@ impl Default for Bind {
 }
 
 impl Bind {
-    /// The address.
+    /// The address. A name is looked up here and now: nothing runs yet that could be held up.
     pub(crate) fn addr(&self) -> Result<Addr> {
         if let Some(path) = &self.unix {
             return Ok(Addr::from(path.as_path()));
         }
-        let bare_v6 = self.host.contains(':') && !self.host.starts_with('[');
-        let text = if bare_v6 {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        let host = match bare(&self.host) {
+            "" => "127.0.0.1",
+            "*" => "0.0.0.0",
+            host => host,
         };
-        Ok(text.parse()?)
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(Addr::from((ip, self.port)));
+        }
+        let found = (host, self.port).to_socket_addrs();
+        let found = found.map_err(|error| format!("--host {host}: {error}"))?;
+        let found: Vec<SocketAddr> = found.collect();
+        // Of a name that has both, what most who call it try first or at last.
+        let first = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
+        Ok(Addr::from(*first.ok_or_else(|| format!("--host {host}: it has no address"))?))
     }
 
-    /// Another address, as `IP:port`.
-    pub(crate) fn set(&mut self, text: &str) -> Result<()> {
-        let addr: Addr = text.parse()?;
-        (self.host, self.port) = match addr.inet() {
-            Some(addr) => (addr.ip().to_string(), addr.port()),
-            None => return Err(format!("{text}: no IP address and port").into()),
-        };
+    /// Another address, as `HOST:PORT`.
+    pub(crate) fn set(&mut self, args: &mut Args) -> Result<()> {
+        let text = args.text()?;
+        let wrong = || format!("--listen {text}: not HOST:PORT, with port 0 for any");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        self.host = host.into();
+        self.port = port.parse().map_err(|_| wrong())?;
         Ok(())
     }
 
@@ -72,32 +78,87 @@ impl Bind {
     }
 }
 
+/// A host without the brackets of an IPv6 address.
+pub(crate) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 /// Says where a server listens: the one line on standard output that programs wait for.
-pub(crate) fn announce(server: &Server, acceptor: AcceptorId) {
-    if let Some(addr) = server.local_addr(acceptor) {
-        println!("listening on {addr}");
+pub(crate) fn announce(server: &Server, acceptor: AcceptorId) -> Result<()> {
+    let addr = server.local_addr(acceptor).ok_or("it does not listen")?;
+    print(format_args!("listening on {addr}"))
+}
+
+/// How often a server that ends looks who has nothing more to say, which no event tells.
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
+
+/// The end of a server that answers all that it has read: it takes in nobody any more, and closes each connection once that is quiet and its
+/// answers are out.
+pub(crate) struct Ending {
+    within: Duration,
+    /// When it began.
+    since: Option<Tyme>,
+    /// How many bytes have come from each, and since when no more.
+    quiet: BTreeMap<Id, (u64, Tyme)>,
+}
+
+impl Ending {
+    /// Those left `within` that time are cut.
+    pub(crate) fn new(within: Duration) -> Self {
+        Ending { within, since: None, quiet: BTreeMap::new() }
+    }
+
+    /// To be called after each tick, once the server is to end.
+    pub(crate) fn turn(&mut self, server: &mut Server) {
+        let now = server.tyme();
+        let Some(since) = self.since else {
+            self.since = Some(now);
+            return server.drain(Some(self.within));
+        };
+        // Who never stops talking is closed between two words.
+        let patient = now - since < self.within / 4;
+        for id in server.ixes() {
+            let Some(remoter) = server.remoter_mut(id) else { continue };
+            let bytes = remoter.counters().bytes_in;
+            let quiet = self.quiet.entry(id).or_insert((bytes, now));
+            if quiet.0 != bytes {
+                *quiet = (bytes, now);
+            }
+            let over = now - quiet.1 >= LOOK && remoter.tx_len() == 0;
+            if !remoter.can_receive() && (over || !patient) {
+                remoter.close();
+            }
+        }
     }
 }
 
-/// Seconds, as in `1.5`.
-pub(crate) fn secs(text: &std::ffi::OsString) -> Result<Duration> {
-    let secs: f64 = text.parse()?;
-    Duration::try_from_secs_f64(secs).map_err(|error| format!("{secs} seconds: {error}").into())
+/// Until when a server need not be woken: its next report, or soon where it is to end.
+pub(crate) fn rest(report: Option<&Tymer>, now: Tyme, ending: bool) -> Option<Duration> {
+    let report = report.map(|report| report.remaining(now));
+    if ending { Some(report.map_or(LOOK, |report| report.min(LOOK))) } else { report }
 }
 
 /// A flag that SIGINT and SIGTERM set; the server is woken by them.
 pub(crate) fn stop_on_signal(waker: Waker) -> Result<Arc<AtomicBool>> {
-    flag_on_signals(&[SIGINT, SIGTERM], waker)
+    let told = Arc::default();
+    tell_on_signal(&told, waker)?;
+    Ok(told)
+}
+
+/// The same with a flag that is there already.
+pub(crate) fn tell_on_signal(told: &Arc<AtomicBool>, waker: Waker) -> Result<()> {
+    set_on_signals(told, &[SIGINT, SIGTERM], waker)
 }
 
 /// A flag that SIGHUP sets: certificates are to be read again.
 pub(crate) fn reload_on_signal(waker: Waker) -> Result<Arc<AtomicBool>> {
-    flag_on_signals(&[SIGHUP], waker)
+    let told = Arc::default();
+    set_on_signals(&told, &[SIGHUP], waker)?;
+    Ok(told)
 }
 
-fn flag_on_signals(signals: &[i32], waker: Waker) -> Result<Arc<AtomicBool>> {
-    let told = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&told);
+fn set_on_signals(told: &Arc<AtomicBool>, signals: &[i32], waker: Waker) -> Result<()> {
+    let flag = Arc::clone(told);
     let mut signals = signal_hook::iterator::Signals::new(signals)?;
     #[expect(
         clippy::disallowed_methods,
@@ -110,5 +171,5 @@ fn flag_on_signals(signals: &[i32], waker: Waker) -> Result<Arc<AtomicBool>> {
             let _ = waker.wake();
         }
     });
-    Ok(told)
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tymist::net::tls::{ClientAuth, ClientTrust, Identity, Material, ServerTls, ServerTlsConfig};
 use tymist::{AcceptorId, Event, Server};
 
-use super::{Bind, Result};
+use super::{Args, Bind, Result, say};
 
 pub(crate) const USAGE: &str = "[--tls [--cert FILE --key FILE] [--client-ca FILE] [--alpn NAMES]]";
 
@@ -32,16 +32,13 @@ impl Tls {
     }
 
     /// Takes in one of its options.
-    pub(crate) fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<()> {
+    pub(crate) fn take(&mut self, option: &str, args: &mut Args) -> Result<()> {
         match option {
             "tls" => self.on = true,
-            "cert" => self.cert = Some(parser.value()?.into()),
-            "key" => self.key = Some(parser.value()?.into()),
-            "client-ca" => self.client_ca = Some(parser.value()?.into()),
-            _ => {
-                let names = parser.value()?.into_string().map_err(|_| "--alpn: not UTF-8")?;
-                self.alpn = names.split(',').map(str::to_owned).collect();
-            }
+            "cert" => self.cert = Some(args.path()?),
+            "key" => self.key = Some(args.path()?),
+            "client-ca" => self.client_ca = Some(args.path()?),
+            _ => self.alpn = args.list()?,
         }
         Ok(())
     }
@@ -49,8 +46,10 @@ impl Tls {
     /// Listens there, with TLS if so asked.
     pub(crate) fn listen(&mut self, bind: &Bind, server: &mut Server) -> Result<AcceptorId> {
         if !self.on {
-            if self.cert.is_some() || self.key.is_some() || self.client_ca.is_some() {
-                return Err("--cert, --key and --client-ca need TLS to be switched on".into());
+            let files = [&self.cert, &self.key, &self.client_ca];
+            if files.iter().any(|file| file.is_some()) || !self.alpn.is_empty() {
+                let why = "--cert, --key, --client-ca and --alpn need TLS to be switched on";
+                return Err(why.into());
             }
             return bind.listen(server);
         }
@@ -67,9 +66,13 @@ impl Tls {
         let acceptor = server.listen_tls(bind.spec()?, &tls)?;
         if let (Some(path), Some(addr)) = (&self.made, server.local_addr(acceptor)) {
             let (path, port) = (path.display(), addr.port().unwrap_or(0));
-            eprintln!("self-signed certificate in {path}; nobody trusts it but who is told to:");
-            eprintln!("  openssl s_client -connect {addr} -CAfile {path} -verify_return_error");
-            eprintln!("  curl --cacert {path} https://localhost:{port}/");
+            say(format_args!(
+                "self-signed certificate in {path}; nobody trusts it but who is told to:"
+            ));
+            say(format_args!(
+                "  openssl s_client -connect {addr} -CAfile {path} -verify_return_error"
+            ));
+            say(format_args!("  curl --cacert {path} https://localhost:{port}/"));
         }
         Ok(acceptor)
     }
@@ -79,8 +82,8 @@ impl Tls {
         use std::io::Write;
         use tymist::net::tls::{DevCert, TlsTime};
         let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        let host = bind.host.trim_matches(['[', ']']).to_owned();
-        if !names.contains(&host) {
+        let host = super::bare(&bind.host).to_owned();
+        if !host.is_empty() && !names.contains(&host) {
             names.push(host);
         }
         let cert = DevCert::new(names, &TlsTime::system())?;
@@ -110,10 +113,12 @@ impl Drop for Tls {
 /// Says what became of certificates.
 pub(crate) fn report(event: &Event) {
     match event {
-        Event::TlsReloaded { .. } => eprintln!("new certificate in use"),
-        Event::TlsReloadFailed { why, .. } => eprintln!("the old certificate goes on: {why}"),
+        Event::TlsReloaded { .. } => say(format_args!("new certificate in use")),
+        Event::TlsReloadFailed { why, .. } => {
+            say(format_args!("the old certificate goes on: {why}"));
+        }
         Event::TlsExpiring { left, .. } => {
-            eprintln!("the certificate expires in {} days", left.as_secs() / 86_400);
+            say(format_args!("the certificate expires in {} days", left.as_secs() / 86_400));
         }
         _ => {}
     }

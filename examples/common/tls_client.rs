@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tymist::Connect;
 use tymist::net::tls::{ClientTls, ClientTlsConfig, Identity, Material, ServerTrust, TlsInfo};
 
-use super::Result;
+use super::{Args, Result};
 
 pub(crate) const USAGE: &str =
     "[--tls [--ca FILE | --insecure] [--server-name NAME] [--alpn NAMES] [--cert FILE --key FILE]]";
@@ -29,21 +29,15 @@ impl TlsTo {
     }
 
     /// Takes in one of its options.
-    pub(crate) fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<()> {
+    pub(crate) fn take(&mut self, option: &str, args: &mut Args) -> Result<()> {
         match option {
             "tls" => self.on = true,
             "insecure" => self.insecure = true,
-            "ca" => self.ca = Some(parser.value()?.into()),
-            "cert" => self.cert = Some(parser.value()?.into()),
-            "key" => self.key = Some(parser.value()?.into()),
-            option => {
-                let text = parser.value()?.into_string();
-                let text = text.map_err(|_| format!("--{option}: not UTF-8"))?;
-                match option {
-                    "server-name" => self.server_name = Some(text),
-                    _ => self.alpn = text.split(',').map(str::to_owned).collect(),
-                }
-            }
+            "ca" => self.ca = Some(args.path()?),
+            "cert" => self.cert = Some(args.path()?),
+            "key" => self.key = Some(args.path()?),
+            "server-name" => self.server_name = Some(args.text()?),
+            _ => self.alpn = args.list()?,
         }
         Ok(())
     }
@@ -56,12 +50,13 @@ impl TlsTo {
     /// The same way, with TLS if so asked; without a name given the server must prove to be `host`.
     pub(crate) fn wrap(&self, connect: Connect, host: &str) -> Result<Connect> {
         if !self.on {
-            let idle = self.ca.is_none() && !self.insecure && self.server_name.is_none();
-            return if idle {
-                Ok(connect)
-            } else {
-                Err("--ca, --insecure and --server-name need TLS".into())
-            };
+            let files = [&self.ca, &self.cert, &self.key];
+            let named = self.server_name.is_some() || !self.alpn.is_empty();
+            if files.iter().any(|file| file.is_some()) || named || self.insecure {
+                let why = "--ca, --insecure, --server-name, --alpn, --cert and --key need TLS to be switched on";
+                return Err(why.into());
+            }
+            return Ok(connect);
         }
         let mut config = ClientTlsConfig::new(self.trust()?).with_alpn(self.alpn.clone());
         match (&self.cert, &self.key) {

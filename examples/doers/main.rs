@@ -3,27 +3,29 @@
 //!     cargo run --example doers -- --port 7005                 # in real time, until a signal; talk to it yourself, too
 //!     cargo run --example doers -- --seconds 5
 //!     cargo run --features sim --example doers -- --simulated --seconds 3600 --seed 7
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its report")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
 use std::cell::Cell;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::Result;
-use lexopt::prelude::*;
-use tymist::doing::{ClientDoer, DoError, Doer, Doist, Echo, Handle, Handler, Recur, ServerDoer};
-use tymist::net::Addr;
+use common::{Args, Result, print, say};
+use tymist::doing::{DoError, Doer, Doist, Echo, Handle, Recur, ServerDoer};
 use tymist::net::os::OsNet;
+use tymist::net::{Addr, Descriptor};
 use tymist::tyme::{Tyme, Tymist, Tymth};
-use tymist::{Client, Config, Connect, Event, Server, Wake};
+use tymist::{Client, Config, Connect, Event, Server, Service, Wake};
 
-const USAGE: &str = "usage: doers [--host IP] [--port N] [--clients N] [--beat SECS] [--seconds SECS] \
+const USAGE: &str = "usage: doers [--host NAME] [--port N] [--clients N] [--beat SECS] [--seconds SECS] \
                      [--simulated] [--seed N]";
+
+/// How long connections may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(2);
 
 struct Options {
     bind: common::Bind,
@@ -43,21 +45,17 @@ fn options() -> Result<Options> {
         simulated: false,
         seed: 1,
     };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("host") => options.bind.host = parser.value()?.parse()?,
-            Long("port") => options.bind.port = parser.value()?.parse()?,
-            Long("clients") => options.clients = parser.value()?.parse()?,
-            Long("beat") => options.beat = common::secs(&parser.value()?)?,
-            Long("seconds") => options.limit = Some(common::secs(&parser.value()?)?),
-            Long("simulated") => options.simulated = true,
-            Long("seed") => options.seed = parser.value()?.parse()?,
-            Long("help") | Short('h') => {
-                eprintln!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "clients" => options.clients = args.number(0..=10_000)?,
+            "beat" => options.beat = args.secs()?,
+            "seconds" => options.limit = args.secs_or_none()?,
+            "simulated" => options.simulated = true,
+            "seed" => options.seed = args.value()?,
+            _ => return Err(args.unknown()),
         }
     }
     Ok(options)
@@ -74,8 +72,9 @@ fn add(cell: &Cell<u64>) {
     cell.set(cell.get() + 1);
 }
 
-/// Says a number on each beat, and expects them back in order.
+/// Says a number on each beat, and expects them back in order: a doer around a client, which is one itself.
 struct Talk {
+    client: Client,
     beat: Duration,
     next: Tyme,
     /// The last that was said.
@@ -85,19 +84,19 @@ struct Talk {
     score: Rc<Score>,
 }
 
-impl Handler<Client> for Talk {
-    fn event(&mut self, client: &mut Client, event: Event) {
+impl Talk {
+    fn event(&mut self, event: &Event) {
         match event {
             // What was under way on an earlier connection is lost.
             Event::Connected(_) => self.due = self.message + 1,
             Event::Received(_) => {
-                while client.rx().len() >= 8 {
+                while self.client.rx().len() >= 8 {
                     assert_eq!(
-                        client.rx()[..8],
+                        self.client.rx()[..8],
                         self.due.to_be_bytes(),
                         "something else came back"
                     );
-                    client.consume(8);
+                    self.client.consume(8);
                     self.due += 1;
                     add(&self.score.answered);
                 }
@@ -105,20 +104,41 @@ impl Handler<Client> for Talk {
             _ => {}
         }
     }
+}
 
-    fn tick(&mut self, client: &mut Client) {
-        if client.connected() && client.tyme() >= self.next {
+impl Doer for Talk {
+    fn enter(&mut self, tymth: &Tymth) -> std::result::Result<(), DoError> {
+        self.client.enter(tymth)
+    }
+
+    fn recur(&mut self, now: Tyme) -> std::result::Result<Recur, DoError> {
+        self.client.service();
+        while let Some(event) = self.client.poll_event() {
+            self.event(&event);
+        }
+        if self.client.connected() && now >= self.next {
             self.message += 1;
-            self.next = client.tyme() + self.beat;
+            self.next = now + self.beat;
             // It is connected: it takes the eight bytes.
-            if client.tx(&self.message.to_be_bytes()).is_ok() {
+            if self.client.tx(&self.message.to_be_bytes()).is_ok() {
                 add(&self.score.sent);
             }
         }
+        self.client.service_sends(); // else it leaves in the next turn
+        Ok(Recur::Again)
+    }
+
+    fn exit(&mut self) -> std::result::Result<(), DoError> {
+        self.client.exit()
     }
 
     fn wake(&self) -> Wake {
-        Wake::At(self.next)
+        let beat = if self.client.connected() { Wake::At(self.next) } else { Wake::OnIo };
+        self.client.wake().min(beat)
+    }
+
+    fn descriptors(&self, into: &mut Vec<Descriptor>) {
+        self.client.descriptors(into);
     }
 }
 
@@ -136,7 +156,12 @@ impl Doer for Reporter {
 
     fn recur(&mut self, now: Tyme) -> std::result::Result<Recur, DoError> {
         let Score { sent, answered } = &*self.score;
-        eprintln!("after {:?}: {} sent, {} answered", now - self.since, sent.get(), answered.get());
+        say(format_args!(
+            "after {:?}: {} sent, {} answered",
+            now - self.since,
+            sent.get(),
+            answered.get()
+        ));
         Ok(Recur::Again)
     }
 
@@ -149,44 +174,67 @@ impl Doer for Reporter {
     }
 }
 
-/// Ends the Doist once the signal has come, by which the loop was woken.
-struct Signal {
+/// Echoes until the signal has come, by which the loop was woken; ends the Doist once what has come is echoed.
+struct Serve {
+    echo: Echo,
     told: Arc<AtomicBool>,
     stop: Handle,
+    ending: common::Ending,
+    /// When it is to look whose echo is out, once it ends.
+    look: Option<Tyme>,
 }
 
-impl Doer for Signal {
-    fn recur(&mut self, _: Tyme) -> std::result::Result<Recur, DoError> {
-        if self.told.load(Ordering::Acquire) {
+impl Service for Serve {
+    fn filters(&self) -> bool {
+        false
+    }
+
+    fn event(&mut self, server: &mut Server, event: Event) {
+        if matches!(event, Event::DrainEnded { .. }) {
             self.stop.stop();
         }
-        Ok(Recur::Again)
+        self.echo.event(server, event);
+    }
+
+    fn tick(&mut self, server: &mut Server) {
+        if self.told.load(Ordering::Acquire) && server.opened() {
+            self.ending.turn(server);
+            self.look = Some(server.tyme() + common::LOOK);
+        }
     }
 
     fn wake(&self) -> Wake {
-        Wake::OnIo
+        self.look.map_or(Wake::OnIo, Wake::At)
     }
 }
 
-/// The program, whatever network it is on: a server that listens already, and clients for it.
-fn program(
+/// The doers, whatever network they are on: a server that listens already, and clients for it.
+fn cast(
     server: Server,
     clients: impl Iterator<Item = Client>,
     beat: Duration,
     score: &Rc<Score>,
-) -> Doist {
+) -> (Doist, Arc<AtomicBool>) {
     let mut doist = Doist::new();
-    doist.add(ServerDoer::new(server, Echo::new()));
+    let (told, stop) = (Arc::new(AtomicBool::new(false)), doist.handle());
+    let serve = Serve {
+        echo: Echo::new(),
+        told: Arc::clone(&told),
+        stop,
+        ending: common::Ending::new(DRAIN),
+        look: None,
+    };
+    doist.add(ServerDoer::new(server, serve));
     // The clients are a group of their own.
     let mut group = Doist::new();
     for client in clients {
-        let talk = Talk { beat, next: Tyme::ZERO, message: 0, due: 1, score: Rc::clone(score) };
-        group.add(ClientDoer::new(client, talk));
+        let score = Rc::clone(score);
+        group.add(Talk { client, beat, next: Tyme::ZERO, message: 0, due: 1, score });
     }
     if !group.is_empty() {
         doist.add(group);
     }
-    doist
+    (doist, told)
 }
 
 fn connect(target: &Addr) -> Connect {
@@ -196,21 +244,18 @@ fn connect(target: &Addr) -> Connect {
 fn run(options: &Options) -> Result<()> {
     let mut server = Server::with_net(Config::new(), Box::new(OsNet::new()));
     let acceptor = options.bind.listen(&mut server)?;
-    common::announce(&server, acceptor);
-    let target = server.acceptor(acceptor).map(|one| one.local_addr().reachable());
-    let target = target.ok_or("it does not listen")?;
+    let addr = server.local_addr(acceptor).cloned().ok_or("it does not listen")?;
+    let target = addr.reachable();
     let clients = (0..options.clients).map(|_| Client::new(Config::new(), connect(&target)));
 
     let score = Rc::new(Score::default());
-    let mut doist = program(server, clients, options.beat, &score);
+    let (mut doist, told) = cast(server, clients, options.beat, &score);
     doist.limit = options.limit;
-    let told = common::stop_on_signal(doist.waker()?)?;
-    let stop = doist.handle();
-    doist.add(Signal { told, stop });
+    common::tell_on_signal(&told, doist.waker()?)?;
+    print(format_args!("listening on {addr}"))?;
     doist.add(Reporter { score: Rc::clone(&score), since: Tyme::ZERO });
     let finish = doist.run(&mut Tymist::realtime())?;
-    println!("{finish:?}: {} sent, {} answered", score.sent.get(), score.answered.get());
-    Ok(())
+    print(format_args!("{finish:?}: {} sent, {} answered", score.sent.get(), score.answered.get()))
 }
 
 #[cfg(feature = "sim")]
@@ -234,20 +279,19 @@ fn simulate(options: &Options) -> Result<()> {
         let port = server.acceptor(acceptor).and_then(|one| one.local_addr().port());
         let target = Addr::from((host.addrs()[0], port.unwrap_or_default()));
         let new = |_| Client::with_net(Config::new(), host.net(), connect(&target));
-        let mut doist = program(server, (0..clients).map(new), beat, &shared);
+        let (mut doist, _) = cast(server, (0..clients).map(new), beat, &shared);
         doist.limit = Some(limit);
         doist
     });
     world.run_until(Tyme::ZERO + limit + Duration::from_secs(1));
     let finish = world.program::<Doist>(host).and_then(Doist::finish);
-    println!("hash {:#018x}", world.hash());
-    println!(
+    print(format_args!("hash {:#018x}", world.hash()))?;
+    print(format_args!(
         "{:?}: {} sent, {} answered",
         finish.unwrap_or(Finish::Stopped),
         score.sent.get(),
         score.answered.get()
-    );
-    Ok(())
+    ))
 }
 
 #[cfg(not(feature = "sim"))]
@@ -255,7 +299,11 @@ fn simulate(_: &Options) -> Result<()> {
     Err("it was built without the feature sim".into())
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
     let options = options()?;
     if options.simulated { simulate(&options) } else { run(&options) }
 }

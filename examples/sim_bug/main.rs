@@ -6,23 +6,23 @@
 //! The service in `service.rs` has a bug that no plain test meets: it loses a byte where a read ends at an unlucky place. Here each seed draws a
 //! plan (how many clients, how many messages, which faults); the first plan that shows a wrong byte is reduced, one part after another, as long as the
 //! byte stays wrong. What is left names the cause.
-#![allow(clippy::print_stdout, reason = "the report it is for")]
 
 mod caller;
+#[path = "../common/cli.rs"]
+mod cli;
 mod plan;
 mod service;
 
 use std::cell::RefCell;
 use std::fmt;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use lexopt::prelude::*;
+use cli::{Args, Result, print};
 use plan::Plan;
 use tymist::sim::{Tracing, World, WorldSpec};
 use tymist::tyme::Tyme;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const USAGE: &str = "usage: sim_bug [--seed N] [--seeds N]";
 
@@ -82,35 +82,35 @@ fn reduce(seed: u64, mut plan: Plan) -> (Plan, usize) {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    cli::run(program)
+}
+
+fn program() -> Result<()> {
     let (mut first, mut count) = (1_u64, 1000_u64);
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("seed") => (first, count) = (parser.value()?.parse()?, 1),
-            Long("seeds") => count = parser.value()?.parse()?,
-            Long("help") | Short('h') => {
-                println!("{USAGE}");
-                return Ok(());
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "seed" => (first, count) = (args.value()?, 1),
+            "seeds" => count = args.value()?,
+            _ => return Err(args.unknown()),
         }
     }
     for seed in first..first.saturating_add(count) {
         let plan = Plan::draw(seed);
         let (Some(wrong), _) = run(seed, &plan) else { continue };
-        println!("seed {seed}: {wrong}");
-        println!("the plan was: {plan}");
+        print(format_args!("seed {seed}: {wrong}"))?;
+        print(format_args!("the plan was: {plan}"))?;
         let (plan, runs) = reduce(seed, plan);
-        println!("reduced in {runs} runs to: {plan}");
+        print(format_args!("reduced in {runs} runs to: {plan}"))?;
         let (again, hash) = run(seed, &plan);
         let (Some(wrong), true) = (&again, run(seed, &plan) == (again.clone(), hash)) else {
             return Err("the reduced run cannot be repeated".into());
         };
-        println!("first wrong byte: {wrong}");
-        println!("hash: {hash:016x}");
+        print(format_args!("first wrong byte: {wrong}"))?;
+        print(format_args!("hash: {hash:016x}"))?;
         return Ok(());
     }
-    println!("no wrong byte with {count} seeds from {first} on");
+    print(format_args!("no wrong byte with {count} seeds from {first} on"))?;
     Ok(())
 }

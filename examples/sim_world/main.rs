@@ -4,8 +4,9 @@
 //!
 //! Each server is the very `Server` that serves real sockets. Clients send numbered messages, check every byte of what comes back, and dial
 //! again when they lose their connection. `--trace` writes down the run, `--pcap` its packets for Wireshark, `--timeline` a page to look at.
-#![allow(clippy::print_stdout, reason = "the report it is for")]
 
+#[path = "../common/cli.rs"]
+mod cli;
 mod client;
 mod options;
 mod server;
@@ -14,16 +15,16 @@ mod weather;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use cli::{Result, print};
 use client::Client;
 use options::{Level, Options};
 use server::EchoServer;
 use tymist::sim::{HostId, HostSpec, Tracing, World, WorldSpec};
 use tymist::tyme::Tyme;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The port of the service.
 const PORT: u16 = 7000;
@@ -43,7 +44,11 @@ struct Tally {
 /// Where programs count.
 type Count = Rc<RefCell<Tally>>;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    cli::run(program)
+}
+
+fn program() -> Result<()> {
     let options = options::parse()?;
     let count = Count::default();
     let mut world = make(&options, &count);
@@ -55,9 +60,9 @@ fn main() -> Result<()> {
 
     // What was planned and never happened would make the run look better than it was.
     world.finish()?;
-    report(&world, &options, &count.borrow(), incidents, real);
+    report(&world, &options, &count.borrow(), incidents, real)?;
     write_down(&world, &options)?;
-    println!("hash: {:016x}", world.hash());
+    print(format_args!("hash: {:016x}", world.hash()))?;
     let wrong = count.borrow().wrong;
     if wrong > 0 { Err(format!("{wrong} messages came back wrong").into()) } else { Ok(()) }
 }
@@ -96,32 +101,44 @@ fn make(options: &Options, count: &Count) -> World {
     world
 }
 
-fn report(world: &World, options: &Options, tally: &Tally, incidents: usize, real: Duration) {
+fn report(
+    world: &World,
+    options: &Options,
+    tally: &Tally,
+    incidents: usize,
+    real: Duration,
+) -> Result<()> {
     let stats = world.stats();
-    println!("seed {}: {} hosts, faults {}", options.seed, options.hosts, options.faults);
-    println!(
+    print(format_args!(
+        "seed {}: {} hosts, faults {}",
+        options.seed, options.hosts, options.faults
+    ))?;
+    print(format_args!(
         "connections: {} dialled, {} accepted, {} lost",
         tally.dialled, stats.accepted, tally.lost
-    );
-    println!(
+    ))?;
+    print(format_args!(
         "messages: {} answered, {} wrong; {} bytes in {} segments",
         tally.answered, tally.wrong, stats.bytes, stats.segments
-    );
+    ))?;
     let packets = (stats.packets, stats.lost, stats.retries);
-    println!("packets: {} sent, {} lost, {} tried again", packets.0, packets.1, packets.2);
-    println!(
+    print(format_args!(
+        "packets: {} sent, {} lost, {} tried again",
+        packets.0, packets.1, packets.2
+    ))?;
+    print(format_args!(
         "faults fired: {} in calls, {incidents} incidents ({} acts), {} listeners reopened",
         stats.faults, stats.acts, tally.relistened
-    );
+    ))?;
     for (name, fired) in world.faults().fired() {
-        println!("  {name}: {fired}");
+        print(format_args!("  {name}: {fired}"))?;
     }
     let simulated = options.time.as_secs_f64();
-    println!(
+    print(format_args!(
         "simulated {simulated:.0} s in real {:.3} s, {:.0} times as fast",
         real.as_secs_f64(),
         simulated / real.as_secs_f64().max(1e-9)
-    );
+    ))
 }
 
 fn write_down(world: &World, options: &Options) -> Result<()> {
@@ -129,19 +146,19 @@ fn write_down(world: &World, options: &Options) -> Result<()> {
         let mut out = create(path)?;
         world.trace().write_to(&mut out)?;
         out.flush()?;
-        println!("trace: {} records in {}", world.records(), path.display());
+        print(format_args!("trace: {} records in {}", world.records(), path.display()))?;
     }
     if let Some(path) = &options.pcap {
         let mut out = create(path)?;
         world.trace().write_pcapng(&mut out)?;
         out.flush()?;
-        println!("packets: {}", path.display());
+        print(format_args!("packets: {}", path.display()))?;
     }
     if let Some(path) = &options.timeline {
         let mut out = create(path)?;
         world.trace().write_timeline(&mut out, Tyme::ZERO, DRAWN)?;
         out.flush()?;
-        println!("timeline: {}", path.display());
+        print(format_args!("timeline: {}", path.display()))?;
     }
     Ok(())
 }

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use lexopt::prelude::*;
-
-use super::Result;
+use super::cli::{Args, Result};
 
 const USAGE: &str = "usage: sim_world [--seed N] [--hosts N] [--hours H] [--faults none|light|heavy] \
                      [--trace FILE] [--pcap FILE] [--timeline FILE]";
@@ -63,29 +61,21 @@ pub(crate) fn parse() -> Result<Options> {
         pcap: None,
         timeline: None,
     };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("seed") => options.seed = parser.value()?.parse()?,
-            Long("hosts") => options.hosts = parser.value()?.parse()?,
-            Long("hours") => {
-                let hours: f64 = parser.value()?.parse()?;
-                options.time = Duration::try_from_secs_f64(hours * 3600.0)
-                    .map_err(|error| format!("{hours} hours: {error}"))?;
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "seed" => options.seed = args.value()?,
+            "hosts" => options.hosts = args.number(2..=10_000)?,
+            "hours" => {
+                let hours: f64 = args.number(0.0..=100_000.0)?;
+                options.time = Duration::from_secs_f64(hours * 3600.0);
             }
-            Long("faults") => options.faults = parser.value()?.parse()?,
-            Long("trace") => options.trace = Some(parser.value()?.into()),
-            Long("pcap") => options.pcap = Some(parser.value()?.into()),
-            Long("timeline") => options.timeline = Some(parser.value()?.into()),
-            Long("help") | Short('h') => {
-                println!("{USAGE}");
-                std::process::exit(0);
-            }
-            other => return Err(format!("{}\n{USAGE}", other.unexpected()).into()),
+            "faults" => options.faults = args.value()?,
+            "trace" => options.trace = Some(args.path()?),
+            "pcap" => options.pcap = Some(args.path()?),
+            "timeline" => options.timeline = Some(args.path()?),
+            _ => return Err(args.unknown()),
         }
-    }
-    if !(2..=10_000).contains(&options.hosts) {
-        return Err(format!("from 2 to 10000 hosts, not {}", options.hosts).into());
     }
     Ok(options)
 }

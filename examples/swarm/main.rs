@@ -7,10 +7,12 @@
 //!     cargo run --release --features sim --example swarm -- --seed "$(git rev-parse HEAD)" --seeds 20
 //!
 //! `--trace FILE`, `--pcap FILE` and `--timeline FILE` write down what happened in it. For a swarm of your own put your own
-//! [`Scenario`](tymist::sim::swarm::Scenario) in the place of `Scene`; the rest of this file stays as it is.
+//! scenario, a closure that is called at each [`Moment`](tymist::sim::swarm::Moment), in the place of `Scene::play`; the rest of this file stays as it is.
 #![allow(clippy::unwrap_used, reason = "a scene that is not as it should be is a failure")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
+#[path = "../common/cli.rs"]
+mod cli;
 #[allow(dead_code, reason = "planted mistakes are the test's")]
 #[path = "../../tests/swarm/scene/mod.rs"]
 mod scene;
@@ -20,9 +22,13 @@ use std::process::ExitCode;
 use scene::{Bug, PROGRAM, Scene};
 use tymist::sim::swarm::{Request, Shape};
 
-fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    cli::run(program)
+}
+
+fn program() -> cli::Result<ExitCode> {
     let request = Request::parse(std::env::args_os().skip(1))?;
-    let make = || Scene::new(Bug::None);
+    let make = || Scene::play(Bug::None);
     let kept = request.live(PROGRAM, &Shape::default(), make, &mut std::io::stdout())?;
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

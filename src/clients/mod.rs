@@ -17,8 +17,8 @@ use crate::error::{Gone, TxError};
 use crate::event::{Event, Refusal, Serviced, Wake};
 use crate::id::Id;
 use crate::net::{Descriptor, Lookup, Net, Waker};
+use crate::remoter::Detached;
 use crate::remoter::Remoter;
-use crate::server::Detached;
 use crate::tyme::{Tyme, Tymth};
 use crate::wire::WireLog;
 
@@ -165,7 +165,8 @@ impl Clients {
         self.engine.open_tick();
         self.engine.harvest_once();
         self.engine.latch(|_| {});
-        self.engine.run_tick();
+        self.engine.serve();
+        self.engine.expire_and_dial();
         self.engine.end()
     }
 

@@ -43,8 +43,7 @@ impl Clients {
     /// Ends what is due at the current tyme; tries again to connect what is due to that.
     pub fn service_deadlines(&mut self) {
         self.engine.step();
-        self.engine.expire();
-        self.engine.dial();
+        self.engine.expire_and_dial();
     }
 
     fn harvest(&mut self) {

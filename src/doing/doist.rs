@@ -60,7 +60,7 @@ use crate::tyme::{Tyme, Tymist, Tymth};
 /// assert_eq!(doist.run(&mut Tymist::realtime())?, Finish::Stopped);
 /// // Doers can be looked at after their end.
 /// let echo: &ServerDoer<Echo> = doist.get(echo).unwrap();
-/// assert_eq!((echo.handler.bytes, echo.server.opened()), (5, false));
+/// assert_eq!((echo.service.bytes, echo.server.opened()), (5, false));
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -86,7 +86,7 @@ pub struct Doist {
     pub(super) failed: Option<Failed>,
     pub(super) report: Option<Report>,
     #[cfg(feature = "os")]
-    pub(crate) sleeper: Option<crate::run::Sleeper>,
+    pub(crate) sleeper: Option<crate::net::os::Sleeper>,
 }
 
 type Report = Box<dyn FnMut(DoerId, &End)>;

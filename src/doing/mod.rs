@@ -8,17 +8,18 @@
 //!
 //! * [`Doer`] — the trait; [`Recur`], [`DoError`], [`End`]
 //! * [`Doist`] — the group: order, beats, limit, adding and taking out, ending; [`Handle`] does that from inside
-//! * [`ServerDoer`], [`ClientDoer`], [`ClientsDoer`], [`PeerDoer`] — an engine and your [`Handler`] of its events; [`Echo`] is one, [`WireLogDoer`] keeps a log
+//! * [`ServerDoer`] — a server and your [`Service`](crate::Service), such as [`Echo`]; [`ClientDoer`], [`ClientsDoer`], [`PeerDoer`] — an engine and your closure for its events
+//! * [`WireLogDoer`] keeps a log
 //! * [`Server`](crate::Server), [`Clients`](crate::Clients), [`Client`](crate::Client) and [`Peer`](crate::Peer) are doers themselves, for who takes their events elsewhere
 
 mod cycle;
 mod deed;
 mod doer;
 mod doist;
+mod echo;
 mod engines;
 mod finish;
 mod handle;
-mod handler;
 mod log;
 
 #[cfg(feature = "sim")]
@@ -28,10 +29,10 @@ pub use deed::End;
 pub(crate) use deed::Life;
 pub use doer::{DoError, Doer, Recur};
 pub use doist::Doist;
+pub use echo::Echo;
 pub use engines::{ClientDoer, ClientsDoer, PeerDoer, ServerDoer};
 #[cfg(feature = "os")]
 pub use finish::RunError;
 pub use finish::{Failed, Finish, OnError};
 pub use handle::{DoerId, Handle};
-pub use handler::{Echo, Handler};
 pub use log::WireLogDoer;

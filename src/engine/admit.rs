@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Engine, REMOTER};
-use crate::acceptor::AcceptorId;
+use super::Engine;
 use crate::error::CloseReason;
 use crate::event::{Event, Refusal};
+use crate::id::AcceptorId;
 use crate::id::Id;
+use crate::id::REMOTER;
 use crate::net::{Addr, Stage, Stream};
 use crate::remoter::{Phase, Remoter, Slot};
 
@@ -43,6 +44,7 @@ impl Engine {
             return Err((stream, Refusal::Remoters));
         };
         let core = &self.core;
+        let stream = core.tapped(stream);
         let shared = Arc::clone(&core.shared);
         let mut remoter = Remoter::new(id, origin.acceptor, stream, &core.config, shared, core.now);
         if origin.proxied {

@@ -11,8 +11,8 @@ use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
+use crate::remoter::Detached;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
-use crate::server::Detached;
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
@@ -52,6 +52,9 @@ impl Remoter {
     fn step_to_end(&mut self, core: &mut Core) -> bool {
         if self.state.doomed {
             return true;
+        }
+        if self.state.fin == Fin::Cut {
+            return !self.has_output(); // Without an end before the reset.
         }
         if self.state.fin == Fin::Asked && self.tx.is_empty() {
             self.end_send(core);
@@ -166,7 +169,7 @@ impl Engine {
         let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
         // What waits for a handshake, or for the next connection, was not begun.
         let begun = remoter.state.shaken && !remoter.tx.is_empty();
-        let cut = begun || remoter.stream.held() > 0;
+        let cut = begun || remoter.state.fin == Fin::Cut || remoter.stream.held() > 0;
         let shaking = core::mem::take(&mut remoter.state.shaking);
         self.index.forget(remoter, shaking);
         remoter.drop_stream(cut);
@@ -192,6 +195,8 @@ impl Engine {
         self.core.shared.sub(remoter.tx.clear());
         remoter.forget_deadlines(&mut self.core);
         remoter.state.phase = Phase::Closed;
+        self.leave_line(id);
+        let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.state.reason = Some(reason);
         if remoter.is_known() {
             self.core.events.push(Event::Closed(id, reason));
@@ -223,6 +228,7 @@ impl Engine {
     pub(crate) fn close(&mut self) -> usize {
         self.end(); // Whatever a wait has spent already, there is a tick's budget for it.
         self.begin();
+        self.core.tick_left_out = usize::MAX; // Their own budgets are enough of a bound for what is done once.
         self.flush();
         for id in self.ids() {
             self.send_of(id);

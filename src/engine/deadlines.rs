@@ -166,13 +166,31 @@ impl Remoter {
         self.counters.bytes_in + self.counters.bytes_out
     }
 
+    /// Does what is due, but for silences that may have been broken by what still waits in the network.
+    fn expire_heard(&mut self, core: &mut Core) {
+        let Some(heard) = core.heard else { return self.expire(core) };
+        let silences = [(Slot::FirstByte, true), (Slot::Idle, self.state.refreshable)];
+        let unsure = silences.map(|(slot, breakable)| {
+            let deadline = &mut self.deadlines[slot as usize];
+            let unsure = breakable && *deadline > heard && *deadline <= core.now;
+            if unsure { core::mem::replace(deadline, Tyme::NEVER) } else { Tyme::NEVER }
+        });
+        self.expire(core);
+        for ((slot, _), deadline) in silences.into_iter().zip(unsure) {
+            if deadline != Tyme::NEVER && !self.state.doomed {
+                self.deadlines[slot as usize] = deadline;
+            }
+        }
+    }
+
     /// Does what is due, the earliest first.
     fn expire(&mut self, core: &mut Core) {
         loop {
             let first = ALL.into_iter().min_by_key(|slot| self.deadlines[*slot as usize]);
-            let Some(slot) = first.filter(|slot| self.deadlines[*slot as usize] <= core.now) else {
-                return;
-            };
+            // At the end of all time, too, what is not armed is not due.
+            let is_due =
+                |slot: &Slot| self.deadlines[*slot as usize] <= core.now && self.is_armed(*slot);
+            let Some(slot) = first.filter(is_due) else { return };
             self.disarm(slot);
             let which = match slot {
                 Slot::Rate => {
@@ -185,14 +203,19 @@ impl Remoter {
                 // It may stay half open by now.
                 Slot::Linger if self.state.phase == Phase::Live && self.state.half_open => continue,
                 // The peer's end has come and ours is still on its way out: there is a deadline for that.
-                Slot::Linger if self.state.phase == Phase::Live && !self.tx.is_empty() => {
+                Slot::Linger if self.state.phase == Phase::Live && self.has_output() => {
+                    self.arm(core, slot);
+                    continue;
+                }
+                // It has spoken, and nobody has room for that. (Idle goes on: it ends those whose unread bytes fill the room.)
+                Slot::FirstByte if self.waits_for_room(core) => {
                     self.arm(core, slot);
                     continue;
                 }
                 // It has spoken, and the tick's budget ended before its turn: it is judged after that, if that can make a difference.
-                Slot::FirstByte | Slot::Idle
-                    if self.waits_to_be_read(core)
-                        && (self.state.refreshable || matches!(slot, Slot::FirstByte)) =>
+                // Or it could be sent to, and likewise.
+                Slot::FirstByte | Slot::Idle | Slot::WriteStall
+                    if self.is_kept_waiting(core, slot) =>
                 {
                     self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
                     continue;
@@ -215,6 +238,17 @@ impl Remoter {
                 core.events.push(Event::Expired(self.id, which));
             }
             return self.doom(CloseReason::Expired(which));
+        }
+    }
+
+    /// Whether the tick's budget ended before something that this deadline waits for.
+    fn is_kept_waiting(&self, core: &Core, slot: Slot) -> bool {
+        match slot {
+            Slot::FirstByte => self.waits_to_be_read(core),
+            Slot::WriteStall => self.waits_to_send(core),
+            _ => {
+                self.state.refreshable && (self.waits_to_be_read(core) || self.waits_to_send(core))
+            }
         }
     }
 
@@ -243,7 +277,7 @@ impl Engine {
     fn expire_one(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.timer = None;
-        remoter.expire(&mut self.core);
+        remoter.expire_heard(&mut self.core);
         if remoter.state.doomed {
             self.release(id);
         } else {

@@ -7,15 +7,15 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use super::{Core, Engine, REMOTER};
+use super::{Core, Engine};
 use crate::backoff::SplitMix;
 use crate::connect::{Connect, Target};
 use crate::error::{CloseReason, Deadline, Gone};
 use crate::event::{Event, Refusal};
 use crate::id::Id;
+use crate::id::REMOTER;
 use crate::net::{Addr, Stream};
 use crate::remoter::{Attempt, Dialled, Fin, Phase, Remoter, Slot, Step};
-use crate::wire::Tap;
 
 /// Addresses tried in a round; a name may have hundreds.
 pub(super) const MOST_ADDRS: usize = 16;
@@ -274,10 +274,7 @@ impl Engine {
         dial.received_before = remoter.counters.bytes_in;
         let handshake = dial.connect.has_handshake();
         let stream = dial.connect.wrap(stream);
-        remoter.stream = match &self.core.wire_log {
-            Some(log) => Box::new(Tap::new(stream, log.clone())),
-            None => stream,
-        };
+        remoter.stream = self.core.tapped(stream);
         remoter.state.up = true;
         remoter.state.phase = Phase::Handshaking;
         self.dialling -= 1;
@@ -297,6 +294,7 @@ impl Engine {
             self.core.shared.sub(remoter.tx.clear());
             remoter.state.fin = Fin::No;
             remoter.state.backlogged = false;
+            remoter.state.deaf = false;
         }
         remoter.state.phase = Phase::Dialling;
         remoter.state.up = false;
@@ -326,6 +324,7 @@ impl Engine {
 
     /// Lets go of what a round that has not come up still has under way.
     pub(super) fn end_round(&mut self, id: Id, reason: CloseReason) {
+        self.stop_looking(id);
         let Some(remoter) = self.slots.get_mut(id) else { return };
         let Some(dial) = &mut remoter.dial else { return };
         let late = reason == CloseReason::Expired(Deadline::Connect);

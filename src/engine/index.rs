@@ -1,9 +1,10 @@
 //! Finds connections by their peer's address, and counts them by IP address.
 
 use core::hash::{Hash, Hasher};
+use std::borrow::Cow;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, hash_map};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::id::Id;
 use crate::net::Addr;
@@ -21,9 +22,23 @@ pub(crate) struct Index {
     shaking: BTreeMap<IpAddr, usize>,
 }
 
+/// The address as one writes it: an IPv4 peer of a socket for both is an IPv4 peer.
+fn plain(peer: &Addr) -> Cow<'_, Addr> {
+    let mapped = match peer {
+        Addr::Inet(SocketAddr::V6(v6)) => v6.ip().to_ipv4_mapped().map(|ip| (ip, v6.port())),
+        _ => None,
+    };
+    mapped.map_or(Cow::Borrowed(peer), |addr| Cow::Owned(Addr::from(addr)))
+}
+
+/// Whether both are the same peer, however written.
+pub(super) fn is_same(one: &Addr, other: &Addr) -> bool {
+    plain(one) == plain(other)
+}
+
 fn hash(peer: &Addr) -> u64 {
     let mut hasher = hash_map::DefaultHasher::new();
-    peer.hash(&mut hasher);
+    plain(peer).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -12,6 +12,8 @@ use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 /// Pieces handed to one write.
 const PIECES: usize = 16;
+/// A stream, somebody's middleware, says that it moved more than it was given: no number of it can be trusted.
+const TOO_MUCH: CloseReason = CloseReason::Io(io::ErrorKind::InvalidData);
 
 impl Remoter {
     /// Whether reading may go on: somebody wants the bytes, or they are thrown away.
@@ -83,6 +85,19 @@ impl Remoter {
         core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
     }
 
+    /// Whether it is in line with something to send, in a tick that can send no more.
+    pub(super) fn waits_to_send(&self, core: &Core) -> bool {
+        core.tick_left_out == 0 && self.state.queued && self.state.writable && self.has_output()
+    }
+
+    /// Whether the tick's budget ended before its own while it was sending.
+    pub(super) fn is_cut_out(&self, core: &Core) -> bool {
+        core.tick_left_out == 0
+            && self.state.writable
+            && !self.tx.is_empty()
+            && Self::budget_left(core, self.state.spent_out) > 0
+    }
+
     /// Whether it has something to read for which there is no room in the whole engine.
     pub(super) fn waits_for_room(&self, core: &Core) -> bool {
         core.shared.room_to_read() == 0
@@ -127,6 +142,14 @@ impl Remoter {
         self.state.doomed
             || self.state.retime
             || (self.state.shaken && self.wants_turn_live(core, room))
+    }
+
+    /// Whether its next turn would owe a `Drained`.
+    pub(super) fn owes_drained(&self) -> bool {
+        self.state.backlogged
+            && self.state.phase == Phase::Live
+            && self.is_live()
+            && !self.has_output()
     }
 
     fn wants_turn_live(&self, core: &Core, room: bool) -> bool {
@@ -193,6 +216,7 @@ impl Remoter {
                 if self.state.parting { self.stream.discard(buf) } else { self.stream.read(buf) };
             match read {
                 Ok(0) => self.met_eof(core),
+                Ok(count) if count > want => self.doom(TOO_MUCH),
                 Ok(count) => self.met_bytes(core, count, want, thrown_away),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.state.readable = false;
@@ -302,6 +326,11 @@ impl Remoter {
                 self.count_exhausted(core);
                 break;
             }
+            let budget = budget.min(core.tick_left_out);
+            if budget == 0 {
+                core.count_cut_out();
+                break;
+            }
             self.counters.writes += 1;
             core.counters.writes += 1;
             let written = match self.tx.only() {
@@ -318,6 +347,10 @@ impl Remoter {
             match written {
                 Ok(0) => {
                     self.met_refusal(core, &io::ErrorKind::WriteZero.into());
+                    break;
+                }
+                Ok(count) if count > budget.min(self.tx.len()) => {
+                    self.doom(TOO_MUCH);
                     break;
                 }
                 Ok(count) => {
@@ -340,6 +373,7 @@ impl Remoter {
     fn met_room(&mut self, core: &mut Core, count: usize) {
         self.tx.consume(count, &mut core.pool);
         core.shared.sub(count);
+        core.tick_left_out -= count;
         self.state.spent_out = self.state.spent_out.saturating_add(count_u32(count));
         self.counters.bytes_out += count as u64;
         core.counters.bytes_out += count as u64;

@@ -15,11 +15,6 @@ impl Remoter {
     pub(crate) fn has_sent_end(&self) -> bool {
         self.state.fin == Fin::Sent
     }
-
-    /// Has `Drained` told once all that is queued is out, also where that is so at once.
-    pub(crate) fn want_drained(&mut self) {
-        self.state.backlogged = true;
-    }
 }
 
 impl Engine {

@@ -14,6 +14,7 @@ mod close;
 mod deadlines;
 mod dial;
 mod events;
+mod harvest;
 mod index;
 mod io;
 mod keep;
@@ -25,7 +26,6 @@ mod turns;
 mod upgrade;
 mod wait;
 
-use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,20 +36,18 @@ use crate::buf::Pool;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::event::{Event, Serviced};
-use crate::id::{Id, Slots};
-use crate::net::{Net, Readiness};
-use crate::remoter::{Phase, Remoter, Shared};
+use crate::id::{Id, REMOTER, Slots};
+use crate::net::{Net, Readiness, Stream};
+use crate::remoter::{Remoter, Shared};
 use crate::tyme::{Tyme, Tymth, Wheel};
-use crate::wire::WireLog;
+use crate::wire::{Tap, WireLog};
 
 pub(crate) use admit::Origin;
 use events::Events;
 use index::Index;
 
-/// Kinds of tokens.
-pub(crate) const REMOTER: u8 = 0;
-pub(crate) const ACCEPTOR: u8 = 1;
-pub(crate) const ENDPOINT: u8 = 2;
+/// More than that in one read is nobody's wish, and memory that is taken at once.
+const SCRATCH_MOST: usize = 16 << 20;
 
 pub(crate) struct Engine {
     pub(crate) net: Box<dyn Net>,
@@ -62,6 +60,8 @@ pub(crate) struct Engine {
     dialling: usize,
     touched: Vec<Id>,
     ready: VecDeque<Id>,
+    /// The last turns had too little budget to send for somebody in line.
+    behind: bool,
     shaking: VecDeque<Id>,
     dials: VecDeque<Id>,
     coming: VecDeque<Id>,
@@ -75,6 +75,7 @@ pub(crate) struct Engine {
     begun: bool,
     /// `harvested` is from that wait.
     fresh: bool,
+    sweep: Option<harvest::Sweep>,
     due: Vec<(Tyme, Id)>,
 }
 
@@ -92,6 +93,9 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Bytes that may still be received in this tick.
     pub(crate) tick_left: usize,
+    /// Bytes that may still be sent in this tick, and whether that was too little for somebody.
+    pub(crate) tick_left_out: usize,
+    pub(crate) cut_out: bool,
     /// Datagrams that may still be received in this tick.
     pub(crate) grams_left: usize,
     pub(crate) burst: Burst,
@@ -104,10 +108,14 @@ pub(crate) struct Core {
     /// Those that can go over to TLS now.
     #[cfg(feature = "tls")]
     pub(crate) upgrades: Vec<Id>,
+    /// The last harvest left some for the next one: only what had come by this tyme has been heard.
+    pub(crate) heard: Option<Tyme>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
     /// A service's filters are to see all bytes before they leave.
     pub(crate) filtered: bool,
+    /// A service is being called.
+    pub(crate) calling: bool,
 }
 
 /// Which of a tick's budgets are only those of a burst, whose end is nothing to count.
@@ -115,6 +123,22 @@ pub(crate) struct Core {
 pub(crate) struct Burst {
     pub(crate) bytes: bool,
     pub(crate) grams: bool,
+}
+
+impl Core {
+    /// The stream, with a tap around it if connections are logged.
+    fn tapped(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        match &self.wire_log {
+            Some(log) => Box::new(Tap::new(stream, log.clone())),
+            None => stream,
+        }
+    }
+
+    /// The tick can send no more, and somebody could have: counted once a tick.
+    fn count_cut_out(&mut self) {
+        let again = core::mem::replace(&mut self.cut_out, true);
+        self.counters.budget.tick_bytes_out += u64::from(!again);
+    }
 }
 
 impl Engine {
@@ -135,6 +159,8 @@ impl Engine {
                 scratch: BytesMut::new(),
                 pool: Pool::default(),
                 tick_left: 0,
+                tick_left_out: 0,
+                cut_out: false,
                 burst: Burst::default(),
                 grams_left: 0,
                 connects_left: 0,
@@ -142,8 +168,10 @@ impl Engine {
                 starved: Vec::new(),
                 #[cfg(feature = "tls")]
                 upgrades: Vec::new(),
+                heard: None,
                 tick: 0,
                 filtered: false,
+                calling: false,
                 config,
             },
             net,
@@ -155,6 +183,7 @@ impl Engine {
             dialling: 0,
             touched: Vec::new(),
             ready: VecDeque::new(),
+            behind: false,
             shaking: VecDeque::new(),
             dials: VecDeque::new(),
             coming: VecDeque::new(),
@@ -164,6 +193,7 @@ impl Engine {
             harvested: Vec::new(),
             begun: false,
             fresh: false,
+            sweep: None,
             due: Vec::new(),
         }
     }
@@ -211,6 +241,8 @@ impl Engine {
         }
         self.core.tick = self.core.tick.wrapping_add(1);
         self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
+        self.core.tick_left_out = self.core.config.limits.tick_bytes_out.max(1);
+        self.core.cut_out = false;
         self.core.burst = Burst::default();
         self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
         self.core.connects_left = self.core.config.limits.connects_per_tick.max(1);
@@ -235,7 +267,7 @@ impl Engine {
 
     /// Makes the read buffer as large as configured. There is none while there is no connection.
     fn fit_scratch(&mut self) {
-        let size = self.core.config.limits.scratch.max(1);
+        let size = self.core.config.limits.scratch.clamp(1, SCRATCH_MOST);
         if self.core.scratch.len() != size {
             self.core.scratch = self.core.pool.scratch(size);
         }
@@ -243,6 +275,10 @@ impl Engine {
 
     /// Does what the caller has asked of connections since the last time: sends, ends, resumes.
     pub(crate) fn flush(&mut self) {
+        // Half of it is for those who wait in line since the last tick, whatever the caller queues for others.
+        let left = self.core.tick_left_out;
+        let kept = if self.behind { left - left / 2 } else { 0 };
+        self.core.tick_left_out = left - kept;
         let mut touched = core::mem::take(&mut self.touched);
         for id in touched.drain(..) {
             if let Some(remoter) = self.slots.get_mut(id) {
@@ -262,51 +298,8 @@ impl Engine {
         }
         touched.append(&mut self.touched);
         self.touched = touched;
+        self.core.tick_left_out += kept;
         self.tell_drained();
-    }
-
-    /// Asks the network who is ready, unless the wait just before has done so.
-    pub(crate) fn harvest_once(&mut self) {
-        if !self.fresh {
-            self.harvest(Some(Duration::ZERO));
-        }
-    }
-
-    /// Asks the network who is ready.
-    pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
-        if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
-            let event = Event::NetFailed { error: error.kind(), errno: error.raw_os_error() };
-            self.core.events.push_once(event);
-        }
-        self.fresh = true;
-    }
-
-    /// Sets the latches of those who became ready; what is not a connection's goes to `other`.
-    pub(crate) fn latch(&mut self, mut other: impl FnMut(Readiness)) {
-        self.fresh = false;
-        let mut harvested = core::mem::take(&mut self.harvested);
-        for readiness in harvested.drain(..) {
-            if readiness.token.kind() != usize::from(REMOTER) {
-                other(readiness);
-            } else if let Some(id) = self.slots.by_token(readiness.token, REMOTER) {
-                self.latch_one(id, readiness);
-            }
-        }
-        self.harvested = harvested;
-    }
-
-    fn latch_one(&mut self, id: Id, readiness: Readiness) {
-        let Some(remoter) = self.slots.get_mut(id) else { return };
-        remoter.state.readable |= readiness.readable;
-        remoter.state.writable |= readiness.writable;
-        remoter.state.ending |= readiness.ending;
-        if remoter.state.phase != Phase::Dialling {
-            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
-        } else if let Some(dial) = &mut remoter.dial
-            && !core::mem::replace(&mut dial.latched, true)
-        {
-            self.coming.push_back(id);
-        }
     }
 
     /// Puts it in the line it belongs to if it has something to do and is in none yet.
@@ -382,9 +375,9 @@ impl Engine {
 
     pub(crate) fn at(&self, peer: &crate::net::Addr) -> Option<Id> {
         self.index.find(peer, |id| {
-            self.slots
-                .get(id)
-                .is_some_and(|remoter| remoter.peer_addr() == peer && remoter.is_live())
+            self.slots.get(id).is_some_and(|remoter| {
+                index::is_same(remoter.peer_addr(), peer) && remoter.is_live()
+            })
         })
     }
 

@@ -1,6 +1,8 @@
 //! Names on their way to addresses: asked for in order, a bounded number at once, answered whenever.
+//!
+//! Who wants the same name shares one look-up. What nobody wants any more gives its place back at once, whether it is ever answered or not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use crate::connect::Target;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
-use crate::net::{Addr, Answer, Inbox, Lookup, Resolve};
+use crate::net::{Addr, Answer, Inbox, Lookup, Resolve, Wish};
 use crate::remoter::{Dialled, Phase, Step};
 
 /// Look-ups of an engine.
@@ -20,18 +22,62 @@ pub(crate) struct Names {
     pub(crate) resolve: Option<Resolve>,
     /// From the first name on.
     inbox: Option<Arc<Inbox>>,
-    /// Asked for and not answered, whether anybody still wants to know or not.
-    out: usize,
+    /// Asked for and not answered, by host and port.
+    asked: BTreeMap<(Arc<str>, u16), Asked>,
+    /// Look-ups so far.
+    count: u64,
+    /// Who has no place among those yet, the first first; some may have closed meanwhile.
     waiting: VecDeque<Id>,
+    /// How many of them have.
+    gone: usize,
+    /// The tick that `left` is about, and how many may still be asked for in it.
+    tick: u32,
+    left: usize,
+}
+
+/// A name that is being looked up.
+struct Asked {
+    /// Which look-up it is; answers to others come too late.
+    number: u64,
+    wish: Wish,
+    /// Who wants to know, and in which of its rounds.
+    askers: BTreeMap<Id, u32>,
 }
 
 impl Names {
-    pub(super) fn is_pending(&self) -> bool {
-        self.out > 0 && self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
+    /// Whether there is something to do without news from elsewhere.
+    pub(super) fn is_pending(&self, limit: usize) -> bool {
+        self.has_answers() || (self.waiting.len() > self.gone && self.has_place(limit))
+    }
+
+    fn has_answers(&self) -> bool {
+        self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
+    }
+
+    fn has_place(&self, limit: usize) -> bool {
+        self.asked.len() < limit.max(1)
+    }
+
+    /// That one does not want to know any more.
+    fn give_up(&mut self, name: &(Arc<str>, u16), id: Id) {
+        if let Some(asked) = self.asked.get_mut(name) {
+            asked.askers.remove(&id);
+            if asked.askers.is_empty() {
+                asked.wish.end();
+                self.asked.remove(name);
+            }
+        }
     }
 }
 
 impl Dialled {
+    fn name(&self) -> Option<(Arc<str>, u16)> {
+        match &self.connect.to {
+            Target::Name { host, port } => Some((Arc::clone(host), *port)),
+            Target::Addrs(_) => None,
+        }
+    }
+
     /// The name it is to reach; empty where it is to reach addresses.
     pub(super) fn host(&self) -> Arc<str> {
         match &self.connect.to {
@@ -58,24 +104,29 @@ fn by_turns(addrs: Vec<Addr>) -> VecDeque<Addr> {
 impl Engine {
     /// Asks for the addresses of a connection's name, or lets it wait for its turn.
     pub(super) fn look_up(&mut self, id: Id) {
-        let limit = self.core.config.limits.lookups.max(1);
+        let limit = self.core.config.limits.lookups;
         let Some(dial) = self.slots.get_mut(id).and_then(|remoter| remoter.dial.as_mut()) else {
             return;
         };
-        if self.names.out >= limit {
+        let Some(name) = dial.name() else { return };
+        if let Some(asked) = self.names.asked.get_mut(&name) {
+            asked.askers.insert(id, dial.ticket);
+            return;
+        }
+        if !self.names.has_place(limit) {
             if !core::mem::replace(&mut dial.waits_for_lookup, true) {
                 self.names.waiting.push_back(id);
             }
             return;
         }
-        let Target::Name { host, port } = &dial.connect.to else { return };
-        let inbox = match &self.names.inbox {
-            Some(inbox) => inbox,
-            // Without a waker the answers are found in the ticks that come anyway.
-            None => self.names.inbox.insert(Arc::new(Inbox::new(self.net.waker().ok()))),
-        };
-        let lookup = Lookup::new(Arc::clone(host), *port, (id, dial.ticket), inbox);
-        self.names.out += 1;
+        let inbox = self.names.inbox.get_or_insert_with(|| Arc::new(Inbox::new()));
+        // Without a waker the answers are found in the ticks that come anyway; what was lacking for one may be there the next time.
+        inbox.wake_by(|| self.net.waker().ok());
+        self.names.count += 1;
+        let (number, wish) = (self.names.count, Wish::new());
+        let lookup = Lookup::new(name.clone(), number, wish.clone(), inbox);
+        let askers = BTreeMap::from([(id, dial.ticket)]);
+        self.names.asked.insert(name, Asked { number, wish, askers });
         self.core.counters.lookups += 1;
         match &mut self.names.resolve {
             Some(resolve) => resolve(lookup),
@@ -83,35 +134,87 @@ impl Engine {
         }
     }
 
-    /// Takes the answers that have come, and asks for those who waited.
+    /// Takes the answers that have come, and asks for those who waited: within a budget of names per tick, since an answer may come at once and make
+    /// room for the next one.
     pub(super) fn hear(&mut self) {
-        // An answer may come at once and make room for the next one: as many rounds as there are names that waited.
-        while self.names.is_pending() {
+        if self.names.tick != self.core.tick {
+            self.names.tick = self.core.tick;
+            self.names.left = self.core.config.limits.connects_per_tick.max(1);
+        }
+        let limit = self.core.config.limits.lookups;
+        while self.names.is_pending(limit) {
             let answers = self.names.inbox.as_ref().map(|inbox| inbox.take()).unwrap_or_default();
-            self.names.out = self.names.out.saturating_sub(answers.len());
             for answer in answers {
                 self.heed(answer);
             }
             self.ask_waiting();
+            if self.names.left == 0 {
+                self.core.serviced.more |= self.names.is_pending(limit);
+                break;
+            }
         }
     }
 
     fn ask_waiting(&mut self) {
-        while self.names.out < self.core.config.limits.lookups.max(1)
+        while self.names.left > 0
+            && self.names.has_place(self.core.config.limits.lookups)
             && let Some(id) = self.names.waiting.pop_front()
         {
-            let Some(remoter) = self.slots.get_mut(id) else { continue };
+            let Some(remoter) = self.slots.get_mut(id) else {
+                self.names.gone = self.names.gone.saturating_sub(1);
+                continue;
+            };
             let Some(dial) = &mut remoter.dial else { continue };
+            if remoter.state.phase == Phase::Closed {
+                self.names.gone = self.names.gone.saturating_sub(1);
+            }
             dial.waits_for_lookup = false;
             if remoter.state.phase == Phase::Dialling && dial.step == Step::Looking {
+                self.names.left -= 1;
                 self.look_up(id);
             }
         }
     }
 
-    /// Goes on with an answer, if somebody still waits for it.
+    /// A round of this connection is over: whatever it wanted to know, it does not any more.
+    pub(super) fn stop_looking(&mut self, id: Id) {
+        if let Some(dial) = self.slots.get(id).and_then(|remoter| remoter.dial.as_ref())
+            && dial.step == Step::Looking
+            && let Some(name) = dial.name()
+        {
+            self.names.give_up(&name, id);
+        }
+    }
+
+    /// A connection has closed: if it waits here, its place in the line is empty. Lines that are more than half empty are closed up, so that behind a
+    /// resolver that never answers nothing grows.
+    pub(super) fn leave_line(&mut self, id: Id) {
+        let dial = self.slots.get(id).and_then(|remoter| remoter.dial.as_ref());
+        if !dial.is_some_and(|dial| dial.waits_for_lookup) {
+            return;
+        }
+        self.names.gone += 1;
+        if self.names.gone * 2 > self.names.waiting.len() {
+            let slots = &self.slots;
+            let open = |id: Id| slots.get(id).is_some_and(|it| it.state.phase != Phase::Closed);
+            self.names.waiting.retain(|id| open(*id));
+            self.names.gone = 0;
+        }
+    }
+
+    /// Goes on with an answer: each that still waits for it.
     fn heed(&mut self, answer: Answer) {
-        let Answer { id, ticket, result } = answer;
+        let Answer { name, number, result } = answer;
+        if self.names.asked.get(&name).is_none_or(|asked| asked.number != number) {
+            return;
+        }
+        let Some(asked) = self.names.asked.remove(&name) else { return };
+        for (id, ticket) in asked.askers {
+            self.heed_one(id, ticket, &result);
+        }
+    }
+
+    fn heed_one(&mut self, id: Id, ticket: u32, result: &Result<Vec<Addr>, Arc<str>>) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         let waits = remoter.state.phase == Phase::Dialling;
         let Some(dial) = &mut remoter.dial else { return };
@@ -120,12 +223,12 @@ impl Engine {
         }
         let why = match result {
             Ok(addrs) if !addrs.is_empty() => {
-                dial.left = by_turns(addrs);
+                dial.left = by_turns(addrs.clone());
                 dial.step = Step::Trying;
                 return self.line_up(id);
             }
             Ok(_) => "the name has no address".into(),
-            Err(why) => why,
+            Err(why) => Arc::clone(why),
         };
         let host = dial.host();
         self.core.counters.lookup_failures += 1;
@@ -137,7 +240,14 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail")]
+    use core::time::Duration;
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::config::Config;
+    use crate::connect::Connect;
+    use crate::net::{Listen, Listener, Net, Readiness, Waker};
+    use crate::tyme::Tyme;
 
     fn turns(addrs: &[&str]) -> Vec<String> {
         let addrs = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
@@ -153,6 +263,59 @@ mod tests {
         assert_eq!(turns(&["0.0.0.4:1", "[::1]:1", "0.0.0.5:1"]), ["0.0.0.4", "::1", "0.0.0.5"]);
         assert_eq!(turns(&["0.0.0.4:1", "0.0.0.5:1"]), ["0.0.0.4", "0.0.0.5"]);
         assert_eq!(turns(&[]).len(), 0);
+    }
+
+    /// A network with nobody in it.
+    struct Nobody;
+
+    impl Net for Nobody {
+        fn now(&mut self) -> Tyme {
+            Tyme::ZERO
+        }
+        fn listen(&mut self, _: &Listen) -> io::Result<Box<dyn Listener>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn harvest(&mut self, _: Option<Duration>, _: &mut Vec<Readiness>) -> io::Result<()> {
+            Ok(())
+        }
+        fn waker(&mut self) -> io::Result<Waker> {
+            Ok(Waker::new(|| Ok(())))
+        }
+    }
+
+    #[test]
+    fn behind_a_resolver_that_never_answers_nothing_grows() {
+        let mut config = Config::new();
+        config.limits.lookups = 2;
+        let mut engine = Engine::new(config, Box::new(Nobody));
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&kept);
+        engine.names.resolve = Some(Box::new(move |lookup| keep.lock().unwrap().push(lookup)));
+        // Three for whom it is asked or who stay in line through all of it.
+        let stay: Vec<Id> =
+            (1..4).map(|port| engine.connect(Connect::to_name("stays", port)).unwrap()).collect();
+        engine.begin();
+        engine.dial();
+        for round in 0..1000 {
+            let ids: Vec<Id> = (0..100)
+                .map(|port| engine.connect(Connect::to_name("nobody", port)).unwrap())
+                .collect();
+            engine.dial();
+            assert_eq!(engine.names.asked.len(), 2);
+            for id in ids {
+                engine.cut(id, CloseReason::Local);
+            }
+            while engine.poll_event().is_some() {}
+            engine.bury_told();
+            assert!(engine.names.waiting.len() <= 3, "{round}: {}", engine.names.waiting.len());
+            assert_eq!(kept.lock().unwrap().len(), 2);
+        }
+        assert_eq!((engine.slots.len(), engine.dialling()), (3, 3));
+        for id in stay {
+            engine.cut(id, CloseReason::Local);
+        }
+        assert_eq!((engine.names.asked.len(), engine.names.waiting.len()), (0, 0));
+        assert!(kept.lock().unwrap().iter().all(|lookup| !lookup.is_wanted()));
     }
 
     #[test]

@@ -24,9 +24,10 @@ impl Engine {
     }
 
     /// Gives everybody in line one turn: send, then receive, each within its budget. Who has more to do goes to the back of the line.
-    /// Whom there was no room to read for is first the next time.
+    /// Whom there was no room to read for, or too little budget to send, is first the next time.
     pub(crate) fn turns(&mut self) {
         let mut denied = None;
+        let mut cut_out = None;
         for turn in 0..self.ready.len() {
             if self.core.tick_left == 0 {
                 break;
@@ -34,11 +35,17 @@ impl Engine {
             let Some(id) = self.ready.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
+            let left_out = self.core.tick_left_out;
             if remoter.state.phase == Phase::Handshaking {
                 self.enqueue(id); // A new connection under the old id, or one that went over to TLS: it belongs elsewhere.
                 continue;
             }
             remoter.send(&mut self.core);
+            // Who was first and got something, is not again.
+            let in_turn = turn > 0 || self.core.tick_left_out == left_out;
+            if cut_out.is_none() && in_turn && remoter.is_cut_out(&self.core) {
+                cut_out = Some(id);
+            }
             if denied.is_none() && remoter.waits_for_room(&self.core) {
                 denied = Some(id);
             }
@@ -52,7 +59,10 @@ impl Engine {
             }
         }
         // Without this the first in line would take all the room there comes to be, for ever. Costs a look at those before it.
-        if let Some(at) = denied.and_then(|id| self.ready.iter().position(|it| *it == id)) {
+        self.behind = cut_out.is_some();
+        if let Some(at) =
+            cut_out.or(denied).and_then(|id| self.ready.iter().position(|it| *it == id))
+        {
             self.ready.rotate_left(at);
         }
         self.tell_drained();
@@ -111,15 +121,18 @@ impl Engine {
         let (room, to_send) = (self.will_fit(Shared::readable(limit)), self.will_fit(limit));
         !self.core.events.is_empty()
             || !self.harvested.is_empty()
+            || self.core.heard.is_some()
             || self.line_moves(room)
             || !self.shaking.is_empty()
             || !self.dials.is_empty()
             || !self.coming.is_empty()
-            || self.names.is_pending()
+            || self.names.is_pending(self.core.config.limits.lookups)
             || self.has_upgrades()
             || (!self.core.starved.is_empty() && to_send)
             || self.touched.iter().any(|id| {
-                self.slots.get(*id).is_some_and(|remoter| remoter.wants_turn(&self.core, room))
+                self.slots.get(*id).is_some_and(|remoter| {
+                    remoter.wants_turn(&self.core, room) || (to_send && remoter.owes_drained())
+                })
             })
     }
 

@@ -16,11 +16,15 @@ impl Engine {
         self.dial();
     }
 
-    /// The second half: all that is done for connections once they are latched and let in.
-    pub(crate) fn run_tick(&mut self) {
+    /// What is done for connections once they are latched and let in.
+    pub(crate) fn serve(&mut self) {
         self.come_up();
         self.shake();
         self.turns();
+    }
+
+    /// What time has brought, after all that has arrived.
+    pub(crate) fn expire_and_dial(&mut self) {
         self.expire();
         self.dial();
     }
@@ -37,7 +41,8 @@ impl Engine {
         if pending || self.is_pending() {
             return Wake::Now;
         }
-        let next = self.next_deadline().into_iter().chain(deadline).min();
+        let net = self.net.due_in().map(|time| self.core.now + time);
+        let next = self.next_deadline().into_iter().chain(deadline).chain(net).min();
         match next.filter(|tyme| *tyme != Tyme::NEVER) {
             Some(tyme) if tyme <= self.core.now => Wake::Now,
             Some(tyme) => Wake::At(tyme),

@@ -76,7 +76,7 @@
 //!
 //! // The end has closed the server, which can be looked at all the same.
 //! let echo: &ServerDoer<Echo> = doist.get(echo).unwrap();
-//! assert!(!echo.server.opened() && echo.handler.bytes == 0);
+//! assert!(!echo.server.opened() && echo.service.bytes == 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -86,8 +86,8 @@
 //! # Engines
 //!
 //! In hio a `ServerDoer` services a server, and an `EchoServerDoer` that has the same server does something with it. The ready-made ones here hold both:
-//! [`ServerDoer`](crate::doing::ServerDoer), [`ClientDoer`](crate::doing::ClientDoer), [`ClientsDoer`](crate::doing::ClientsDoer) and
-//! [`PeerDoer`](crate::doing::PeerDoer) have an engine and a [`Handler`](crate::doing::Handler) of its events, which may be a closure. hio's shape is there as
+//! [`ServerDoer`] has a server and a [`Service`](crate::Service), which may be a closure; [`ClientDoer`], [`ClientsDoer`] and [`PeerDoer`]
+//! have an engine and a closure for its events. What wants turns of its own besides is a doer around an engine, as at [`ClientDoer`]. hio's shape is there as
 //! well: a [`Server`](crate::Server) is a doer, and so is `Rc<RefCell<Server>>`, which another doer may have, too. Whoever does it so must take the events: an engine
 //! with untaken ones wants its turn at once.
 //!
@@ -142,5 +142,10 @@
 //! | `DoDoer`, `.always` | a [`Doist`](crate::doing::Doist) in a Doist, [`always`](crate::doing::Doist::always) |
 //! | `Doist(doers, limit, tock, real)`, `.do()` | [`Doist`](crate::doing::Doist), `run(&mut tymist)`: tock and real time are the [`Tymist`](crate::tyme::Tymist)'s |
 //! | `doist.extend`, `.remove` | [`add`](crate::doing::Doist::add), [`remove`](crate::doing::Doist::remove), and [`Handle`](crate::doing::Handle) from inside |
-//! | `ServerDoer`, `EchoServerDoer`, `ClientDoer` | [`ServerDoer`](crate::doing::ServerDoer) with [`Echo`](crate::doing::Echo) or any handler, [`ClientDoer`](crate::doing::ClientDoer) |
+//! | `ServerDoer`, `EchoServerDoer`, `ClientDoer` | [`ServerDoer`](crate::doing::ServerDoer) with [`Echo`](crate::doing::Echo) or any [`Service`](crate::Service), [`ClientDoer`](crate::doing::ClientDoer) |
 //! | `WireLogDoer` | [`WireLogDoer`](crate::doing::WireLogDoer) |
+//!
+//! [`ServerDoer`]: crate::doing::ServerDoer
+//! [`ClientDoer`]: crate::doing::ClientDoer
+//! [`ClientsDoer`]: crate::doing::ClientsDoer
+//! [`PeerDoer`]: crate::doing::PeerDoer

@@ -86,8 +86,8 @@
 //!     let remoter = server.remoter(id)?;
 //!     let mut connect = target.clone(); // perhaps `with_tls`
 //!     connect.proxy_header = Some(ProxyHeader::new(ProxyVersion::V2, remoter.peer_addr(), remoter.local_addr()));
-//!     let there = server.connect(connect).ok()?;
-//!     relay.join(server, id, there).ok()
+//!     relay.dial(server, id, connect).ok()?; // dials nobody for one that is gone already
+//!     Some(())
 //! }
 //! # let mut server = Server::new(tymist::Config::new());
 //! # let acceptor = server.listen(([127, 0, 0, 1], 0))?;
@@ -110,4 +110,5 @@
 //! ```
 //!
 //! What waits in a pair is bounded by [`rx_bytes`](crate::Limits::rx_bytes) of the one and [`tx_bytes`](crate::Limits::tx_bytes) of the other, each way: set them small where pairs are
-//! many. A target that stands still for [`write_stall`](crate::Timeouts::write_stall) breaks its pair. The example `forward` is this with a command line.
+//! many. All pairs share [`buffered`](crate::Limits::buffered), and ones that stand still must not take the room of the others: set it to
+//! [`Relay::memory`](crate::Relay::memory) of the pairs that you let in. A target that stands still for [`write_stall`](crate::Timeouts::write_stall) breaks its pair. The example `forward` is this with a command line.

@@ -56,7 +56,7 @@
 //! [`outgoing`](crate::Service::outgoing) see each byte once, and may change it: for ciphers, compression, metering, logs. All else (refusals, lost listeners, draining) comes to
 //! [`event`](crate::Service::event), which passes on what has a callback.
 //!
-//! The same service runs in this loop, on threads, and (in [`Callbacks`](crate::Callbacks)) as a doer, on a host of a simulated world, too. Where each connection is best an object of its own, [`TcpServer`](crate::TcpServer) makes them.
+//! The same service runs in this loop, on threads, and in a [`ServerDoer`](crate::doing::ServerDoer): as a doer in a group, or on a host of a simulated world. Where each connection is best an object of its own, [`TcpServer`](crate::TcpServer) makes them.
 //!
 //! # One thread, or several
 //!

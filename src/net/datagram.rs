@@ -40,6 +40,12 @@ pub trait Datagram: Send {
     /// The address it is bound to.
     fn local_addr(&self) -> &Addr;
 
+    /// Whether the network itself lets nobody but the peer send to it, in connected mode and from its first moment on. Where it does not, senders are compared
+    /// with the peer's address, which Unix paths do not stand: one file has many spellings.
+    fn refuses_strangers(&self) -> bool {
+        false
+    }
+
     /// Changes an option.
     ///
     /// # Errors

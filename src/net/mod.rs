@@ -43,10 +43,11 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 
+pub use crate::id::Token;
 pub use addr::{Addr, AddrError};
 pub use datagram::{Datagram, Gram, GramOption, Interface};
 pub use descriptor::Descriptor;
-pub(crate) use lookup::{Answer, Inbox};
+pub(crate) use lookup::{Answer, Inbox, Wish};
 pub use lookup::{Lookup, Resolve};
 pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketFile, SocketOptions};
 #[cfg(all(unix, feature = "uds"))]
@@ -144,6 +145,18 @@ pub trait Net: Send {
     /// # Errors
     /// Only where the network as a whole has failed; what happens to one socket, that socket tells.
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
+
+    /// Whether the last [`harvest`](Net::harvest) may have left something for the next. The engine then does not sleep, nor take those for silent
+    /// whose reports may be among it. A network that takes all there is, as by default, says no; middleware passes the answer on.
+    fn left_more(&self) -> bool {
+        false
+    }
+
+    /// In what time, by its own clock as last read, the network wants to be harvested although its poller may show nothing until then; `None`, the
+    /// default, if never. For middleware that reports by the clock. Engines make it part of when they want to be serviced.
+    fn due_in(&self) -> Option<Duration> {
+        None
+    }
 
     /// A handle that ends a wait in [`harvest`](Net::harvest) from another thread.
     ///
@@ -320,6 +333,9 @@ pub trait Stream: Any + Send {
     }
 }
 
+/// Middleware put around each stream that an acceptor takes, or that is dialled.
+pub type Layer = Arc<dyn Fn(Box<dyn Stream>) -> Box<dyn Stream> + Send + Sync>;
+
 /// How far a stream is on its way to being usable.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -327,19 +343,6 @@ pub enum Stage {
     Handshaking,
     /// Usable.
     Live,
-}
-
-/// What a registered source is called in a [`Readiness`].
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(pub usize);
-
-impl Token {
-    pub(crate) const ID_BITS: u32 = usize::BITS - 2;
-    pub(crate) const ID_MASK: usize = (1 << Self::ID_BITS) - 1;
-
-    pub(crate) const fn kind(self) -> usize {
-        self.0 >> Self::ID_BITS
-    }
 }
 
 /// That a source has become ready, and for what. All of it is a hint; the call that follows tells the truth.

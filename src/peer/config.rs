@@ -15,8 +15,8 @@ use core::time::Duration;
 #[non_exhaustive]
 pub struct GramConfig {
     /// Bytes of the largest datagram. Default 65,535, more than UDP can carry. A longer one that comes in is cut and
-    /// [flagged](super::RxGram::truncated), a longer one to send is an error. An endpoint reads through a buffer of this size, at least
-    /// 64 KiB, which all of a server share.
+    /// [flagged](super::RxGram::truncated), a longer one to send is an error. An endpoint reads through a buffer of this size, which all of a server
+    /// share: 64 KiB for UDP, whatever is said here, and 64 KiB to 4 MiB for Unix sockets.
     pub max_gram: usize,
     /// Datagrams that wait to be taken. Default 1024; costs about 100 bytes each beside their own.
     pub rx_grams: usize,
@@ -35,7 +35,8 @@ pub struct GramConfig {
     pub burst_grams: usize,
     /// Bytes received, and bytes sent, per tick. Default 1 MiB. Beyond it: the next tick; one datagram always goes.
     pub tick_bytes: usize,
-    /// Events that wait to be taken. Default 256, about 80 bytes each. Beyond it: what is to tell is only counted.
+    /// Events that wait to be taken. Default 256, about 80 bytes each. Beyond it: what is to tell is only counted, but for one each of `Received`, `Drained`,
+    /// `Paused` and `Lost`, which are always told.
     pub events: usize,
     /// How long a datagram waits to be sent while the network takes none. Default 1 s. Then: dropped, and told as
     /// [`Unsent`](super::GramEvent::Unsent). `None` and zero: for ever.

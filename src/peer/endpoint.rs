@@ -48,8 +48,10 @@ pub struct Endpoint {
     pub(super) outbox: VecDeque<GramEvent>,
     /// Events told and not taken.
     pub(super) waiting: usize,
-    /// A `Received` is among them.
-    pub(super) received: bool,
+    /// Which of those that are always told are among them.
+    pub(super) told: Told,
+    /// Where in `tx` the next pass begins: the last one's budget ended there, with all before it blocked.
+    pub(super) tx_from: usize,
     pub(super) wire_log: Option<WireLog>,
     /// It stands in its server's list of those had in hand, or of those with work.
     pub(crate) touched: bool,
@@ -63,6 +65,28 @@ pub(super) struct Spent {
     pub(super) bytes_in: usize,
     pub(super) grams_out: usize,
     pub(super) bytes_out: usize,
+}
+
+/// Events that somebody may wait for are told however many others wait, one of each kind at most.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Told {
+    received: bool,
+    drained: bool,
+    paused: bool,
+    lost: bool,
+}
+
+impl Told {
+    /// Whether one of this event's kind waits; `None` for those that may be left out.
+    pub(super) fn place(&mut self, event: &GramEvent) -> Option<&mut bool> {
+        match event {
+            GramEvent::Received => Some(&mut self.received),
+            GramEvent::Drained => Some(&mut self.drained),
+            GramEvent::Paused { .. } => Some(&mut self.paused),
+            GramEvent::Lost { .. } => Some(&mut self.lost),
+            _ => None,
+        }
+    }
 }
 
 impl Endpoint {
@@ -89,7 +113,8 @@ impl Endpoint {
             counters: GramCounters::default(),
             outbox: VecDeque::new(),
             waiting: 0,
-            received: false,
+            told: Told::default(),
+            tx_from: 0,
             wire_log: None,
             touched: false,
             queued: false,
@@ -100,6 +125,7 @@ impl Endpoint {
     pub(crate) fn open(&mut self, net: &mut dyn Net, spec: Bind, token: Token) -> io::Result<()> {
         self.close();
         let size = self.config.max_gram.saturating_mul(self.config.buffer_grams);
+        let size = size.min(1 << 30); // More than any system gives, and a number that all take.
         let raised = |asked: Option<usize>| asked.max(Some(size).filter(|&size| size > 0));
         let mut asked = spec.clone();
         asked.recv_buffer = raised(spec.recv_buffer);
@@ -129,6 +155,7 @@ impl Endpoint {
         self.counters.unsent += self.tx.clear() as u64;
         (self.readable, self.backlogged, self.dead, self.met) = (false, false, false, None);
         (self.tx_rest, self.rx_rest, self.errors) = (None, None, 0);
+        self.tx_from = 0;
     }
 
     /// Begins a tick, once: fills the budgets.
@@ -210,7 +237,7 @@ impl Endpoint {
     /// Takes the next datagram that came in; `None` where there is none. An empty datagram is one, with no bytes and a sender.
     pub fn take(&mut self) -> Option<RxGram> {
         let gram = self.rx.pop();
-        if self.received && self.rx.len() == 0 {
+        if self.told.received && self.rx.len() == 0 {
             // Nothing is left to tell of, where it was not handed on yet: who only takes is not kept awake by it.
             let before = self.outbox.len();
             self.outbox.retain(|event| *event != GramEvent::Received);
@@ -389,8 +416,8 @@ impl Endpoint {
     /// An event was taken by who is told.
     pub(crate) fn taken(&mut self, event: &GramEvent) {
         self.waiting = self.waiting.saturating_sub(1);
-        if *event == GramEvent::Received {
-            self.received = false;
+        if let Some(told) = self.told.place(event) {
+            *told = false;
         }
     }
 }

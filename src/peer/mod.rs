@@ -4,7 +4,6 @@
 
 mod config;
 mod endpoint;
-mod event;
 mod pass;
 mod queue;
 
@@ -18,9 +17,9 @@ use crate::event::{Serviced, Wake};
 use crate::net::{Addr, Bind, Descriptor, Net, Readiness, Token, Waker};
 use crate::tyme::{Tyme, Tymth};
 
+pub use crate::event::{GramCounters, GramError, GramEvent, RxGram};
 pub use config::{GramConfig, GramsFull};
 pub use endpoint::Endpoint;
-pub use event::{GramCounters, GramError, GramEvent, RxGram};
 
 /// What its one socket is called.
 const SOCKET: Token = Token(0);
@@ -243,7 +242,8 @@ impl Peer {
         if endpoint.waiting > 0 || !self.harvested.is_empty() || endpoint.has_work() {
             return Wake::Now;
         }
-        match endpoint.next_deadline() {
+        let net = self.net.due_in().map(|time| self.now + time);
+        match endpoint.next_deadline().into_iter().chain(net).min() {
             Some(tyme) if tyme <= self.now => Wake::Now,
             Some(tyme) => Wake::At(tyme),
             None => Wake::OnIo,

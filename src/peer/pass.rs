@@ -5,6 +5,7 @@
 //! no edge comes. Such a datagram stays where it is and is tried again in the next tick, [`RETRY`] later where nobody ticks.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use crate::wire::Direction;
 const RETRY: Duration = Duration::from_millis(1);
 /// The least size of the buffer all datagrams are received through: the largest UDP datagram and one byte, which shows that it was cut.
 const SCRATCH: usize = 65_536;
+/// The most of it, for Unix sockets: the system's limit (`net.core.wmem_max`) is a fraction of this unless somebody has raised it.
+const UNIX_SCRATCH: usize = 4 << 20;
 /// At this weight of errors in a row receiving rests. A report of an earlier datagram weighs 1: each is there once. What is unknown may stay for ever.
 const ERRORS: u32 = 4096;
 const UNKNOWN_WEIGHT: u32 = 256;
@@ -115,9 +118,9 @@ impl Endpoint {
     }
 
     pub(super) fn tell(&mut self, event: GramEvent) {
-        if event == GramEvent::Received {
-            if core::mem::replace(&mut self.received, true) {
-                return;
+        if let Some(told) = self.told.place(&event) {
+            if core::mem::replace(told, true) {
+                return; // One of them waits already, and says all there is to say.
             }
         } else if self.waiting >= self.config.events.max(1) {
             self.counters.events_dropped += 1;
@@ -134,15 +137,18 @@ impl Endpoint {
         let fresh = self.tx.iter_mut().rev().take_while(|gram| gram.queued_at == Tyme::NEVER);
         fresh.for_each(|gram| gram.queued_at = now);
         self.drop_stalled();
-        let mut blocked: Vec<Addr> = Vec::new();
-        let mut at = 0;
+        let mut blocked = BTreeSet::new();
         if self.can_send_on() {
+            // Those before it were found blocked by the tick whose budget ended here: the rest have their turn, but none overtakes one of its own.
+            let mut at = core::mem::take(&mut self.tx_from).min(self.tx.len());
+            blocked.extend(self.tx.iter().take(at).map(|gram| gram.to.clone()));
             while self.writable && at < self.tx.len() {
                 let full = self.spent.grams_out >= self.config.tick_grams.max(1)
                     || self.spent.bytes_out >= self.config.tick_bytes.max(1);
                 if full {
                     self.counters.budget += 1;
                     serviced.more = true;
+                    self.tx_from = at;
                     break;
                 }
                 match self.send_at(at, &mut *socket, &mut blocked, serviced) {
@@ -151,6 +157,9 @@ impl Endpoint {
                     Sent::Stop => break,
                 }
             }
+        }
+        if !blocked.is_empty() && self.tx_rest.is_none() {
+            self.tx_rest = Some(now + RETRY); // Those that were passed over.
         }
         self.put_back(socket);
         if self.tx.len() > 0 {
@@ -168,7 +177,7 @@ impl Endpoint {
         &mut self,
         at: usize,
         socket: &mut dyn Datagram,
-        blocked: &mut Vec<Addr>,
+        blocked: &mut BTreeSet<Addr>,
         serviced: &mut Serviced,
     ) -> Sent {
         let Some(gram) = self.tx.get(at) else { return Sent::Stop };
@@ -193,7 +202,7 @@ impl Endpoint {
             Trouble::Interrupted => Sent::Stop,
             // The receiver's queue, not ours: others can be sent to.
             Trouble::None if gram.to.inet().is_none() => {
-                blocked.push(gram.to.clone());
+                blocked.insert(gram.to.clone());
                 self.rest();
                 Sent::Blocked
             }
@@ -299,7 +308,9 @@ impl Endpoint {
         }
         self.rx_rest = None;
         let Some(mut socket) = self.socket.take() else { return };
-        let size = self.config.max_gram.saturating_add(1).max(SCRATCH);
+        // No datagram is longer, whatever is asked for.
+        let most = if self.local_addr().inet().is_some() { SCRATCH } else { UNIX_SCRATCH };
+        let size = self.config.max_gram.saturating_add(1).clamp(SCRATCH, most);
         if scratch.len() < size {
             *scratch = vec![0; size];
         }
@@ -349,7 +360,7 @@ impl Endpoint {
         let Gram { len, truncated, mut from } = gram;
         // What came before the socket was connected is still in its queue.
         if let Some(peer) = &self.peer_addr {
-            if !same_end(peer, &from) {
+            if !socket.refuses_strangers() && !same_end(peer, &from) {
                 self.counters.strangers += 1;
                 return Ok(());
             }

@@ -43,6 +43,11 @@ impl Remoter {
         Some(data)
     }
 
+    /// What came in is as good as shown: there is no filter.
+    pub(crate) fn pass_raw_in(&mut self) {
+        self.raw_in = 0;
+    }
+
     /// Puts in what a filter made of it. There may be more of it than the cap allows, which the next bytes then wait for.
     pub(crate) fn put_in(&mut self, data: BytesMut) {
         if !data.is_empty() {

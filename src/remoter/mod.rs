@@ -2,8 +2,10 @@
 
 mod beneath;
 mod data;
+mod detached;
 mod dialled;
 mod filter;
+mod last;
 mod no_stream;
 mod state;
 #[cfg(feature = "tls")]
@@ -20,14 +22,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::acceptor::AcceptorId;
 use crate::buf::{RxQueue, TxQueue};
 use crate::config::{Config, Timeouts, TxFull};
 use crate::counters::RemoterCounters;
 use crate::error::{CloseReason, TxError};
+use crate::id::AcceptorId;
 use crate::id::Id;
 use crate::net::{Addr, BufferSizes, Stream};
 use crate::tyme::{Timer, Tyme};
+pub use detached::Detached;
 pub(crate) use dialled::{Attempt, Dialled, Step};
 pub(crate) use state::{Fin, Phase, SLOTS, Shared, Slot, State, Via};
 #[cfg(feature = "tls")]
@@ -287,7 +290,15 @@ impl Remoter {
         self.tx.len()
     }
 
-    /// How many bytes [`tx`](Remoter::tx) would take now.
+    /// Has `Drained` told once all that is queued is out and there is room for more; in the next tick where that is so already. A
+    /// [`tx`](Remoter::tx) that comes up short, and a broadcast that skips it, ask for that by themselves. Who goes by
+    /// [`tx_room`](Remoter::tx_room) instead and finds too little has to ask.
+    pub fn want_drained(&mut self) {
+        self.state.backlogged = true;
+    }
+
+    /// How many bytes [`tx`](Remoter::tx) would take now: its own room, or that of all connections together where that is less. What makes room is
+    /// told to those who [ask](Remoter::want_drained).
     #[must_use]
     pub fn tx_room(&self) -> usize {
         if !self.may_send() {
@@ -302,7 +313,7 @@ impl Remoter {
         self.is_open() && self.state.fin == Fin::No && !self.is_upgrading()
     }
 
-    /// Whether [`tx`](Remoter::tx) would take something now.
+    /// Whether [`tx`](Remoter::tx) would take something now; see [`tx_room`](Remoter::tx_room).
     #[must_use]
     pub fn can_send(&self) -> bool {
         self.tx_room() > 0
@@ -325,6 +336,9 @@ impl Remoter {
     }
 
     /// Ends it at once with a reset: what is queued is thrown away, and the peer sees an error, not an end. Touches the network now.
+    ///
+    /// Unix sockets have no such word: there the peer sees a plain end, unless it has sent what was not read here (on Linux that is a reset). A protocol
+    /// over them must say itself what is whole.
     pub fn abort(&mut self) {
         if self.state.phase != Phase::Closed {
             self.doom(CloseReason::Aborted);
@@ -416,6 +430,10 @@ impl Remoter {
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
             self.forget_upgrade();
+            // Nobody waits any more for its user, or for a first word of the peer: what still goes out must not be cut by either.
+            for slot in [Slot::FirstByte, Slot::Linger] {
+                self.deadlines[slot as usize] = Tyme::NEVER;
+            }
         }
     }
 

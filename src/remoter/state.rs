@@ -45,6 +45,8 @@ pub(crate) enum Fin {
     /// As soon as all queued is out.
     Asked,
     Sent,
+    /// Not in order: a reset comes in its place, as soon as all queued is out.
+    Cut,
 }
 
 /// Whether a proxy stands between the peer and us.
@@ -172,7 +174,6 @@ impl State {
         self.eof = false;
         self.eof_told = false;
         self.broken = false;
-        self.deaf = false;
         self.stuffed = false;
     }
 }

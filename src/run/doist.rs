@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::Sleeper;
 use crate::doing::{Doer, Doist, Finish, RunError};
 use crate::event::Wake;
+use crate::net::os::Sleeper;
 use crate::net::{Descriptor, Waker};
 use crate::tyme::Tymist;
 

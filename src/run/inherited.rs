@@ -6,8 +6,8 @@ use std::net::TcpListener;
 #[cfg(all(unix, feature = "uds"))]
 use std::os::unix::net::UnixListener;
 
-use crate::acceptor::AcceptorId;
 use crate::error::ListenError;
+use crate::id::AcceptorId;
 use crate::net::{Addr, Listen, SocketOptions};
 use crate::server::Server;
 

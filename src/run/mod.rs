@@ -25,8 +25,6 @@ mod driver;
 #[cfg(all(unix, feature = "uds"))]
 mod handover;
 mod inherited;
-mod lookups;
-mod sleeper;
 #[cfg(all(unix, feature = "smol"))]
 pub mod smol;
 #[cfg(all(unix, feature = "systemd"))]
@@ -38,8 +36,6 @@ mod watcher;
 
 pub use driver::{Driver, Rest};
 pub use inherited::Inherited;
-pub(crate) use lookups::Lookups;
-pub(crate) use sleeper::Sleeper;
 pub use threads::{
     BoxError, Failure, Group, GroupFailure, Inbox, MailError, Mailbox, Manager, Seat, Stopper,
     mailbox,

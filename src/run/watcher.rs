@@ -5,8 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::Sleeper;
 use super::driver::Rest;
+use crate::net::os::Sleeper;
 use crate::net::{Descriptor, Waker};
 
 /// A thread that waits on descriptors in the place of a loop that cannot, as that of winit, and wakes it once there is something.
@@ -67,6 +67,7 @@ impl Watcher {
         let waker = sleeper.waker()?;
         let orders = Arc::new(Mutex::new(Orders::default()));
         let taken = Arc::clone(&orders);
+        #[expect(clippy::disallowed_methods, reason = "this room may start threads")]
         let thread = thread::Builder::new()
             .name("tymist watcher".into())
             .spawn(move || watch(sleeper, &taken, wake))?;

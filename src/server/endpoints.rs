@@ -1,26 +1,15 @@
 //! Datagram endpoints beside the connections: the same poller, tick and queue of events.
 
-use core::fmt;
 use std::collections::VecDeque;
 
 use super::Server;
-use crate::engine::{Core, ENDPOINT};
+use crate::engine::Core;
 use crate::error::ListenError;
 use crate::event::Event;
-use crate::id::{Id, Slots};
+use crate::id::{ENDPOINT, EndpointId, Id, Slots};
 use crate::net::{Addr, Bind, Net, Readiness};
 use crate::peer::{Endpoint, GramConfig, GramEvent};
 use crate::tyme::Tyme;
-
-/// Names one datagram endpoint of a server; never given to another one.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EndpointId(Id);
-
-impl fmt::Display for EndpointId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "endpoint {}", self.0)
-    }
-}
 
 /// A server's endpoints. A tick costs what its lists hold, not what exists.
 pub(super) struct Endpoints {

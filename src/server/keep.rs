@@ -1,7 +1,7 @@
 //! What [`tasks`](crate::tasks) ask of a server: connections that stay until they are let go, acceptors that admit no more than is taken.
 
 use super::Server;
-use crate::acceptor::AcceptorId;
+use crate::id::AcceptorId;
 use crate::id::Id;
 
 impl Server {

@@ -4,10 +4,12 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 
 use super::Server;
-use crate::acceptor::{Acceptor, AcceptorId, Layer};
+use crate::acceptor::Acceptor;
 use crate::engine::Origin;
 use crate::error::{AdoptError, ListenError};
+use crate::id::AcceptorId;
 use crate::id::Id;
+use crate::net::Layer;
 use crate::net::{Addr, Listen, Listener, SocketOptions};
 
 impl Server {
@@ -122,11 +124,14 @@ impl Server {
         Ok(id)
     }
 
-    /// Stops listening there and forgets the acceptor, with the connections that waited in its deque. Its remoters stay. Returns whether there was one.
+    /// Stops listening there and forgets the acceptor, with the connections that waited in its deque (`Counters::refused` counts them). Its remoters stay. Returns whether there was one.
     pub fn unlisten(&mut self, id: AcceptorId) -> bool {
-        let before = self.acceptors.len();
-        self.acceptors.retain(|acceptor| acceptor.id() != id);
-        before != self.acceptors.len()
+        let Some(at) = self.acceptors.iter().position(|acceptor| acceptor.id() == id) else {
+            return false;
+        };
+        let acceptor = self.acceptors.remove(at);
+        self.engine.core.counters.refused.dropped += acceptor.axes.len() as u64;
+        true
     }
 
     /// Opens what is not open of the acceptors and endpoints that were closed or lost, each at the address it had. Idempotent.

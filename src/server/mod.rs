@@ -19,22 +19,22 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use crate::acceptor::{Acceptor, AcceptorId};
+use crate::acceptor::Acceptor;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::error::{CloseReason, TxError};
 use crate::event::{Event, Serviced};
+use crate::id::AcceptorId;
 use crate::id::Id;
-use crate::net::{Addr, Net, Stream};
-use crate::remoter::Remoter;
+use crate::net::{Addr, Net};
+use crate::remoter::{Detached, Remoter};
 use crate::tyme::{Tyme, Tymth};
 use crate::wire::WireLog;
 
 use endpoints::Endpoints;
 
 pub use drain::Draining;
-pub use endpoints::EndpointId;
 
 /// A nonblocking stream server, driven by ticks.
 ///
@@ -146,7 +146,7 @@ impl Server {
         &self.engine.core.counters
     }
 
-    /// Logs what moves on each connection admitted or connected from now on; `None`: no more of them. Connections that are there keep what they
+    /// Logs what moves on each connection admitted, adopted or connected from now on; `None`: no more of them. Connections that are there keep what they
     /// have, see [`Remoter::set_wire_log`].
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
         self.engine.core.wire_log = log;
@@ -157,9 +157,10 @@ impl Server {
     /// Does one tick. Never blocks, is bounded by the budgets in [`Limits`](crate::Limits), and never fails because of a peer.
     ///
     /// In this order: read the clock; forget connections whose `Closed` you took; send, end and dial what you asked for; harvest readiness (one
-    /// system call, none if [`wait`](Server::wait) has just done it); accept; admit, or start handshakes; see which dialled connections are up;
-    /// advance handshakes; let each ready connection, then each endpoint, send what was blocked and receive; expire deadlines (what the same tick has
-    /// seen arrive counts first); dial again what is due; tell. Costs what there is to do, whatever the number of connections.
+    /// system call, none if [`wait`](Server::wait) has just done it and no deadline has come since); accept; admit, or start handshakes; see
+    /// which dialled connections are up; advance handshakes; let each ready connection, then each endpoint, send what was blocked and receive;
+    /// expire deadlines (what the same tick has seen arrive counts first); dial again what is due; look at certificates, if that is due; drain;
+    /// tell. Costs what there is to do, whatever the number of connections.
     pub fn service(&mut self) -> Serviced {
         self.engine.open_tick();
         self.endpoints.flush(&mut self.engine.core);
@@ -167,8 +168,9 @@ impl Server {
         self.latch();
         self.accept_pass();
         self.admit_pass();
-        self.engine.run_tick();
+        self.engine.serve();
         self.endpoints.turns(&mut self.engine.core);
+        self.engine.expire_and_dial();
         #[cfg(feature = "tls")]
         self.tls_pass();
         self.drain_pass();
@@ -202,7 +204,8 @@ impl Server {
         self.engine.get_mut(id)
     }
 
-    /// The live connection with this peer; the oldest, where several acceptors have one of the same.
+    /// The live connection with this peer; the oldest, where several acceptors have one of the same. An IPv4 address may be written as such also where the
+    /// acceptor is one for both.
     #[must_use]
     pub fn at(&self, peer: &Addr) -> Option<Id> {
         self.engine.at(peer)
@@ -264,13 +267,18 @@ impl Server {
     }
 
     /// Queues `data` for each live connection that `to` accepts and that has room for all of it, so that none gets a torn message.
-    /// The bytes are shared, not copied. Costs a look at every connection.
+    /// Those without room are told `Drained` once they have some. The bytes are shared, not copied. Costs a look at every connection.
     pub fn broadcast(&mut self, data: &Bytes, mut to: impl FnMut(&Remoter) -> bool) -> Broadcast {
         let mut result = Broadcast::default();
         for id in self.ixes() {
             let Some(remoter) = self.engine.get(id).filter(|remoter| to(remoter)) else { continue };
             if remoter.tx_room() < data.len() {
                 result.skipped += 1;
+                if remoter.may_send()
+                    && let Some(remoter) = self.engine.get_mut(id)
+                {
+                    remoter.want_drained();
+                }
             } else if let Some(remoter) = self.remoter_mut(id)
                 && remoter.tx_bytes(&mut data.clone()).is_ok()
             {
@@ -301,16 +309,22 @@ impl Server {
     pub fn close(&mut self) {
         self.engine.close();
         self.endpoints.flush(&mut self.engine.core);
-        self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.close_acceptors();
         self.endpoints.close();
         self.draining = None;
     }
 
     /// Closes the sockets that belong to nobody and cuts all connections; returns how many there were.
     fn shut(&mut self, reason: CloseReason) -> usize {
-        self.acceptors.iter_mut().for_each(Acceptor::close);
+        self.close_acceptors();
         self.endpoints.close();
         self.engine.cut_all(reason)
+    }
+
+    fn close_acceptors(&mut self) {
+        let dropped = self.axes() as u64;
+        self.engine.core.counters.refused.dropped += dropped;
+        self.acceptors.iter_mut().for_each(Acceptor::close);
     }
 
     /// The engine, for what is built on a server.
@@ -337,26 +351,6 @@ pub struct Broadcast {
     pub queued: usize,
     /// Connections that had no room for it, or whose sending half is over.
     pub skipped: usize,
-}
-
-/// What [`Server::detach`] took out.
-pub struct Detached {
-    /// The connection.
-    pub stream: Box<dyn Stream>,
-    /// What came in and was not taken.
-    pub unread: Bytes,
-    /// What was queued and not sent.
-    pub unsent: Bytes,
-}
-
-impl fmt::Debug for Detached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Detached")
-            .field("peer_addr", self.stream.peer_addr())
-            .field("unread", &self.unread.len())
-            .field("unsent", &self.unsent.len())
-            .finish_non_exhaustive()
-    }
 }
 
 impl fmt::Debug for Server {

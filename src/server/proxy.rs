@@ -1,7 +1,7 @@
 //! Acceptors behind a load balancer.
 
 use super::Server;
-use crate::acceptor::AcceptorId;
+use crate::id::AcceptorId;
 use crate::net::proxy::ProxyProtocol;
 
 impl Server {

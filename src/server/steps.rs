@@ -6,11 +6,11 @@
 use super::Server;
 use crate::acceptor::{Accepted, Fitted};
 use crate::config::OverLimit;
-use crate::engine::{ENDPOINT, Origin};
+use crate::engine::Origin;
 use crate::error::Gone;
 use crate::event::Event;
+use crate::id::ENDPOINT;
 use crate::id::Id;
-use crate::wire::Tap;
 
 impl Server {
     /// Takes new connections from the listeners into their deques (`axes`); returns how many.
@@ -87,8 +87,7 @@ impl Server {
     /// Closes what is due at the current tyme; tries again to connect what is due to that.
     pub fn service_deadlines(&mut self) {
         self.step();
-        self.engine.expire();
-        self.engine.dial();
+        self.engine.expire_and_dial();
         #[cfg(feature = "tls")]
         self.tls_pass();
         self.drain_pass();
@@ -211,10 +210,6 @@ impl Server {
                         self.engine.refuse(id, stream.peer_addr().clone(), why);
                         continue;
                     }
-                };
-                let stream = match &self.engine.core.wire_log {
-                    Some(log) => Box::new(Tap::new(stream, log.clone())),
-                    None => stream,
                 };
                 let handshake = acceptor.handshake || proxied;
                 match self.engine.admit(stream, Origin { acceptor: Some(id), handshake, proxied }) {

@@ -1,9 +1,10 @@
 //! TLS at a server: acceptors that speak it, reloads, expiry.
 
 use super::Server;
-use crate::acceptor::{Acceptor, AcceptorId};
+use crate::acceptor::Acceptor;
 use crate::error::ListenError;
 use crate::event::Event;
+use crate::id::AcceptorId;
 use crate::net::Listen;
 use crate::net::tls::{News, ServerTls, Watch};
 use crate::tyme::Tyme;

@@ -3,7 +3,8 @@
 //! # What holds
 //!
 //! * Callbacks come from [`Server::serve`] and from nowhere else, one after the other. A callback has a [`Session`] in hand, which only looks, takes and
-//!   queues; the service itself is borrowed meanwhile. So no callback ever runs inside another, and none has to expect that.
+//!   queues. Where the whole server is in hand (`event`, `tick`, what was put off by `later`), a `serve` inside does nothing. So no callback ever runs inside
+//!   another, and none has to expect that.
 //! * [`incoming`](Service::incoming) sees each byte that came in once, in order, before any callback sees it. [`outgoing`](Service::outgoing) sees each byte
 //!   that is queued once, in order, whoever queued it, and before it leaves: what it has not seen yet waits, also where somebody asks to send it.
 //! * What a filter makes of bytes counts in all limits. It may exceed the cap of its connection by as much as the filter has added; whoever queues then finds
@@ -15,22 +16,22 @@ mod tcp;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::doing::Handler;
 use crate::error::CloseReason;
 use crate::event::{Event, Serviced, Wake};
+use crate::id::EndpointId;
 use crate::id::Id;
 use crate::peer::{Endpoint, GramEvent};
-use crate::server::{EndpointId, Server};
+use crate::server::Server;
 
 use session::Later;
 pub use session::Session;
 pub use tcp::{Streams, TcpServer};
 
-/// What you write to make a [`Server`] do something: the same in a plain loop, under a `run::Manager` on threads of its own, and (by [`Callbacks`]) as a doer in a group or
-/// in a simulated world.
+/// What you write to make a [`Server`] do something: the same in a plain loop, under a `run::Manager` on threads of its own, and in a
+/// [`ServerDoer`](crate::doing::ServerDoer): as a doer in a group, or on a host of a simulated world.
 ///
 /// Every method has a default that does nothing, so that you write those you need. Any `FnMut(&mut Server, Event)` is a service as well, one that takes the events
-/// as they are.
+/// as they are, without filters.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -120,6 +121,12 @@ pub trait Service: 'static {
         let _ = (id, data);
     }
 
+    /// Whether it has filters. If not, [`incoming`](Service::incoming) and [`outgoing`](Service::outgoing) are never called, nothing is spent on them, and what is queued
+    /// may leave at any time, by [`service_sends`](Server::service_sends) in the middle of a tick, too. Always the same answer, please. Default: it has; a closure has none.
+    fn filters(&self) -> bool {
+        true
+    }
+
     /// Gets each event, and by default calls the callbacks above. To see what has no callback (refusals, lost listeners, draining …), write it and pass the rest on to
     /// [`call_back`]. It has the whole server: what is queued here is filtered like all else.
     fn event(&mut self, server: &mut Server, event: Event) {
@@ -135,50 +142,21 @@ pub trait Service: 'static {
     fn wake(&self) -> Wake {
         Wake::OnIo
     }
+
+    /// Whether it has done what it was there for. A [`ServerDoer`](crate::doing::ServerDoer) asks after each tick, and ends; a loop of your own may ask, too. The engines of a
+    /// `run::Manager` do not: they end when they are told to. Default: never.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 impl<F: FnMut(&mut Server, Event) + 'static> Service for F {
+    fn filters(&self) -> bool {
+        false
+    }
+
     fn event(&mut self, server: &mut Server, event: Event) {
         self(server, event);
-    }
-}
-
-/// A service as the [`Handler`] of a [`ServerDoer`](crate::doing::ServerDoer): with it the same service has its turns in a group of doers, or on a host of a simulated world.
-///
-/// ```
-/// use tymist::doing::ServerDoer;
-/// use tymist::{Callbacks, Config, Server, Service, Session};
-///
-/// struct Greeter;
-///
-/// impl Service for Greeter {
-///     fn opened(&mut self, session: &mut Session<'_>) {
-///         let _ = session.tx(b"hello");
-///     }
-/// }
-///
-/// # #[cfg(feature = "os")]
-/// let doer = ServerDoer::new(Server::new(Config::new()), Callbacks(Greeter));
-/// ```
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Callbacks<S>(pub S);
-
-impl<S: Service> Handler for Callbacks<S> {
-    fn event(&mut self, server: &mut Server, event: Event) {
-        server.engine_mut().core.filtered = true;
-        self.0.event(server, event);
-    }
-
-    fn tick(&mut self, server: &mut Server) {
-        // What is queued waits for this, so nothing leaves unseen, whoever ticks the server.
-        server.engine_mut().core.filtered = true;
-        server.filter_out(&mut self.0);
-        self.0.tick(server);
-        server.filter_out(&mut self.0);
-    }
-
-    fn wake(&self) -> Wake {
-        self.0.wake()
     }
 }
 
@@ -195,11 +173,13 @@ pub fn call_back<S: Service + ?Sized>(service: &mut S, server: &mut Server, even
     let mut later: Vec<Later> = Vec::new();
     {
         let Some(remoter) = server.remoter_mut(id) else { return };
-        let raw = remoter.take_raw_in();
         if matches!(event, Event::Accepted(_) | Event::Connected(_)) {
+            let raw = remoter.take_raw_in();
             service.opened(&mut Session::new(remoter, tyme, &mut later));
             remoter.put_back(raw); // For its own event, which follows.
-        } else if let Some(mut data) = raw {
+        } else if !service.filters() {
+            remoter.pass_raw_in();
+        } else if let Some(mut data) = remoter.take_raw_in() {
             service.incoming(id, &mut data);
             remoter.put_in(data);
         }
@@ -221,12 +201,40 @@ pub fn call_back<S: Service + ?Sized>(service: &mut S, server: &mut Server, even
     }
 }
 
+/// A server whose service is being called, until it is dropped, also by a panic.
+struct Calling<'a>(&'a mut Server);
+
+impl<'a> Calling<'a> {
+    /// None from inside a callback.
+    fn begin(server: &'a mut Server, filters: bool) -> Option<Self> {
+        let core = &mut server.engine_mut().core;
+        let inside = core::mem::replace(&mut core.calling, true);
+        debug_assert!(
+            !inside,
+            "`serve` was called by a service: a callback would run inside another"
+        );
+        if inside {
+            return None;
+        }
+        core.filtered = filters;
+        Some(Calling(server))
+    }
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        self.0.engine_mut().core.calling = false;
+    }
+}
+
 impl Server {
     /// One tick in callback style: [`service`](Server::service), then each event to [`Service::event`], then [`Service::tick`], with the filters
     /// in between. Like `service`, it never blocks. What was queued leaves at the start of the next [`wait`](Server::wait) or tick, or at once with
     /// [`service_sends`](Server::service_sends).
     ///
-    /// From the first call on, nothing leaves that the filters have not seen. So go on with it once you have begun.
+    /// From the first call on, nothing leaves that the [filters](Service::filters) have not seen. So go on with it once you have begun.
+    ///
+    /// Inside a callback it does nothing, whatever the service, and tests are told so by a panic (`debug_assertions`).
     pub fn serve<S: Service + ?Sized>(&mut self, service: &mut S) -> Serviced {
         self.serve_seeing(service, |_| ())
     }
@@ -235,19 +243,33 @@ impl Server {
     pub(crate) fn serve_seeing<S: Service + ?Sized>(
         &mut self,
         service: &mut S,
-        mut seen: impl FnMut(&Event),
+        seen: impl FnMut(&Event),
     ) -> Serviced {
-        self.engine_mut().core.filtered = true;
-        self.filter_out(service);
-        let serviced = self.service();
+        let Some(calling) = Calling::begin(self, service.filters()) else {
+            return Serviced::default();
+        };
+        let server = &mut *calling.0;
+        server.filter_out(service);
+        let serviced = server.service();
+        server.tell(service, seen);
+        server.filter_out(service);
+        service.tick(server);
+        server.filter_out(service);
+        serviced
+    }
+
+    /// Tells the service what there is to be told, without a tick: of a server that was closed.
+    pub(crate) fn tell_rest<S: Service + ?Sized>(&mut self, service: &mut S) {
+        if let Some(calling) = Calling::begin(self, service.filters()) {
+            calling.0.tell(service, |_| ());
+        }
+    }
+
+    fn tell<S: Service + ?Sized>(&mut self, service: &mut S, mut seen: impl FnMut(&Event)) {
         while let Some(event) = self.poll_event() {
             seen(&event);
             service.event(self, event);
         }
-        self.filter_out(service);
-        service.tick(self);
-        self.filter_out(service);
-        serviced
     }
 
     /// [Waits](Server::wait), but no longer than until `wake`, such as what [`Service::wake`] says.
@@ -264,6 +286,9 @@ impl Server {
 
     /// Shows the service what was queued since it was last shown.
     fn filter_out<S: Service + ?Sized>(&mut self, service: &mut S) {
+        if !service.filters() {
+            return;
+        }
         let engine = self.engine_mut();
         let mut pieces = Vec::new();
         for at in 0..engine.touched().len() {

@@ -8,10 +8,10 @@ use std::net::TcpListener;
 use bytes::{Bytes, BytesMut};
 
 use super::{Service, Session};
-use crate::acceptor::AcceptorId;
 use crate::config::{Config, RxFull, TxFull};
 use crate::error::{AdoptError, CloseReason, ListenError};
 use crate::event::{Serviced, Wake};
+use crate::id::AcceptorId;
 use crate::id::Id;
 #[cfg(feature = "tls")]
 use crate::net::tls::ServerTls;

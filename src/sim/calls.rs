@@ -32,6 +32,8 @@ pub enum Op {
     Send,
     /// [`Net::harvest`](crate::net::Net::harvest).
     Harvest,
+    /// [`Net::lookup`](crate::net::Net::lookup).
+    Lookup,
 }
 
 impl Op {
@@ -50,6 +52,7 @@ impl Op {
         Op::Receive,
         Op::Send,
         Op::Harvest,
+        Op::Lookup,
     ];
 
     pub(super) fn from_code(code: u8) -> Option<Op> {
@@ -78,6 +81,7 @@ impl fmt::Display for Op {
             Op::Receive => "receive",
             Op::Send => "send",
             Op::Harvest => "harvest",
+            Op::Lookup => "lookup",
         };
         f.write_str(name)
     }

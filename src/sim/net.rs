@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 
 use super::machine::{Shared, Source};
-use super::{HostId, Key, Rng, unix};
+use super::{HostId, Key, unix};
 use crate::net::{
     Addr, Bind, BufferSizes, Datagram, Dial, Gram, GramOption, Listen, Listener, Lookup, Net,
     Readiness, Stream, Token, Waker,
@@ -17,6 +17,8 @@ pub(super) struct SimNet {
     shared: Shared,
     host: HostId,
     poller: u32,
+    /// What an engine on it draws from.
+    seed: u64,
     tymth: Tymth,
 }
 
@@ -25,8 +27,9 @@ impl SimNet {
         let mut core = shared.lock();
         let tymth = core.host(host).tymth.clone();
         let poller = core.add_poller(host);
+        let seed = core.engine_seed(host);
         drop(core);
-        SimNet { shared, host, poller, tymth }
+        SimNet { shared, host, poller, seed, tymth }
     }
 }
 
@@ -88,14 +91,13 @@ impl Net for SimNet {
 
     /// Takes no tyme.
     fn lookup(&mut self, lookup: Lookup) {
-        let ips = self.shared.lock().resolve(lookup.host());
+        let ips = self.shared.lock().look_up(self.host, lookup.host());
         let port = lookup.port();
         lookup.answer(Ok(ips.into_iter().map(|ip| Addr::from((ip, port))).collect()));
     }
 
     fn seed(&mut self) -> u64 {
-        let seed = self.shared.lock().seed;
-        Rng::stream(seed, &format!("engine {}", self.poller)).next_u64()
+        self.seed
     }
 
     /// Never waits: in a world time passes between turns, not in them.

@@ -16,12 +16,12 @@ pub(super) enum Event {
     Retry(Key, u32),
     /// A TCP end acknowledges what it has not acknowledged by then.
     DelayedAck(Key),
-    /// A TCP end looks whether its peer is still there.
+    /// A TCP end looks whether its peer is still there. At most one an end; after a close it stays until it is due, and does nothing.
     KeepAlive(Key),
     /// The host gets a turn. Stale if its stamp is another.
     Turn(u32, u32),
-    /// The host's own deadline may have come. Stale if its stamp is another.
-    Alarm(u32, u32),
+    /// The host's own deadline may have come.
+    Alarm(u32),
     /// The host gets an extra turn. Stale if the host has gone down since.
     Nudge(u32, u32),
     /// A planned act.

@@ -1,11 +1,13 @@
-//! A [`Server`] as the program of a host.
+//! A [`Server`], or [`Tasks`], as the program of a host.
 
 use super::Host;
 use crate::config::Config;
-use crate::doing::{Handler, ServerDoer};
+use crate::doing::ServerDoer;
 use crate::server::Server;
+use crate::service::Service;
+use crate::tasks::{Panics, TaskConfig, Tasks};
 
-impl<H: Handler> ServerDoer<H> {
+impl<S: Service> ServerDoer<S> {
     /// A server on `host`, wound to its clock, with nothing open yet.
     ///
     /// ```
@@ -21,9 +23,54 @@ impl<H: Handler> ServerDoer<H> {
     /// });
     /// ```
     #[must_use]
-    pub fn on_host(host: &Host, config: Config, handler: H) -> Self {
+    pub fn on_host(host: &Host, config: Config, service: S) -> Self {
         let mut server = Server::with_net(config, host.net());
         server.wind(host.tymth());
-        ServerDoer::new(server, handler)
+        ServerDoer::new(server, service)
+    }
+}
+
+impl Tasks {
+    /// Tasks on a host of a simulated world, wound to its clock, as the host's program. A panic of a task that nobody waits for goes on out of the run
+    /// ([`Panics::Resume`]).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tymist::Config;
+    /// use tymist::sim::World;
+    /// use tymist::tasks::Tasks;
+    ///
+    /// let mut world = World::new(7);
+    /// world.add("server", |host| {
+    ///     let tasks = Tasks::on_host(host, Config::new());
+    ///     let handle = tasks.handle();
+    ///     handle.clone().spawn(async move {
+    ///         let mut listener = handle.listen(([0, 0, 0, 0], 80)).expect("a fresh host");
+    ///         while let Ok(mut stream) = listener.accept().await {
+    ///             let _ = stream.write_all(b"hello").await;
+    ///         }
+    ///     });
+    ///     tasks
+    /// });
+    /// let target = world.resolve("server")[0];
+    /// let client = world.add("client", move |host| {
+    ///     let tasks = Tasks::on_host(host, Config::new());
+    ///     let handle = tasks.handle();
+    ///     handle.clone().spawn(async move {
+    ///         let mut stream = handle.connect((target, 80)).await.expect("it listens");
+    ///         let mut greeting = [0; 5];
+    ///         stream.read_exact(&mut greeting).await.expect("all of it comes");
+    ///         assert_eq!(&greeting, b"hello");
+    ///     });
+    ///     tasks
+    /// });
+    /// world.run_for(Duration::from_secs(1));
+    /// assert_eq!(world.program::<Tasks>(client).unwrap().counters().finished, 1);
+    /// ```
+    #[must_use]
+    pub fn on_host(host: &Host, config: Config) -> Self {
+        let mut server = Server::with_net(config, host.net());
+        server.wind(host.tymth());
+        Tasks::with(server, TaskConfig { panics: Panics::Resume, ..TaskConfig::new() })
     }
 }

@@ -28,9 +28,11 @@ impl fmt::Debug for HostId {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HostSpec {
-    /// Its name, by which others [resolve](super::World::resolve) it and rules select it.
+    /// Its name, by which others [resolve](super::World::resolve) it and rules select it. As in the DNS, case and a dot at the end make no other name
+    /// of it; for rules it is as it is written.
     pub name: String,
-    /// Its addresses. Default empty: the world gives it `10.x.y.z` and `fd00::n` by the order of adding.
+    /// Its addresses; IPv4 addresses that IPv6 carries are those IPv4 addresses. Default empty: the world gives it `10.x.y.z` and `fd00::n` by the order
+    /// of adding.
     pub addrs: Vec<IpAddr>,
     /// How far its clock is ahead of the world's from the start. Default zero.
     pub ahead: Duration,
@@ -42,7 +44,7 @@ pub struct HostSpec {
     /// How many sockets it may hold; beyond, calls fail with `EMFILE`. Default 1,048,576.
     pub max_sockets: usize,
     /// Bytes that a TCP socket takes in before the program reads them: its greatest window. Default 65,536; it is *reported* as
-    /// twice that, as Linux does.
+    /// twice that, as Linux does. All buffers are at most 1 GiB.
     pub recv_buffer: usize,
     /// Bytes that a TCP socket takes from the program before the peer has acknowledged them, or a Unix stream before the peer has read them.
     /// Default 65,536, reported as twice that.
@@ -80,6 +82,18 @@ impl HostSpec {
     }
 }
 
+impl HostSpec {
+    /// Within what the machine can reckon with.
+    pub(super) fn bounded(mut self) -> Self {
+        self.recv_buffer = self.recv_buffer.min(LARGEST);
+        self.send_buffer = self.send_buffer.min(LARGEST);
+        self.gram_buffer = self.gram_buffer.min(LARGEST);
+        self.loopback = self.loopback.bounded();
+        self.addrs.iter_mut().for_each(|ip| *ip = ip.to_canonical());
+        self
+    }
+}
+
 impl<S: Into<String>> From<S> for HostSpec {
     fn from(name: S) -> Self {
         HostSpec::new(name)
@@ -93,14 +107,15 @@ impl<S: Into<String>> From<S> for HostSpec {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Link {
-    /// Time on the way, without that for sending. Default of a world: 1 ms.
+    /// Time on the way, without that for sending. Default of a world: 1 ms. Times of a link beyond a century are a century.
     pub latency: Duration,
     /// At most so much more, drawn evenly for each packet. Default zero.
     pub jitter: Duration,
-    /// Bytes per second. Default `None`: no limit.
+    /// Bytes per second, at least one. Default `None`: no limit.
     pub bandwidth: Option<u64>,
-    /// Bytes that wait for their turn on a link with limited bandwidth; a datagram that finds more is lost. TCP, which its
-    /// windows hold back, always waits. Default 262,144.
+    /// Bytes that wait for their turn on a link with limited bandwidth; a datagram that does not fit any more is lost, except that one always fits
+    /// where none waits. TCP, which its windows hold back, always waits. So many bytes of datagrams also pile up on a way that is
+    /// [clogged](super::Act::Clog). Default 262,144.
     pub queue: usize,
     /// Probability that a packet is lost. Default 0.
     pub loss: f64,
@@ -126,6 +141,22 @@ impl Link {
             reorder: 0.0,
             overtaken_by: Duration::from_millis(10),
         }
+    }
+}
+
+/// Longest times of a link: sums of a few of them must not overflow.
+const CENTURY: Duration = Duration::from_secs(36_525 * 86_400);
+/// Largest buffers of a socket, as many bytes as a window can offer.
+const LARGEST: usize = 1 << 30;
+
+impl Link {
+    /// Within what the machine can reckon with.
+    pub(super) fn bounded(mut self) -> Self {
+        self.latency = self.latency.min(CENTURY);
+        self.jitter = self.jitter.min(CENTURY);
+        self.overtaken_by = self.overtaken_by.min(CENTURY);
+        self.bandwidth = self.bandwidth.map(|rate| rate.max(1));
+        self
     }
 }
 
@@ -155,10 +186,25 @@ pub enum Cut {
 }
 
 impl Cut {
-    /// Puts each host on one of two sides, evenly drawn.
+    /// Puts each host on one of two sides, evenly drawn; of two or more hosts at least one on each.
     #[must_use]
     pub fn draw(rng: &mut Rng, hosts: &[HostId]) -> Cut {
-        Cut::Split(hosts.iter().copied().filter(|_| rng.chance(0.5)).collect())
+        let mut group: Vec<HostId> = hosts.iter().copied().filter(|_| rng.chance(0.5)).collect();
+        if group.len() == hosts.len() && group.len() > 1 {
+            group.remove(rng.index(hosts.len()));
+        } else if group.is_empty() && hosts.len() > 1 {
+            group.push(hosts[rng.index(hosts.len())]);
+        }
+        Cut::Split(group)
+    }
+
+    /// The hosts that it names.
+    pub(super) fn hosts(&self) -> Vec<HostId> {
+        match self {
+            Cut::Split(group) => group.clone(),
+            Cut::Isolate(host) => vec![*host],
+            Cut::Pair(a, b) | Cut::OneWay { from: a, to: b } => vec![*a, *b],
+        }
     }
 
     /// Whether packets from one to the other are lost.

@@ -14,12 +14,13 @@ use std::io;
 use super::config::{TaskConfig, TaskCounters};
 use super::errors::Failure;
 use super::shared::Late;
-use crate::acceptor::AcceptorId;
 use crate::event::{Event, Serviced};
+use crate::id::AcceptorId;
+use crate::id::EndpointId;
 use crate::id::Id;
 use crate::peer::GramEvent;
 use crate::remoter::Remoter;
-use crate::server::{EndpointId, Server};
+use crate::server::Server;
 
 /// Somebody who waits, or has waited and may again.
 #[derive(Default)]

@@ -10,7 +10,8 @@ use super::conn::Conn;
 use super::desk::Desk;
 use super::shared::{Late, Shared};
 use super::stream::TaskStream;
-use crate::acceptor::{Acceptor, AcceptorId};
+use crate::acceptor::Acceptor;
+use crate::id::AcceptorId;
 use crate::net::Addr;
 
 /// Where connections come in. Made by [`Handle::listen`](super::Handle::listen) and its like.

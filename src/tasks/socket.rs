@@ -10,9 +10,9 @@ use bytes::Bytes;
 
 use super::desk::Desk;
 use super::shared::{Late, Shared, gone};
+use crate::id::EndpointId;
 use crate::net::Addr;
 use crate::peer::{Endpoint, GramError, RxGram};
-use crate::server::EndpointId;
 
 /// A socket for datagrams, with the queues and limits of an [`Endpoint`]. Made by [`Handle::bind`](super::Handle::bind). Dropping it closes it; what is queued
 /// gets one try to leave.

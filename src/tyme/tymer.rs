@@ -90,7 +90,7 @@ impl Tymer {
         self.start = now;
     }
 
-    /// Starts anew from `start` with another duration.
+    /// Starts anew from `start` with another duration. What is lossless is [`extend_by`](Tymer::extend_by).
     pub fn restart(&mut self, start: Tyme, duration: Duration) {
         self.start = start;
         self.duration = duration;

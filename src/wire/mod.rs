@@ -114,7 +114,8 @@ impl WireLog {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Hands each record to `sink`. After an error it is not called again; see [`take_error`](WireLog::take_error).
+    /// Hands each record to `sink`. After an error it is not called again; see [`take_error`](WireLog::take_error). It must not use this log
+    /// itself, which is locked meanwhile: that would never return.
     #[must_use]
     pub fn each(sink: impl FnMut(&Record) -> io::Result<()> + Send + 'static) -> Self {
         Self::with_sink(Sink::Each(Box::new(sink)))

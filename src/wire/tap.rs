@@ -55,8 +55,9 @@ impl Stream for Tap {
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buf)?;
-        if count > 0 {
-            let data = [IoSlice::new(&buf[..count])];
+        // More than there was room for is the engine's to judge.
+        if let Some(data) = buf.get(..count).filter(|data| !data.is_empty()) {
+            let data = [IoSlice::new(data)];
             self.log.record(Direction::Rx, self.inner.peer_addr(), &data, count);
         }
         Ok(count)
@@ -72,7 +73,7 @@ impl Stream for Tap {
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let count = self.inner.write(bufs)?;
-        if count > 0 {
+        if count > 0 && count <= bufs.iter().map(|buf| buf.len()).sum() {
             self.log.record(Direction::Tx, self.inner.peer_addr(), bufs, count);
         }
         Ok(count)

@@ -11,13 +11,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use tymist::doing::{
-    DoError, Doer, Doist, Echo, Finish, Handle, Handler, PeerDoer, Recur, ServerDoer,
-};
+use tymist::doing::{DoError, Doer, Doist, Echo, Finish, Handle, PeerDoer, Recur, ServerDoer};
 use tymist::net::Descriptor;
 use tymist::run::Driver;
 use tymist::tyme::Tyme;
-use tymist::{CloseReason, Config, Deadline, Event, GramConfig, Peer, Server, Wake};
+use tymist::{CloseReason, Config, Deadline, Event, GramConfig, Peer, Server, Service, Wake};
 
 use crate::loops::{BEATS, COUNT, Ran};
 use crate::util::connect;
@@ -60,7 +58,7 @@ impl Until {
     }
 }
 
-impl Handler for Until {
+impl Service for Until {
     fn event(&mut self, server: &mut Server, event: Event) {
         if matches!(&event, Event::Closed(_, reason) if *reason == self.reason) {
             self.stop.stop();
@@ -336,7 +334,7 @@ pub(crate) fn several_engines_wait_together(run: Run) {
     });
     let mut doist = Doist::new();
     doist.add(ServerDoer::new(other, Echo::new()));
-    doist.add(PeerDoer::new(peer, Echo::new()));
+    doist.add(PeerDoer::echo(peer));
     let mut inner = Doist::new();
     let (until, ticks) = Until::new(&doist, CloseReason::Eof);
     inner.add(ServerDoer::new(server, until));

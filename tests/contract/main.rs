@@ -8,6 +8,7 @@ mod clients;
 mod datagrams;
 mod dials;
 mod multicast;
+mod patience;
 mod peers;
 mod servers;
 mod streams;
@@ -100,6 +101,11 @@ mod plain {
         multicast {
             comes_to_members_only
             refuses_what_cannot_be
+        }
+        patience {
+            a_peer_that_does_not_read_is_given_up_in_time
+            an_attempt_to_connect_is_given_up_in_time
+            a_loopback_address_reaches_no_other_host
         }
         peers {
             send_and_take_whole_datagrams

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tymist::doing::{
-    ClientsDoer, DoError, Doer, Doist, Echo, Finish, Handle, Handler, Recur, ServerDoer,
-};
+use tymist::doing::{DoError, Doer, Doist, Echo, Finish, Handle, Recur, ServerDoer};
+use tymist::net::Descriptor;
 use tymist::net::os::OsNet;
 use tymist::net::{Addr, Net};
 use tymist::sim::{Link, Tracing, World, WorldSpec};
-use tymist::tyme::{Tyme, Tymist};
+use tymist::tyme::{Tyme, Tymist, Tymth};
 use tymist::{Clients, Config, Connect, Event, Id, Server, Wake};
 
 const CALLERS: usize = 8;
@@ -19,6 +18,7 @@ const MESSAGES: usize = 20;
 
 /// Sends each its numbered messages, one after the answer to the last; counts what came back, and stops all once that is everything.
 struct Callers {
+    clients: Clients,
     answers: BTreeMap<Id, usize>,
     ended: Rc<RefCell<usize>>,
 }
@@ -28,35 +28,61 @@ impl Callers {
         (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()
     }
 
-    fn say_next(&mut self, clients: &mut Clients, id: Id) {
+    fn say_next(&mut self, id: Id) {
         let number = self.answers[&id];
         if number < MESSAGES {
-            assert_eq!(clients.tx(id, &Self::message(number)), Ok(8));
+            assert_eq!(self.clients.tx(id, &Self::message(number)), Ok(8));
         } else {
-            clients.remoter_mut(id).unwrap().close();
+            self.clients.remoter_mut(id).unwrap().close();
         }
     }
-}
 
-impl Handler<Clients> for Callers {
-    fn event(&mut self, clients: &mut Clients, event: Event) {
-        match event {
+    fn event(&mut self, event: &Event) {
+        match *event {
             Event::Connected(id) => {
                 self.answers.insert(id, 0);
-                self.say_next(clients, id);
+                self.say_next(id);
             }
             Event::Received(id) => {
-                let remoter = clients.remoter_mut(id).unwrap();
+                let remoter = self.clients.remoter_mut(id).unwrap();
                 if remoter.rx().len() == 8 {
                     let answer = remoter.take();
                     assert_eq!(answer, Self::message(self.answers[&id])[..]);
                     *self.answers.get_mut(&id).unwrap() += 1;
-                    self.say_next(clients, id);
+                    self.say_next(id);
                 }
             }
             Event::Closed(..) => *self.ended.borrow_mut() += 1,
             _ => {}
         }
+    }
+}
+
+/// Around an engine, which is a doer itself.
+impl Doer for Callers {
+    fn enter(&mut self, tymth: &Tymth) -> Result<(), DoError> {
+        self.clients.enter(tymth)
+    }
+
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
+        self.clients.service();
+        while let Some(event) = self.clients.poll_event() {
+            self.event(&event);
+        }
+        self.clients.service_sends();
+        Ok(Recur::Again)
+    }
+
+    fn exit(&mut self) -> Result<(), DoError> {
+        self.clients.exit()
+    }
+
+    fn wake(&self) -> Wake {
+        self.clients.wake()
+    }
+
+    fn descriptors(&self, into: &mut Vec<Descriptor>) {
+        self.clients.descriptors(into);
     }
 }
 
@@ -98,8 +124,7 @@ fn program(net: &dyn Fn() -> Box<dyn Net>) -> Doist {
     doist.limit = Some(Duration::from_secs(100));
     let ended = Rc::default();
     doist.add(ServerDoer::new(server, Echo::new()));
-    let callers = Callers { answers: BTreeMap::new(), ended: Rc::clone(&ended) };
-    doist.add(ClientsDoer::new(clients, callers));
+    doist.add(Callers { clients, answers: BTreeMap::new(), ended: Rc::clone(&ended) });
     let mut looking_on = Doist::new();
     looking_on.add(Overseer { ended, stop: doist.handle(), looks: 0 });
     doist.add(looking_on);
@@ -110,13 +135,13 @@ fn program(net: &dyn Fn() -> Box<dyn Net>) -> Doist {
 #[track_caller]
 fn check(doist: &Doist) {
     assert_eq!(doist.finish(), Some(Finish::Stopped));
-    let of_callers = |(id, _)| doist.get::<ClientsDoer<Callers>>(id);
+    let of_callers = |(id, _)| doist.get::<Callers>(id);
     let callers = doist.ended().find_map(of_callers).unwrap();
-    assert_eq!(callers.handler.answers.len(), CALLERS);
-    assert!(callers.handler.answers.values().all(|answers| *answers == MESSAGES));
+    assert_eq!(callers.answers.len(), CALLERS);
+    assert!(callers.answers.values().all(|answers| *answers == MESSAGES));
     let of_echo = |(id, _)| doist.get::<ServerDoer<Echo>>(id);
     let echo = doist.ended().find_map(of_echo).unwrap();
-    assert_eq!(echo.handler.bytes, (CALLERS * MESSAGES * 8) as u64);
+    assert_eq!(echo.service.bytes, (CALLERS * MESSAGES * 8) as u64);
     assert_eq!(echo.server.counters().accepted, CALLERS as u64);
 }
 

@@ -115,7 +115,7 @@ fn behaviour_57_an_echo_returns_what_it_got_in_the_same_tick() {
     let mut back = [0; 5];
     client.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"hello");
-    assert_eq!(doist.get::<ServerDoer<Echo>>(id).unwrap().handler.bytes, 5);
+    assert_eq!(doist.get::<ServerDoer<Echo>>(id).unwrap().service.bytes, 5);
 }
 
 /// hio's own shape: the server in one doer, what is done with it in another.
@@ -258,7 +258,7 @@ fn a_log_is_written_out_on_its_beat_and_at_the_end_and_its_trouble_is_told() {
     for _ in 0..ROUNDS {
         let doer: &mut ServerDoer<Echo> = doist.get_mut(id).unwrap();
         doer.server.wait(Some(Duration::from_millis(5)));
-        if doer.handler.bytes == 5 {
+        if doer.service.bytes == 5 {
             break;
         }
         assert_eq!(doist.recur(tymist.tyme()).unwrap(), Recur::Again);

@@ -9,6 +9,8 @@ mod engines;
 mod order;
 #[cfg(unix)]
 mod real;
+#[cfg(unix)]
+mod services;
 #[path = "../util/mod.rs"]
 mod util;
 #[cfg(feature = "sim")]

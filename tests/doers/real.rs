@@ -12,11 +12,13 @@ use std::thread;
 use std::time::Duration;
 
 use tymist::doing::{
-    DoError, Doer, DoerId, Doist, Echo, Finish, Handle, Handler, PeerDoer, Recur, ServerDoer,
+    DoError, Doer, DoerId, Doist, Echo, Finish, Handle, PeerDoer, Recur, ServerDoer,
 };
 use tymist::net::Descriptor;
 use tymist::tyme::{Tyme, Tymist};
-use tymist::{CloseReason, Config, Deadline, Event, GramConfig, Peer, Server, Wake};
+use tymist::{
+    CloseReason, Config, Deadline, Event, GramConfig, GramEvent, Peer, Server, Service, Wake,
+};
 
 use crate::util::connect;
 
@@ -58,7 +60,7 @@ impl<F: FnMut() -> bool + 'static> Doer for Watch<F> {
 /// Stops all when a connection has expired.
 struct UntilExpired(Handle);
 
-impl Handler for UntilExpired {
+impl Service for UntilExpired {
     fn event(&mut self, _: &mut Server, event: Event) {
         if matches!(event, Event::Closed(_, CloseReason::Expired(Deadline::Idle))) {
             self.0.stop();
@@ -66,8 +68,8 @@ impl Handler for UntilExpired {
     }
 }
 
-fn ticks<H: Handler>(doist: &Doist, id: DoerId) -> u64 {
-    doist.get::<ServerDoer<H>>(id).unwrap().server.counters().ticks
+fn ticks<S: Service>(doist: &Doist, id: DoerId) -> u64 {
+    doist.get::<ServerDoer<S>>(id).unwrap().server.counters().ticks
 }
 
 #[test]
@@ -116,7 +118,7 @@ fn a_byte_wakes_it_each_time() {
     doist.add(Pulse(Duration::from_millis(50)));
     assert_eq!(run(&mut doist), Finish::Stopped);
     let echo = doist.get::<ServerDoer<Echo>>(id).unwrap();
-    assert_eq!(echo.handler.bytes, 100);
+    assert_eq!(echo.service.bytes, 100);
     let (ticks, idle) = (echo.server.counters().ticks, ticks::<Echo>(&doist, idle));
     assert_eq!((ticks, turns.get() as u64), (idle, ticks), "a cycle is a turn of each");
     // Two or three a round, and those of the pulse, of which there is one in each 50 ms.
@@ -289,7 +291,7 @@ fn engines_of_all_kinds_wait_together() {
     });
     let mut doist = Doist::new();
     let server = doist.add(ServerDoer::new(server, UntilGone { echo: Echo::new(), gone: false }));
-    let peer = doist.add(PeerDoer::new(peer, Echo::new()));
+    let peer = doist.add(PeerDoer::echo(peer));
     let handle = doist.handle();
     doist.set_report(move |id, _| {
         if id == server {
@@ -298,7 +300,8 @@ fn engines_of_all_kinds_wait_together() {
     });
     assert_eq!(run(&mut doist), Finish::Stopped);
     far.join().unwrap();
-    assert!(doist.get::<PeerDoer<Echo>>(peer).unwrap().handler.bytes >= 20);
+    let peer: &PeerDoer<fn(&mut Peer, GramEvent)> = doist.get(peer).unwrap();
+    assert!(peer.peer.counters().bytes_out >= 20);
     let ticks = ticks::<UntilGone>(&doist, server);
     assert!(ticks <= 2_000, "{ticks} ticks for 40 rounds");
 }
@@ -309,7 +312,7 @@ struct UntilGone {
     gone: bool,
 }
 
-impl Handler for UntilGone {
+impl Service for UntilGone {
     fn event(&mut self, server: &mut Server, event: Event) {
         self.gone |= matches!(event, Event::Closed(..));
         self.echo.event(server, event);

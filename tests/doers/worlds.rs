@@ -4,9 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tymist::doing::{
-    ClientDoer, DoError, Doer, Doist, Echo, End, Finish, Handler, Recur, ServerDoer,
-};
+use tymist::doing::{ClientDoer, DoError, Doer, Doist, Echo, End, Finish, Recur, ServerDoer};
 use tymist::net::Addr;
 use tymist::sim::{Act, HostSpec, World};
 use tymist::tyme::{Tyme, Tymist, Tymth};
@@ -137,13 +135,9 @@ fn a_beat_goes_by_the_clock_of_the_host() {
 }
 
 /// Greets once connected.
-struct Greeting;
-
-impl Handler<Client> for Greeting {
-    fn event(&mut self, client: &mut Client, event: Event) {
-        if let Event::Connected(_) = event {
-            assert_eq!(client.tx(b"hello"), Ok(5));
-        }
+fn greet(client: &mut Client, event: Event) {
+    if let Event::Connected(_) = event {
+        assert_eq!(client.tx(b"hello"), Ok(5));
     }
 }
 
@@ -167,7 +161,7 @@ fn behaviour_58_sixteen_ticks_do_for_an_echo_and_buffers_survive_the_end() {
     let client = world.add("client", move |host| {
         let client = Client::with_net(Config::new(), host.net(), target.clone());
         let mut doist = group();
-        doist.add(ClientDoer::new(client, Greeting));
+        doist.add(ClientDoer::new(client, greet as fn(&mut Client, Event)));
         doist
     });
     world.run_until(at(60));
@@ -180,5 +174,6 @@ fn behaviour_58_sixteen_ticks_do_for_an_echo_and_buffers_survive_the_end() {
     let doist: &Doist = world.program(client).unwrap();
     let (id, end) = doist.ended().next().unwrap();
     assert!(matches!(end, Some(End::Forced)));
-    assert_eq!(doist.get::<ClientDoer<Greeting>>(id).unwrap().client.rx(), b"hello");
+    let doer: &ClientDoer<fn(&mut Client, Event)> = doist.get(id).unwrap();
+    assert_eq!(doer.client.rx(), b"hello");
 }

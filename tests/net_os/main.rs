@@ -27,6 +27,14 @@ const STREAM: Token = Token(2);
 const TRIES: usize = 500;
 const SHORT: Duration = Duration::from_millis(20);
 
+/// The soft limit of descriptors.
+#[cfg(target_os = "linux")]
+fn descriptor_limit() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX)
+}
+
 fn loopback() -> Listen {
     "127.0.0.1:0".parse().unwrap()
 }

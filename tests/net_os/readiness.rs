@@ -54,6 +54,29 @@ fn a_listener_is_reported_again_after_would_block() {
     }
 }
 
+/// More than one call takes; the engine must know, or it would sleep over the rest.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_one_harvest_leaves_is_told_and_comes_with_the_next() {
+    // Where the limit of descriptors is low, the other tests must have theirs.
+    let most = super::descriptor_limit().saturating_sub(500);
+    for count in [10, 1023, 1024, 1030].into_iter().filter(|count| *count <= most) {
+        let mut net = OsNet::new();
+        let sockets: Vec<_> = (0..count)
+            .map(|number| {
+                let mut socket = net.bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+                socket.register(Token(number)).unwrap(); // Writable at once.
+                socket
+            })
+            .collect();
+        let mut ready = Vec::new();
+        net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
+        assert_eq!((net.left_more(), ready.len()), (count >= 1024, count.min(1024)));
+        net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
+        assert_eq!((net.left_more(), ready.len()), (false, sockets.len()));
+    }
+}
+
 #[test]
 fn a_stream_is_readable_again_after_would_block() {
     let mut net = OsNet::new();

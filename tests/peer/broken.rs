@@ -55,6 +55,36 @@ fn without_room_the_same_datagram_is_tried_again_in_the_next_tick() {
     }
 }
 
+/// Who waits to send more, or to open it again, would have waited for ever.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_somebody_may_wait_for_is_told_however_many_events_wait() {
+    let (mut rig, script) = rig(|config| config.events = 1);
+    for _ in 0..3 {
+        script.lock().receives.push_back(Err(ErrorKind::ConnectionRefused.into()));
+    }
+    script.ready(true, false);
+    for _ in 0..2 {
+        script.lock().sends.push_back(ErrorKind::WouldBlock.into());
+        rig.peer.tx(b"one", friend()).unwrap();
+        rig.peer.service();
+        script.ready(false, true);
+        rig.peer.service();
+    }
+    assert_eq!(texts(&script).len(), 2);
+    for errno in [libc_errno::ENOTTY, libc_errno::EBADF] {
+        script.lock().for_ever = Some(errno);
+        script.ready(true, false);
+        rig.peer.service();
+        rig.tymist.tick_by(Duration::from_secs(1));
+    }
+    use GramEvent::{Drained, Lost, Paused, Unreachable};
+    let events = rig.events();
+    let wanted = matches!(events[..], [Unreachable { .. }, Drained, Paused { .. }, Lost { .. }]);
+    assert!(wanted, "one each: {events:?}");
+    assert_eq!(rig.peer.counters().events_dropped, 2, "reports of datagrams that met nobody");
+}
+
 #[cfg(target_os = "linux")]
 mod libc_errno {
     pub(super) const ENOMEM: i32 = 12;

@@ -67,6 +67,19 @@ fn bytes_are_bounded_too_and_one_datagram_always_fits() {
     }
 }
 
+/// It was a panic at the first datagram: so large a buffer.
+#[test]
+fn the_largest_number_is_a_size_like_any_other() {
+    let mut rig = Rig::with(|config| {
+        config.max_gram = usize::MAX;
+        config.buffer_grams = 3;
+    });
+    let (socket, _) = plain();
+    socket.send_to(&[7; 9000], rig.addr().inet().unwrap()).unwrap();
+    let gram = rig.gram();
+    assert_eq!((gram.data.len(), gram.truncated), (9000, false));
+}
+
 #[test]
 fn a_large_one_makes_room_of_several_small_ones() {
     let mut rig = Rig::with(|config| {

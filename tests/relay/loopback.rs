@@ -5,7 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use tymist::net::tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsTime};
-use tymist::{Backoff, CloseReason, Config, Connect, Deadline, Event, Gone, Id, Relay};
+use tymist::{
+    Backoff, CloseReason, Config, Connect, Deadline, DialRefused, Event, Gone, Id, Refusal, Relay,
+};
 
 use crate::tls_support::{EPOCH, pki};
 use crate::util::{ROUNDS, Rig, connect, end, pattern, reset, send};
@@ -30,8 +32,8 @@ impl Forward {
     fn tick(&mut self) {
         for event in self.rig.tick() {
             if let Event::Accepted(id) = event {
-                let there = self.rig.server.connect(self.to.clone()).unwrap();
-                self.relay.join(&mut self.rig.server, id, there).unwrap();
+                let dialled = self.relay.dial(&mut self.rig.server, id, self.to.clone());
+                assert!(dialled.is_ok() || dialled == Err(DialRefused::Gone));
             }
             self.relay.handle(&mut self.rig.server, &event);
         }
@@ -293,6 +295,130 @@ fn only_two_that_are_open_and_free_can_be_joined() {
     server.remoter_mut(other).unwrap().close();
     assert_eq!(second.join(server, one, other), Err(Gone), "closing");
     assert_eq!((second.len(), second.counters().joined), (0, 0));
+}
+
+/// It was joined to one that nobody had any use for, which stayed for ever.
+#[test]
+fn a_connection_that_is_dead_when_it_is_told_of_has_nobody_dialled_for_it() {
+    let mut it = Forward::new(|_| {});
+    reset(connect(it.rig.addr));
+    let closed = |it: &Forward| it.rig.server.counters().closed.reset == 1;
+    for _ in 0..ROUNDS {
+        if !closed(&it) {
+            it.rig.server.wait(Some(Duration::from_millis(5)));
+            it.rig.server.service();
+        }
+    }
+    it.tick();
+    let told = [&it.rig.log[0], &it.rig.log[1]];
+    assert!(matches!(told, [Event::Accepted(_), Event::Closed(_, CloseReason::Reset)]), "{told:?}");
+    it.nothing_left();
+    assert_eq!(it.rig.server.counters().dialled, 0);
+    assert_eq!(it.relay.counters().joined, 0);
+}
+
+#[test]
+fn dialling_for_one_that_is_joined_or_without_a_place_leaves_nothing() {
+    let mut it = Forward::new(|config| config.limits.remoters = 3);
+    let (_client, _far) = it.pair();
+    let [one, _] = it.until(|it| <[Id; 2]>::try_from(it.rig.server.ixes()).ok());
+    let (server, relay) = (&mut it.rig.server, &mut it.relay);
+    assert_eq!(relay.dial(server, one, it.to.clone()), Err(DialRefused::Gone), "joined already");
+    assert_eq!((server.dialling(), server.len()), (0, 2));
+    let (_second, id) = it.rig.client();
+    let (server, relay) = (&mut it.rig.server, &mut it.relay);
+    let full = Err(DialRefused::Refused(Refusal::Remoters));
+    assert_eq!(relay.dial(server, id, it.to.clone()), full);
+    assert_eq!((server.dialling(), server.len(), relay.len()), (0, 3, 1));
+    assert!(!server.remoter(id).unwrap().is_closing(), "what becomes of it is the caller's");
+}
+
+/// As a server does that answers "too large" and goes: the answer and the reset come in one tick.
+#[test]
+fn an_answer_goes_out_before_the_reset_that_came_behind_it() {
+    for size in [20, 30_000] {
+        let mut it = Forward::new(|config| {
+            (config.limits.rx_bytes, config.limits.tx_bytes) = (32 << 10, 32 << 10);
+        });
+        let (mut client, mut far) = it.pair();
+        client.write_all(b"a request that nobody reads").unwrap();
+        it.until(|_| (far.peek(&mut [0; 99]).unwrap_or(0) == 27).then_some(()));
+        let answer = pattern(size);
+        far.write_all(&answer).unwrap();
+        drop(far); // With unread input: the system resets it.
+        let mut got = Vec::new();
+        let mut buf = vec![0; 64 << 10];
+        let error = it.until(|_| match client.read(&mut buf) {
+            Ok(0) => panic!("a clean end after {} bytes", got.len()),
+            Ok(count) => {
+                got.extend_from_slice(&buf[..count]);
+                None
+            }
+            Err(error) => (error.kind() != ErrorKind::WouldBlock).then_some(error),
+        });
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(got == answer, "{} of {size} bytes", got.len());
+        it.nothing_left();
+        assert_eq!((it.relay.counters().finished, it.relay.counters().broken), (0, 1));
+        assert_eq!(it.relay.counters().bytes, 27 + size as u64);
+    }
+}
+
+/// Who takes nothing keeps its connection no longer than the write stall.
+#[test]
+fn what_waits_before_a_reset_waits_no_longer_than_the_write_stall() {
+    let mut it = Forward::new(|config| {
+        (config.limits.rx_bytes, config.limits.tx_bytes) = (32 << 10, 32 << 10);
+        config.timeouts.write_stall = Some(Duration::from_secs(30));
+    });
+    let (client, mut far) = it.pair();
+    let data = pattern(64 << 10);
+    let mut still = 0;
+    it.until(|_| {
+        still = if far.write(&data).is_ok() { 0 } else { still + 1 };
+        (still > 50).then_some(())
+    });
+    let there = it.rig.server.remoters().find(|remoter| remoter.is_dialled()).unwrap().id();
+    it.rig.server.remoter_mut(there).unwrap().abort();
+    it.until(|it| it.relay.is_empty().then_some(()));
+    for _ in 0..20 {
+        it.tick();
+    }
+    assert_eq!(it.rig.server.len(), 1, "the client's, still");
+    assert!(it.rig.server.buffered() > 0, "with what was queued");
+    it.rig.tymist.tick_by(Duration::from_secs(30));
+    it.nothing_left();
+    drop(client);
+}
+
+#[test]
+fn pairs_that_stand_still_leave_the_others_their_room() {
+    const STILL: usize = 6;
+    let mut it = Forward::new(|config| {
+        (config.limits.rx_bytes, config.limits.tx_bytes) = (32 << 10, 32 << 10);
+        config.limits.buffered = Relay::memory(STILL + 1, &config.limits);
+    });
+    let mut pairs: Vec<_> = (0..STILL).map(|_| it.pair()).collect();
+    let data = pattern(64 << 10);
+    let mut still = 0;
+    it.until(|_| {
+        let mut moved = false;
+        for (client, far) in &mut pairs {
+            moved |= client.write(&data).is_ok() | far.write(&data).is_ok();
+        }
+        still = if moved { 0 } else { still + 1 };
+        (still > 50).then_some(())
+    });
+    assert!(
+        it.rig.server.buffered() > STILL * (64 << 10),
+        "both ways: {}",
+        it.rig.server.buffered()
+    );
+    let (mut client, mut far) = it.pair();
+    client.write_all(b"may I?").unwrap();
+    it.expect(&mut far, b"may I?");
+    far.write_all(&data).unwrap();
+    it.expect(&mut client, &data);
 }
 
 /// TLS comes in, plain goes out, and TLS again: a stream cut short is passed on as what it is.

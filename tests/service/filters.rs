@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tymist::{Config, Id, Server, Service, Session};
+use tymist::{Config, Event, Id, Server, Service, Session};
 
 use crate::until;
 use crate::util::{Rig, connect, end, pattern, receive, receive_while, send};
@@ -204,7 +204,6 @@ fn what_is_put_back_in_front_is_not_shown_as_if_it_had_come_in() {
 #[cfg(feature = "sim")]
 #[test]
 fn a_service_has_its_filters_in_a_simulated_world() {
-    use tymist::Callbacks;
     use tymist::doing::ServerDoer;
     use tymist::net::Dial;
     use tymist::sim::World;
@@ -213,7 +212,7 @@ fn a_service_has_its_filters_in_a_simulated_world() {
     let alice = world.add_host("alice");
     let bob = world.add("bob", |host| {
         let secret = Secret { eager: true, ..Secret::default() };
-        let mut doer = ServerDoer::on_host(host, Config::new(), Callbacks(secret));
+        let mut doer = ServerDoer::on_host(host, Config::new(), secret);
         doer.server.listen(([0, 0, 0, 0], 7)).unwrap(); // house: fixed-port, a simulated host's
         doer
     });
@@ -225,8 +224,8 @@ fn a_service_has_its_filters_in_a_simulated_world() {
     let mut buf = [0; 16];
     assert_eq!(stream.read(&mut buf).unwrap(), 6);
     assert_eq!(buf[..6], cipher(b"!hello"));
-    let doer: &ServerDoer<Callbacks<Secret>> = world.program(bob).unwrap();
-    assert_eq!(doer.handler.0.plain_in, b"hello");
+    let doer: &ServerDoer<Secret> = world.program(bob).unwrap();
+    assert_eq!(doer.service.plain_in, b"hello");
 }
 
 /// Makes ten bytes of each.
@@ -307,4 +306,72 @@ fn a_filter_may_swallow_everything() {
     until(&mut rig.server, &mut silence, |server, _| server.is_empty());
     assert_eq!((silence.0, rig.server.counters().bytes_out, rig.server.buffered()), (0, 0, 0));
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
+}
+
+/// Echoes at once, in the middle of the tick; says that it has no filters.
+#[derive(Default)]
+struct Plain {
+    echoed: usize,
+}
+
+impl Service for Plain {
+    fn received(&mut self, session: &mut Session<'_>) {
+        let mut data = session.take();
+        self.echoed += session.tx_bytes(&mut data).unwrap();
+        session.later(|server| _ = server.service_sends());
+    }
+
+    fn incoming(&mut self, _: Id, _: &mut BytesMut) {
+        panic!("it has no filters");
+    }
+
+    fn outgoing(&mut self, _: Id, _: &mut Bytes) {
+        panic!("it has no filters");
+    }
+
+    fn filters(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn who_has_no_filters_has_nothing_held_back() {
+    let mut rig = Rig::new(Config::new());
+    let mut client = connect(rig.addr);
+    send(&mut client, b"hello");
+    let mut plain = Plain::default();
+    until(&mut rig.server, &mut plain, |server, _| server.counters().bytes_out == 5);
+    assert_eq!((receive(&mut client, 5), plain.echoed), (b"hello".to_vec(), 5));
+    // Nor has a closure.
+    let mut at_once = |server: &mut Server, event: Event| {
+        if let Event::Received(id) = event {
+            let mut data = server.remoter_mut(id).unwrap().take();
+            server.remoter_mut(id).unwrap().tx_bytes(&mut data).unwrap();
+            assert_eq!(server.service_sends(), 5);
+        }
+    };
+    send(&mut client, b"again");
+    until(&mut rig.server, &mut at_once, |server, _| server.counters().bytes_out == 10);
+    assert_eq!(receive(&mut client, 5), b"again");
+}
+
+#[test]
+fn what_waits_for_filters_leaves_when_a_service_without_them_takes_over() {
+    let mut rig = Rig::new(Config::new());
+    let mut secret = Secret::default();
+    let mut client = connect(rig.addr);
+    until(&mut rig.server, &mut secret, |server, _| !server.is_empty());
+    let id = rig.server.ixes()[0];
+    rig.server.tx(id, b"plain").unwrap();
+    assert_eq!(rig.server.service_sends(), 0, "its filters have not seen it");
+    rig.server.serve(&mut Plain::default());
+    rig.server.service_sends();
+    assert_eq!(receive(&mut client, 5), b"plain");
+    // And what came in meanwhile is not shown to those who come later.
+    send(&mut client, b"old");
+    until(&mut rig.server, &mut Plain::default(), |server, _| server.counters().bytes_out == 8);
+    send(&mut client, &cipher(b"new"));
+    until(&mut rig.server, &mut secret, |_, secret| secret.plain_in == b"new");
+    rig.server.service_sends();
+    assert_eq!(receive(&mut client, 6), [b"old", &cipher(b"new")[..]].concat());
 }

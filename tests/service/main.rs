@@ -5,6 +5,7 @@
 
 mod callbacks;
 mod filters;
+mod inside;
 mod tcp;
 #[path = "../util/mod.rs"]
 mod util;

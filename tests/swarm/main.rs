@@ -25,12 +25,12 @@ fn a_thousand_worlds_keep_their_promises() {
         request.seed = Some(seed);
         request.seeds = var("TYMIST_SWARM_SEEDS").map(|_| seeds);
         let mut out = Vec::new();
-        let kept = request.live(PROGRAM, &shape, || Scene::new(Bug::None), &mut out).unwrap();
+        let kept = request.live(PROGRAM, &shape, || Scene::play(Bug::None), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(kept, "{text}");
         return println!("{text}");
     }
-    let summary = sweep(0..seeds, &shape, || Scene::new(Bug::None));
+    let summary = sweep(0..seeds, &shape, || Scene::play(Bug::None));
     let summary = summary.unwrap_or_else(|found| {
         let [whole, least] = [&found.plan, &found.reduced.plan].map(|plan| plan.command(PROGRAM));
         panic!("{found}\nthe whole run again:\n    {whole}\nthe least of it:\n    {least}")
@@ -57,7 +57,7 @@ fn planted_mistakes_are_found_and_reduced() {
         (Bug::Mute, &[Kind::Stuck][..]),
     ];
     for (bug, kinds) in planted {
-        let found = sweep(0..300, &Shape::default(), || Scene::new(bug)).unwrap_err();
+        let found = sweep(0..300, &Shape::default(), || Scene::play(bug)).unwrap_err();
         assert!(kinds.contains(&found.failure.kind), "{bug:?}: {found}");
         let (whole, least) = (&found.plan, &found.reduced.plan);
         assert!(least.faults.len() <= whole.faults.len() && least.safety <= whole.safety);
@@ -65,9 +65,9 @@ fn planted_mistakes_are_found_and_reduced() {
         assert!(least.kept(Role::Client).len() <= 2, "{bug:?}: {found}");
         // What it prints is the whole of it.
         let again = Plan::parse(&least.to_string(), &Shape::default()).unwrap();
-        let failure = run(&again, Tracing::Hash, Scene::new(bug), |_| ()).unwrap_err();
+        let failure = run(&again, Tracing::Hash, Scene::play(bug), |_| ()).unwrap_err();
         assert_eq!(failure, found.reduced.failure, "{bug:?}: {least}");
-        assert!(run(&again, Tracing::Hash, Scene::new(Bug::None), |_| ()).is_ok(), "{bug:?}");
+        assert!(run(&again, Tracing::Hash, Scene::play(Bug::None), |_| ()).is_ok(), "{bug:?}");
     }
 }
 
@@ -79,7 +79,7 @@ fn replayed() -> Vec<u64> {
 fn hashes() -> String {
     let lines = replayed().into_iter().map(|seed| {
         let plan = Plan::draw(seed, &Shape::default());
-        let report = run(&plan, Tracing::Hash, Scene::new(Bug::None), |_| ()).unwrap();
+        let report = run(&plan, Tracing::Hash, Scene::play(Bug::None), |_| ()).unwrap();
         format!("world {seed} has {} records' hash {:016x}\n", report.steps, report.hash)
     });
     lines.collect()

@@ -10,7 +10,7 @@ const PROGRAM: &str = "my swarm --";
 fn live(args: &[&str], bug: Bug) -> (String, bool) {
     let mut out = Vec::new();
     let request = Request::parse(args).unwrap();
-    let kept = request.live(PROGRAM, &Shape::default(), || Scene::new(bug), &mut out).unwrap();
+    let kept = request.live(PROGRAM, &Shape::default(), || Scene::play(bug), &mut out).unwrap();
     (String::from_utf8(out).unwrap(), kept)
 }
 
@@ -68,7 +68,8 @@ fn what_happened_is_written_down_where_it_was_asked_for() {
     assert_eq!(&read(&packets)[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
     std::fs::remove_dir_all(folder).unwrap();
     let request = Request::parse(["--seed", "1", "--trace", "/nowhere/at all"]).unwrap();
-    let wrong = request.live(PROGRAM, &Shape::default(), || Scene::new(Bug::None), &mut Vec::new());
+    let wrong =
+        request.live(PROGRAM, &Shape::default(), || Scene::play(Bug::None), &mut Vec::new());
     assert!(wrong.unwrap_err().to_string().starts_with("/nowhere/at all: "));
 }
 
@@ -82,7 +83,7 @@ fn what_means_nothing_is_said_to() {
     for seed in ["lucky", "17 hosts=3", "17 faults=x", ""] {
         let request = Request::parse(["--seed", seed]).unwrap();
         let lived =
-            request.live(PROGRAM, &Shape::default(), || Scene::new(Bug::None), &mut Vec::new());
+            request.live(PROGRAM, &Shape::default(), || Scene::play(Bug::None), &mut Vec::new());
         assert!(lived.unwrap_err().to_string().contains("is no part of a plan"), "{seed:?}");
     }
     let (usage, kept) = live(&["-h"], Bug::None);

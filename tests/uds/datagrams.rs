@@ -241,6 +241,71 @@ fn connected_mode_knows_its_peer() {
     assert!(Peer::new(GramConfig::new()).open(bind).is_err());
 }
 
+/// Its datagrams were dropped as those of a stranger.
+#[test]
+fn a_peer_whose_path_has_another_spelling_is_no_stranger() {
+    let dir = Dir::new();
+    let there = dir.path("there");
+    let friend = plain(&there);
+    std::os::unix::fs::symlink(&there, dir.path("link")).unwrap();
+    for (name, spelling) in [("a", "link"), ("b", "./there")] {
+        let mut bind = Bind::new(dir.path(name).as_path());
+        bind.peer = Some(addr(&dir.path(spelling)));
+        let mut peer = open(bind);
+        friend.send_to(b"hi", dir.path(name)).unwrap();
+        let gram = until(&mut peer, Peer::take_one);
+        assert_eq!((&gram.data[..], &gram.from), (&b"hi"[..], peer.peer_addr().unwrap()));
+        peer.tx(b"hello", gram.from).unwrap();
+        peer.service();
+        assert_eq!(friend.recv(&mut [0; 10]).unwrap(), 5);
+        assert_eq!(peer.counters().strangers, 0);
+    }
+}
+
+/// They stood first in the line and spent all tries of each tick.
+#[test]
+fn receivers_that_take_nothing_do_not_use_up_the_ticks_of_the_others() {
+    let dir = Dir::new();
+    let mut config = GramConfig::new();
+    config.tick_grams = 4;
+    config.stall = None;
+    let mut peer = Peer::new(config);
+    peer.open(Addr::Unnamed).unwrap();
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    let full: Vec<_> = (0..6).map(|number| plain(&dir.path(&format!("full{number}")))).collect();
+    for (number, _) in full.iter().enumerate() {
+        let path = dir.path(&format!("full{number}"));
+        while filler.send_to(b"full", &path).is_ok() {}
+        peer.tx(b"first", path.as_path()).unwrap();
+    }
+    let awake = plain(&dir.path("awake"));
+    awake.set_nonblocking(true).unwrap();
+    peer.tx(b"hello", dir.path("awake").as_path()).unwrap();
+    peer.tx(b"second", dir.path("full0").as_path()).unwrap();
+    for _ in 0..3 {
+        peer.service();
+    }
+    assert_eq!(awake.recv(&mut [0; 10]).unwrap(), 5);
+    assert_eq!(peer.tx_grams(), 7);
+    assert!(matches!(peer.wake(), Wake::At(_)), "it does not spin over them: {:?}", peer.wake());
+    // What is for one receiver keeps its order.
+    full[0].set_nonblocking(true).unwrap();
+    let mut got = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut buf = [0; 10];
+        while let Ok(len) = full[0].recv(&mut buf) {
+            got.push(String::from_utf8_lossy(&buf[..len]).into_owned());
+        }
+        if got.last().is_some_and(|last| last == "second") {
+            break;
+        }
+        peer.service();
+    }
+    got.retain(|text| text != "full");
+    assert_eq!(got, ["first", "second"]);
+}
+
 #[test]
 fn an_endpoint_of_a_server_may_be_one() {
     let dir = Dir::new();

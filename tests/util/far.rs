@@ -20,6 +20,8 @@ pub(crate) struct Far(Arc<Mutex<World>>);
 
 #[derive(Default)]
 struct World {
+    no_wakers: usize,
+    woken: usize,
     tries: Vec<Try>,
     ready: VecDeque<Readiness>,
     /// Errors that the next calls of `connect` give at once.
@@ -54,6 +56,16 @@ pub(crate) struct Try {
 impl Far {
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap()
+    }
+
+    /// The next so many times there is no waker.
+    pub(crate) fn refuse_wakers(&self, count: usize) {
+        self.world().no_wakers = count;
+    }
+
+    /// How often it was woken.
+    pub(crate) fn woken(&self) -> usize {
+        self.world().woken
     }
 
     pub(crate) fn net(&self) -> Box<dyn Net> {
@@ -195,7 +207,16 @@ impl Net for FarNet {
     }
 
     fn waker(&mut self) -> io::Result<Waker> {
-        Ok(Waker::new(|| Ok(())))
+        let mut world = self.0.world();
+        if world.no_wakers > 0 {
+            world.no_wakers -= 1;
+            return Err(ErrorKind::OutOfMemory.into());
+        }
+        let far = self.0.clone();
+        Ok(Waker::new(move || {
+            far.world().woken += 1;
+            Ok(())
+        }))
     }
 }
 

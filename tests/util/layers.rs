@@ -165,6 +165,10 @@ impl Net for WatchedNet {
         self.inner.adopt_stream(stream, options)
     }
 
+    fn left_more(&self) -> bool {
+        self.inner.left_more()
+    }
+
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         self.watched.harvests.fetch_add(1, Ordering::Relaxed);
         self.inner.harvest(wait, ready)

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tymist::net::{
-    Addr, BufferSizes, Listen, Listener, Net, Readiness, Stage, Stream, Token, Waker,
+    Addr, Bind, BufferSizes, Datagram, Dial, Gram, Listen, Listener, Net, Readiness, Stage, Stream,
+    Token, Waker,
 };
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{AcceptorId, Config, Event, Id, Server};
@@ -22,6 +23,8 @@ pub(crate) enum Read {
     /// The clean end; needs nothing after it.
     End,
     Fails(i32),
+    /// Claims a byte more than there is room for.
+    Lies,
 }
 
 /// What a write answers; where the script has ended, all is taken.
@@ -31,6 +34,8 @@ pub(crate) enum Write {
     Takes(usize),
     Blocks,
     Fails(i32),
+    /// Claims a byte more than it was given.
+    Lies,
     /// `WouldBlock` for ever.
     Never,
 }
@@ -48,7 +53,7 @@ pub(crate) enum Accept {
 pub(crate) struct Peer(Arc<Mutex<Far>>);
 
 pub(crate) struct Far {
-    name: Addr,
+    pub(crate) name: Addr,
     token: Option<Token>,
     net: Option<Arc<Mutex<Shared>>>,
     pub(crate) reads: VecDeque<Read>,
@@ -62,6 +67,14 @@ pub(crate) struct Far {
     pub(crate) ended: bool,
     pub(crate) abortive: bool,
     pub(crate) dropped: bool,
+}
+
+impl Far {
+    fn log(&self, call: &str) {
+        if let (Some(net), Some(name)) = (&self.net, self.name.inet()) {
+            lock(net).calls.push(format!("{call} {}", name.port()));
+        }
+    }
 }
 
 impl Peer {
@@ -116,9 +129,15 @@ struct Shared {
     ready: VecDeque<Readiness>,
     accepts: VecDeque<Accept>,
     listener: Option<Token>,
+    datagram: Option<Token>,
     accept_calls: usize,
     harvests: usize,
+    /// The last one took as many as it can.
+    full: bool,
+    /// What was called, and on the stream of which port.
+    calls: Vec<String>,
     harvest_error: Option<i32>,
+    harvest_cap: Option<usize>,
 }
 
 /// A server on a scripted network, with one listener, whose clock only the test advances.
@@ -190,12 +209,29 @@ impl Script {
         self.tick()
     }
 
+    /// Reports that the datagram socket has something, which is not so.
+    pub(crate) fn datagram_is_ready(&self) {
+        let mut net = lock(&self.net);
+        let token = net.datagram.expect("not bound");
+        net.ready.push_back(Readiness { token, readable: true, writable: false, ending: false });
+    }
+
+    /// What was called since the last time that this was asked, in order.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.net).calls)
+    }
+
     pub(crate) fn accept_calls(&self) -> usize {
         lock(&self.net).accept_calls
     }
 
     pub(crate) fn harvests(&self) -> usize {
         lock(&self.net).harvests
+    }
+
+    /// Lets a harvest take no more than that many reports.
+    pub(crate) fn harvest_takes(&mut self, cap: usize) {
+        lock(&self.net).harvest_cap = Some(cap);
     }
 
     /// Lets every harvest fail, or none.
@@ -246,11 +282,27 @@ impl Net for ScriptNet {
         Ok(Box::new(ScriptListener { net, local: spec.addr.clone(), token: None }))
     }
 
+    fn connect(&mut self, _: &Dial) -> io::Result<Box<dyn Stream>> {
+        lock(&self.0).calls.push("connect".to_owned());
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
+        Ok(Box::new(ScriptDatagram { net: Arc::clone(&self.0), local: spec.addr.clone() }))
+    }
+
     fn harvest(&mut self, _: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         let mut net = lock(&self.0);
         net.harvests += 1;
-        ready.extend(net.ready.drain(..));
+        net.calls.push("harvest".to_owned());
+        let count = net.harvest_cap.unwrap_or(usize::MAX).min(net.ready.len());
+        net.full = net.harvest_cap == Some(count);
+        ready.extend(net.ready.drain(..count));
         net.harvest_error.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))
+    }
+
+    fn left_more(&self) -> bool {
+        lock(&self.0).full
     }
 
     fn waker(&mut self) -> io::Result<Waker> {
@@ -283,6 +335,7 @@ impl Listener for ScriptListener {
     fn accept(&mut self) -> io::Result<Box<dyn Stream>> {
         let mut net = lock(&self.net);
         net.accept_calls += 1;
+        net.calls.push("accept".to_owned());
         match net.accepts.pop_front() {
             Some(Accept::Peer(peer)) => {
                 peer.far().net = Some(Arc::clone(&self.net));
@@ -307,6 +360,36 @@ impl Listener for ScriptListener {
     }
 }
 
+/// A datagram socket to which nothing comes.
+struct ScriptDatagram {
+    net: Arc<Mutex<Shared>>,
+    local: Addr,
+}
+
+impl Datagram for ScriptDatagram {
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        let report = Readiness { token, readable: true, writable: true, ending: false };
+        let mut net = lock(&self.net);
+        net.datagram = Some(token);
+        net.ready.push_back(report);
+        Ok(())
+    }
+
+    fn receive(&mut self, _: &mut [u8]) -> io::Result<Gram> {
+        lock(&self.net).calls.push("receive datagram".to_owned());
+        would_block()
+    }
+
+    fn send(&mut self, _: &[u8], _: &Addr) -> io::Result<()> {
+        lock(&self.net).calls.push("send datagram".to_owned());
+        Ok(())
+    }
+
+    fn local_addr(&self) -> &Addr {
+        &self.local
+    }
+}
+
 struct ScriptStream {
     far: Peer,
     local: Addr,
@@ -315,7 +398,9 @@ struct ScriptStream {
 
 impl Drop for ScriptStream {
     fn drop(&mut self) {
-        self.far.far().dropped = true;
+        let mut far = self.far.far();
+        far.log("drop");
+        far.dropped = true;
     }
 }
 
@@ -328,12 +413,15 @@ impl Stream for ScriptStream {
     }
 
     fn advance(&mut self) -> io::Result<Stage> {
-        self.far.far().handshake.pop_front().unwrap_or_else(would_block)
+        let mut far = self.far.far();
+        far.log("advance");
+        far.handshake.pop_front().unwrap_or_else(would_block)
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut far = self.far.far();
         far.read_calls += 1;
+        far.log("read");
         match far.reads.pop_front() {
             None => would_block(),
             Some(Read::Bytes(mut data)) => {
@@ -351,6 +439,7 @@ impl Stream for ScriptStream {
                 Ok(buf.len())
             }
             Some(Read::End) => Ok(0),
+            Some(Read::Lies) => Ok(buf.len() + 1),
             Some(Read::Fails(errno)) => Err(io::Error::from_raw_os_error(errno)),
         }
     }
@@ -358,10 +447,12 @@ impl Stream for ScriptStream {
     fn write(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
         let mut far = self.far.far();
         far.write_calls += 1;
+        far.log("write");
         let most = match far.writes.pop_front() {
             None => usize::MAX,
             Some(Write::Takes(most)) => most,
             Some(Write::Blocks) => return would_block(),
+            Some(Write::Lies) => return Ok(bufs.iter().map(|buf| buf.len()).sum::<usize>() + 1),
             Some(Write::Fails(errno)) => return Err(io::Error::from_raw_os_error(errno)),
             Some(Write::Never) => {
                 far.writes.push_front(Write::Never);

@@ -160,6 +160,7 @@ pub fn clients(options: &Options, report: &mut Report) -> Outcome<()> {
             "64 B, 100 clients that talk",
             [("tymist", ours), ("tymist among 10,000", Load { idle: MANY - FEW, ..ours })],
         ),
+        ("64 B, clients that talk", [("tymist, 100", ours), ("tymist, 10,000", many(ours))]),
         ("64 B, 100 clients that talk", [("mio", base), ("tymist", ours)]),
         ("64 B, 10,000 clients that talk", [("mio", many(base)), ("tymist", many(ours))]),
     ];

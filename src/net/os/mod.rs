@@ -7,7 +7,9 @@
 mod batch;
 mod datagram;
 mod listener;
+mod lookups;
 mod options;
+mod sleeper;
 mod stream;
 #[cfg(all(unix, feature = "uds"))]
 mod unix;
@@ -24,6 +26,8 @@ use std::time::Instant;
 
 use self::datagram::OsDatagram;
 use self::listener::OsListener;
+use self::lookups::Lookups;
+pub(crate) use self::sleeper::Sleeper;
 use self::stream::OsStream;
 #[cfg(all(unix, feature = "uds"))]
 pub(crate) use self::unix::from_system as unix_addr;
@@ -33,17 +37,18 @@ use crate::net::{
     Bind, Datagram, Descriptor, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions,
     Stream, Token, Waker,
 };
-use crate::run::Lookups;
 use crate::tyme::Tyme;
 
 /// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
 const EVENTS: usize = 1024;
+/// The most that a wait lasts where the poller has failed.
+const REST: Duration = Duration::from_millis(10);
 /// What the waker's own events are called; no source gets this token.
 const WAKE: mio::Token = mio::Token(usize::MAX);
 
 /// The operating system as a [`Net`].
 ///
-/// Takes descriptors only once something is opened: the poller and a handle to it, and one for the first waker. Names are looked up by
+/// Takes descriptors only once something is opened or waited for: the poller and a handle to it, and one for the first waker. Names are looked up by
 /// helper threads: none before the first name, four at most.
 pub struct OsNet {
     origin: Instant,
@@ -59,6 +64,8 @@ struct Poller {
     waker: Option<Arc<mio::Waker>>,
     /// The waker has called outside a wait: the next one is to return at once.
     woken: bool,
+    /// The last call took as many reports as it can.
+    full: bool,
 }
 
 impl OsNet {
@@ -80,6 +87,7 @@ impl OsNet {
                     events: mio::Events::with_capacity(EVENTS),
                     waker: None,
                     woken: false,
+                    full: false,
                 }
             }
         };
@@ -89,6 +97,37 @@ impl OsNet {
     fn registry(&mut self) -> io::Result<Arc<mio::Registry>> {
         self.poller().map(|poller| Arc::clone(&poller.registry))
     }
+
+    /// What `harvest` is about.
+    fn poll(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        let Poller { poll, events, woken, full, .. } = self.poller()?;
+        let waits = wait != Some(Duration::ZERO);
+        let was_woken = waits && core::mem::take(woken);
+        match poll.poll(events, if was_woken { Some(Duration::ZERO) } else { wait }) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        *full = events.iter().count() == EVENTS;
+        *woken |= !waits && events.iter().any(|event| event.token() == WAKE);
+        ready.extend(events.iter().filter(|event| event.token() != WAKE).map(|event| {
+            let failed = event.is_error() || event.is_write_closed();
+            let ending = failed || event.is_read_closed();
+            Readiness {
+                token: Token(event.token().0),
+                readable: event.is_readable() || ending,
+                writable: event.is_writable() || failed,
+                ending,
+            }
+        }));
+        Ok(())
+    }
+}
+
+/// Instead of the wait that a dead poller cannot do: a loop around it must not spin.
+#[expect(clippy::disallowed_methods, reason = "this room may sleep")]
+fn rest(wait: Option<Duration>) {
+    std::thread::sleep(wait.unwrap_or(REST).min(REST)); // house: sleep, there is nothing to wait on
 }
 
 #[expect(clippy::disallowed_methods, reason = "this room is where real time comes from")]
@@ -213,26 +252,19 @@ impl Net for OsNet {
     }
 
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        let Poller { poll, events, woken, .. } = self.poller()?;
         let waits = wait != Some(Duration::ZERO);
-        let was_woken = waits && core::mem::take(woken);
-        match poll.poll(events, if was_woken { Some(Duration::ZERO) } else { wait }) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(error),
+        if self.poller.is_none() && !waits {
+            return Ok(()); // Nothing is open, and nothing is taken for that.
         }
-        *woken |= !waits && events.iter().any(|event| event.token() == WAKE);
-        ready.extend(events.iter().filter(|event| event.token() != WAKE).map(|event| {
-            let failed = event.is_error() || event.is_write_closed();
-            let ending = failed || event.is_read_closed();
-            Readiness {
-                token: Token(event.token().0),
-                readable: event.is_readable() || ending,
-                writable: event.is_writable() || failed,
-                ending,
-            }
-        }));
-        Ok(())
+        let harvested = self.poll(wait, ready);
+        if harvested.is_err() && waits {
+            rest(wait);
+        }
+        harvested
+    }
+
+    fn left_more(&self) -> bool {
+        self.poller.as_ref().is_some_and(|poller| poller.full)
     }
 
     fn waker(&mut self) -> io::Result<Waker> {

@@ -35,7 +35,6 @@ pub(crate) use introduced::Introduced;
 pub use ipnet::{AddrParseError, IpNet};
 pub use stream::{Proxied, ProxyStream};
 
-use crate::event::Refusal;
 use crate::net::Addr;
 
 /// What an acceptor makes of the PROXY protocol.
@@ -84,12 +83,12 @@ impl ProxyProtocol {
         }
     }
 
-    /// Whether a header is to be read from there; or why nothing is.
-    pub(crate) fn judge(&self, peer: &Addr) -> Result<bool, Refusal> {
+    /// Whether a header is to be read from there; `None`: nobody is let in from there.
+    pub(crate) fn judge(&self, peer: &Addr) -> Option<bool> {
         match self.others {
-            _ if self.trusts(peer) => Ok(true),
-            OtherPeers::Plain => Ok(false),
-            OtherPeers::Refuse => Err(Refusal::Untrusted),
+            _ if self.trusts(peer) => Some(true),
+            OtherPeers::Plain => Some(false),
+            OtherPeers::Refuse => None,
         }
     }
 

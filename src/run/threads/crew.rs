@@ -121,6 +121,7 @@ impl Crew {
             |state: &mut State| state.running > 0 && !(heed && state.told < state.failures.len());
         let mut state = match limit {
             Some(limit) => {
+                #[expect(clippy::disallowed_methods, reason = "this room may wait")]
                 let waited = self.news.wait_timeout_while(state, limit, goes_on);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }

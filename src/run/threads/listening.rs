@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::Failure;
-use crate::acceptor::AcceptorId;
 use crate::error::ListenError;
+use crate::id::AcceptorId;
 #[cfg(feature = "tls")]
 use crate::net::tls::ServerTls;
 use crate::net::{Addr, Listen};

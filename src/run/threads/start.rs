@@ -89,6 +89,7 @@ impl<M: Send + 'static> Manager<M> {
         };
         let run = Arc::clone(&self.run);
         crew.begins();
+        #[expect(clippy::disallowed_methods, reason = "this room may start threads")]
         let spawned =
             thread::Builder::new().name(format!("tymist {engine}")).spawn(move || run(job));
         match spawned {

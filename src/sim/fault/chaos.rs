@@ -4,7 +4,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::handles::{ChaosDatagram, ChaosListener};
 use super::rule::{Effect, Site};
@@ -20,24 +20,26 @@ use crate::tyme::Tyme;
 /// After how long a source is reported again that was made to say `WouldBlock`: not at once, or a storm of them would never let time pass.
 const AGAIN: Duration = Duration::from_micros(100);
 
-type Observe = dyn Fn(&Arc<str>, Op, &Effect) + Send + Sync;
+type Observe = dyn Fn(&Arc<str>, Op, &Effect, bool) + Send + Sync;
 
 /// What a world wants to be told.
 pub(in crate::sim) struct Hooks {
     /// The host needs a turn at this tyme of its clock.
     pub(in crate::sim) alarm: Box<dyn Fn(Tyme) + Send + Sync>,
-    /// A fault has fired.
+    /// A fault has fired; or, if so marked, one that fired before has answered this call, too.
     pub(in crate::sim) observe: Box<Observe>,
 }
 
 /// A network that fails by rules: short reads and writes, `WouldBlock` storms, errors, resets, stalls.
 ///
 /// It keeps the [contract of a backend](crate::net): where it made a call say `WouldBlock`, or move less than it could have, it reports the
-/// source ready again by itself at a later [`harvest`](Net::harvest), and cuts the wait there short for it. Without rules in force a call
-/// costs one load more.
+/// source ready again by itself at a later [`harvest`](Net::harvest), cuts the wait there short for it, and says by [`due_in`](Net::due_in)
+/// when that is. Without rules in force a call costs one load more.
 pub struct ChaosNet {
     inner: Box<dyn Net>,
     link: Arc<Link>,
+    /// Look-ups that are put off, and until when.
+    lookups: Vec<(Tyme, Lookup)>,
 }
 
 /// What a network and its sockets share.
@@ -49,7 +51,6 @@ pub(super) struct Link {
     /// What is to be reported, and when.
     echoes: Mutex<Vec<(Tyme, Readiness)>>,
     hooks: Option<Hooks>,
-    waker: OnceLock<Waker>,
     conns: AtomicU64,
 }
 
@@ -80,11 +81,12 @@ impl Link {
         let writable = matches!(op, Op::Write | Op::Connected | Op::Send);
         let readiness = Readiness { token, readable: !writable, writable, ending: false };
         self.echoes().push((at, readiness));
+        self.alarm(at);
+    }
+
+    fn alarm(&self, at: Tyme) {
         if let Some(hooks) = &self.hooks {
             (hooks.alarm)(at);
-        } else if let Some(waker) = self.waker.get() {
-            // So that whoever polls the descriptor comes to harvest. If it fails, the next harvest finds the echo all the same.
-            let _ = waker.wake();
         }
     }
 
@@ -108,7 +110,14 @@ impl Link {
 
     pub(super) fn observe(&self, rule: &Arc<str>, op: Op, effect: &Effect) {
         if let Some(hooks) = &self.hooks {
-            (hooks.observe)(rule, op, effect);
+            (hooks.observe)(rule, op, effect, false);
+        }
+    }
+
+    /// A fault that has fired already answers one more call.
+    pub(super) fn repeat(&self, rule: &Arc<str>, op: Op, effect: &Effect) {
+        if let Some(hooks) = &self.hooks {
+            (hooks.observe)(rule, op, effect, true);
         }
     }
 
@@ -167,10 +176,9 @@ impl ChaosNet {
             clock: AtomicU64::new(0),
             echoes: Mutex::new(Vec::new()),
             hooks,
-            waker: OnceLock::new(),
             conns: AtomicU64::new(0),
         };
-        let mut net = ChaosNet { inner, link: Arc::new(link) };
+        let mut net = ChaosNet { inner, link: Arc::new(link), lookups: Vec::new() };
         net.tell_time();
         net
     }
@@ -181,14 +189,18 @@ impl ChaosNet {
         now
     }
 
-    /// A real poller has to be woken for echoes; without a descriptor for that, harvests find them a little later.
-    fn prepare(&mut self) {
-        if self.link.hooks.is_none()
-            && self.link.waker.get().is_none()
-            && let Ok(waker) = self.inner.waker()
-        {
-            let _ = self.link.waker.set(waker);
+    /// Passes on the look-ups that were put off long enough; when the next one is due.
+    fn ask_names(&mut self, now: Tyme) -> Option<Tyme> {
+        let mut at = 0;
+        while let Some((until, _)) = self.lookups.get(at) {
+            if *until <= now {
+                let (_, lookup) = self.lookups.remove(at);
+                self.inner.lookup(lookup);
+            } else {
+                at += 1;
+            }
         }
+        self.lookups.iter().map(|(until, _)| *until).min()
     }
 
     fn take_echoes(&mut self, now: Tyme, ready: &mut Vec<Readiness>) -> Option<Tyme> {
@@ -215,7 +227,6 @@ impl Net for ChaosNet {
         self.tell_time();
         self.link.check(Op::Listen, spec.addr.port())?;
         let inner = self.inner.listen(spec)?;
-        self.prepare();
         Ok(Box::new(ChaosListener::new(inner, Arc::clone(&self.link))))
     }
 
@@ -223,7 +234,6 @@ impl Net for ChaosNet {
         self.tell_time();
         self.link.check(Op::Connect, spec.addr.port())?;
         let inner = self.inner.connect(spec)?;
-        self.prepare();
         Ok(self.link.wrap(inner, Side::Dialled))
     }
 
@@ -231,12 +241,27 @@ impl Net for ChaosNet {
         self.tell_time();
         self.link.check(Op::Bind, spec.addr.port())?;
         let inner = self.inner.bind(spec)?;
-        self.prepare();
         Ok(Box::new(ChaosDatagram::new(inner, Arc::clone(&self.link))))
     }
 
     fn lookup(&mut self, lookup: Lookup) {
-        self.inner.lookup(lookup);
+        let now = self.tell_time();
+        match self.link.decide(Op::Lookup, None, 0, 0).fault {
+            Some((_, rule, effect @ Effect::Fail(errno))) => {
+                self.link.observe(&rule, Op::Lookup, &effect);
+                lookup.answer(Err(errno.error()));
+            }
+            Some((_, rule, effect @ Effect::Stall(time))) => {
+                self.link.observe(&rule, Op::Lookup, &effect);
+                self.link.alarm(now + time);
+                self.lookups.push((now + time, lookup));
+            }
+            Some((index, ..)) => {
+                self.link.faults.retract(index);
+                self.inner.lookup(lookup);
+            }
+            None => self.inner.lookup(lookup),
+        }
     }
 
     fn seed(&mut self) -> u64 {
@@ -249,7 +274,6 @@ impl Net for ChaosNet {
         options: &SocketOptions,
     ) -> Result<Box<dyn Listener>, (io::Error, std::net::TcpListener)> {
         let inner = self.inner.adopt_listener(listener, options)?;
-        self.prepare();
         Ok(Box::new(ChaosListener::new(inner, Arc::clone(&self.link))))
     }
 
@@ -261,7 +285,6 @@ impl Net for ChaosNet {
         own_file: bool,
     ) -> Result<Box<dyn Listener>, (io::Error, std::os::unix::net::UnixListener)> {
         let inner = self.inner.adopt_unix_listener(listener, options, own_file)?;
-        self.prepare();
         Ok(Box::new(ChaosListener::new(inner, Arc::clone(&self.link))))
     }
 
@@ -271,14 +294,18 @@ impl Net for ChaosNet {
         options: &SocketOptions,
     ) -> Result<Box<dyn Stream>, (io::Error, std::net::TcpStream)> {
         let inner = self.inner.adopt_stream(stream, options)?;
-        self.prepare();
         Ok(self.link.wrap(inner, Side::Accepted))
+    }
+
+    fn left_more(&self) -> bool {
+        self.inner.left_more()
     }
 
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         let now = self.tell_time();
         let before = ready.len();
-        let next = self.take_echoes(now, ready);
+        let names = self.ask_names(now);
+        let next = self.take_echoes(now, ready).into_iter().chain(names).min();
         let until = if ready.len() > before { Some(now) } else { next };
         let wait = match (wait, until) {
             (wait, None) => wait,
@@ -289,6 +316,16 @@ impl Net for ChaosNet {
         let now = self.tell_time();
         self.take_echoes(now, ready);
         Ok(())
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        // A world gives turns by itself.
+        let own = self.link.hooks.is_none().then(|| {
+            let echoes = self.link.echoes();
+            echoes.iter().map(|(at, _)| *at).chain(self.lookups.iter().map(|(at, _)| *at)).min()
+        });
+        let own = own.flatten().map(|at| at - self.link.now());
+        own.into_iter().chain(self.inner.due_in()).min()
     }
 
     fn waker(&mut self) -> io::Result<Waker> {

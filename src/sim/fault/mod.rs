@@ -23,6 +23,7 @@ mod chaos;
 mod handles;
 mod rule;
 mod stream;
+mod way;
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,9 @@ use rule::{Site, Verdict};
 
 use super::Rng;
 
+/// A rule that fired: which, its name, and what it does.
+type Hit = (usize, Arc<str>, Effect);
+
 /// A set of rules, shared by all networks that go by them. Cheap to clone.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
@@ -46,8 +50,8 @@ struct Inner {
 }
 
 struct State {
+    seed: u64,
     rules: Vec<Entry>,
-    rng: Rng,
 }
 
 struct Entry {
@@ -55,19 +59,25 @@ struct Entry {
     matched: u64,
     fired: u64,
     active: bool,
+    /// Its own, so that leaving one rule out changes nothing for the others.
+    rng: Rng,
 }
 
 impl Faults {
-    /// No rules yet; probabilities are drawn from the stream "faults" of `seed`.
+    /// No rules yet. Each will draw from a stream of its own of `seed`, by its name.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let state = State { rules: Vec::new(), rng: Rng::stream(seed, "faults") };
+        let state = State { seed, rules: Vec::new() };
         Faults(Arc::new(Inner { armed: AtomicBool::new(false), state: Mutex::new(state) }))
     }
 
     /// Adds a rule, in force at once. Where several rules fit a call, the one that was added first fires.
     pub fn add(&self, rule: Rule) {
-        self.lock().rules.push(Entry { rule, matched: 0, fired: 0, active: true });
+        let mut state = self.lock();
+        let namesakes = state.rules.iter().filter(|entry| entry.rule.name == rule.name).count();
+        let rng = Rng::stream(state.seed, &format!("fault {namesakes} {}", rule.name));
+        state.rules.push(Entry { rule, matched: 0, fired: 0, active: true, rng });
+        drop(state);
         self.0.armed.store(true, Ordering::Relaxed);
     }
 
@@ -107,7 +117,7 @@ impl Faults {
         if !self.armed() {
             return verdict;
         }
-        let State { rules, rng } = &mut *self.lock();
+        let rules = &mut self.lock().rules;
         for (index, entry) in rules.iter_mut().enumerate().filter(|(_, entry)| entry.active) {
             let rule = &entry.rule;
             if !rule.fits(site) || rule.times.is_some_and(|times| entry.fired >= times) {
@@ -123,7 +133,7 @@ impl Faults {
             }
             entry.matched += 1;
             if rule.nth.is_some_and(|nth| entry.matched - 1 != nth)
-                || (rule.probability < 1.0 && !rng.chance(rule.probability))
+                || (rule.probability < 1.0 && !entry.rng.chance(rule.probability))
             {
                 continue;
             }

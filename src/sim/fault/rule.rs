@@ -13,9 +13,10 @@ use crate::tyme::Tyme;
 pub enum Effect {
     /// A read or write moves at most so many bytes (at least 1); a receive has a buffer of only so many, so the datagram is cut.
     Short(usize),
-    /// The call says `WouldBlock` although it need not; readiness is reported again 100 µs later.
+    /// The call says `WouldBlock` although it need not; readiness is reported again 100 µs later. If the next call that is let through blocks by
+    /// itself, it counts as not fired.
     WouldBlock,
-    /// As `WouldBlock`, but all such calls on this socket for so long.
+    /// As `WouldBlock`, but all such calls on this socket for so long. A look-up is asked only then.
     Stall(Duration),
     /// The call fails with this error; the socket lives on. `accept` with `ECONNABORTED` or `EPROTO` loses the connection that waited,
     /// with any other the connection stays in the queue.
@@ -105,7 +106,7 @@ impl Rule {
         }
     }
 
-    /// Only at these calls. [`Effect::Reset`] and [`Effect::Eof`] have a meaning only for reads and writes, and nothing has one for
+    /// Only at these calls. At [`Op::Lookup`] the name is not found ([`Effect::Fail`]) or looked up later ([`Effect::Stall`]). [`Effect::Reset`] and [`Effect::Eof`] have a meaning only for reads and writes, and nothing has one for
     /// `shutdown`, closing and `harvest`.
     pub fn on(mut self, ops: &[Op]) -> Self {
         self.ops = ops.to_vec();
@@ -161,13 +162,13 @@ impl Rule {
         self
     }
 
-    /// Only with this probability.
+    /// Only with this probability, from 0 to 1. What is no number is 0.
     pub fn chance(mut self, probability: f64) -> Self {
-        self.probability = probability;
+        self.probability = if probability.is_nan() { 0.0 } else { probability };
         self
     }
 
-    /// At most so often.
+    /// At most so often. With 0 it never fires, and unless it is [optional](Rule::optional) that is told.
     pub fn times(mut self, times: u64) -> Self {
         self.times = Some(times);
         self
@@ -206,5 +207,5 @@ pub(super) struct Site<'a> {
 #[derive(Default)]
 pub(super) struct Verdict {
     pub(super) limit: Option<usize>,
-    pub(super) fault: Option<(usize, Arc<str>, Effect)>,
+    pub(super) fault: Option<super::Hit>,
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::Core;
 use super::tcp::Tcp;
 use crate::sim::queue::Event;
-use crate::sim::topology::{HostId, Link};
+use crate::sim::topology::{Cut, HostId, Link};
 use crate::sim::trace::What;
 use crate::sim::{Act, Step};
 use crate::tyme::Tyme;
@@ -31,9 +31,10 @@ impl Core {
         self.stats.acts += 1;
         let (done, step) = match act {
             Act::Partition(cut) => {
+                let some = self.cuts_more(cut);
                 self.cuts.push(cut.clone());
                 self.recut();
-                (true, Step::Act)
+                (some, Step::Act)
             }
             Act::Heal => {
                 let some = !self.cuts.is_empty();
@@ -47,10 +48,7 @@ impl Core {
             Act::Restart(host) => (self.restart(*host), Step::Restarted(*host)),
             Act::Pause(host, time) => (self.pause(*host, *time), Step::Act),
             Act::LoseListener(host, port) => (self.lose_listeners(*host, *port), Step::Act),
-            Act::Relink { from, to, link } => {
-                self.relink(*from, *to, link);
-                (true, Step::Act)
-            }
+            Act::Relink { from, to, link } => (self.relink(*from, *to, link), Step::Act),
         };
         if !done {
             self.unmet.push(format!("{text} found nothing to act on"));
@@ -76,6 +74,7 @@ impl Core {
         for path in self.ways(from, to) {
             self.paths[path as usize].clogged = false;
             // Before whatever else arrives at this tyme, so that order is kept.
+            self.paths[path as usize].held_bytes = 0;
             for packet in core::mem::take(&mut self.paths[path as usize].held) {
                 self.arrive(packet);
             }
@@ -83,8 +82,17 @@ impl Core {
         before != self.clogs.len()
     }
 
-    fn relink(&mut self, from: HostId, to: HostId, link: &Link) {
+    fn relink(&mut self, from: HostId, to: HostId, link: &Link) -> bool {
+        let other = self.link(from, to) != link;
         self.set_link(from, to, link.clone());
+        other
+    }
+
+    /// Whether there is a way that only this cut severs.
+    fn cuts_more(&self, cut: &Cut) -> bool {
+        let ids = || (0..u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)).map(HostId);
+        let before = |from, to| self.cuts.iter().any(|cut| cut.severs(from, to));
+        ids().any(|from| ids().any(|to| cut.severs(from, to) && !before(from, to)))
     }
 
     fn crash(&mut self, id: HostId) -> bool {
@@ -97,6 +105,7 @@ impl Core {
         host.turn_at = None;
         host.turn_stamp = host.turn_stamp.wrapping_add(1);
         host.deadline = None;
+        host.nets = 0;
         self.forget_sockets(id);
         self.record(&What::Up { host: id, up: false });
         self.miss_answers_of(id);

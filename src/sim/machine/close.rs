@@ -92,8 +92,8 @@ impl Core {
         self.sweep_orphans(host);
     }
 
-    /// Frees orphans whose peers have not ended in time.
-    fn sweep_orphans(&mut self, host: HostId) {
+    /// Frees orphans whose peers have not ended in time, and ports of the host that have waited long enough.
+    pub(super) fn sweep_orphans(&mut self, host: HostId) {
         let now = self.now;
         while let Some(&(until, key)) = self.orphans.front()
             && until <= now

@@ -121,7 +121,7 @@ impl Core {
         let from = self.tcp_key(index);
         let tcp = &self.tcps[index];
         let (Some(to), Some(path)) = (tcp.peer, tcp.path) else { return false };
-        let (conn, side, ack, window) = (tcp.conn, tcp.side, tcp.received, tcp.window());
+        let (conn, side, (ack, window)) = (tcp.conn, tcp.side, tcp.offer());
         let mut fate = self.fate(path, HEADERS + data.len(), true);
         if let Fate::Arrives(at) = &mut fate {
             let tcp = &mut self.tcps[index];
@@ -193,11 +193,17 @@ impl Core {
 
     fn on_ack(&mut self, index: usize, segment: &Segment) {
         let tcp = &mut self.tcps[index];
+        let before = tcp.acked;
         tcp.acked = tcp.acked.max(segment.ack.min(tcp.next));
         tcp.limit = tcp.limit.max(segment.ack + u64::from(segment.window));
         // In the accept queue's antechamber it is the queue that has to answer.
         if tcp.trouble.since.is_some() && tcp.state != State::SynReceived {
-            self.calm(index);
+            // An answer that there is still no room shows that the peer lives, no more.
+            if tcp.acked == before && tcp.is_blocked() {
+                tcp.trouble.since = tcp.trouble.armed.then_some(self.now);
+            } else {
+                self.calm(index);
+            }
         }
         let tcp = &mut self.tcps[index];
         // Linux tells of room when a third of the buffer is free (`sk_stream_is_writeable`).

@@ -10,14 +10,15 @@
 //! * `data` — TCP bytes, acknowledgements and windows
 //! * `close` — FIN, RST, `TIME_WAIT`
 //! * `retry` — trying again what did not get through
-//! * `udp` — datagrams; `cast` — those to many
+//! * `udp` — datagrams
+//! * `group` — datagrams for many
 //! * `unix` — Unix sockets, within a host
 //! * `act` — partitions, crashes and what else befalls a world
 
 mod act;
-mod cast;
 mod close;
 mod data;
+mod group;
 mod open;
 mod path;
 mod poll;
@@ -61,8 +62,10 @@ pub(super) struct Host {
     turn_stamp: u32,
     free_at: Tyme,
     deadline: Option<Tyme>,
-    alarm_at: Option<Tyme>,
-    alarm_stamp: u32,
+    /// Alarms under way, the latest first; see `set_alarm`.
+    alarms: Vec<Tyme>,
+    /// Networks made since it came up.
+    nets: u32,
     ports: Ports,
     pub(super) sockets: usize,
 }
@@ -96,7 +99,6 @@ pub(super) struct Core {
     acts: Vec<Option<Act>>,
     unmet: Vec<String>,
     arena: BytesMut,
-    rng: Rng,
     pub(super) recorder: Recorder,
     pub(super) stats: Stats,
 }
@@ -136,7 +138,7 @@ impl Core {
             pollers: Vec::new(),
             names: BTreeMap::new(),
             by_ip: BTreeMap::new(),
-            default_link: link,
+            default_link: link.bounded(),
             links: BTreeMap::new(),
             cuts: Vec::new(),
             clogs: Vec::new(),
@@ -154,7 +156,6 @@ impl Core {
             acts: Vec::new(),
             unmet: Vec::new(),
             arena: BytesMut::new(),
-            rng: Rng::stream(seed, "wire"),
             recorder,
             stats: Stats::default(),
         }
@@ -183,7 +184,8 @@ impl Core {
 
     /// # Panics
     /// If one of the addresses or the name is taken.
-    pub(super) fn add_host(&mut self, mut spec: HostSpec) -> HostId {
+    pub(super) fn add_host(&mut self, spec: HostSpec) -> HostId {
+        let mut spec = spec.bounded();
         let index = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
         let id = HostId(index);
         let mut addrs = core::mem::take(&mut spec.addrs);
@@ -193,15 +195,20 @@ impl Core {
             addrs.push(IpAddr::from([10, high, mid, low]));
             addrs.push(six.into());
         }
+        // Looked at first, so that a panic leaves nothing half done.
+        let taken = addrs.iter().find(|ip| self.by_ip.contains_key(ip));
+        assert!(taken.is_none(), "two hosts with the address {taken:?}");
+        let name = folded(&spec.name);
+        assert!(!self.names.contains_key(&name), "two hosts with the name {:?}", spec.name);
+        self.names.insert(name, id);
         for &ip in &addrs {
-            let before = self.by_ip.insert(ip.to_canonical(), id);
-            assert!(before.is_none(), "two hosts with the address {ip}");
+            let before = self.by_ip.insert(ip, id);
+            assert!(before.is_none(), "the address {ip} twice");
         }
-        let before = self.names.insert(spec.name.clone(), id);
-        assert!(before.is_none(), "two hosts with the name {:?}", spec.name);
         self.record(&What::Host { host: id, name: spec.name.clone(), addrs: addrs.clone() });
         let (low, high) = spec.ephemeral_ports;
-        let first = self.rng.between(low.into(), high.into());
+        let mut rng = Rng::stream(self.seed, &format!("ports {}", spec.name));
+        let first = rng.between(low.into(), high.into());
         let first = u16::try_from(first).unwrap_or(low);
         self.hosts.push(Host {
             tymth: self.tymth().skewed(spec.ahead, spec.drift_ppb),
@@ -213,8 +220,8 @@ impl Core {
             turn_stamp: 0,
             free_at: self.now,
             deadline: None,
-            alarm_at: None,
-            alarm_stamp: 0,
+            alarms: Vec::new(),
+            nets: 0,
             ports: Ports::starting_at(first),
             sockets: 0,
         });
@@ -222,17 +229,33 @@ impl Core {
     }
 
     pub(super) fn resolve(&self, name: &str) -> Vec<IpAddr> {
-        let host = self.names.get(name);
+        let host = self.names.get(&folded(name));
         host.map(|&host| self.host(host).addrs.clone()).unwrap_or_default()
     }
 
     /// Another name for addresses of a host.
-    pub(super) fn add_name(&mut self, name: String, host: HostId) -> bool {
-        self.names.insert(name, host).is_none()
+    pub(super) fn add_name(&mut self, name: &str, host: HostId) -> bool {
+        self.names.insert(folded(name), host).is_none()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<HostId> {
-        self.names.get(name).copied()
+        self.names.get(&folded(name)).copied()
+    }
+
+    /// As [`resolve`](Core::resolve), asked by a program.
+    pub(super) fn look_up(&mut self, host: HostId, name: &str) -> Vec<IpAddr> {
+        let ips = self.resolve(name);
+        self.record_call(host, Op::Lookup, 0, &Ok(()), |()| ips.len() as u64);
+        ips
+    }
+
+    /// What another network of the host draws from: neither other hosts nor their networks have a part in it.
+    pub(super) fn engine_seed(&mut self, id: HostId) -> u64 {
+        let seed = self.seed;
+        let host = self.host_mut(id);
+        host.nets += 1;
+        let name = format!("engine {} {} {}", host.nets, host.epoch, host.spec.name);
+        Rng::stream(seed, &name).next_u64()
     }
 
     #[inline]
@@ -300,7 +323,7 @@ impl Core {
                         return Some(Step::Turn(HostId(host)));
                     }
                 }
-                Event::Alarm(host, stamp) => self.alarm(HostId(host), stamp),
+                Event::Alarm(host) => self.alarm(HostId(host)),
                 Event::Nudge(host, epoch) => {
                     if self.hosts[host as usize].epoch == epoch {
                         self.schedule_turn(HostId(host), at);
@@ -346,6 +369,21 @@ impl Core {
         if ip.is_loopback() { Some(from) } else { self.by_ip.get(&ip).copied() }
     }
 
+    /// To whom a packet from this address goes that is for `to`: from a loopback address to nobody but the host itself (RFC 1122 section 3.2.1.3). As on
+    /// Linux, that is an error with IPv4, and a packet lost with IPv6.
+    fn route(
+        &self,
+        host: HostId,
+        source: IpAddr,
+        to: Option<HostId>,
+    ) -> Result<Option<HostId>, Errno> {
+        match source {
+            _ if to == Some(host) || !source.is_loopback() => Ok(to),
+            IpAddr::V4(_) => Err(Errno::Einval),
+            IpAddr::V6(_) => Ok(None),
+        }
+    }
+
     /// An address of the host from which it reaches `target`.
     fn source_ip(&self, host: HostId, target: IpAddr) -> Result<IpAddr, Errno> {
         if target.is_loopback() {
@@ -358,6 +396,11 @@ impl Core {
         let same = addrs.iter().find(|ip| ip.is_ipv4() == target.is_ipv4());
         same.copied().ok_or(Errno::Enetunreach)
     }
+}
+
+/// A name as it is compared (RFC 4343): small letters, and no dot at the end.
+fn folded(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 /// The plain form of an end: an IPv4 address that IPv6 carries is the IPv4 address, and "any" as a target is the host itself.

@@ -14,7 +14,8 @@ use crate::sim::trace::{Fate, Flags, What, Why};
 use crate::sim::{Errno, Key, Op, Side};
 use bytes::Bytes;
 
-/// `net.ipv4.tcp_syn_retries`: the seventh time-out, 127 s after the first SYN, is the end.
+/// `net.ipv4.tcp_syn_retries`: the seventh time-out, 127 s after the first SYN, is the end. As on kernels before 6.5, each waits twice as long as the one
+/// before; newer ones begin with four waits of one second (`tcp_syn_linear_timeouts`), and give up after 67 s.
 pub(super) const SYN_RETRIES: u32 = 6;
 /// `net.ipv4.tcp_synack_retries`.
 pub(super) const SYNACK_RETRIES: u32 = 5;
@@ -63,9 +64,10 @@ impl Core {
         }
         let holder =
             Holder { scope: Scope::One(ip), reuse_addr: false, reuse_port: false, listens: false };
-        let now = self.now;
+        let to = self.owner(host, target.ip());
+        let to = self.route(host, ip, to)?;
+        self.sweep_orphans(host);
         let own = self.host_mut(host);
-        own.ports.expire(now);
         let port = match wished {
             0 => {
                 let fits =
@@ -83,7 +85,6 @@ impl Core {
         let ends = (local, target);
         let mut tcp =
             self.new_tcp(host, conn, Side::Dialled, Owner::Handle, ends, holder, &dial.socket);
-        let to = self.owner(host, target.ip());
         tcp.path = to.map(|to| self.path(host, to));
         let key = self.insert_tcp(tcp);
         let ports = &mut self.host_mut(host).ports;
@@ -124,7 +125,8 @@ impl Core {
             let at = at.max(tcp.last_arrival);
             tcp.last_arrival = at;
             self.dispatch(at, path, Body::Syn(syn));
-            if !self.paths[path as usize].clogged {
+            // What has a limit is looked after even where nothing is known to be lost.
+            if !self.paths[path as usize].clogged && self.tcps[index].user_timeout.is_none() {
                 return;
             }
         }
@@ -136,8 +138,7 @@ impl Core {
             return; // The caller has given up; an answer would only be reset.
         }
         let host = self.paths[path as usize].to;
-        let now = self.now;
-        self.host_mut(host).ports.expire(now);
+        self.sweep_orphans(host);
         if let Some(Pair::Conn(key)) = self.host(host).ports.pair(syn.target, syn.source)
             && let Some(index) = self.tcp(key)
         {
@@ -188,6 +189,8 @@ impl Core {
     pub(super) fn on_synack(&mut self, index: usize, segment: &Segment) {
         let tcp = &mut self.tcps[index];
         tcp.state = State::Open;
+        // All that was to be tried again was the SYN.
+        tcp.trouble.armed = false;
         tcp.peer = Some(segment.from);
         tcp.received = 1;
         tcp.acked = 1;

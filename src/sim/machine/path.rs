@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::Core;
 use crate::sim::queue::Event;
 use crate::sim::topology::{HostId, Link};
-use crate::sim::trace::{Fate, Flags, Why};
-use crate::sim::{Key, Side};
+use crate::sim::trace::{Fate, Flags, What, Why};
+use crate::sim::{Key, Rng, Side};
 use crate::tyme::Tyme;
 
 /// One direction of the way between two hosts. Ways come in pairs: that back has the number with the lowest bit turned.
@@ -19,10 +19,14 @@ pub(super) struct Path {
     pub(super) link: Link,
     /// When the link has sent all that was given to it.
     busy: Tyme,
+    /// Its own, so that leaving out one host changes nothing on the ways between the others.
+    pub(super) rng: Rng,
     pub(super) cut: bool,
     pub(super) clogged: bool,
     /// What has arrived while it was clogged.
     pub(super) held: Vec<u32>,
+    /// Bytes of datagrams among it.
+    pub(super) held_bytes: usize,
 }
 
 /// What is under way.
@@ -36,6 +40,16 @@ pub(super) enum Body {
     Segment(Segment),
     Gram { source: SocketAddr, target: SocketAddr, from: Key, data: Bytes },
     Unreachable { to: Key },
+}
+
+impl Body {
+    /// The connection that it belongs to, if any.
+    fn conn(&self) -> Option<u32> {
+        match self {
+            Body::Syn(Syn { conn, .. }) | Body::Segment(Segment { conn, .. }) => Some(*conn),
+            Body::Gram { .. } | Body::Unreachable { .. } => None,
+        }
+    }
 }
 
 /// The segment that asks for a connection; it finds its listener by address.
@@ -68,15 +82,20 @@ impl Core {
             return path;
         }
         let index = u32::try_from(self.paths.len()).unwrap_or(u32::MAX);
-        for (a, b) in [(from, to), (to, from)] {
+        for (a, b, back) in [(from, to, ""), (to, from, " back")] {
+            let back = if from == to { back } else { "" };
+            let (one, other) = (&self.host(a).spec.name, &self.host(b).spec.name);
+            let rng = Rng::stream(self.seed, &format!("wire {one} to {other}{back}"));
             let path = Path {
                 from: a,
                 to: b,
                 link: self.link(a, b).clone(),
                 busy: self.now,
+                rng,
                 cut: self.is_cut(a, b),
                 clogged: self.clogs.contains(&(a, b)),
                 held: Vec::new(),
+                held_bytes: 0,
             };
             self.paths.push(path);
         }
@@ -95,6 +114,7 @@ impl Core {
     }
 
     pub(in crate::sim) fn set_link(&mut self, from: HostId, to: HostId, link: Link) {
+        let link = link.bounded();
         if from == to {
             self.host_mut(from).spec.loopback = link.clone();
         }
@@ -127,33 +147,40 @@ impl Core {
     pub(super) fn fate(&mut self, path: u32, size: usize, patient: bool) -> Fate {
         self.stats.packets += 1;
         let now = self.now;
-        let Path { link, busy, cut, .. } = &mut self.paths[path as usize];
+        let Path { link, busy, cut, rng, .. } = &mut self.paths[path as usize];
         if *cut {
             self.stats.lost += 1;
             return Fate::Lost(Why::Cut);
         }
-        if link.loss > 0.0 && self.rng.chance(link.loss) {
+        if link.loss > 0.0 && rng.chance(link.loss) {
             self.stats.lost += 1;
             return Fate::Lost(Why::Chance);
         }
         let mut at = now;
+        let mut free = *busy;
         if let Some(rate) = link.bandwidth {
             let start = now.max(*busy);
             let waiting = bytes_in(start - now, rate);
-            if !patient && waiting + size as u128 > link.queue as u128 {
+            if !patient && waiting > 0 && waiting + size as u128 > link.queue as u128 {
                 self.stats.lost += 1;
                 return Fate::Lost(Why::Queue);
             }
-            *busy = start + time_for(size, rate);
-            at = *busy;
+            free = start + time_for(size, rate);
+            at = free;
         }
         at += link.latency;
         if link.jitter > Duration::ZERO {
-            at += Duration::from_nanos(self.rng.between(0, crate::tyme::nanos(link.jitter)));
+            at += Duration::from_nanos(rng.between(0, crate::tyme::nanos(link.jitter)));
         }
+        if at == Tyme::NEVER {
+            self.stats.lost += 1;
+            return Fate::Lost(Why::Never);
+        }
+        *busy = free;
         Fate::Arrives(at)
     }
 
+    /// Puts a packet on its way; `at` is not [`NEVER`](Tyme::NEVER).
     pub(super) fn dispatch(&mut self, at: Tyme, path: u32, body: Body) {
         let index = self.packets.insert(Packet { path, body });
         self.queue.push(at, Event::Arrive(u32::try_from(index).unwrap_or(u32::MAX)));
@@ -162,13 +189,11 @@ impl Core {
     pub(super) fn arrive(&mut self, index: u32) {
         let path = self.packets[index as usize].path;
         if self.paths[path as usize].clogged {
-            self.paths[path as usize].held.push(index);
-            let sender = self.sender(index);
-            return self.arm_retry_of(sender);
+            return self.pile_up(path, index);
         }
         let packet = self.packets.remove(index as usize);
         if !self.host(self.paths[path as usize].to).up {
-            self.stats.lost += 1;
+            self.drop_arrived(path, &packet.body, Why::Down);
             if let Body::Syn(Syn { from, .. }) | Body::Segment(Segment { from, .. }) = packet.body {
                 self.arm_retry_of(Some(from));
             }
@@ -181,6 +206,35 @@ impl Core {
                 self.on_gram(path, source, target, from, data);
             }
             Body::Unreachable { to } => self.on_unreachable(to),
+        }
+    }
+
+    /// Keeps what arrives on a clogged way; of datagrams as many as the link's queue holds.
+    fn pile_up(&mut self, path: u32, index: u32) {
+        let way = &mut self.paths[path as usize];
+        if let Body::Gram { data, .. } = &self.packets[index as usize].body {
+            if way.held_bytes > 0 && way.held_bytes + data.len() > way.link.queue {
+                let packet = self.packets.remove(index as usize);
+                return self.drop_arrived(path, &packet.body, Why::Queue);
+            }
+            way.held_bytes += data.len().max(1);
+        }
+        way.held.push(index);
+        if self.recorder.on() {
+            let (from, to) = (way.from, way.to);
+            let conn = self.packets[index as usize].body.conn();
+            self.record(&What::Held { from, to, conn });
+        }
+        let sender = self.sender(index);
+        self.arm_retry_of(sender);
+    }
+
+    /// A packet got there and no further.
+    pub(super) fn drop_arrived(&mut self, path: u32, body: &Body, why: Why) {
+        self.stats.lost += 1;
+        if self.recorder.on() {
+            let Path { from, to, .. } = self.paths[path as usize];
+            self.record(&What::Dropped { from, to, conn: body.conn(), why });
         }
     }
 
@@ -197,6 +251,7 @@ impl Core {
     pub(super) fn round_trip(&self, path: u32) -> Duration {
         let there = &self.paths[path as usize].link;
         let back = &self.paths[(path ^ 1) as usize].link;
+        // No overflow: links are bounded.
         there.latency + there.jitter + back.latency + back.jitter
     }
 }

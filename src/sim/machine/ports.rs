@@ -69,11 +69,20 @@ pub(super) enum Pair {
     Waits(Tyme),
 }
 
+/// A datagram socket that is bound to a port.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Bound {
+    pub(super) scope: Scope,
+    pub(super) key: Key,
+    pub(super) reuse_addr: bool,
+    pub(super) reuse_port: bool,
+}
+
 /// The ports of one host.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
     tcp: BTreeMap<u16, BTreeMap<Holder, u32>>,
-    udp: BTreeMap<u16, Vec<(Scope, Key)>>,
+    udp: BTreeMap<u16, Vec<Bound>>,
     pairs: BTreeMap<(SocketAddr, SocketAddr), Pair>,
     waits: VecDeque<(Tyme, SocketAddr, SocketAddr, Holder)>,
     next: u16,
@@ -171,31 +180,31 @@ impl Ports {
             })
     }
 
-    pub(super) fn may_bind(&self, port: u16, scope: Scope) -> bool {
-        self.udp.get(&port).is_none_or(|held| held.iter().all(|(own, _)| !own.overlaps(scope)))
+    /// Whether a datagram socket may have this port: both must agree to share.
+    pub(super) fn may_bind(&self, port: u16, new: &Bound) -> bool {
+        let shared = |own: &Bound| {
+            !own.scope.overlaps(new.scope)
+                || (own.reuse_addr && new.reuse_addr)
+                || (own.reuse_port && new.reuse_port)
+        };
+        self.bound(port).iter().all(shared)
     }
 
-    pub(super) fn bind(&mut self, port: u16, scope: Scope, key: Key) {
-        self.udp.entry(port).or_default().push((scope, key));
+    pub(super) fn bind(&mut self, port: u16, bound: Bound) {
+        self.udp.entry(port).or_default().push(bound);
     }
 
     pub(super) fn unbind(&mut self, port: u16, key: Key) {
         if let Some(held) = self.udp.get_mut(&port) {
-            held.retain(|(_, own)| *own != key);
+            held.retain(|own| own.key != key);
             if held.is_empty() {
                 self.udp.remove(&port);
             }
         }
     }
 
-    /// All datagram sockets on the port of this end that take what is sent to its address, in the order of binding.
-    pub(super) fn all_bound(&self, end: SocketAddr) -> impl Iterator<Item = Key> {
-        let held = self.udp.get(&end.port()).into_iter().flatten();
-        held.filter(move |(scope, _)| scope.covers(end.ip())).map(|(_, key)| *key)
-    }
-
-    pub(super) fn bound(&self, end: SocketAddr) -> Option<Key> {
-        let held = self.udp.get(&end.port())?;
-        held.iter().find(|(scope, _)| scope.covers(end.ip())).map(|(_, key)| *key)
+    /// The datagram sockets on this port, in the order of binding.
+    pub(super) fn bound(&self, port: u16) -> &[Bound] {
+        self.udp.get(&port).map_or(&[], Vec::as_slice)
     }
 }

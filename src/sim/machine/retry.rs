@@ -10,7 +10,7 @@ use super::Core;
 use super::open::{FIRST_TIMEOUT, SYN_RETRIES, SYNACK_RETRIES};
 use super::tcp::{Owner, State};
 use crate::sim::queue::Event;
-use crate::sim::trace::Flags;
+use crate::sim::trace::{Flags, Timer, What};
 use crate::sim::{Errno, Key};
 use crate::tyme::Tyme;
 
@@ -19,6 +19,8 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(200);
 const MAX_TIMEOUT: Duration = Duration::from_secs(120);
 /// When a connection is given up whose peer does not answer: 15 retransmissions (`net.ipv4.tcp_retries2`), 924.6 s.
 const GIVE_UP: Duration = Duration::from_millis(924_600);
+/// The same where nobody holds it any more: 8 retransmissions (`net.ipv4.tcp_orphan_retries`), 102.2 s.
+const ORPHAN_GIVE_UP: Duration = Duration::from_millis(102_200);
 
 impl Core {
     pub(super) fn arm_retry_of(&mut self, key: Option<Key>) {
@@ -34,15 +36,20 @@ impl Core {
             return;
         }
         let tries = tcp.trouble.tries;
-        let since = tcp.trouble.since.unwrap_or(now);
+        let since = self.since(index);
         let at = match tcp.state {
-            State::SynSent | State::SynReceived => {
-                tcp.last_try + FIRST_TIMEOUT * (1 << tries.min(16))
+            State::SynSent => {
+                let wait = FIRST_TIMEOUT * (1 << tries.min(16));
+                (tcp.last_try + wait).min(since + self.user_timeout(index))
             }
+            State::SynReceived => tcp.last_try + FIRST_TIMEOUT * (1 << tries.min(16)),
             _ => {
-                let usual = tcp.path.map_or(MIN_TIMEOUT, |path| 2 * self.round_trip(path));
-                let wait = (usual.max(MIN_TIMEOUT) * (1 << tries.min(16))).min(MAX_TIMEOUT);
-                (now + wait).min(since + self.patience(index)).max(now)
+                let wait = self.back_off(index, tries).min(MAX_TIMEOUT);
+                let blocked = tcp
+                    .trouble
+                    .blocked
+                    .map_or(Tyme::NEVER, |blocked| blocked + self.user_timeout(index));
+                (now + wait).min(since + self.patience(index)).min(blocked)
             }
         };
         let key = self.tcp_key(index);
@@ -54,8 +61,44 @@ impl Core {
         self.queue.push(at.max(now), Event::Retry(key, stamp));
     }
 
+    /// Since when there has been no answer. An attempt to connect is as old as it is.
+    fn since(&self, index: usize) -> Tyme {
+        let tcp = &self.tcps[index];
+        match tcp.state {
+            State::SynSent => tcp.heard,
+            _ => tcp.trouble.since.unwrap_or(self.now),
+        }
+    }
+
+    /// How long the next answer may take, after so many tries.
+    fn back_off(&self, index: usize, tries: u32) -> Duration {
+        let path = self.tcps[index].path;
+        let usual = path.map_or(MIN_TIMEOUT, |path| self.round_trip(path).saturating_mul(2));
+        usual.max(MIN_TIMEOUT).saturating_mul(1 << tries.min(16))
+    }
+
+    fn user_timeout(&self, index: usize) -> Duration {
+        let limit = self.tcps[index].user_timeout.filter(|limit| !limit.is_zero());
+        limit.unwrap_or(Duration::MAX)
+    }
+
     fn patience(&self, index: usize) -> Duration {
-        self.tcps[index].user_timeout.filter(|limit| !limit.is_zero()).unwrap_or(GIVE_UP)
+        let tcp = &self.tcps[index];
+        match tcp.user_timeout.filter(|limit| !limit.is_zero()) {
+            Some(limit) => limit,
+            None if tcp.is_orphan() => ORPHAN_GIVE_UP,
+            None => GIVE_UP,
+        }
+    }
+
+    /// Whether a peer that answers but has no room has been asked often enough. A holder with patience is asked for ever; an orphan until the
+    /// back-off has reached its greatest (`tcp_probe_timer`).
+    fn has_asked_enough(&self, index: usize) -> bool {
+        let tcp = &self.tcps[index];
+        let Some(blocked) = tcp.trouble.blocked.filter(|_| tcp.is_blocked()) else { return false };
+        let tries = tcp.trouble.tries.saturating_sub(1);
+        self.now - blocked >= self.user_timeout(index)
+            || (tcp.is_orphan() && self.back_off(index, tries) >= MAX_TIMEOUT)
     }
 
     /// The peer has answered: patience begins anew. A retry that is armed stays so, since what it is for may have been lost after the answer
@@ -64,6 +107,8 @@ impl Core {
         let now = self.now;
         let trouble = &mut self.tcps[index].trouble;
         trouble.tries = 0;
+        // With the window closed nothing was under way, and the next time it closes is not to wait for the end of this back-off.
+        trouble.armed &= trouble.blocked.take().is_none();
         trouble.since = trouble.armed.then_some(now);
     }
 
@@ -71,7 +116,7 @@ impl Core {
     pub(super) fn retry(&mut self, key: Key, stamp: u32) -> bool {
         let Some(index) = self.tcp(key) else { return false };
         let now = self.now;
-        let limit = self.patience(index);
+        let waited = now - self.since(index);
         let tcp = &mut self.tcps[index];
         if !tcp.trouble.armed || tcp.trouble.stamp != stamp {
             return false;
@@ -79,30 +124,54 @@ impl Core {
         tcp.trouble.armed = false;
         tcp.trouble.stuck = false;
         tcp.trouble.tries += 1;
-        let (tries, since) = (tcp.trouble.tries, tcp.trouble.since.unwrap_or(now));
-        match tcp.state {
-            State::SynSent if tries > SYN_RETRIES => self.fail(index, Errno::Etimedout),
-            State::SynSent => self.send_syn(index),
+        if tcp.is_blocked() {
+            tcp.trouble.blocked.get_or_insert(now);
+        }
+        let (tries, state, received) = (tcp.trouble.tries, tcp.state, tcp.received);
+        let (host, conn) = (tcp.host, tcp.conn);
+        let again = match state {
+            State::SynSent if tries > SYN_RETRIES || waited >= self.user_timeout(index) => {
+                self.give_up(index);
+                false
+            }
+            State::SynSent => {
+                self.send_syn(index);
+                true
+            }
             // Who has sent something sends it again, to where now nobody knows of it.
-            State::SynReceived if tries > SYNACK_RETRIES && tcp.received > 1 => {
-                tcp.owner = Owner::Nobody;
+            State::SynReceived if tries > SYNACK_RETRIES && received > 1 => {
+                self.tcps[index].owner = Owner::Nobody;
                 self.reset(index);
+                false
             }
             State::SynReceived if tries > SYNACK_RETRIES => {
                 self.close_down(index, false);
                 self.remove_tcp(index);
+                false
             }
-            State::SynReceived => self.send_synack(index),
-            State::Open if now - since >= limit => self.fail(index, Errno::Etimedout),
-            State::Open => {
-                if !self.try_again(index) {
-                    return false;
-                }
+            State::SynReceived => {
+                self.send_synack(index);
+                true
             }
-            State::Closed => return false,
+            State::Open if waited >= self.patience(index) || self.has_asked_enough(index) => {
+                self.give_up(index);
+                false
+            }
+            State::Open if self.try_again(index) => true,
+            State::Open | State::Closed => return false,
+        };
+        if again && self.recorder.on() {
+            self.record(&What::Timer { host, conn, timer: Timer::Retry });
         }
         self.stats.retries += 1;
         true
+    }
+
+    /// The peer has not answered, or not made room, for too long.
+    fn give_up(&mut self, index: usize) {
+        let (host, conn) = (self.tcps[index].host, self.tcps[index].conn);
+        self.record(&What::Timer { host, conn, timer: Timer::GiveUp });
+        self.fail(index, Errno::Etimedout);
     }
 
     /// Sends what was lost, or asks where the answer to what got through is. Whether there was need for either.
@@ -136,13 +205,20 @@ impl Core {
         let Some(keep) = tcp.keep_alive.filter(|_| tcp.state == State::Open) else { return false };
         let idle = keep.idle.max(Duration::from_secs(1));
         let interval = keep.interval.max(Duration::from_secs(1));
-        let again: Tyme = if now - tcp.heard < idle {
+        // A user time-out takes the place of the count (`tcp_keepalive_timer`).
+        let gone = match tcp.user_timeout.filter(|limit| !limit.is_zero()) {
+            Some(limit) => tcp.probes > 0 && now - tcp.heard >= limit,
+            None => tcp.probes >= keep.retries,
+        };
+        let again = if now - tcp.heard < idle {
             tcp.heard + idle
-        } else if tcp.probes >= keep.retries {
-            self.fail(index, Errno::Etimedout);
+        } else if gone {
+            self.give_up(index);
             return true;
         } else {
             tcp.probes += 1;
+            let (host, conn) = (tcp.host, tcp.conn);
+            self.record(&What::Timer { host, conn, timer: Timer::KeepAlive });
             self.probe(index);
             now + interval
         };

@@ -98,9 +98,8 @@ impl Core {
             reuse_port: spec.reuse_port,
             listens: true,
         };
-        let now = self.now;
+        self.sweep_orphans(host);
         let own = self.host_mut(host);
-        own.ports.expire(now);
         let port = match addr.port() {
             0 => own
                 .ports

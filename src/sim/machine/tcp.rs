@@ -50,6 +50,8 @@ pub(super) struct Trouble {
     pub(super) stamp: u32,
     pub(super) tries: u32,
     pub(super) since: Option<Tyme>,
+    /// Since when the peer has been asked for room, and has answered that there is none.
+    pub(super) blocked: Option<Tyme>,
     /// What is next in `out` was lost: nothing goes out before the next try.
     pub(super) stuck: bool,
 }
@@ -119,8 +121,25 @@ impl Tcp {
         self.out_len + usize::try_from(in_flight).unwrap_or(usize::MAX)
     }
 
+    /// Whether bytes wait for nothing but room at the peer.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.state == State::Open
+            && self.acked == self.next
+            && self.limit <= self.next
+            && !self.out.is_empty()
+    }
+
+    /// What a segment acknowledges, and the window it offers. In the antechamber of the accept queue that is what the SYN got: bytes held there are not
+    /// let in yet.
+    pub(super) fn offer(&self) -> (u64, u32) {
+        match self.state {
+            State::SynReceived => (1, u32::try_from(self.recv_cap).unwrap_or(u32::MAX)),
+            _ => (self.received, self.window()),
+        }
+    }
+
     pub(super) fn window(&self) -> u32 {
-        u32::try_from(self.recv_cap - self.in_len).unwrap_or(u32::MAX)
+        u32::try_from(self.recv_cap.saturating_sub(self.in_len)).unwrap_or(u32::MAX)
     }
 
     pub(super) fn is_orphan(&self) -> bool {

@@ -63,31 +63,26 @@ impl Core {
                     return self.schedule_turn(id, now);
                 }
                 host.deadline = (due != Tyme::NEVER).then_some(due);
-                // One alarm is under way at a time; one that comes too early moves on by itself.
-                if host.alarm_at.is_none_or(|alarm| due < alarm) {
-                    self.set_alarm(id, due);
-                }
+                self.set_alarm(id, due);
             }
         }
     }
 
+    /// Sees to an alarm by `at`. One that is under way and comes sooner will do: it moves on by itself. So those under way stand in order, and a deadline
+    /// that jumps to and fro leaves no more of them behind than it has ever drawn nearer.
     fn set_alarm(&mut self, id: HostId, at: Tyme) {
         let host = &mut self.hosts[id.index()];
-        if at == Tyme::NEVER {
+        if at == Tyme::NEVER || host.alarms.last().is_some_and(|&next| next <= at) {
             return;
         }
-        host.alarm_stamp = host.alarm_stamp.wrapping_add(1);
-        host.alarm_at = Some(at);
-        self.queue.push(at, Event::Alarm(id.0, host.alarm_stamp));
+        host.alarms.push(at);
+        self.queue.push(at, Event::Alarm(id.0));
     }
 
-    pub(super) fn alarm(&mut self, id: HostId, stamp: u32) {
+    pub(super) fn alarm(&mut self, id: HostId) {
         let now = self.now;
         let host = self.host_mut(id);
-        if host.alarm_stamp != stamp {
-            return;
-        }
-        host.alarm_at = None;
+        host.alarms.pop();
         match host.deadline {
             Some(due) if due <= now => {
                 host.deadline = None;

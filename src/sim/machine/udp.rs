@@ -6,14 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
-use super::cast::{Cast, is_cast};
+use super::group::{Groups, is_many};
 use super::path::Body;
-use super::ports::Scope;
+use super::ports::{Bound, Scope};
 use super::{Core, Poll, READ, Source, WRITE, plain};
 use crate::net::Bind;
 use crate::sim::topology::HostId;
 use crate::sim::trace::{Fate, What, Why};
 use crate::sim::{Errno, Key, Op};
+use crate::tyme::Tyme;
 
 /// Greatest payload of a datagram over IPv4: 65,535 less the headers of IP and UDP.
 const MAX_GRAM: usize = 65_507;
@@ -22,16 +23,20 @@ const HEADERS: usize = 42;
 /// What a datagram costs beside its payload in the receive buffer, as Linux counts it.
 const OVERHEAD: usize = 768;
 
+/// `net.core.wmem_default`, and `wmem_max`, which `SO_SNDBUF` doubles.
+const SEND_BUFFER: usize = 212_992;
+
 /// A datagram socket.
 pub(super) struct Udp {
     pub(super) stamp: u32,
     pub(super) host: HostId,
     pub(super) local: SocketAddr,
     pub(super) peer: Option<SocketAddr>,
-    pub(super) cast: Cast,
+    pub(super) groups: Groups,
     inbox: VecDeque<(SocketAddr, Bytes)>,
     in_len: usize,
     pub(super) cap: usize,
+    pub(super) send_cap: usize,
     error: Option<Errno>,
     pub(super) poll: Poll,
 }
@@ -82,15 +87,22 @@ impl Core {
         addr: SocketAddr,
         peer: Option<SocketAddr>,
     ) -> Result<(Key, SocketAddr), Errno> {
-        self.may_bind_ip(host, addr.ip())?;
+        if !is_many(addr.ip()) {
+            self.may_bind_ip(host, addr.ip())?;
+        }
         let peer = peer.map(plain);
         let scope = Scope::of(addr.ip(), spec.only_v6);
+        let (reuse_addr, reuse_port) = (spec.reuse_addr, spec.reuse_port);
+        let bound = Bound { scope, key: Key::NOBODY, reuse_addr, reuse_port };
         let own = self.host_mut(host);
         let port = match addr.port() {
             0 => {
-                own.ports.pick(own.spec.ephemeral_ports, |ports, port| ports.may_bind(port, scope))
+                // A port that was not asked for is shared with nobody.
+                let alone = Bound { reuse_addr: false, reuse_port: false, ..bound };
+                let fits = |ports: &super::Ports, port| ports.may_bind(port, &alone);
+                own.ports.pick(own.spec.ephemeral_ports, fits)
             }
-            port => own.ports.may_bind(port, scope).then_some(port),
+            port => own.ports.may_bind(port, &bound).then_some(port),
         };
         let port = port.ok_or(Errno::Eaddrinuse)?;
         // In connected mode the address is that from which the peer is reached.
@@ -98,6 +110,10 @@ impl Core {
             Some(peer) if addr.ip().is_unspecified() => self.source_ip(host, peer.ip())?,
             _ => addr.ip(),
         };
+        if let Some(peer) = peer {
+            let to = self.owner(host, peer.ip());
+            self.route(host, ip.to_canonical(), to)?;
+        }
         self.take_socket(host)?;
         let local = SocketAddr::new(ip, port);
         let cap = super::tcp::capacity(self.host(host).spec.gram_buffer, spec.recv_buffer);
@@ -107,15 +123,18 @@ impl Core {
             host,
             local,
             peer,
-            cast: Cast::new(spec.broadcast),
+            groups: Groups::new(spec.broadcast),
             inbox: VecDeque::new(),
             in_len: 0,
             cap,
+            send_cap: spec
+                .send_buffer
+                .map_or(SEND_BUFFER, |wish| wish.clamp(SEND_BUFFER, 2 * SEND_BUFFER)),
             error: None,
             poll: Poll::default(),
         };
         let key = Key::new(self.udps.insert(udp), stamp);
-        self.host_mut(host).ports.bind(port, scope, key);
+        self.host_mut(host).ports.bind(port, Bound { key, ..bound });
         Ok((key, local))
     }
 
@@ -153,37 +172,43 @@ impl Core {
         if target.port() == 0 {
             return Err(Errno::Einval);
         }
-        if is_cast(target.ip()) {
-            return self.send_to_many(index, key, data, target);
-        }
         let (host, local) = (self.udps[index].host, self.udps[index].local);
         let own = local.ip().to_canonical();
         if !own.is_unspecified() && own.is_ipv4() != target.is_ipv4() {
             return Err(Errno::Enetunreach);
         }
-        let ip = if own.is_unspecified() { self.source_ip(host, target.ip())? } else { own };
+        let ip = if own.is_unspecified() || is_many(own) {
+            self.source_ip(host, target.ip())?
+        } else {
+            own
+        };
         let source = SocketAddr::new(ip, local.port());
+        if is_many(target.ip()) {
+            let data = Bytes::copy_from_slice(data);
+            return self.send_to_many((host, key), (source, target), &data);
+        }
         let to = self.owner(host, target.ip());
+        let to = self.route(host, ip, to)?;
         let data = self.gather(core::iter::once(data), data.len());
         self.stats.grams += 1;
-        self.post(host, to, (source, target), key, &data);
+        self.send_copies((host, key), (source, target), to, &data);
         Ok(())
     }
 
-    /// Sends a datagram on its way to one host.
-    pub(super) fn post(
+    /// Sends it to one host, once or twice.
+    pub(super) fn send_copies(
         &mut self,
-        host: HostId,
-        to: Option<HostId>,
+        (host, key): (HostId, Key),
         (source, target): (SocketAddr, SocketAddr),
-        key: Key,
+        to: Option<HostId>,
         data: &Bytes,
     ) {
         let path = to.map(|to| self.path(host, to));
         let copies = match path {
             Some(path) => {
-                let twice = self.paths[path as usize].link.duplicate;
-                1 + u32::from(twice > 0.0 && self.rng.chance(twice))
+                let way = &mut self.paths[path as usize];
+                let twice = way.link.duplicate;
+                1 + u32::from(twice > 0.0 && way.rng.chance(twice))
             }
             None => 1,
         };
@@ -205,12 +230,15 @@ impl Core {
 
     fn gram_fate(&mut self, path: u32, len: usize) -> Fate {
         let fate = self.fate(path, HEADERS + len, false);
-        let link = &self.paths[path as usize].link;
-        let (reorder, by) = (link.reorder, link.overtaken_by);
+        let way = &mut self.paths[path as usize];
+        let (reorder, by) = (way.link.reorder, way.link.overtaken_by);
         match fate {
-            Fate::Arrives(at) if reorder > 0.0 && self.rng.chance(reorder) => {
-                let extra = self.rng.between(1, crate::tyme::nanos(by).max(1));
-                Fate::Arrives(at + Duration::from_nanos(extra))
+            Fate::Arrives(at) if reorder > 0.0 && way.rng.chance(reorder) => {
+                let extra = way.rng.between(1, crate::tyme::nanos(by).max(1));
+                match at + Duration::from_nanos(extra) {
+                    Tyme::NEVER => Fate::Lost(Why::Never),
+                    at => Fate::Arrives(at),
+                }
             }
             fate => fate,
         }
@@ -224,30 +252,53 @@ impl Core {
         from: Key,
         data: Bytes,
     ) {
-        if is_cast(target.ip()) {
-            return self.on_cast(path, source, target, &data);
+        if is_many(target.ip()) {
+            return self.on_gram_for_many(path, (source, target), &data);
         }
         let host = self.paths[path as usize].to;
-        let bound = self.host(host).ports.bound(target).and_then(|key| self.udp(key));
-        let Some(index) = bound.filter(|&at| self.udps[at].peer.is_none_or(|peer| peer == source))
-        else {
-            return self.send_unreachable(path, source, target, from);
-        };
-        self.put_in(index, source, data);
+        match self.receiver(host, source, target) {
+            Some(key) => self.put(path, key, (source, target), data),
+            None => self.send_unreachable(path, source, target, from),
+        }
     }
 
-    /// Into the receive buffer, if there is room.
-    pub(super) fn put_in(&mut self, index: usize, source: SocketAddr, data: Bytes) {
+    /// Who gets it, as on Linux: a socket connected to its sender before others, one for that very address before one for all, and of those that
+    /// share a port the latest, or with `SO_REUSEPORT` one by the sender.
+    fn receiver(&self, host: HostId, source: SocketAddr, target: SocketAddr) -> Option<Key> {
+        let held = self.host(host).ports.bound(target.port());
+        let rank = |bound: &Bound| {
+            let peer = self.udps[self.udp(bound.key)?].peer;
+            let fits = bound.scope.covers(target.ip()) && peer.is_none_or(|peer| peer == source);
+            fits.then_some((peer.is_some(), matches!(bound.scope, Scope::One(_))))
+        };
+        let best = held.iter().filter_map(rank).max()?;
+        let mut all = held.iter().filter(|bound| rank(bound) == Some(best));
+        let last = all.clone().next_back()?;
+        if !last.reuse_port {
+            return Some(last.key);
+        }
+        let count = all.clone().count();
+        all.nth(usize::from(source.port()) % count).map(|bound| bound.key)
+    }
+
+    /// Puts a datagram into a socket's buffer, if there is room.
+    pub(super) fn put(
+        &mut self,
+        path: u32,
+        key: Key,
+        (source, target): (SocketAddr, SocketAddr),
+        data: Bytes,
+    ) {
+        let Some(index) = self.udp(key) else { return };
         let udp = &mut self.udps[index];
         let size = data.len() + OVERHEAD;
         // As on Linux, one datagram always fits.
         if udp.in_len > 0 && udp.in_len + size > udp.cap {
-            self.stats.lost += 1;
-            return;
+            let body = Body::Gram { source, target, from: key, data };
+            return self.drop_arrived(path, &body, Why::Buffer);
         }
         udp.in_len += size;
         udp.inbox.push_back((source, data));
-        let key = Key::new(index, udp.stamp);
         self.stats.grams_delivered += 1;
         self.notify(Source::Udp(key), READ);
     }

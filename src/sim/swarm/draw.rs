@@ -300,6 +300,7 @@ pub fn draw_config(rng: &mut Rng) -> Config {
         (&mut limits.tx_bytes, 18),
         (&mut limits.remoter_tick_bytes, 16),
         (&mut limits.tick_bytes, 18),
+        (&mut limits.tick_bytes_out, 18),
         (&mut limits.buffered, 20),
         (&mut limits.events, 8),
         (&mut limits.scratch, 16),

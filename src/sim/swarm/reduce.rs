@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use super::plan::{Plan, Role, Shape};
-use super::run::{Failure, Report, Scenario, run};
+use super::run::{Failure, Moment, Report, Stage, run};
 use crate::sim::Tracing;
 use crate::tyme::Tyme;
 
@@ -24,7 +24,10 @@ pub struct Reduced {
 
 /// Leaves out of a failing plan what it fails without, in the same way ([`Kind`](super::Kind)): clients, servers, faults, and the
 /// end of the phase under faults. Takes at most 400 runs.
-pub fn reduce<S: Scenario>(plan: &Plan, failure: &Failure, make: impl FnMut() -> S) -> Reduced {
+pub fn reduce<S>(plan: &Plan, failure: &Failure, make: impl FnMut() -> S) -> Reduced
+where
+    S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
+{
     let so_far = Reduced { plan: plan.clone(), failure: failure.clone(), tries: 0 };
     let mut reducer = Reducer { so_far, make };
     loop {
@@ -43,7 +46,10 @@ struct Reducer<F> {
     make: F,
 }
 
-impl<S: Scenario, F: FnMut() -> S> Reducer<F> {
+impl<S, F: FnMut() -> S> Reducer<F>
+where
+    S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
+{
     /// Whether the plan still fails in the same way; then it is what we have now.
     fn try_out(&mut self, plan: Plan) -> bool {
         if self.so_far.tries >= TRIES {
@@ -194,11 +200,14 @@ impl std::error::Error for Found {}
 ///
 /// # Errors
 /// What was found. Print it: it says how to get it again.
-pub fn sweep<S: Scenario>(
+pub fn sweep<S>(
     seeds: impl IntoIterator<Item = u64>,
     shape: &Shape,
     mut make: impl FnMut() -> S,
-) -> Result<Summary, Box<Found>> {
+) -> Result<Summary, Box<Found>>
+where
+    S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
+{
     let mut summary = Summary::default();
     for seed in seeds {
         let plan = Plan::draw(seed, shape);

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use super::plan::{Plan, PlanError, Shape};
 use super::reduce::{Found, Summary, reduce, sweep};
-use super::run::{Report, Scenario, run};
+use super::run::{Moment, Report, Stage, run};
 use crate::sim::{Tracing, World};
 use crate::tyme::Tyme;
 
 /// Messages drawn on a timeline at most.
 const DRAWN: usize = 20_000;
 
-/// Which seeds to live, and what to write down: the command line of a program around a [`Scenario`] of yours.
+/// Which seeds to live, and what to write down: the command line of a program around a scenario ([`Moment`]) of yours.
 ///
 /// ```text
 /// --seed SEED      live this one only: a number, a git hash, or a plan as a failure prints it, in quotes
@@ -28,18 +28,14 @@ const DRAWN: usize = 20_000;
 /// A failure is [reduced](reduce), and printed with the command line that shows it again.
 ///
 /// ```
-/// use tymist::sim::swarm::{Request, Scenario, Shape, Stage};
+/// use tymist::sim::swarm::{Moment, Request, Shape, Stage};
 ///
-/// struct Nothing;
-///
-/// impl Scenario for Nothing {
-///     fn start(&mut self, _: &mut Stage<'_>) {}
-/// }
+/// let nothing = |_: &mut Stage<'_>, _: Moment| Ok(());
 ///
 /// // In a `main`: `Request::parse(std::env::args_os().skip(1))`, and `std::io::stdout()`.
 /// let request = Request::parse(["--seed", "d5a6ca6", "--seeds", "20"])?;
 /// let mut out = Vec::new();
-/// assert!(request.live("cargo run --example my_swarm --", &Shape::default(), || Nothing, &mut out)?);
+/// assert!(request.live("cargo run --example my_swarm --", &Shape::default(), || nothing, &mut out)?);
 /// assert!(String::from_utf8(out)?.contains("20 seeds from 224029862 on"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -110,13 +106,16 @@ impl Request {
     ///
     /// # Errors
     /// A seed that is none, and what the file system says.
-    pub fn live<S: Scenario>(
+    pub fn live<S>(
         &self,
         program: &str,
         shape: &Shape,
         mut make: impl FnMut() -> S,
         out: &mut dyn Write,
-    ) -> Result<bool, RequestError> {
+    ) -> Result<bool, RequestError>
+    where
+        S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
+    {
         if self.help {
             writeln!(out, "{program} {}", Self::USAGE)?;
             return Ok(true);
@@ -145,13 +144,16 @@ impl Request {
         }
     }
 
-    fn live_one<S: Scenario>(
+    fn live_one<S>(
         &self,
         plan: &Plan,
         program: &str,
         mut make: impl FnMut() -> S,
         out: &mut dyn Write,
-    ) -> Result<bool, RequestError> {
+    ) -> Result<bool, RequestError>
+    where
+        S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
+    {
         match self.watch(plan, make(), out)? {
             Ok(report) => {
                 let Report { hash, steps, done, stats } = report;
@@ -180,12 +182,15 @@ impl Request {
     }
 
     /// Lives one plan, and writes down what is to be.
-    fn watch<S: Scenario>(
+    fn watch<S>(
         &self,
         plan: &Plan,
         scenario: S,
         out: &mut dyn Write,
-    ) -> Result<Result<Report, super::Failure>, RequestError> {
+    ) -> Result<Result<Report, super::Failure>, RequestError>
+    where
+        S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
+    {
         let mut written = Ok(());
         let result = run(plan, self.tracing(), scenario, |world| {
             written = self.write_down(world, out);

@@ -11,53 +11,29 @@ use crate::tyme::Tyme;
 /// Longer than anything in a world outlives its programs: retransmissions give up after 15 minutes.
 const AFTERLIFE: Duration = Duration::from_secs(3600);
 
-/// What is lived: which programs run, what must hold, when all is done.
+/// When a scenario is called, and what for.
 ///
-/// All but `start` may be left out. What a program sees go wrong it best keeps, for `check` to return.
-pub trait Scenario {
-    /// Starts the programs on the kept hosts. Draw what they do from `stage.plan.rng(…)`.
-    fn start(&mut self, stage: &mut Stage<'_>);
-
-    /// Looks whether anything has gone wrong; called after each step, so it must be cheap.
-    ///
-    /// # Errors
-    /// What has gone wrong.
-    fn check(&mut self, world: &World) -> Result<(), String> {
-        let _ = world;
-        Ok(())
-    }
-
-    /// The faults are over: tells the programs so, if they are to be patient from now on. Turns of all hosts follow.
-    fn heal(&mut self, stage: &mut Stage<'_>) {
-        let _ = stage;
-    }
-
-    /// Whether all is done that was to be done.
-    fn done(&self, world: &World) -> bool {
-        let _ = world;
-        true
-    }
-
-    /// What is not done, for the report on a run that was not [`done`](Scenario::done) within the budget.
-    fn missing(&self, world: &World) -> String {
-        let _ = world;
-        "not done within the budget".to_owned()
-    }
-
-    /// The end: closes servers, and looks whether anything is left. The world goes on for a second afterwards, then `left` is asked and
-    /// programs are dropped.
-    fn end(&mut self, stage: &mut Stage<'_>) {
-        let _ = stage;
-    }
-
-    /// Looks whether the programs have let go of everything.
-    ///
-    /// # Errors
-    /// What is left.
-    fn left(&mut self, world: &World) -> Result<(), String> {
-        let _ = world;
-        Ok(())
-    }
+/// A scenario is what is lived: which programs run, what must hold, when all is done. It is an `FnMut(&mut Stage, Moment) -> Result<(), String>`, called
+/// at each of these moments; an error says what is not as it should be. What a program sees go wrong it best keeps, for `Check` to return. Moments that it
+/// does not care for it answers with `Ok(())`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Moment {
+    /// The beginning: start the programs on the kept hosts. Draw what they do from `stage.plan.rng(…)`.
+    Start,
+    /// A host had a turn, or crashed. Has anything gone wrong? Asked that often, it must be cheap.
+    Check,
+    /// The faults are over: tell the programs so, if they are to be patient from now on. Turns of all hosts follow.
+    Heal,
+    /// Is all done that was to be done? An error: not yet. Asked before each step after `Heal`, so it must be cheap.
+    Done {
+        /// The budget is used up, and the error is what the report says of it. Before, nobody reads it: an empty one will do.
+        last: bool,
+    },
+    /// The end: close servers. The world goes on for a second afterwards, then comes `Left`, and programs are dropped.
+    End,
+    /// Have the programs let go of everything? An error says of what not.
+    Left,
 }
 
 /// The world of a run, and the plan behind it.
@@ -100,7 +76,7 @@ pub struct Report {
 /// In what way a run failed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// [`Scenario::check`] said so.
+    /// The scenario said so, at [`Moment::Check`] or where something is to be done.
     Wrong,
     /// Not all was done within the budget.
     Stuck,
@@ -108,6 +84,8 @@ pub enum Kind {
     Spins,
     /// Something was left in the end.
     Left,
+    /// A rule that is not [optional](crate::sim::fault::Rule::optional) never fired, so what it was there for was not tried.
+    Unfired,
     /// A program panicked.
     Panicked,
 }
@@ -131,16 +109,19 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Lives a plan. With [`Tracing::Full`], `look` gets the world at the end, however it ended, such as for a timeline.
+/// Lives a plan, by a scenario (see [`Moment`]). With [`Tracing::Full`], `look` gets the world at the end, however it ended, such as for a timeline.
 ///
 /// # Errors
 /// How it failed. A panic of a program or of the scenario is one way.
-pub fn run<S: Scenario>(
+pub fn run<S>(
     plan: &Plan,
     tracing: Tracing,
     scenario: S,
     look: impl FnOnce(&World),
-) -> Result<Report, Failure> {
+) -> Result<Report, Failure>
+where
+    S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
+{
     let mut spec = WorldSpec::new(plan.seed);
     spec.tracing = tracing;
     let world = World::with(spec);
@@ -168,27 +149,36 @@ struct Run<'a, S> {
     steps: u64,
 }
 
-impl<S: Scenario> Run<'_, S> {
+impl<S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>> Run<'_, S> {
     fn live(&mut self) -> Result<Report, Failure> {
         self.build();
-        self.scenario.start(&mut Stage { world: &mut self.world, plan: self.plan });
+        self.play(Moment::Start, Kind::Wrong)?;
         let safety = Tyme::ZERO + self.plan.safety;
-        self.go_on(safety, |_, _| false)?;
-        self.heal();
+        self.go_on(safety, None)?;
+        self.heal()?;
         let limit = self.world.tyme() + self.plan.budget;
-        if !self.go_on(limit, Scenario::done)? {
-            return Err(self.failure(Kind::Stuck, self.scenario.missing(&self.world)));
+        if !self.go_on(limit, Some(Moment::Done { last: false }))? {
+            self.play(Moment::Done { last: true }, Kind::Stuck)?;
         }
         let done = self.world.tyme();
-        self.scenario.end(&mut Stage { world: &mut self.world, plan: self.plan });
+        self.play(Moment::End, Kind::Wrong)?;
         self.wake_all();
         let limit = self.world.tyme() + Duration::from_secs(1);
-        self.go_on(limit, |_, _| false)?;
-        let left = self.scenario.left(&self.world);
-        left.map_err(|what| self.failure(Kind::Left, what))?;
+        self.go_on(limit, None)?;
+        self.play(Moment::Left, Kind::Left)?;
         self.look_after()?;
+        let unfired = self.world.faults().unfired();
+        if !unfired.is_empty() {
+            return Err(self.failure(Kind::Unfired, format!("rules {unfired:?}")));
+        }
         let (hash, stats) = (self.world.hash(), self.world.stats());
         Ok(Report { hash, steps: self.steps, done, stats })
+    }
+
+    /// Calls the scenario. An error of its is a failure of this kind.
+    fn play(&mut self, moment: Moment, kind: Kind) -> Result<(), Failure> {
+        let said = (self.scenario)(&mut Stage { world: &mut self.world, plan: self.plan }, moment);
+        said.map_err(|what| self.failure(kind, what))
     }
 
     fn build(&mut self) {
@@ -211,14 +201,10 @@ impl<S: Scenario> Run<'_, S> {
         }
     }
 
-    /// Steps until `limit`, or until `done` says so; returns whether it did.
-    fn go_on(
-        &mut self,
-        limit: Tyme,
-        mut done: impl FnMut(&S, &World) -> bool,
-    ) -> Result<bool, Failure> {
+    /// Steps until `limit`, or until the scenario agrees to `until`; returns whether it did.
+    fn go_on(&mut self, limit: Tyme, until: Option<Moment>) -> Result<bool, Failure> {
         loop {
-            if done(&self.scenario, &self.world) {
+            if until.is_some_and(|moment| self.play(moment, Kind::Stuck).is_ok()) {
                 return Ok(true);
             }
             let Some(step) = self.world.step_until(limit) else {
@@ -227,8 +213,7 @@ impl<S: Scenario> Run<'_, S> {
             };
             self.steps += 1;
             if let Step::Turn(_) | Step::Crashed(_) = step {
-                let checked = self.scenario.check(&self.world);
-                checked.map_err(|what| self.failure(Kind::Wrong, what))?;
+                self.play(Moment::Check, Kind::Wrong)?;
             }
             if self.steps > self.plan.steps {
                 return Err(self.failure(Kind::Spins, format!("{} steps", self.steps)));
@@ -237,7 +222,7 @@ impl<S: Scenario> Run<'_, S> {
     }
 
     /// Undoes all that faults have done.
-    fn heal(&mut self) {
+    fn heal(&mut self) -> Result<(), Failure> {
         self.world.faults().stop();
         self.world.act(&Act::Heal);
         let hosts: Vec<HostId> = self.world.hosts().collect();
@@ -256,8 +241,9 @@ impl<S: Scenario> Run<'_, S> {
                 self.world.act(&Act::Restart(host));
             }
         }
-        self.scenario.heal(&mut Stage { world: &mut self.world, plan: self.plan });
+        self.play(Moment::Heal, Kind::Wrong)?;
         self.wake_all();
+        Ok(())
     }
 
     fn wake_all(&mut self) {
@@ -277,7 +263,7 @@ impl<S: Scenario> Run<'_, S> {
             }
         }
         let limit = self.world.tyme() + AFTERLIFE;
-        self.go_on(limit, |_, _| false)?;
+        self.go_on(limit, None)?;
         let lingering: usize = hosts.iter().map(|&host| self.world.lingering(host)).sum();
         if lingering > 0 || self.world.next_due().is_some() {
             let what = format!("{lingering} connections, next due {:?}", self.world.next_due());

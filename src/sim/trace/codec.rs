@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
-use super::record::{Fate, Flags, What, Why};
+use super::record::{Fate, Flags, Timer, What, Why};
 use crate::sim::{Errno, HostId, Op, Side};
 use crate::tyme::Tyme;
 
@@ -51,13 +51,37 @@ fn put_fate(out: &mut Vec<u8>, fate: Fate) {
             out.push(0);
             put(out, tyme.as_nanos());
         }
-        Fate::Lost(why) => out.push(match why {
-            Why::Cut => 1,
-            Why::Chance => 2,
-            Why::Queue => 3,
-            Why::NoHost => 4,
-        }),
+        Fate::Lost(why) => out.push(why_code(why)),
     }
+}
+
+fn why_code(why: Why) -> u8 {
+    match why {
+        Why::Cut => 1,
+        Why::Chance => 2,
+        Why::Queue => 3,
+        Why::NoHost => 4,
+        Why::Never => 5,
+        Why::Down => 6,
+        Why::Buffer => 7,
+    }
+}
+
+fn why_of(code: u8) -> Option<Why> {
+    Some(match code {
+        1 => Why::Cut,
+        2 => Why::Chance,
+        3 => Why::Queue,
+        4 => Why::NoHost,
+        5 => Why::Never,
+        6 => Why::Down,
+        7 => Why::Buffer,
+        _ => return None,
+    })
+}
+
+fn put_opt(out: &mut Vec<u8>, number: Option<u32>) {
+    put(out, number.map_or(0, |number| u64::from(number) + 1));
 }
 
 fn put_result(out: &mut Vec<u8>, result: Result<u64, Errno>) {
@@ -72,7 +96,7 @@ fn put_result(out: &mut Vec<u8>, result: Result<u64, Errno>) {
 }
 
 fn put_opt_host(out: &mut Vec<u8>, host: Option<HostId>) {
-    put(out, host.map_or(0, |host| u64::from(host.0) + 1));
+    put_opt(out, host.map(|host| host.0));
 }
 
 pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
@@ -145,10 +169,26 @@ pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
             kind(out, 10, *host);
             out.push(u8::from(*up));
         }
+        What::Held { from, to, conn } => {
+            kind(out, 11, *from);
+            put(out, u64::from(to.0));
+            put_opt(out, *conn);
+        }
+        What::Dropped { from, to, conn, why } => {
+            kind(out, 12, *from);
+            put(out, u64::from(to.0));
+            put_opt(out, *conn);
+            out.push(why_code(*why));
+        }
         What::Local { host, on, data } => {
-            kind(out, 11, *host);
+            kind(out, 14, *host);
             put(out, u64::from(*on));
             put_bytes(out, data);
+        }
+        What::Timer { host, conn, timer } => {
+            kind(out, 13, *host);
+            put(out, u64::from(*conn));
+            out.push(*timer as u8);
         }
     }
 }
@@ -208,14 +248,10 @@ fn take_end(rest: &mut &[u8]) -> Option<SocketAddr> {
 }
 
 fn take_fate(rest: &mut &[u8]) -> Option<Fate> {
-    Some(match take_u8(rest)? {
-        0 => Fate::Arrives(Tyme::from_nanos(take(rest)?)),
-        1 => Fate::Lost(Why::Cut),
-        2 => Fate::Lost(Why::Chance),
-        3 => Fate::Lost(Why::Queue),
-        4 => Fate::Lost(Why::NoHost),
-        _ => return None,
-    })
+    match take_u8(rest)? {
+        0 => Some(Fate::Arrives(Tyme::from_nanos(take(rest)?))),
+        code => why_of(code).map(Fate::Lost),
+    }
 }
 
 fn take_result(rest: &mut &[u8]) -> Option<Result<u64, Errno>> {
@@ -229,8 +265,18 @@ fn take_host(rest: &mut &[u8]) -> Option<HostId> {
     take_u32(rest).map(HostId)
 }
 
+fn take_opt(rest: &mut &[u8]) -> Option<Option<u32>> {
+    let number = take(rest)?.checked_sub(1);
+    number.map(u32::try_from).transpose().ok()
+}
+
 fn take_opt_host(rest: &mut &[u8]) -> Option<Option<HostId>> {
-    Some(take_u32(rest)?.checked_sub(1).map(HostId))
+    Some(take_opt(rest)?.map(HostId))
+}
+
+fn take_timer(rest: &mut &[u8]) -> Option<Timer> {
+    let all = [Timer::Retry, Timer::GiveUp, Timer::KeepAlive];
+    all.get(usize::from(take_u8(rest)?)).copied()
 }
 
 /// `None` if the bytes are no record, or more than one.
@@ -289,11 +335,21 @@ pub(super) fn decode(mut body: &[u8]) -> Option<(Tyme, What)> {
                 _ => return None,
             },
         },
-        11 => What::Local {
+        11 => What::Held { from: take_host(rest)?, to: take_host(rest)?, conn: take_opt(rest)? },
+        12 => What::Dropped {
+            from: take_host(rest)?,
+            to: take_host(rest)?,
+            conn: take_opt(rest)?,
+            why: why_of(take_u8(rest)?)?,
+        },
+        14 => What::Local {
             host: take_host(rest)?,
             on: take_u32(rest)?,
             data: Bytes::copy_from_slice(take_bytes(rest)?),
         },
+        13 => {
+            What::Timer { host: take_host(rest)?, conn: take_u32(rest)?, timer: take_timer(rest)? }
+        }
         _ => return None,
     };
     rest.is_empty().then_some((tyme, what))
@@ -342,12 +398,16 @@ mod tests {
                 fate: Fate::Lost(Why::Queue),
                 data: data.clone(),
             },
+            What::Local { host: b, on: 300, data: data.clone() },
             What::Gram { from: a, to: Some(b), source: v4, target: v4, fate, data },
             What::Unreachable { from: a, to: b, source: v4, target: v6, fate },
             What::Fault { host: a, rule: "r".into(), op: Op::Accept, effect: "EMFILE".into() },
             What::Act { text: "crash".into() },
             What::Note { host: b, text: String::new() },
             What::Up { host: b, up: true },
+            What::Held { from: a, to: b, conn: Some(u32::MAX) },
+            What::Dropped { from: a, to: b, conn: None, why: Why::Buffer },
+            What::Timer { host: b, conn: 7, timer: Timer::KeepAlive },
         ]
     }
 

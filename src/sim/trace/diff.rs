@@ -9,7 +9,7 @@ use super::{Record, Trace, codec};
 pub struct Difference {
     /// How many records are the same before it.
     pub index: u64,
-    /// What the one has there; `None` if it has ended.
+    /// What the one has there; `None` if it has ended. Neither has anything where only hashes were kept, and those differ.
     pub left: Option<Record>,
     /// What the other has there.
     pub right: Option<Record>,
@@ -36,7 +36,11 @@ pub(super) fn first(left: &Trace, right: &Trace) -> Option<Difference> {
                 before,
             });
         }
-        one?;
+        if one.is_none() {
+            // Nothing written down differs; what was not may.
+            let parts = left.hash != right.hash;
+            return parts.then(|| Difference { index, left: None, right: None, before: None });
+        }
         before = one;
         index += 1;
     }
@@ -47,6 +51,11 @@ impl fmt::Display for Difference {
         let line = |record: &Option<Record>| {
             record.as_ref().map_or_else(|| "(the end)".to_owned(), ToString::to_string)
         };
+        if self.left.is_none() && self.right.is_none() {
+            return f.write_str(
+                "the runs part somewhere: their hashes differ, and the rest was not written down",
+            );
+        }
         writeln!(f, "the runs part at record {}", self.index)?;
         if self.before.is_some() {
             writeln!(f, "  both  {}", line(&self.before))?;

@@ -20,7 +20,7 @@ use std::io::{self, Read, Write};
 use twox_hash::XxHash3_64;
 
 pub use diff::Difference;
-pub use record::{Fate, Flags, Record, What, Why};
+pub use record::{Fate, Flags, Record, Timer, What, Why};
 
 use crate::tyme::Tyme;
 
@@ -32,23 +32,44 @@ pub enum Tracing {
     /// Only the running hash: about 40 ns a record.
     #[default]
     Hash,
-    /// Everything: in memory, about 20 bytes a record and all payload.
+    /// Everything: in memory, about 20 bytes a record and all payload, without bound.
     Full,
+    /// The hash of everything, and the last so many bytes of records at most, at least half of them once there are more; hosts are kept aside. For runs too long to
+    /// be kept whole. Connections that began before are nameless in it, so the exports leave their packets out.
+    Last(usize),
 }
 
 /// The writing end, inside a world.
 #[derive(Debug)]
 pub(super) struct Recorder {
     mode: Tracing,
-    log: Vec<u8>,
+    /// What is kept for good: everything, or only the hosts.
+    log: Log,
+    /// The last two stretches of what is not kept for good.
+    recent: [Log; 2],
     scratch: Vec<u8>,
     count: u64,
     hash: u64,
 }
 
+/// Records in a row.
+#[derive(Debug, Default)]
+struct Log {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Log {
+    fn put(&mut self, record: &[u8]) {
+        codec::put_bytes(&mut self.bytes, record);
+        self.count += 1;
+    }
+}
+
 impl Recorder {
     pub(super) fn new(mode: Tracing) -> Self {
-        Recorder { mode, log: Vec::new(), scratch: Vec::new(), count: 0, hash: 0 }
+        let (log, recent) = Default::default();
+        Recorder { mode, log, recent, scratch: Vec::new(), count: 0, hash: 0 }
     }
 
     #[inline]
@@ -64,8 +85,21 @@ impl Recorder {
         codec::encode(tyme, what, &mut self.scratch);
         self.count += 1;
         self.hash = XxHash3_64::oneshot_with_seed(self.hash, &self.scratch);
-        if self.mode == Tracing::Full {
-            codec::put_bytes(&mut self.log, &self.scratch);
+        match self.mode {
+            Tracing::Off | Tracing::Hash => {}
+            Tracing::Last(limit) if !matches!(what, What::Host { .. }) => {
+                let [older, newer] = &mut self.recent;
+                if newer.bytes.len() + self.scratch.len() > limit / 2 {
+                    core::mem::swap(older, newer);
+                    newer.bytes.clear();
+                    newer.count = 0;
+                }
+                // What is too large by itself is left out.
+                if self.scratch.len() <= limit / 2 {
+                    newer.put(&self.scratch);
+                }
+            }
+            Tracing::Full | Tracing::Last(_) => self.log.put(&self.scratch),
         }
     }
 
@@ -78,9 +112,9 @@ impl Recorder {
     }
 
     pub(super) fn trace(&self, seed: u64) -> Trace {
-        let count = if self.mode == Tracing::Full { self.count } else { 0 };
-        let hash = if self.mode == Tracing::Full { self.hash } else { 0 };
-        Trace { seed, log: self.log.clone(), count, hash }
+        let all = || core::iter::once(&self.log).chain(&self.recent);
+        let log = all().flat_map(|log| &log.bytes).copied().collect();
+        Trace { seed, log, count: all().map(|log| log.count).sum(), hash: self.hash }
     }
 }
 
@@ -105,7 +139,7 @@ impl Trace {
         self.seed
     }
 
-    /// The hash of the run.
+    /// The hash of the run; of a trace that was read from a file, of what is in it.
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.hash
@@ -135,7 +169,7 @@ impl Trace {
         })
     }
 
-    /// Where this run and another part.
+    /// Where this run and another part. Of runs of which only the hash was kept: whether they do.
     #[must_use]
     pub fn first_difference(&self, other: &Trace) -> Option<Difference> {
         diff::first(self, other)

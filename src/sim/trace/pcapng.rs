@@ -3,7 +3,7 @@
 //! The file is pcapng (draft-ietf-opsawg-pcapng): one section header, one interface description per host (Ethernet, nanoseconds, its
 //! name), one enhanced packet block per packet. Blocks are little-endian: type, length, body, options, length again, all padded to 4 bytes.
 //! Headers within the packets are made by `etherparse`, which knows checksums. A host's MAC address is 02:00 and its number.
-//! Faults, acts and notes are comments of the packet that follows them.
+//! Faults, acts and notes are comments of the packet that follows them; what comes after the last packet, of a block of statistics at the end.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -22,6 +22,7 @@ use crate::tyme::Tyme;
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
+const STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 const OPT_COMMENT: u16 = 1;
 const OPT_IF_NAME: u16 = 2;
@@ -31,7 +32,7 @@ const LINKTYPE_ETHERNET: u16 = 1;
 const HOPS: u8 = 64;
 
 pub(super) fn write(trace: &Trace, out: impl Write) -> io::Result<()> {
-    let mut export = Export { out, conns: BTreeMap::new(), comments: Vec::new() };
+    let mut export = Export { out, conns: BTreeMap::new(), comments: Vec::new(), hosts: false };
     export.section(trace)?;
     // All interfaces first, so that a packet's number is its host's.
     for record in trace.records() {
@@ -39,7 +40,12 @@ pub(super) fn write(trace: &Trace, out: impl Write) -> io::Result<()> {
             export.interface(name)?;
         }
     }
-    trace.records().try_for_each(|record| export.record(&record))?;
+    let mut last = None;
+    for record in trace.records() {
+        export.record(&record)?;
+        last = Some(record.tyme);
+    }
+    export.rest(last.unwrap_or(Tyme::ZERO))?;
     export.out.flush()
 }
 
@@ -55,6 +61,8 @@ struct Export<W> {
     out: W,
     conns: BTreeMap<u32, Conn>,
     comments: Vec<String>,
+    /// Whether there is an interface.
+    hosts: bool,
 }
 
 struct Tcp {
@@ -81,6 +89,7 @@ impl<W: Write> Export<W> {
     }
 
     fn interface(&mut self, name: &str) -> io::Result<()> {
+        self.hosts = true;
         let mut body = Vec::new();
         body.extend(LINKTYPE_ETHERNET.to_le_bytes());
         body.extend(0_u16.to_le_bytes());
@@ -102,11 +111,8 @@ impl<W: Write> Export<W> {
     fn packet(&mut self, tyme: Tyme, host: HostId, frame: &[u8], fate: Fate) -> io::Result<()> {
         let mut body = Vec::with_capacity(frame.len() + 64);
         let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
-        let nanos = tyme.as_nanos();
         body.extend(host.0.to_le_bytes());
-        body.extend(((nanos >> 32) as u32).to_le_bytes());
-        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
-        body.extend((nanos as u32).to_le_bytes());
+        stamp(&mut body, tyme);
         body.extend(length.to_le_bytes());
         body.extend(length.to_le_bytes());
         body.extend_from_slice(frame);
@@ -115,13 +121,20 @@ impl<W: Write> Export<W> {
         if matches!(fate, Fate::Lost(_)) {
             comments.push(fate.to_string());
         }
-        for comment in &comments {
-            option(&mut body, OPT_COMMENT, comment.as_bytes());
-        }
-        if !comments.is_empty() {
-            option(&mut body, 0, b"");
-        }
+        remarks(&mut body, &comments);
         self.block(ENHANCED_PACKET, &body)
+    }
+
+    /// Comments that no packet follows.
+    fn rest(&mut self, tyme: Tyme) -> io::Result<()> {
+        let comments = core::mem::take(&mut self.comments);
+        if comments.is_empty() || !self.hosts {
+            return Ok(());
+        }
+        let mut body = 0_u32.to_le_bytes().to_vec();
+        stamp(&mut body, tyme);
+        remarks(&mut body, &comments);
+        self.block(STATISTICS, &body)
     }
 
     fn record(&mut self, record: &Record) -> io::Result<()> {
@@ -140,7 +153,12 @@ impl<W: Write> Export<W> {
                 let frame = unreachable(*from, *to, *source, *target)?;
                 return self.packet(record.tyme, *from, &frame, *fate);
             }
-            What::Fault { .. } | What::Act { .. } | What::Note { .. } => {
+            What::Fault { .. }
+            | What::Act { .. }
+            | What::Note { .. }
+            | What::Held { .. }
+            | What::Dropped { .. }
+            | What::Timer { .. } => {
                 self.comments.push(record.what.to_string());
             }
             // Wireshark knows no packets that are none.
@@ -166,7 +184,7 @@ impl<W: Write> Export<W> {
         }
         let scale = known.scales[own];
         // Rounded up, so that what was sent is never beyond what was offered. A SYN's own window is not scaled.
-        let shown = if syn { *window } else { (window + (1 << scale) - 1) >> scale };
+        let shown = if syn { *window } else { window.div_ceil(1 << scale) };
         let header = Tcp {
             flags: *flags,
             seq: initial(*conn, *side).wrapping_add(low(*seq)),
@@ -188,7 +206,25 @@ fn low(number: u64) -> u32 {
 
 /// A connection's initial sequence number: any will do, if it is always the same.
 fn initial(conn: u32, side: Side) -> u32 {
-    (2 * conn + u32::from(side == Side::Accepted)).wrapping_mul(0x9e37_79b1)
+    let number = conn.wrapping_mul(2).wrapping_add(u32::from(side == Side::Accepted));
+    number.wrapping_mul(0x9e37_79b1)
+}
+
+/// A tyme, the high half first.
+fn stamp(body: &mut Vec<u8>, tyme: Tyme) {
+    let nanos = tyme.as_nanos();
+    body.extend(((nanos >> 32) as u32).to_le_bytes());
+    #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+    body.extend((nanos as u32).to_le_bytes());
+}
+
+fn remarks(body: &mut Vec<u8>, comments: &[String]) {
+    for comment in comments {
+        option(body, OPT_COMMENT, comment.as_bytes());
+    }
+    if !comments.is_empty() {
+        option(body, 0, b"");
+    }
 }
 
 fn pad(body: &mut Vec<u8>) {

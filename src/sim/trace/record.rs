@@ -141,6 +141,35 @@ pub enum What {
         /// Whether it is up now.
         up: bool,
     },
+    /// A packet has piled up at the end of a clogged way; it arrives when that is unclogged.
+    Held {
+        /// Who sent it.
+        from: HostId,
+        /// Whom it is for.
+        to: HostId,
+        /// The connection, of a TCP segment.
+        conn: Option<u32>,
+    },
+    /// A packet got to its host and was dropped there.
+    Dropped {
+        /// Who sent it.
+        from: HostId,
+        /// Whom it was for.
+        to: HostId,
+        /// The connection, of a TCP segment.
+        conn: Option<u32>,
+        /// Why.
+        why: Why,
+    },
+    /// A timer of a connection went off. Acknowledgements that wait for company are left out.
+    Timer {
+        /// Whose.
+        host: HostId,
+        /// The connection.
+        conn: u32,
+        /// For what.
+        timer: Timer,
+    },
     /// A program's own remark.
     Note {
         /// Whose.
@@ -148,6 +177,18 @@ pub enum What {
         /// In its words.
         text: String,
     },
+}
+
+/// A timer of a connection.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Timer {
+    /// It tries again what did not get through, or asks for an answer or for room.
+    Retry,
+    /// It has waited long enough, and is given up.
+    GiveUp,
+    /// It looks whether the peer is still there.
+    KeepAlive,
 }
 
 /// What became of a packet.
@@ -171,6 +212,12 @@ pub enum Why {
     Queue,
     /// Nobody has that address.
     NoHost,
+    /// It would arrive after the end of time.
+    Never,
+    /// The host was down.
+    Down,
+    /// The socket's buffer was full.
+    Buffer,
 }
 
 /// Flags of a TCP segment, as on the wire (RFC 9293 section 3.1).
@@ -221,14 +268,35 @@ impl fmt::Display for Flags {
     }
 }
 
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Cut => "the way is cut",
+            Why::Chance => "by chance",
+            Why::Queue => "the link's queue is full",
+            Why::NoHost => "nobody has that address",
+            Why::Never => "it would never arrive",
+            Why::Down => "the host is down",
+            Why::Buffer => "the socket's buffer is full",
+        })
+    }
+}
+
+impl fmt::Display for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Timer::Retry => "tries again",
+            Timer::GiveUp => "gives up",
+            Timer::KeepAlive => "looks after",
+        })
+    }
+}
+
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fate::Arrives(tyme) => write!(f, "arrives {tyme}"),
-            Fate::Lost(Why::Cut) => f.write_str("lost: the way is cut"),
-            Fate::Lost(Why::Chance) => f.write_str("lost by chance"),
-            Fate::Lost(Why::Queue) => f.write_str("lost: the link's queue is full"),
-            Fate::Lost(Why::NoHost) => f.write_str("lost: nobody has that address"),
+            Fate::Lost(why) => write!(f, "lost: {why}"),
         }
     }
 }
@@ -275,7 +343,26 @@ impl fmt::Display for What {
             What::Act { text } => write!(f, "act: {text}"),
             What::Up { host, up: true } => write!(f, "{host:?} is up"),
             What::Up { host, up: false } => write!(f, "{host:?} is down"),
+            What::Held { from, to, conn } => {
+                write!(f, "{} from {from:?} piles up before {to:?}", Packet(*conn))
+            }
+            What::Dropped { from, to, conn, why } => {
+                write!(f, "{} from {from:?} is dropped at {to:?}: {why}", Packet(*conn))
+            }
+            What::Timer { host, conn, timer } => write!(f, "{host:?} {timer} connection {conn}"),
             What::Note { host, text } => write!(f, "{host:?} notes: {text}"),
+        }
+    }
+}
+
+/// A packet in words.
+struct Packet(Option<u32>);
+
+impl fmt::Display for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(conn) => write!(f, "a segment of connection {conn}"),
+            None => f.write_str("a datagram"),
         }
     }
 }

@@ -44,3 +44,20 @@ pub enum Act {
         link: Link,
     },
 }
+
+impl Act {
+    /// The hosts that it names.
+    pub(super) fn hosts(&self) -> Vec<HostId> {
+        match self {
+            Act::Partition(cut) => cut.hosts(),
+            Act::Heal => Vec::new(),
+            Act::Clog { from, to } | Act::Unclog { from, to } | Act::Relink { from, to, .. } => {
+                vec![*from, *to]
+            }
+            Act::Crash(host)
+            | Act::Restart(host)
+            | Act::Pause(host, _)
+            | Act::LoseListener(host, _) => vec![*host],
+        }
+    }
+}

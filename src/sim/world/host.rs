@@ -64,11 +64,15 @@ impl Host {
                     shared.lock().nudge(id, tymth.due(tyme));
                 }
             }),
-            observe: Box::new(move |rule, op, effect| {
+            observe: Box::new(move |rule, op, effect, again| {
                 if let Some(shared) = Shared::upgrade(&observe_to) {
                     let mut core = shared.lock();
-                    core.stats.faults += 1;
-                    let (rule, effect) = (rule.to_string(), effect.to_string());
+                    core.stats.faults += u64::from(!again);
+                    if !core.recorder.on() {
+                        return;
+                    }
+                    let still = if again { "still: " } else { "" };
+                    let (rule, effect) = (rule.to_string(), format!("{still}{effect}"));
                     core.record(&What::Fault { host: id, rule, op, effect });
                 }
             }),

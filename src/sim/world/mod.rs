@@ -2,6 +2,7 @@
 
 mod act;
 mod host;
+mod spec;
 
 use core::any::Any;
 use core::fmt;
@@ -10,37 +11,16 @@ use std::net::IpAddr;
 
 pub use act::Act;
 pub use host::Host;
+pub use spec::{Step, Unfired, WorldSpec};
 
 use super::fault::{Faults, Rule};
 use super::machine::{Core, Shared};
 use super::topology::{HostId, HostSpec, Link};
-use super::trace::{Recorder, Trace, Tracing};
+use super::trace::{Recorder, Trace};
 use super::{Rng, Stats};
 use crate::Wake;
 use crate::doing::{Deed, Doer, End};
 use crate::tyme::{Tyme, Tymth};
-
-/// What a world is to be like.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct WorldSpec {
-    /// Where all that is random comes from.
-    pub seed: u64,
-    /// How much is written down. Default [`Tracing::Hash`].
-    pub tracing: Tracing,
-    /// The link between hosts that have none of their own. Default: 1 ms and perfect.
-    pub link: Link,
-    /// Where the clock starts. Default 0.
-    pub start: Tyme,
-}
-
-impl WorldSpec {
-    /// The defaults with this seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        WorldSpec { seed, tracing: Tracing::default(), link: Link::default(), start: Tyme::ZERO }
-    }
-}
 
 /// What makes a host's program, at the start and after each restart.
 type Factory = Box<dyn FnMut(&Host) -> Box<dyn Doer>>;
@@ -58,24 +38,6 @@ impl Seat {
             program.abandon();
         }
     }
-}
-
-/// What a [step](World::step) did.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// A packet arrived, or was lost on arrival.
-    Packet,
-    /// A timer of the network fired: a retransmission, a delayed acknowledgement, a keep-alive.
-    Timer,
-    /// A planned act came to pass.
-    Act,
-    /// A host has a turn: its program had it, or the caller is to give it.
-    Turn(HostId),
-    /// The host went down; its program is dropped.
-    Crashed(HostId),
-    /// The host came up again; its program has been made anew.
-    Restarted(HostId),
 }
 
 /// Hosts, links and a clock, all from one seed.
@@ -115,7 +77,7 @@ impl World {
     }
 
     /// A stream of random numbers of this world's seed, for whatever `name` says: "workload", "topology", …
-    /// The world itself draws from "wire" and "faults".
+    /// The world itself has names that begin with "wire", "ports", "engine" and "fault".
     #[must_use]
     pub fn rng(&self, name: &str) -> Rng {
         Rng::stream(self.seed(), name)
@@ -128,17 +90,25 @@ impl World {
     /// # Panics
     /// If its name or one of its addresses is taken.
     pub fn add_host(&mut self, spec: impl Into<HostSpec>) -> HostId {
+        let id = self.shared.lock().add_host(spec.into());
         self.seats.push(Seat::default());
-        self.shared.lock().add_host(spec.into())
+        id
     }
 
     /// Gives the host a program, made by `factory` and entered now and, after a crash, at each restart. It gets its first turn at the next step.
     ///
     /// Once it is done, or has failed, it is left and gets no more turns; it can still be [looked at](World::program), and asked [how it ended](World::end).
     /// In a crash, and when the world is dropped, it is dropped without being left. A panic in it goes on its way, to whoever steps the world.
+    /// On a host that is down it is made when the host comes up.
+    ///
+    /// # Panics
+    /// If `host` is of another world, as all that take one.
     pub fn start<P: Doer>(&mut self, host: HostId, mut factory: impl FnMut(&Host) -> P + 'static) {
+        let up = self.is_up(host);
         self.seats[host.index()].factory = Some(Box::new(move |host| Box::new(factory(host))));
-        self.make_program(host);
+        if up {
+            self.make_program(host);
+        }
     }
 
     /// Adds a host with a program; see [`start`](World::start).
@@ -156,11 +126,19 @@ impl World {
     }
 
     /// Leaves the host's program and drops it, with all its sockets, and makes no more of them. The host itself stays up.
+    ///
+    /// # Panics
+    /// If `host` is of another world.
     pub fn stop(&mut self, host: HostId) {
+        self.known(host);
         if let Some(program) = &mut self.seats[host.index()].program {
             program.end(End::Forced);
         }
         self.seats[host.index()] = Seat::default();
+    }
+
+    fn known(&self, host: HostId) {
+        assert!(host.index() < self.seats.len(), "a host of another world");
     }
 
     fn make_program(&mut self, id: HostId) {
@@ -211,31 +189,49 @@ impl World {
     }
 
     /// Sets the link between two hosts, both ways.
+    ///
+    /// # Panics
+    /// If one of them is of another world.
     pub fn set_link(&mut self, one: HostId, other: HostId, link: &Link) {
         self.set_route(one, other, link.clone());
         self.set_route(other, one, link.clone());
     }
 
     /// Sets the link from one host to another, this way only.
+    ///
+    /// # Panics
+    /// If one of them is of another world.
     pub fn set_route(&mut self, from: HostId, to: HostId, link: Link) {
+        self.known(from);
+        self.known(to);
         self.shared.lock().set_link(from, to, link);
     }
 
     /// The link from one host to another.
+    ///
+    /// # Panics
+    /// If one of them is of another world.
     #[must_use]
     pub fn route(&self, from: HostId, to: HostId) -> Link {
+        self.known(from);
+        self.known(to);
         self.shared.lock().link(from, to).clone()
     }
 
-    /// The addresses behind a name; none if nobody has it. Looking up takes no tyme.
+    /// The addresses behind a name, compared as in the DNS; none if nobody has it. Looking up takes no tyme, unless a
+    /// [rule](crate::sim::Op::Lookup) says so.
     #[must_use]
     pub fn resolve(&self, name: &str) -> Vec<IpAddr> {
         self.shared.lock().resolve(name)
     }
 
-    /// Gives a host one more name; returns whether the name was free or, if not, now means this host.
+    /// Gives a host one more name; returns whether the name was free. If not, it means this host from now on.
+    ///
+    /// # Panics
+    /// If `host` is of another world.
     pub fn add_name(&mut self, name: impl Into<String>, host: HostId) -> bool {
-        self.shared.lock().add_name(name.into(), host)
+        self.known(host);
+        self.shared.lock().add_name(&name.into(), host)
     }
 
     /// The host that has this name.
@@ -258,12 +254,20 @@ impl World {
     }
 
     /// Plans an act for this tyme; if that has passed, for the next step.
+    ///
+    /// # Panics
+    /// If it names a host of another world.
     pub fn plan(&mut self, at: Tyme, act: Act) {
+        act.hosts().into_iter().for_each(|host| self.known(host));
         self.shared.lock().plan(at, act);
     }
 
-    /// Does an act now. One that finds nothing to act on (a crash of a host that is down) counts as unfired.
+    /// Does an act now. One that finds nothing to act on (a crash of a host that is down, a partition that severs no way) counts as unfired.
+    ///
+    /// # Panics
+    /// If it names a host of another world.
     pub fn act(&mut self, act: &Act) {
+        act.hosts().into_iter().for_each(|host| self.known(host));
         let step = self.shared.lock().perform(act);
         self.follow(step);
     }
@@ -337,7 +341,11 @@ impl World {
     }
 
     /// When a host without a program wants its next turn, by its own clock, if the network has nothing sooner.
+    ///
+    /// # Panics
+    /// If `host` is of another world.
     pub fn set_wake(&mut self, host: HostId, wake: Wake) {
+        self.known(host);
         self.shared.lock().set_wake(host, wake);
     }
 
@@ -380,8 +388,12 @@ impl World {
     }
 
     /// Sockets that the host's programs hold.
+    ///
+    /// # Panics
+    /// If `host` is of another world.
     #[must_use]
     pub fn sockets(&self, host: HostId) -> usize {
+        self.known(host);
         self.shared.lock().host(host).sockets
     }
 
@@ -392,8 +404,12 @@ impl World {
     }
 
     /// Whether the host is up.
+    ///
+    /// # Panics
+    /// If `host` is of another world.
     #[must_use]
     pub fn is_up(&self, host: HostId) -> bool {
+        self.known(host);
         self.shared.lock().host(host).up
     }
 
@@ -409,7 +425,7 @@ impl World {
         self.shared.lock().recorder.count()
     }
 
-    /// What has happened so far; empty unless [`Tracing::Full`]. A copy of it.
+    /// What has happened so far; with [`Tracing::Full`] all of it, with [`Tracing::Last`] its end. A copy.
     #[must_use]
     pub fn trace(&self) -> Trace {
         let core = self.shared.lock();
@@ -447,27 +463,3 @@ impl Drop for World {
         self.seats.iter_mut().for_each(Seat::crash);
     }
 }
-
-/// Faults that were planned and never happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfired {
-    /// Names of rules.
-    pub rules: Vec<String>,
-    /// Acts, in words.
-    pub acts: Vec<String>,
-}
-
-impl fmt::Display for Unfired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("planned faults that never happened:")?;
-        for rule in &self.rules {
-            write!(f, "\n  rule {rule:?}")?;
-        }
-        for act in &self.acts {
-            write!(f, "\n  {act}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Unfired {}

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tymist::doing::ServerDoer;
 use tymist::net::{Addr, Listen};
-use tymist::sim::swarm::{Scenario, Stage, What, draw_config, draw_gram_config};
+use tymist::sim::swarm::{Moment, Stage, What, draw_config, draw_gram_config};
 use tymist::sim::{Act, Host, HostId, Rng, World};
 use tymist::{Config, OverLimit, RxFull, TxFull};
 
@@ -66,8 +66,23 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn new(bug: Bug) -> Self {
-        Scene { bug, ..Scene::default() }
+    /// The scenario.
+    pub(crate) fn play(bug: Bug) -> impl FnMut(&mut Stage<'_>, Moment) -> Result<(), String> {
+        let mut scene = Scene { bug, ..Scene::default() };
+        move |stage, moment| {
+            match moment {
+                Moment::Start => scene.start(stage),
+                Moment::Check => scene.ledger.check()?,
+                Moment::Heal => scene.heal(stage),
+                Moment::Done { .. } if scene.done() => {}
+                Moment::Done { last: false } => return Err(String::new()),
+                Moment::Done { last: true } => return Err(scene.missing(stage.world)),
+                Moment::End => scene.end(stage),
+                Moment::Left => scene.left(stage.world)?,
+                _ => {}
+            }
+            Ok(())
+        }
     }
 
     /// The books of all datagrams.
@@ -106,7 +121,7 @@ impl Scene {
                 None => program.server.listen(listen.clone()).unwrap(),
             };
             let bound = program.server.bind(([0, 0, 0, 0], ANSWERS), gram_config.clone());
-            program.handler.answer(bound.unwrap(), own.clone(), grams.clone());
+            program.service.answer(bound.unwrap(), own.clone(), grams.clone());
             Site { service: program, relay: relay.as_ref().map(|relay| relay(host)) }
         });
     }
@@ -258,7 +273,7 @@ fn patient(config: &Config) -> Config {
     calm
 }
 
-impl Scenario for Scene {
+impl Scene {
     fn start(&mut self, stage: &mut Stage<'_>) {
         let tls = Tls::draw(stage);
         self.servers = stage.servers();
@@ -271,11 +286,7 @@ impl Scenario for Scene {
         }
     }
 
-    fn check(&mut self, _: &World) -> Result<(), String> {
-        self.ledger.check()
-    }
-
-    fn heal(&mut self, stage: &mut Stage<'_>) {
+    fn heal(&self, stage: &mut Stage<'_>) {
         for &host in &self.servers {
             let site: &mut Site = stage.world.program_mut(host).unwrap();
             site.heal(calm);
@@ -294,7 +305,7 @@ impl Scenario for Scene {
         self.talks.iter().for_each(|talk| talk.calm.set(true));
     }
 
-    fn done(&self, _: &World) -> bool {
+    fn done(&self) -> bool {
         self.goals.iter().all(|goal| goal.done.get() >= goal.wanted.get())
             && self.talks.iter().all(|talk| talk.is_done())
     }
@@ -326,7 +337,7 @@ impl Scenario for Scene {
         text
     }
 
-    fn end(&mut self, stage: &mut Stage<'_>) {
+    fn end(&self, stage: &mut Stage<'_>) {
         for &host in &self.clients {
             // Some end as they should, the others are just dropped.
             if stage.plan.rng(&format!("end {host:?}")).chance(0.5) {
@@ -343,7 +354,7 @@ impl Scenario for Scene {
         }
     }
 
-    fn left(&mut self, world: &World) -> Result<(), String> {
+    fn left(&self, world: &World) -> Result<(), String> {
         for &host in &self.clients {
             if let Some(client) = world.program::<Client>(host) {
                 client.caller.watch.left(&client.caller.clients)?;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tymist::doing::Handler;
 use tymist::net::Addr;
 use tymist::tyme::Tyme;
 use tymist::{Config, EndpointId, Event, GramEvent, Id, Server, Wake};
@@ -199,7 +198,11 @@ impl Service {
     }
 }
 
-impl Handler for Service {
+impl tymist::Service for Service {
+    fn filters(&self) -> bool {
+        false
+    }
+
     fn event(&mut self, server: &mut Server, event: Event) {
         self.events += 1;
         self.watch.event(server, &event);

@@ -17,10 +17,10 @@ impl Site {
     pub(crate) fn heal(&mut self, calm: impl Fn(&Config) -> Config) {
         let service = &mut self.service;
         let config = calm(service.server.config());
-        service.handler.heal(&mut service.server, config);
+        service.service.heal(&mut service.server, config);
         if let Some(relay) = &mut self.relay {
             let config = without_ends(calm(relay.server.config()));
-            relay.handler.heal(&mut relay.server, config);
+            relay.service.heal(&mut relay.server, config);
         }
     }
 
@@ -33,12 +33,12 @@ impl Site {
     }
 
     pub(crate) fn left(&self) -> Result<(), String> {
-        self.service.handler.watch.left(&self.service.server)?;
-        let talks = self.service.handler.talks();
+        self.service.service.watch.left(&self.service.server)?;
+        let talks = self.service.service.talks();
         let mut legs = 0;
         if let Some(relay) = &self.relay {
-            relay.handler.watch.left(&relay.server)?;
-            legs = relay.handler.legs();
+            relay.service.watch.left(&relay.server)?;
+            legs = relay.service.legs();
         }
         if talks + legs > 0 {
             return Err(format!("{talks} talks and {legs} sides of connections that are gone"));

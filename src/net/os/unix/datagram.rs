@@ -30,13 +30,14 @@ impl UnixDatagram {
         let socket = socket(Type::DGRAM)?;
         let sizes = (spec.recv_buffer, spec.send_buffer);
         options::raise_buffers(&SockRef::from(&socket), sizes.0, sizes.1)?;
+        // Connected before it can be found, so that no stranger's datagram gets into its queue.
+        if let Some(peer) = &spec.peer {
+            socket.connect(&to_system(peer)?)?;
+        }
         let file = match &spec.addr {
             Addr::Unnamed => None,
             addr => path::bind(&socket, addr, spec.file)?,
         };
-        if let Some(peer) = &spec.peer {
-            socket.connect(&to_system(peer)?)?;
-        }
         Ok(UnixDatagram {
             file,
             inner: mio::net::UnixDatagram::from_std(socket.into()),
@@ -97,6 +98,11 @@ impl Datagram for UnixDatagram {
 
     fn local_addr(&self) -> &Addr {
         &self.local
+    }
+
+    /// Linux answers a stranger with `EPERM`.
+    fn refuses_strangers(&self) -> bool {
+        self.connected && cfg!(any(target_os = "linux", target_os = "android"))
     }
 
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {

@@ -27,7 +27,7 @@ const SVG_STYLE: &str = "text{font:11px system-ui,DejaVu Sans,sans-serif;fill:#3
 .data{stroke:#2563c9}.syn{stroke:#15924b}.fin{stroke:#d07a00}.rst{stroke:#d02020}\
 .ack{stroke:#b9b9b9;stroke-width:1}.gram{stroke:#8a3fc0}.lost{stroke-dasharray:5 4}\
 .cross{stroke:#d02020;stroke-width:2}.fault{fill:#d02020}.note{fill:#0b7285}.call{fill:#555}\
-.error{fill:#d02020}.act{stroke:#d02020;stroke-dasharray:2 3}.red{fill:#b01818}.teal{fill:#0b7285}\
+.error{fill:#d02020}.timer{fill:none;stroke:#d07a00;stroke-width:2}.act{stroke:#d02020;stroke-dasharray:2 3}.red{fill:#b01818}.teal{fill:#0b7285}\
 .break{stroke:#999;fill:#fff}";
 
 const KEY: &[(&str, &str)] = &[
@@ -179,6 +179,23 @@ impl<'a, W: Write> Page<'a, W> {
                 let y = self.y(*host);
                 let mark = format!("<circle class=\"note\" cx=\"{x:.1}\" cy=\"{y}\" r=\"4\"/>");
                 self.mark(record, &mark, x, y, text, "teal")
+            }
+            What::Held { to: host, .. } | What::Dropped { to: host, .. } => {
+                let y = self.y(*host);
+                let (l, r, t, b) = (x - 4.0, x + 4.0, y - 4.0, y + 4.0);
+                let mark = format!(
+                    "<path class=\"cross\" d=\"M{l:.1} {t}L{r:.1} {b}M{l:.1} {b}L{r:.1} {t}\"/>"
+                );
+                let text = match &record.what {
+                    What::Dropped { why, .. } => format!("dropped: {why}"),
+                    _ => "piles up".to_owned(),
+                };
+                self.mark(record, &mark, x, y, &text, "red")
+            }
+            What::Timer { host, timer, .. } => {
+                let y = self.y(*host);
+                let mark = format!("<circle class=\"timer\" cx=\"{x:.1}\" cy=\"{y}\" r=\"4\"/>");
+                self.mark(record, &mark, x, y, &timer.to_string(), "small")
             }
             What::Act { text } => {
                 let (height, row) = (self.height(), 20.0 + 15.0 * self.row(3));

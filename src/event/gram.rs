@@ -27,9 +27,9 @@ pub struct RxGram {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GramEvent {
-    /// Datagrams have come in; [take](super::Endpoint::take) them. At most one of these waits.
+    /// Datagrams have come in; [take](crate::Endpoint::take) them. At most one of these waits.
     Received,
-    /// All that was queued has been handed to the network, after a time when it could not be.
+    /// All that was queued has been handed to the network, after a time when it could not be. At most one of these waits.
     Drained,
     /// A datagram could not be sent and was dropped: longer than this network carries, no route, no such socket, broadcast that was not
     /// enabled, or not taken in time (`TimedOut`).
@@ -43,14 +43,15 @@ pub enum GramEvent {
         /// The number of the error, if it came from the operating system.
         errno: Option<i32>,
     },
-    /// The network reports (by ICMP, mostly) that an earlier datagram did not arrive. Most never are reported.
+    /// The network reports (by ICMP, mostly) that an earlier datagram did not arrive. Most never are reported. On Linux and macOS only a socket in connected mode
+    /// ([`Bind::peer`](crate::net::Bind::peer)) hears of it at all: one that is not connected gets no report. On Windows both do.
     Unreachable {
         /// Kind of the error: `ConnectionRefused` where nobody listens.
         error: io::ErrorKind,
         /// The number of the error, if it came from the operating system.
         errno: Option<i32>,
     },
-    /// Only errors come: receiving rests until then.
+    /// Only errors come: receiving rests until then. At most one of these waits, the first; [`GramCounters::pauses`] counts all.
     Paused {
         /// Kind of the last error.
         error: io::ErrorKind,
@@ -66,7 +67,7 @@ pub enum GramEvent {
         /// The number of the error, if it came from the operating system.
         errno: Option<i32>,
     },
-    /// The poller itself has failed (told by a [`Peer`](super::Peer); a server has an event of its own).
+    /// The poller itself has failed (told by a [`Peer`](crate::Peer); a server has an event of its own).
     NetFailed {
         /// Kind of the error.
         error: io::ErrorKind,

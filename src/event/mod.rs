@@ -1,18 +1,21 @@
 //! What a tick tells: a summary at once, events on asking, and when it wants to be called again.
 
+mod gram;
+
 use core::fmt;
 #[cfg(feature = "tls")]
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use crate::acceptor::AcceptorId;
 use crate::error::{CloseReason, Deadline};
+use crate::id::AcceptorId;
+use crate::id::EndpointId;
 use crate::id::Id;
 use crate::net::Addr;
-use crate::peer::GramEvent;
-use crate::server::EndpointId;
 use crate::tyme::Tyme;
+
+pub use gram::{GramCounters, GramError, GramEvent, RxGram};
 
 /// Something that happened. Owned, so that nothing stays borrowed while you deal with it.
 ///
@@ -147,7 +150,8 @@ pub enum Event {
     },
     /// Something happened at a datagram endpoint.
     Gram(EndpointId, GramEvent),
-    /// The poller itself has failed; without it nothing becomes ready any more.
+    /// The poller itself has failed; without it nothing becomes ready any more. On the operating system a wait then lasts 10 ms at most, so that a loop which
+    /// goes on does not spin.
     NetFailed {
         /// Kind of the error.
         error: io::ErrorKind,

@@ -1,0 +1,90 @@
+//! Who is ready: asked of the network, and set as latches.
+
+use core::time::Duration;
+
+use super::{Engine, REMOTER};
+use crate::event::Event;
+use crate::id::Id;
+use crate::net::Readiness;
+use crate::remoter::Phase;
+use crate::tyme::Tyme;
+
+/// Listeners, datagram sockets and second tries to connect, which report too and have no place in the slab.
+const OTHERS: usize = 1024;
+
+/// Harvests in a row of which each left some for the next. Who is reported gets to the back of the network's queue; so once there were as many reports
+/// as there are sources, all that was there when it began has been heard.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    began: Tyme,
+    left: usize,
+}
+
+impl Engine {
+    /// Asks the network who is ready, unless the wait just before has done so. Where a deadline has come since then, so may have what it waits
+    /// for, and it is asked once more.
+    pub(crate) fn harvest_once(&mut self) {
+        let is_due = || self.next_deadline().is_some_and(|next| next <= self.core.now);
+        if !self.fresh || is_due() {
+            self.harvest(Some(Duration::ZERO));
+        }
+    }
+
+    /// Asks the network who is ready.
+    pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
+        let before = self.harvested.len();
+        if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
+            let event = Event::NetFailed { error: error.kind(), errno: error.raw_os_error() };
+            self.core.events.push_once(event);
+        }
+        self.fresh = true;
+        if self.net.left_more() {
+            self.sweep_on(self.harvested.len() - before);
+        } else {
+            self.sweep = None;
+            self.core.heard = None;
+        }
+    }
+
+    /// There was more than one harvest takes.
+    fn sweep_on(&mut self, taken: usize) {
+        self.core.counters.budget.harvests += 1;
+        self.core.serviced.more = true;
+        let (now, sources) = (self.core.now, self.slots.len() + OTHERS);
+        let sweep = self.sweep.get_or_insert(Sweep { began: now, left: sources });
+        sweep.left = sweep.left.saturating_sub(taken);
+        let heard = self.core.heard.get_or_insert(Tyme::ZERO);
+        if sweep.left == 0 {
+            *heard = sweep.began;
+            *sweep = Sweep { began: now, left: sources };
+        }
+    }
+
+    /// Sets the latches of those who became ready; what is not a connection's goes to `other`.
+    pub(crate) fn latch(&mut self, mut other: impl FnMut(Readiness)) {
+        self.fresh = false;
+        let mut harvested = core::mem::take(&mut self.harvested);
+        for readiness in harvested.drain(..) {
+            if readiness.token.kind() != usize::from(REMOTER) {
+                other(readiness);
+            } else if let Some(id) = self.slots.by_token(readiness.token, REMOTER) {
+                self.latch_one(id, readiness);
+            }
+        }
+        self.harvested = harvested;
+    }
+
+    fn latch_one(&mut self, id: Id, readiness: Readiness) {
+        let Some(remoter) = self.slots.get_mut(id) else { return };
+        remoter.state.readable |= readiness.readable;
+        remoter.state.writable |= readiness.writable;
+        remoter.state.ending |= readiness.ending;
+        if remoter.state.phase != Phase::Dialling {
+            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
+        } else if let Some(dial) = &mut remoter.dial
+            && !core::mem::replace(&mut dial.latched, true)
+        {
+            self.coming.push_back(id);
+        }
+    }
+}

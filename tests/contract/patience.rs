@@ -1,0 +1,84 @@
+//! How long a network waits for its peer, and where from it goes there.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use tymist::net::{Addr, Bind, Dial, Stream, Token};
+
+use super::bed::Bed;
+
+const LIMIT: Duration = Duration::from_millis(500);
+
+/// Whether this network knows `TCP_USER_TIMEOUT`.
+fn knows_limits(bed: &Bed) -> bool {
+    bed.arm.sim || cfg!(any(target_os = "linux", target_os = "android"))
+}
+
+fn impatient(bed: &mut Bed, target: &Addr) -> Box<dyn Stream> {
+    let mut dial = Dial::new(target.clone());
+    dial.socket.user_timeout = Some(LIMIT);
+    let mut stream = bed.near.connect(&dial).unwrap();
+    stream.register(Token(1000)).unwrap();
+    stream
+}
+
+pub(crate) fn a_peer_that_does_not_read_is_given_up_in_time(mut bed: Bed) {
+    if !knows_limits(&bed) {
+        return;
+    }
+    let mut listener = bed.listen();
+    let target = listener.local_addr().clone();
+    let mut near = impatient(&mut bed, &target);
+    bed.until("connect", |_| near.connected().unwrap().then_some(()));
+    let _far = bed.accepted(&mut listener);
+    let error = bed.until("the end", |_| {
+        loop {
+            match near.write(&[std::io::IoSlice::new(&[7; 65_536])]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) => return Some(error),
+            }
+        }
+    });
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
+
+pub(crate) fn an_attempt_to_connect_is_given_up_in_time(mut bed: Bed) {
+    if !knows_limits(&bed) {
+        return;
+    }
+    let listener = bed.listen_on(0, 0).unwrap();
+    let target = listener.local_addr().clone();
+    let mut first = bed.dial(&target).unwrap();
+    bed.until("connect", |_| first.stream.connected().unwrap().then_some(()));
+    for _ in 0..4 {
+        bed.settle();
+    }
+    let mut near = impatient(&mut bed, &target);
+    let error = bed.until("the end", |_| match near.connected() {
+        Ok(up) => {
+            assert!(!up, "the queue is full");
+            None
+        }
+        Err(error) => Some(error),
+    });
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
+
+pub(crate) fn a_loopback_address_reaches_no_other_host(mut bed: Bed) {
+    if !bed.arm.sim && !cfg!(target_os = "linux") {
+        return;
+    }
+    // Nobody's (RFC 5737). A machine without any route says that first.
+    let target = Addr::from(([192, 0, 2, 1], 9));
+    let right = |kind| {
+        kind == ErrorKind::InvalidInput || (!bed.arm.sim && kind == ErrorKind::NetworkUnreachable)
+    };
+    let mut dial = Dial::new(target.clone());
+    dial.local = Some("127.0.0.1:0".parse().unwrap());
+    let error = bed.near.connect(&dial).err().unwrap();
+    assert!(right(error.kind()), "{error}");
+    let mut socket = bed.near.bind(&"127.0.0.1:0".parse::<Bind>().unwrap()).unwrap();
+    let error = socket.send(b"x", &target).unwrap_err();
+    assert!(right(error.kind()), "{error}");
+}
