@@ -26,14 +26,8 @@
 //! # What UDP is here
 //!
 //! Datagrams that get lost, doubled, overtaken and cut, ports shared by `SO_REUSEADDR` or `SO_REUSEPORT`, `ECONNREFUSED` in connected mode, broadcast to
-//! 255.255.255.255, and multicast to who has joined. All hosts are on one network: TTLs and interfaces are taken and mean nothing, except that a multicast TTL
-//! of 0 stays on the host, and there are no broadcast addresses of subnets. Nothing waits in a send buffer.
-//!
-//! # What broadcast and multicast are here
-//!
-//! All hosts are on one network without routers. A datagram to 255.255.255.255 (with the option) goes to every host that has a socket on the port, one to a group to those
-//! that have a member there; to the sender's own host too, as on Linux. Each copy has the fate of its own path. Interface 1 is the loopback, 2 the network.
-//! A group's own address cannot be bound.
+//! 255.255.255.255, and multicast to who has joined. All hosts are on one network without routers, interface 2 of each; interface 1 is the loopback. A multicast TTL of 0 stays on the
+//! host, other TTLs mean nothing, and there are no broadcast addresses of subnets. As on Linux a copy goes to the sender's own host too, and each copy has the fate of its own path. Nothing waits in a send buffer.
 //!
 //! # What Unix sockets are here
 //!

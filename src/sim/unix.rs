@@ -71,8 +71,8 @@ pub(super) fn bind(
     spec: &Bind,
 ) -> io::Result<Box<dyn Datagram>> {
     let key = shared.lock().unix_bind(host, spec).map_err(|errno| told(errno, &spec.addr))?;
-    let (shared, local) = (shared.clone(), spec.addr.clone());
-    Ok(Box::new(SimUnixDatagram { shared, poller, key, local }))
+    let (shared, local, connected) = (shared.clone(), spec.addr.clone(), spec.peer.is_some());
+    Ok(Box::new(SimUnixDatagram { shared, poller, key, local, connected }))
 }
 
 struct SimUnixListener {
@@ -208,6 +208,7 @@ struct SimUnixDatagram {
     poller: u32,
     key: Key,
     local: Addr,
+    connected: bool,
 }
 
 impl Datagram for SimUnixDatagram {
@@ -226,6 +227,10 @@ impl Datagram for SimUnixDatagram {
 
     fn local_addr(&self) -> &Addr {
         &self.local
+    }
+
+    fn refuses_strangers(&self) -> bool {
+        self.connected
     }
 
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {

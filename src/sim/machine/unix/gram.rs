@@ -70,6 +70,8 @@ impl Core {
     }
 
     fn try_unix_bind(&mut self, host: HostId, spec: &Bind) -> Result<Key, Errno> {
+        // Connected before it can be found, as by the operating system's side.
+        let friend = spec.peer.as_ref().map(|peer| self.unix_friend(host, peer)).transpose()?;
         let place = match &spec.addr {
             Addr::Unnamed => None,
             name => Some(Place::new(host, Kind::Gram, name)?),
@@ -79,12 +81,6 @@ impl Core {
         }
         let stamp = self.stamp();
         let key = Key::new(self.unix.grams.vacant_key(), stamp);
-        let friend = match &spec.peer {
-            None => None,
-            // Bound first, then connected: it may be itself.
-            Some(peer) if place.is_some() && *peer == spec.addr => Some(key),
-            Some(peer) => Some(self.unix_friend(host, peer)?),
-        };
         if let Some(place) = &place {
             self.unix.names.insert(place.clone(), Holder::Gram(key));
         }
