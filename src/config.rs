@@ -206,8 +206,8 @@ pub struct Timeouts {
     /// From the beginning of the handshake (before it, the connection may have waited in the accept deque) to its end.
     /// Default 10 s. Then: closed.
     pub handshake: Option<Duration>,
-    /// From the start (or the end of the handshake) to the first byte received. Default never. Then: closed; where a byte is there for which
-    /// [`Limits::buffered`] has no room, it is given the same time again.
+    /// From the start (or the end of the handshake) to the first byte received. Default never. Then: closed. As with `idle`, a byte for which there is no
+    /// room in [`Limits::buffered`] does not count: that such connections end is what makes room again.
     pub first_byte: Option<Duration>,
     /// Without a byte in either direction, or if not [refreshable](Config::refreshable) from the start. Default never. Then: closed. Bytes that you leave
     /// unread at a limit's edge are no traffic: silence then is what makes room again.

@@ -532,25 +532,6 @@ fn a_read_buffer_beyond_all_memory_is_a_large_one() {
     assert_eq!(script.tick(), [Event::Received(ids[0])]);
 }
 
-#[test]
-fn a_first_byte_for_which_there_is_no_room_has_come() {
-    let mut script = Script::with(|config| {
-        config.limits.buffered = 100;
-        config.timeouts.first_byte = Some(SECOND);
-    });
-    let (peers, ids) = silent(&mut script, 3);
-    peers[0].then([Read::Bytes(pattern(1))]);
-    script.tick();
-    script.server.remoter_mut(ids[0]).unwrap().unread(pattern(200).into());
-    peers[1].then([Read::Bytes(pattern(10))]);
-    let events = script.tick_after(SECOND);
-    let ended: Vec<_> = events.iter().filter_map(Event::id).collect();
-    assert_eq!(ended, [ids[2], ids[2]], "{events:?}");
-    assert_eq!(script.server.wake(), Wake::At(Tyme::from_secs(2)), "and nothing spins");
-    script.server.remoter_mut(ids[0]).unwrap().take();
-    assert_eq!(script.tick(), [Event::Received(ids[1])]);
-}
-
 /// As the sockets for both kinds of addresses write them.
 #[test]
 fn an_ipv4_peer_is_found_however_it_is_written() {

@@ -207,11 +207,6 @@ impl Remoter {
                     self.arm(core, slot);
                     continue;
                 }
-                // It has spoken, and nobody has room for that. (Idle goes on: it ends those whose unread bytes fill the room.)
-                Slot::FirstByte if self.waits_for_room(core) => {
-                    self.arm(core, slot);
-                    continue;
-                }
                 // It has spoken, and the tick's budget ended before its turn: it is judged after that, if that can make a difference.
                 // Or it could be sent to, and likewise.
                 Slot::FirstByte | Slot::Idle | Slot::WriteStall
