@@ -96,6 +96,40 @@ impl Service for Lines {
     }
 }
 
+/// What systemd has to do with it, with that feature; nothing, without it or where systemd has not started it.
+#[cfg(feature = "systemd")]
+mod service {
+    use tymist::run::systemd::{Notify, sockets};
+    use tymist::run::{Inherited, Manager};
+
+    /// To be called first, before there are threads.
+    pub(crate) fn begin<M: Send + 'static>(manager: &mut Manager<M>) -> crate::Result<()> {
+        let mut given: Inherited = sockets()?;
+        manager.inherit(&mut given).notify(Notify::from_env());
+        Ok(())
+    }
+
+    /// A reload is a replacement: ready is whoever serves in the end.
+    pub(crate) fn reloading() {
+        let _ = Notify::from_env().reloading();
+    }
+
+    pub(crate) fn goes_on() {
+        let _ = Notify::from_env().ready();
+    }
+}
+
+#[cfg(not(feature = "systemd"))]
+mod service {
+    pub(crate) fn begin<M>(_: &mut tymist::run::Manager<M>) -> crate::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn reloading() {}
+
+    pub(crate) fn goes_on() {}
+}
+
 /// Ends it on SIGINT and SIGTERM; on SIGHUP starts another process in its place, if it is one that can be replaced.
 fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
@@ -104,8 +138,10 @@ fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
         for signal in signals.forever() {
             match signal {
                 SIGHUP if replaceable => {
+                    service::reloading();
                     if let Err(error) = successor() {
                         say(format_args!("no successor: {error}")); // So this one goes on.
+                        service::goes_on();
                     }
                 }
                 SIGHUP => say("--takeover says where a successor may come"),
@@ -119,7 +155,16 @@ fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
 /// The same program again, with the same words.
 fn successor() -> std::io::Result<()> {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    Command::new(std::env::current_exe()?).args(words).stdin(Stdio::null()).spawn().map(drop)
+    let mut child =
+        Command::new(std::env::current_exe()?).args(words).stdin(Stdio::null()).spawn()?;
+    #[expect(clippy::disallowed_methods, reason = "a thread that waits for it")]
+    std::thread::spawn(move || {
+        // One that serves outlives this process; one that ends before has failed.
+        let ended = child.wait();
+        say(format_args!("the successor has ended: {ended:?}"));
+        service::goes_on();
+    });
+    Ok(())
 }
 
 fn main() -> ExitCode {
@@ -133,6 +178,7 @@ fn program() -> Result<()> {
     config.rx_full = tymist::RxFull::Close;
     let mut manager = Manager::with_mail(16, config, |_, seat| Ok(Lines::new(seat)));
     manager.threads(options.threads).listen(options.bind.spec()?);
+    service::begin(&mut manager)?;
 
     let mut inherited = match &options.takeover {
         Some(path) => Inherited::take_over(path)
@@ -140,8 +186,9 @@ fn program() -> Result<()> {
         None => Inherited::new(),
     };
     manager.inherit(&mut inherited);
-    heed_signals(manager.stopper(), options.takeover.is_some())?;
     manager.start()?;
+    // Only now, as there is nothing to stop before: until then a signal ends the process, and changes nothing.
+    heed_signals(manager.stopper(), options.takeover.is_some())?;
     inherited.confirm()?; // The old process, if there was one, accepts no more.
     if let Some(path) = &options.takeover {
         manager.offer(path)?;

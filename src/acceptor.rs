@@ -218,6 +218,14 @@ impl Acceptor {
         self.close_listener();
     }
 
+    /// What belongs to its socket goes with it, unless that is above zero then.
+    #[cfg(all(unix, feature = "uds"))]
+    pub(crate) fn own_file(&mut self, holds: Arc<core::sync::atomic::AtomicUsize>) {
+        if let Some(listener) = &mut self.listener {
+            listener.own_file(holds);
+        }
+    }
+
     /// Stops listening but keeps what was accepted.
     pub(crate) fn close_listener(&mut self) {
         self.listener = None;

@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::time::Duration;
+use std::io;
 use std::rc::Rc;
 
 use super::{DoError, Doer, Recur};
@@ -101,6 +102,7 @@ impl<D: Doer> Doer for Rc<RefCell<D>> {
 /// has [drained](Server::drain), or the service [is](Service::is_done).
 ///
 /// A turn is a tick, by [`Server::serve`]; then what was queued leaves. At its end what the closing tells goes to the service, too.
+/// It fails where its poller does (`NetFailed`, of which the service hears before).
 ///
 /// ```
 /// # #[cfg(feature = "os")] {
@@ -140,11 +142,17 @@ impl<S: Service> Doer for ServerDoer<S> {
     }
 
     fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
-        let mut drained = false;
+        let (mut drained, mut failed) = (false, None);
         self.server.serve_seeing(&mut self.service, |event| {
             drained |= matches!(event, Event::DrainEnded { .. });
+            if let Event::NetFailed { error, errno } = *event {
+                failed = Some(errno.map_or_else(|| error.into(), io::Error::from_raw_os_error));
+            }
         });
         self.server.service_sends();
+        if let Some(failed) = failed {
+            return Err(failed.into()); // Without its poller it would be deaf, or spin.
+        }
         let done = (drained && !self.server.opened()) || self.service.is_done();
         Ok(if done { Recur::Done } else { Recur::Again })
     }
@@ -172,6 +180,7 @@ macro_rules! handled {
         $ends:pat => $over:expr
     ) => {
         $(#[$doc])*
+        /// It fails where its poller does (`NetFailed`, of which the handler hears before).
         #[derive(Debug)]
         pub struct $name<F> {
             /// The engine, wound to the clock of whoever entered it.
@@ -187,14 +196,17 @@ macro_rules! handled {
                 $name { $field, handler }
             }
 
-            /// Takes the events; whether one was the last.
-            fn take_events(&mut self) -> bool {
-                let mut last = false;
+            /// Takes the events; whether one was the last, and why the poller failed, if it did.
+            fn take_events(&mut self) -> (bool, Option<io::Error>) {
+                let (mut last, mut failed) = (false, None);
                 while let Some(event) = self.$field.poll_event() {
                     last |= matches!(event, $ends);
+                    if let $event::NetFailed { error, errno } = event {
+                        failed = Some(errno.map_or_else(|| error.into(), io::Error::from_raw_os_error));
+                    }
                     (self.handler)(&mut self.$field, event);
                 }
-                last
+                (last, failed)
             }
         }
 
@@ -205,8 +217,11 @@ macro_rules! handled {
 
             fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
                 self.$field.service();
-                let last = self.take_events();
+                let (last, failed) = self.take_events();
                 self.$field.service_sends();
+                if let Some(failed) = failed {
+                    return Err(failed.into()); // Without its poller it would be deaf, or spin.
+                }
                 let over: fn(&$engine, bool) -> bool = $over;
                 Ok(if over(&self.$field, last) { Recur::Done } else { Recur::Again })
             }

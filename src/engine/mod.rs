@@ -114,7 +114,7 @@ pub(crate) struct Core {
     pub(crate) tick: u32,
     /// A service's filters are to see all bytes before they leave.
     pub(crate) filtered: bool,
-    /// A service is being called.
+    /// A service is being called: nothing may call it again before it returns.
     pub(crate) calling: bool,
 }
 

@@ -26,11 +26,15 @@
 //! # tymist.socket                         # tymist.service
 //! [Socket]                                [Service]
 //! ListenStream=0.0.0.0:7000               Type=notify-reload
-//! ReusePort=true                          ExecStart=/usr/local/bin/managed --port 7000 --host 0.0.0.0
-//!                                         WatchdogSec=10
-//! [Install]                               Restart=on-failure
-//! WantedBy=sockets.target                 NotifyAccess=all
+//! ReusePort=true                          ExecStart=/usr/local/bin/managed --port 7000 --host 0.0.0.0 --takeover /run/tymist/next
+//!                                         RuntimeDirectory=tymist
+//! [Install]                               WatchdogSec=10
+//! WantedBy=sockets.target                 Restart=on-failure
+//!                                         NotifyAccess=all
 //! ```
+//!
+//! That is the example `managed`, built with `--features systemd,uds`. `systemctl reload` sends it SIGHUP; it says `RELOADING=1` and starts its successor, which takes over (below)
+//! and, once it has confirmed, says `MAINPID=` itself and `READY=1`: `NotifyAccess=all` is there for that. It feeds the watchdog that was set for the one before.
 //!
 //! As systemd keeps the socket open, a restart loses nobody who waits in its queue, not even after a crash. With one socket and several engines they share it, which
 //! works and costs a wake-up in vain now and then; several sockets are shared out.

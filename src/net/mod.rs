@@ -38,6 +38,7 @@ mod unix;
 
 use core::any::Any;
 use core::fmt;
+use core::sync::atomic::AtomicUsize;
 use core::time::Duration;
 use std::io;
 use std::net::Shutdown;
@@ -205,6 +206,12 @@ pub trait Listener: Send {
 
     /// The socket goes on in another process: what belongs to it beside the descriptor, the file of a Unix socket, stays when this one is closed.
     fn leave_file(&mut self) {}
+
+    /// The other way round: what belongs to it goes with it, unless `holds` is above zero when it is closed. For a socket that was taken over, whose file is somebody else's until
+    /// that one has given it up.
+    fn own_file(&mut self, holds: Arc<AtomicUsize>) {
+        let _ = holds;
+    }
 
     /// Its descriptor, for options that this crate does not know and for handing it to another process.
     #[cfg(unix)]

@@ -19,7 +19,7 @@ impl Doist {
     /// On systems other than Unix, which have no such descriptors, no sleep is longer than the clock's [tock](Tymist::tock).
     ///
     /// # Errors
-    /// Once all is over: that doers have failed, or that the operating system could not wait.
+    /// Once all is over: that doers have failed, or that the operating system could not wait, which goes first.
     pub fn run(&mut self, tymist: &mut Tymist) -> Result<Finish, RunError> {
         let mut trouble = None;
         let finish = self.run_paced(tymist, |doist, tymist| {
@@ -31,8 +31,11 @@ impl Doist {
                 doist.stop(Finish::Stopped);
             }
         });
-        let finish = finish.map_err(RunError::Failed)?;
-        trouble.map_or(Ok(finish), |error| Err(RunError::Io(error)))
+        // Which is why it ended: doers that failed as well are at `end`.
+        if let Some(error) = trouble {
+            return Err(RunError::Io(error));
+        }
+        finish.map_err(RunError::Failed)
     }
 
     /// A handle that ends the sleep of [`run`](Doist::run) from any thread. Takes two descriptors, once.

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
+#[cfg(unix)]
+use std::collections::BTreeSet;
 
 use crate::doing::{DoError, Doer, End, Life, Recur};
 use crate::event::Wake;
@@ -155,13 +157,11 @@ pub(super) fn single(descriptors: &mut Vec<Descriptor>) {
     #[cfg(unix)]
     {
         use std::os::fd::AsRawFd;
-        let mut seen: Vec<i32> = Vec::with_capacity(descriptors.len());
-        descriptors.retain(|descriptor| {
-            let number = descriptor.as_raw_fd();
-            let first = !seen.contains(&number);
-            seen.push(number);
-            first
-        });
+        if descriptors.len() < 2 {
+            return;
+        }
+        let mut seen = BTreeSet::new();
+        descriptors.retain(|descriptor| seen.insert(descriptor.as_raw_fd()));
     }
     #[cfg(not(unix))]
     descriptors.clear();

@@ -4,8 +4,9 @@
 //! the new one *takes over* copies of them (`SCM_RIGHTS`), begins to serve, and *confirms*; only then does the old one stop accepting, and finish what it has begun. Where the new one
 //! fails before it has confirmed, the old one goes on as if nothing had been.
 //!
-//! On the wire: from the old one a line, the number of sockets, and for each what was asked for when it was opened; the descriptors come with the first byte. From the new one
-//! `ready`, from the old one `bye`, by which time the path is free for the new one's own offer. Both look whether the other is the same user, or root.
+//! On the wire: from the old one a line, the number of sockets, and for each what was asked for when it was opened (and whether its file is the program's); the descriptors come with the first byte. From the new one
+//! `ready`, from the old one `bye`, from when on the files are the new one's;
+//! by then the path is free for the new one's own offer. Both look whether the other is the same user, or root.
 
 use core::time::Duration;
 use std::io;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use bytes::{Buf, Bytes};
 
 use super::Inherited;
-use super::inherited::Listening;
+use super::inherited::{File, Listening};
 use super::threads::{Held, Sockets};
 use crate::clients::Client;
 use crate::config::Config;
@@ -115,7 +116,9 @@ fn pack(held: Vec<Held>) -> Option<(Vec<u8>, Vec<std::os::fd::OwnedFd>)> {
     for one in held {
         let (kind, name) = match &one.asked {
             Addr::Inet(addr) => (b'i', addr.to_string().into_bytes()),
-            Addr::Path(path) => (b'p', path.as_os_str().as_bytes().to_vec()),
+            Addr::Path(path) => {
+                (if one.owns_file { b'p' } else { b'q' }, path.as_os_str().as_bytes().to_vec())
+            }
             Addr::Abstract(name) => (b'a', name.to_vec()),
             Addr::Unnamed => (b'u', Vec::new()),
         };
@@ -127,8 +130,8 @@ fn pack(held: Vec<Held>) -> Option<(Vec<u8>, Vec<std::os::fd::OwnedFd>)> {
     Some((text, files))
 }
 
-/// What was asked for, of each socket; `None` while some of it is still to come.
-fn unpack(mut data: Bytes) -> io::Result<Option<Vec<Addr>>> {
+/// What was asked for, of each socket, and whether its file goes with it; `None` while some of it is still to come.
+fn unpack(mut data: Bytes) -> io::Result<Option<Vec<(Addr, bool)>>> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, "what is there offers no sockets");
     let shown = data.len().min(GREETING.len());
     if data[..shown] != GREETING[..shown] {
@@ -148,16 +151,17 @@ fn unpack(mut data: Bytes) -> io::Result<Option<Vec<Addr>>> {
             return Ok(None);
         }
         let name = data.split_to(len);
-        asked.push(match kind {
+        let addr = match kind {
             b'i' => {
                 let text = std::str::from_utf8(&name).map_err(|_| wrong())?;
                 Addr::Inet(text.parse().map_err(|_| wrong())?)
             }
-            b'p' => PathBuf::from(std::ffi::OsString::from_vec(name.to_vec())).into(),
+            b'p' | b'q' => PathBuf::from(std::ffi::OsString::from_vec(name.to_vec())).into(),
             b'a' => Addr::abstract_name(&name),
             b'u' => Addr::Unnamed,
             _ => return Err(wrong()),
-        });
+        };
+        asked.push((addr, kind == b'p'));
     }
     Ok(Some(asked))
 }
@@ -166,6 +170,8 @@ fn unpack(mut data: Bytes) -> io::Result<Option<Vec<Addr>>> {
 pub(super) struct Heir {
     client: Client,
     over: Option<CloseReason>,
+    /// Held until the other process has given them up.
+    files: File,
 }
 
 impl Heir {
@@ -202,7 +208,8 @@ impl Inherited {
     pub fn take_over(path: impl AsRef<Path>) -> io::Result<Inherited> {
         let mut connect = Connect::new(path.as_ref());
         connect.socket.files = MAX_FILES;
-        let mut heir = Heir { client: Client::new(config(), connect), over: None };
+        let mut heir =
+            Heir { client: Client::new(config(), connect), over: None, files: File::default() };
         heir.client.reopen().map_err(io::Error::other)?;
         loop {
             heir.turn();
@@ -232,11 +239,14 @@ impl Inherited {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
             let mut inherited = Inherited::new();
-            for (asked, file) in asked.into_iter().zip(files) {
+            heir.files.hold();
+            for ((asked, is_owned), file) in asked.into_iter().zip(files) {
                 let socket = if asked.inet().is_some() {
                     Listening::Tcp(file.into())
                 } else {
-                    Listening::Unix { socket: file.into(), own_file: true }
+                    // Until it has confirmed it is the other's; if it never does, for ever.
+                    let own = is_owned.then(|| heir.files.clone());
+                    Listening::Unix { socket: file.into(), file: own }
                 };
                 inherited.push_heirloom(Some(asked), socket)?;
             }
@@ -248,14 +258,24 @@ impl Inherited {
     /// Says that this process serves now, and returns when the other has stopped accepting and has left the path; it may then still finish what it has begun. Does nothing where
     /// nothing was taken over. Feature `uds`.
     ///
+    /// Whoever a manager [notifies](super::Manager::notify) is told then that this process is the main one and ready.
+    ///
     /// # Errors
-    /// If the other process has ended meanwhile, or has handed its sockets to another: whatever it is, it is not this process's doing.
+    /// If the other process has ended meanwhile, or has handed its sockets to another: whatever it is, it is not this process's doing. It waits for at most a minute since
+    /// [`take_over`](Inherited::take_over): who confirms later gets `ConnectionAborted`, and the other process goes on as if nothing had been.
     pub fn confirm(&mut self) -> io::Result<()> {
         let Some(mut heir) = self.heir.take() else { return Ok(()) };
         let _ = heir.client.tx(READY);
         while heir.client.rx().len() < BYE.len() {
             heir.lost()?;
             heir.turn();
+        }
+        heir.files.release();
+        #[cfg(feature = "systemd")]
+        for notify in self.words.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..)
+        {
+            // Nothing is lost but the word: the service manager acts on its absence.
+            let _ = notify.succeeded();
         }
         Ok(())
     }

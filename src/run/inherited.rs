@@ -1,10 +1,14 @@
 //! Listening sockets that another process has opened: a service manager, or the process that this one succeeds.
 
 use core::fmt;
+#[cfg(all(unix, feature = "uds"))]
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 use std::net::TcpListener;
 #[cfg(all(unix, feature = "uds"))]
 use std::os::unix::net::UnixListener;
+#[cfg(all(unix, feature = "uds"))]
+use std::sync::Arc;
 
 use crate::error::ListenError;
 use crate::id::AcceptorId;
@@ -39,7 +43,14 @@ pub struct Inherited {
     /// The process that is to hear when they are in use.
     #[cfg(all(unix, feature = "uds"))]
     pub(super) heir: Option<Box<super::handover::Heir>>,
+    /// Who tells the service manager once they are.
+    #[cfg(all(unix, feature = "uds", feature = "systemd"))]
+    pub(super) words: Words,
 }
+
+/// Those that tell the service manager once a successor has confirmed.
+#[cfg(all(unix, feature = "uds", feature = "systemd"))]
+pub(super) type Words = Arc<std::sync::Mutex<Vec<super::systemd::Notify>>>;
 
 /// One of them.
 #[derive(Debug)]
@@ -57,9 +68,25 @@ pub(super) enum Listening {
     #[cfg(all(unix, feature = "uds"))]
     Unix {
         socket: UnixListener,
-        /// Whether its file goes with it.
-        own_file: bool,
+        /// Its file, if that goes with it.
+        file: Option<File>,
     },
+}
+
+/// A socket's file. As long as anybody holds it (another process that serves still, a start that may fail), it stays although the socket is closed.
+#[cfg(all(unix, feature = "uds"))]
+#[derive(Clone, Debug, Default)]
+pub(super) struct File(Arc<AtomicUsize>);
+
+#[cfg(all(unix, feature = "uds"))]
+impl File {
+    pub(super) fn hold(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn release(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Inherited {
@@ -83,7 +110,7 @@ impl Inherited {
     /// If it has no address, and so is no socket of this kind.
     #[cfg(all(unix, feature = "uds"))]
     pub fn push_unix(&mut self, socket: UnixListener, own_file: bool) -> io::Result<()> {
-        self.push_heirloom(None, Listening::Unix { socket, own_file })
+        self.push_heirloom(None, Listening::Unix { socket, file: own_file.then(File::default) })
     }
 
     pub(super) fn push_heirloom(
@@ -98,6 +125,12 @@ impl Inherited {
         };
         self.sockets.push(Heirloom { asked, addr, socket });
         Ok(())
+    }
+
+    /// Where to say that the service manager is to be told once these are confirmed; none where nothing is to be confirmed.
+    #[cfg(all(unix, feature = "uds", feature = "systemd"))]
+    pub(super) fn words(&self) -> Option<Words> {
+        self.heir.is_some().then(|| Arc::clone(&self.words))
     }
 
     /// How many are left.
@@ -137,9 +170,11 @@ impl Inherited {
         })
     }
 
-    /// Those for this address.
+    /// Those for this address; of several that were opened for the same one (port 0, twice) those of the first, the rest is for who asks next.
     pub(super) fn take(&mut self, addr: &Addr) -> Vec<Heirloom> {
-        self.sockets.extract_if(.., |it| it.is_for(addr)).collect()
+        let first = self.sockets.iter().find(|it| it.is_for(addr));
+        let Some(bound) = first.map(|it| it.addr.clone()) else { return Vec::new() };
+        self.sockets.extract_if(.., |it| it.addr == bound && it.is_for(addr)).collect()
     }
 }
 
@@ -165,23 +200,50 @@ impl Listening {
                 .adopt_listener(socket, options)
                 .map_err(|error| (error.source, Listening::Tcp(error.socket))),
             #[cfg(all(unix, feature = "uds"))]
-            Listening::Unix { socket, own_file } => {
-                server.adopt_unix_listener(socket, options, own_file).map_err(|error| {
-                    (error.source, Listening::Unix { socket: error.socket, own_file })
-                })
+            Listening::Unix { socket, file } => {
+                match server.adopt_unix_listener(socket, options, false) {
+                    Ok(id) => {
+                        if let Some(file) = file {
+                            server.own_file(id, file.0);
+                        }
+                        Ok(id)
+                    }
+                    Err(error) => {
+                        Err((error.source, Listening::Unix { socket: error.socket, file }))
+                    }
+                }
             }
         }
     }
 
-    /// A second handle, which does not own the file.
+    /// A second handle, of which the same holds.
     pub(super) fn try_clone(&self) -> io::Result<Listening> {
         Ok(match self {
             Listening::Tcp(socket) => Listening::Tcp(socket.try_clone()?),
             #[cfg(all(unix, feature = "uds"))]
-            Listening::Unix { socket, .. } => {
-                Listening::Unix { socket: socket.try_clone()?, own_file: false }
+            Listening::Unix { socket, file } => {
+                Listening::Unix { socket: socket.try_clone()?, file: file.clone() }
             }
         })
+    }
+
+    /// A second handle, with which no file goes.
+    pub(super) fn share(&self) -> io::Result<Listening> {
+        let copy = self.try_clone()?;
+        #[cfg(all(unix, feature = "uds"))]
+        if let Listening::Unix { socket, .. } = copy {
+            return Ok(Listening::Unix { socket, file: None });
+        }
+        Ok(copy)
+    }
+
+    /// The file that goes with it.
+    #[cfg(all(unix, feature = "uds"))]
+    pub(super) fn file(&self) -> Option<&File> {
+        match self {
+            Listening::Tcp(_) => None,
+            Listening::Unix { file, .. } => file.as_ref(),
+        }
     }
 }
 

@@ -65,13 +65,29 @@ pub fn sockets() -> io::Result<Inherited> {
 #[derive(Clone, Debug)]
 pub struct Notify {
     watchdog: Option<Duration>,
+    /// That of whatever process it is set for.
+    any_watchdog: Option<Duration>,
 }
 
 impl Notify {
     /// As the environment says.
     #[must_use]
     pub fn from_env() -> Self {
-        Notify { watchdog: sd_notify::watchdog_enabled().filter(|it| !it.is_zero()) }
+        let told = std::env::var("WATCHDOG_USEC").ok().and_then(|told| told.parse().ok());
+        Notify {
+            watchdog: sd_notify::watchdog_enabled().filter(|it| !it.is_zero()),
+            any_watchdog: told.map(Duration::from_micros).filter(|it| !it.is_zero()),
+        }
+    }
+
+    /// The time that this process is allowed between two signs of life.
+    pub(super) fn own_watchdog(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
+    /// The same, be it set for the process that this one succeeds: a child's `WATCHDOG_PID` is its parent's.
+    pub(super) fn any_watchdog(&self) -> Option<Duration> {
+        self.any_watchdog
     }
 
     /// `READY=1`: it serves, or serves again after [`reloading`](Notify::reloading).
@@ -98,7 +114,8 @@ impl Notify {
         sd_notify::notify(&[NotifyState::Stopping])
     }
 
-    /// `MAINPID=` this process and `READY=1`: it has taken over from the process that was started (which needs `NotifyAccess=all`).
+    /// `MAINPID=` this process and `READY=1`: it has taken over from the process that was started (which needs `NotifyAccess=all`). A [`Manager`](super::Manager) says so by
+    /// itself once that is confirmed.
     ///
     /// # Errors
     /// As [`ready`](Notify::ready).
@@ -117,7 +134,7 @@ impl Notify {
     /// The watchdog to be fed, if the service manager wants that (`WATCHDOG_USEC`).
     #[must_use]
     pub fn watchdog(&self) -> Option<Watchdog> {
-        Pulse::of(self, 1).map(|pulse| Watchdog { pulse })
+        self.watchdog.map(|allowed| Watchdog { pulse: Pulse::of(allowed, 1) })
     }
 }
 
@@ -151,10 +168,10 @@ struct Beat {
 }
 
 impl Pulse {
-    pub(super) fn of(notify: &Notify, engines: usize) -> Option<Arc<Self>> {
+    pub(super) fn of(allowed: Duration, engines: usize) -> Arc<Self> {
         // Each engine once in a quarter, so that all have within a half.
-        let every = notify.watchdog? / 4;
-        Some(Arc::new(Pulse { every, beats: Mutex::new(vec![Beat::default(); engines]) }))
+        let every = allowed / 4;
+        Arc::new(Pulse { every, beats: Mutex::new(vec![Beat::default(); engines]) })
     }
 
     /// This engine goes on; returns when it is to say so again.

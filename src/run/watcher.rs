@@ -58,7 +58,7 @@ struct Orders {
 }
 
 impl Watcher {
-    /// Starts the thread, which watches nothing yet. `wake` must return soon. Takes two descriptors.
+    /// Starts the thread, which watches nothing yet. `wake` must return soon; one that panics is called no more, which [`arm`](Watcher::arm) tells. Takes two descriptors.
     ///
     /// # Errors
     /// What the operating system says: no thread, no descriptor left.
@@ -75,7 +75,14 @@ impl Watcher {
     }
 
     /// Has it watch what `rest` names, in the place of what it watched before; nothing, if the loop is not to wait. Costs two system calls.
+    ///
+    /// # Panics
+    /// If `wake` has: the loop would sleep for ever.
     pub fn arm(&mut self, rest: &Rest) {
+        assert!(
+            !self.thread.as_ref().is_none_or(JoinHandle::is_finished),
+            "the watcher's wake has panicked"
+        );
         let watch = if rest.is_now() { Vec::new() } else { rest.descriptors.clone() };
         lock(&self.orders).watch = Some(watch);
         self.call();

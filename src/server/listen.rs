@@ -81,6 +81,18 @@ impl Server {
         acceptor.map_err(|source| AdoptError { socket: spare, source })
     }
 
+    /// The file of an adopted Unix socket goes with it, unless that is above zero then.
+    #[cfg(all(unix, feature = "uds"))]
+    pub(crate) fn own_file(
+        &mut self,
+        id: AcceptorId,
+        holds: std::sync::Arc<core::sync::atomic::AtomicUsize>,
+    ) {
+        if let Some(acceptor) = self.acceptors.iter_mut().find(|acceptor| acceptor.id() == id) {
+            acceptor.own_file(holds);
+        }
+    }
+
     /// Closes its listeners because another process has copies of them and serves on: whoever waits in their queues is left to that one, and the files of Unix
     /// sockets stay. Connections that are here already, in the deques too, stay here. Mostly followed by [`drain`](Server::drain).
     pub fn leave_listeners(&mut self) {

@@ -228,6 +228,11 @@ impl Server {
         self.engine.iter().filter(|remoter| remoter.is_live())
     }
 
+    /// The acceptors of connections that are not live, those that shake hands among them; one for each.
+    pub(crate) fn shaking_at(&self) -> impl Iterator<Item = AcceptorId> {
+        self.engine.iter().filter(|remoter| !remoter.is_live()).filter_map(Remoter::acceptor)
+    }
+
     /// Ids of live connections (`ixes`), in the order of their places. Collected, so that you can work on them meanwhile.
     #[must_use]
     pub fn ixes(&self) -> Vec<Id> {

@@ -117,8 +117,7 @@ impl Conn {
     /// Puts back what was read and is not wanted after all.
     pub(super) fn unread(&self, data: &[u8]) {
         if !data.is_empty() {
-            // Where the server is gone, so is who could read it again.
-            let _ = self.with_remoter(|remoter| remoter.unread(Bytes::copy_from_slice(data)));
+            self.shared.let_go(Late::Unread(self.id, Bytes::copy_from_slice(data)));
         }
     }
 
@@ -214,8 +213,10 @@ impl Conn {
         self.poll_with(act, |entry| entry.writer.wait(context))
     }
 
+    /// Ends our half; after a panic both, by a reset, so that what was being said does not look whole.
     pub(super) fn end_send(&self) {
-        self.shared.let_go(Late::EndSend(self.id));
+        let failing = self.shared.is_failing();
+        self.shared.let_go(if failing { Late::Abort(self.id) } else { Late::EndSend(self.id) });
     }
 
     // Beginning and ending.

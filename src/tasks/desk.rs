@@ -5,10 +5,10 @@
 //! * A connection that a task knows of has an entry from its `Accepted` or its dial on, until its `Closed` was taken *and* whoever had it has let go. Until then its place in the
 //!   engine stays taken (`Server::keep`), so nothing unread is lost, entries are found by the index of the id, and an id that is stale meets an entry of another id.
 //! * Events of such connections go no further than to here; all others go to the owner, in their order.
-//! * A waker is called only for who waits: a read that is not under way is not woken.
+//! * A waker is called only for who waits: a read that is not under way is not woken. And it is called when the desk is free again, since some poll at once.
 
 use core::task::{Context, Waker};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use super::config::{TaskConfig, TaskCounters};
@@ -37,12 +37,9 @@ impl Waiter {
         self.waiting = true;
     }
 
-    fn wake(&mut self) {
-        if core::mem::take(&mut self.waiting)
-            && let Some(waker) = &self.waker
-        {
-            waker.wake_by_ref();
-        }
+    /// Whom to wake, if anybody waits.
+    fn wake(&mut self) -> Option<Waker> {
+        if core::mem::take(&mut self.waiting) { self.waker.take() } else { None }
     }
 }
 
@@ -100,12 +97,14 @@ pub(super) struct Desk {
     known: usize,
     listeners: Vec<Listening>,
     sockets: Vec<Socket>,
-    /// Acceptors that are gone while some of their connections shake hands.
+    /// Acceptors that are gone while some of their connections shake hands; never more than there are connections.
     retired: Vec<AcceptorId>,
     /// For the owner.
     pub(super) events: VecDeque<Event>,
     /// Listeners may have been closed without a word.
     pub(super) watch_listeners: bool,
+    /// Whom this tick wakes, in order.
+    pub(super) woken: Vec<Waker>,
 }
 
 impl Desk {
@@ -119,6 +118,7 @@ impl Desk {
             retired: Vec::new(),
             events: VecDeque::new(),
             watch_listeners: false,
+            woken: Vec::new(),
         }
     }
 
@@ -188,6 +188,16 @@ impl Desk {
                     remoter.shutdown_send();
                 }
             }
+            Late::Abort(id) => {
+                if let Some(remoter) = self.server.remoter_mut(id) {
+                    remoter.abort();
+                }
+            }
+            Late::Unread(id, data) => {
+                if let Some(remoter) = self.server.remoter_mut(id) {
+                    remoter.unread(data);
+                }
+            }
             Late::Unlisten(acceptor) => self.unlisten(acceptor),
             Late::Unbind(endpoint) => {
                 self.sockets.retain(|socket| socket.endpoint != endpoint);
@@ -227,7 +237,10 @@ impl Desk {
             self.leave(id, true);
         }
         if self.server.cxes() > 0 {
+            // Where somebody always shakes hands, those that are over would stay for ever.
+            let shaking: BTreeSet<AcceptorId> = self.server.shaking_at().collect();
             self.retired.push(acceptor);
+            self.retired.retain(|acceptor| shaking.contains(acceptor));
         }
     }
 
@@ -242,7 +255,8 @@ impl Desk {
             }
         }
         if core::mem::take(&mut self.watch_listeners) {
-            self.listeners.iter_mut().for_each(|listening| listening.waiter.wake());
+            let waiting = self.listeners.iter_mut().filter_map(|listening| listening.waiter.wake());
+            self.woken.extend(waiting);
         }
         if !self.retired.is_empty() && self.server.cxes() == 0 {
             self.retired = Vec::new();
@@ -299,7 +313,8 @@ impl Desk {
         self.adopt(id, Stage::Unaccepted(acceptor), true);
         if let Some(listening) = self.listening(acceptor) {
             listening.backlog.push_back(id);
-            listening.waiter.wake();
+            let woken = listening.waiter.wake();
+            self.woken.extend(woken);
         }
         true
     }
@@ -307,26 +322,26 @@ impl Desk {
     /// Something happened to a connection that tasks know of.
     fn meet(&mut self, id: Id, event: Event, counters: &mut TaskCounters) {
         let Some(entry) = self.entry(id) else { return };
-        match event {
-            Event::Received(_) | Event::Eof(_) => entry.reader.wake(),
-            Event::Drained(_) => entry.writer.wake(),
+        let woken = match event {
+            Event::Received(_) | Event::Eof(_) => [entry.reader.wake(), None],
+            Event::Drained(_) => [entry.writer.wake(), None],
             Event::Connected(_) => {
                 entry.is_up = true;
-                entry.reader.wake();
+                [entry.reader.wake(), None]
             }
             Event::ConnectFailed { error, errno, .. } => {
                 entry.failure = Some(Box::new(Failure::Connect(error, errno)));
+                return;
             }
             Event::Unresolved { host, why, .. } => {
                 entry.failure = Some(Box::new(Failure::Unresolved(host, why)));
+                return;
             }
-            Event::Closed(..) => self.meet_end(id, counters),
+            Event::Closed(..) => return self.meet_end(id, counters),
             // `Upgraded` among others: whoever waits looks for itself.
-            _ => {
-                entry.reader.wake();
-                entry.writer.wake();
-            }
-        }
+            _ => [entry.reader.wake(), entry.writer.wake()],
+        };
+        self.woken.extend(woken.into_iter().flatten());
     }
 
     fn meet_end(&mut self, id: Id, counters: &mut TaskCounters) {
@@ -334,8 +349,8 @@ impl Desk {
         entry.told = true;
         match entry.stage {
             Stage::Held => {
-                entry.reader.wake();
-                entry.writer.wake();
+                let woken = [entry.reader.wake(), entry.writer.wake()];
+                self.woken.extend(woken.into_iter().flatten());
             }
             Stage::Unaccepted(acceptor) => {
                 counters.unaccepted += 1;
@@ -354,20 +369,17 @@ impl Desk {
         let Some(endpoint_is) = self.server.endpoint(endpoint) else { return true };
         let connected = endpoint_is.peer_addr().is_some();
         let Some(socket) = self.socket(endpoint) else { return true };
-        match gram {
-            GramEvent::Received => socket.reader.wake(),
-            GramEvent::Drained => socket.writer.wake(),
+        let (woken, told) = match gram {
+            GramEvent::Received => ([socket.reader.wake(), None], false),
+            GramEvent::Drained => ([socket.writer.wake(), None], false),
             GramEvent::Unreachable { error, errno } if connected => {
                 socket.error = Some((*error, *errno));
-                socket.reader.wake();
+                ([socket.reader.wake(), None], false)
             }
-            GramEvent::Lost { .. } => {
-                socket.reader.wake();
-                socket.writer.wake();
-                return true;
-            }
+            GramEvent::Lost { .. } => ([socket.reader.wake(), socket.writer.wake()], true),
             _ => return true,
-        }
-        false
+        };
+        self.woken.extend(woken.into_iter().flatten());
+        told
     }
 }

@@ -16,8 +16,8 @@ use super::conn::Conn;
 use super::desk::{Desk, Stage};
 use super::handle::Handle;
 use super::listener::TaskListener;
-use super::queue::{Key, Ticket};
-use super::shared::Shared;
+use super::queue::{Key, Queue, Ticket};
+use super::shared::{Shared, resume};
 use super::stream::TaskStream;
 use crate::event::{Event, Serviced, Wake};
 use crate::id::AcceptorId;
@@ -72,7 +72,8 @@ impl Tasks {
     /// The server below. While the guard lives, tasks' things can be neither used nor dropped on the spot: let it go before [`service`](Tasks::service).
     ///
     /// # Panics
-    /// If a guard of [`server_mut`](Tasks::server_mut) was leaked.
+    /// If a guard of [`server_mut`](Tasks::server_mut) was leaked, and from inside a `with_remoter` (of a stream) or its like, which has the server in hand; so do
+    /// [`wake`](Tasks::wake), [`wait`](Tasks::wait), [`descriptor`](Tasks::descriptor) and [`poll_event`](Tasks::poll_event) there.
     #[must_use]
     pub fn server(&self) -> Ref<'_, Server> {
         Ref::map(self.shared.desk_cell().borrow(), |desk| &there(desk.as_deref()).server)
@@ -123,9 +124,15 @@ impl Tasks {
     }
 
     /// Ends all tasks where they stand, and closes everything at once, as [`Server::close`] does. It can be used again.
+    ///
+    /// # Panics
+    /// Once all is closed, with what the destructors of a task panicked with that nobody waits for, if [`TaskConfig::panics`] says so.
     pub fn close(&mut self) {
-        self.shared.abort_all();
+        let panic = self.shared.abort_all();
         self.server_mut().close();
+        if let Some(panic) = panic {
+            resume(panic);
+        }
     }
 
     // The tick.
@@ -150,6 +157,7 @@ impl Tasks {
         let config = shared.config.get();
         shared.queue.work();
         self.get_nudge();
+        let _tick = InTick(&shared.queue);
         let Some(mut serviced) = shared.service_server(&config) else { return Default::default() };
         let mut resumed = None;
         let budget = config.polls_per_tick.max(1);
@@ -172,7 +180,6 @@ impl Tasks {
             }
         }
         shared.count(|counters| counters.polls += polls as u64);
-        shared.queue.rest();
         (serviced, resumed)
     }
 
@@ -319,6 +326,16 @@ impl Tasks {
     /// Changes the settings, from now on.
     pub fn set_config(&mut self, config: TaskConfig) {
         self.shared.config.set(config);
+    }
+}
+
+/// A tick, which is over however it ends: the future of `run_until` may panic.
+struct InTick<'a>(&'a Queue);
+
+impl Drop for InTick<'_> {
+    fn drop(&mut self) {
+        self.0.set_running(None);
+        self.0.rest();
     }
 }
 

@@ -5,11 +5,12 @@ use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::task::Poll;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Wake;
+use std::task::{Wake, Waker};
 
+use bytes::Bytes;
 use slab::Slab;
 
 use super::config::{Panics, TaskConfig, TaskCounters};
@@ -42,10 +43,12 @@ pub(super) struct Shared {
 }
 
 /// What is to be done once the server is at hand.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Late {
     Leave { id: Id, abort: bool },
     EndSend(Id),
+    Abort(Id),
+    Unread(Id, Bytes),
     Unlisten(AcceptorId),
     Unbind(EndpointId),
 }
@@ -103,13 +106,17 @@ impl Shared {
         &self.desk
     }
 
-    /// Does something with it.
+    /// Does something with it, after what was let go meanwhile: what a read gave back comes before what is read next.
     ///
     /// # Errors
     /// `ResourceBusy` while the owner has it in hand; `NotConnected` once it is gone.
     pub(super) fn with_desk<T>(&self, act: impl FnOnce(&mut Desk) -> T) -> io::Result<T> {
         let mut desk = self.desk.try_borrow_mut().map_err(|_| busy())?;
         let desk = desk.as_mut().ok_or_else(gone)?;
+        if self.has_late() {
+            let late = self.late.take();
+            late.into_iter().for_each(|what| desk.let_go(what));
+        }
         Ok(act(desk))
     }
 
@@ -117,11 +124,14 @@ impl Shared {
     pub(super) fn service_server(&self, config: &TaskConfig) -> Option<Serviced> {
         let mut counters = self.counters.get();
         let done = self.with_desk(|desk| {
-            self.late.take().into_iter().for_each(|what| desk.let_go(what));
-            (desk.service(config, &mut counters), desk.server.tyme())
+            let serviced = desk.service(config, &mut counters);
+            (serviced, desk.server.tyme(), core::mem::take(&mut desk.woken))
         });
         self.counters.set(counters);
-        let (serviced, now) = done.ok()?;
+        let (serviced, now, mut woken) = done.ok()?;
+        woken.drain(..).for_each(Waker::wake);
+        // Its memory is used again, unless somebody is at it.
+        let _ = self.with_desk(|desk| desk.woken = woken);
         self.timers.advance(now);
         Some(serviced)
     }
@@ -143,7 +153,8 @@ impl Shared {
         match self.desk.try_borrow_mut() {
             Ok(mut desk) => {
                 if let Some(desk) = &mut *desk {
-                    desk.let_go(what);
+                    let late = self.late.take();
+                    late.into_iter().chain([what]).for_each(|what| desk.let_go(what));
                 }
             }
             Err(_) => self.late.borrow_mut().push(what),
@@ -215,18 +226,27 @@ impl Shared {
 
     pub(super) fn abort(&self, key: Key) {
         let job = self.table.borrow().get(key).map(Rc::clone);
-        if let Some(job) = job
-            && job.stop()
-        {
-            self.bury_aborted(key, &*job);
+        if let Some(panic) = job.and_then(|job| self.stop(key, &*job)) {
+            resume(panic);
         }
     }
 
-    fn bury_aborted(&self, key: Key, job: &dyn Work) {
-        let removed = self.table.borrow_mut().remove(key);
-        if removed.is_some() {
-            self.count(|counters| counters.aborted += 1);
-            job.fail(JoinError::Aborted);
+    /// Drops a task's future, unless it runs; a panic of its destructors that is to go on.
+    fn stop(&self, key: Key, job: &dyn Work) -> Option<Box<dyn Any + Send>> {
+        match stopped(job) {
+            Ok(false) => None,
+            Ok(true) => {
+                let removed = self.table.borrow_mut().remove(key);
+                if removed.is_some() {
+                    self.count(|counters| counters.aborted += 1);
+                    job.fail(JoinError::Aborted);
+                }
+                None
+            }
+            Err(payload) => {
+                self.table.borrow_mut().remove(key);
+                self.tell_panic(job, payload)
+            }
         }
     }
 
@@ -239,10 +259,11 @@ impl Shared {
         self.queue.set_running(None);
         match polled {
             Ok(Poll::Pending) => {
-                if job.is_aborted() && job.stop() {
-                    self.bury_aborted(key, &*job);
+                if job.is_aborted() {
+                    self.stop(key, &*job)
+                } else {
+                    None
                 }
-                None
             }
             Ok(Poll::Ready(())) => {
                 self.table.borrow_mut().remove(key);
@@ -260,9 +281,23 @@ impl Shared {
         payload: Box<dyn Any + Send>,
     ) -> Option<Box<dyn Any + Send>> {
         self.failing.set(true);
-        job.stop();
+        let second = stopped(job).err();
         self.failing.set(false);
         self.table.borrow_mut().remove(key);
+        let resumed = self.tell_panic(job, payload);
+        // Nobody waits for that one, whoever waits for the task.
+        if let Some(second) = second {
+            self.keep_panic(second);
+        }
+        resumed
+    }
+
+    /// Tells who waits for a task that it has panicked; gives the panic back if nobody does and it is to go on.
+    fn tell_panic(
+        &self,
+        job: &dyn Work,
+        payload: Box<dyn Any + Send>,
+    ) -> Option<Box<dyn Any + Send>> {
         self.count(|counters| counters.panicked += 1);
         let Some(JoinError::Panicked(payload)) = job.fail(JoinError::Panicked(payload)) else {
             return None;
@@ -270,30 +305,58 @@ impl Shared {
         if self.config.get().panics == Panics::Resume {
             return Some(payload);
         }
+        self.keep_panic(payload);
+        None
+    }
+
+    fn keep_panic(&self, payload: Box<dyn Any + Send>) {
         let mut panics = self.panics.borrow_mut();
         if panics.len() < PANICS {
             panics.push(payload);
         }
-        None
     }
 
     /// The owner goes: all tasks are dropped, then the server.
     pub(super) fn close(&self) {
         self.table.borrow_mut().closed = true;
-        self.abort_all();
+        let panic = self.abort_all();
         let desk = self.desk.try_borrow_mut().map(|mut desk| desk.take());
         drop(desk);
+        if let Some(panic) = panic {
+            resume(panic);
+        }
     }
 
-    /// Drops all tasks, in the order of their places.
-    pub(super) fn abort_all(&self) {
+    /// Drops all tasks, in the order of their places; the first panic of their destructors, if that is to go on.
+    pub(super) fn abort_all(&self) -> Option<Box<dyn Any + Send>> {
         let jobs: Vec<Rc<dyn Work>> =
             self.table.borrow_mut().slots.drain().map(|entry| entry.job).collect();
-        self.count(|counters| counters.aborted += jobs.len() as u64);
+        let mut resumed = None;
         for job in jobs {
-            job.stop();
-            job.fail(JoinError::Aborted);
+            match stopped(&*job) {
+                Ok(_) => {
+                    self.count(|counters| counters.aborted += 1);
+                    job.fail(JoinError::Aborted);
+                }
+                Err(payload) => resumed = resumed.or(self.tell_panic(&*job, payload)),
+            }
         }
+        resumed
+    }
+}
+
+/// Drops a task's future; false while it runs.
+///
+/// # Errors
+/// What its destructors panic with. All that is theirs is gone with it.
+fn stopped(job: &dyn Work) -> Result<bool, Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(|| job.stop()))
+}
+
+/// Goes on with a panic, unless there is one already: two end the process.
+pub(super) fn resume(panic: Box<dyn Any + Send>) {
+    if !std::thread::panicking() {
+        resume_unwind(panic);
     }
 }
 

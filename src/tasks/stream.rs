@@ -341,7 +341,7 @@ impl WriteHalf {
 impl Drop for WriteHalf {
     fn drop(&mut self) {
         if Rc::strong_count(&self.conn) > 1 {
-            self.conn.end_send();
+            self.conn.end_send(); // Else the connection goes as a whole.
         }
     }
 }

@@ -107,7 +107,9 @@ impl Timers {
             return true;
         }
         if !slot.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            slot.waker = Some(waker.clone());
+            let old = slot.waker.replace(waker.clone());
+            drop(state); // Before the waker, which may be anybody's, and the last to hold a sleep.
+            drop(old);
         }
         false
     }

@@ -126,3 +126,24 @@ pub(crate) fn watcher(mut driver: Driver<Doist>) -> Ran {
         }
     }
 }
+
+#[test]
+fn regression_a_watcher_whose_wake_has_panicked_says_so() {
+    let mut server = tymist::Server::new(tymist::Config::new());
+    let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
+    let addr = server.local_addr(acceptor).unwrap().inet().unwrap();
+    let mut driver = Driver::new(server);
+    while driver.rest().is_now() {
+        let _ = driver.turn().unwrap();
+    }
+    let mut watcher = Watcher::new(|| panic!("a mistake")).unwrap();
+    watcher.arm(&driver.rest());
+    let _client = std::net::TcpStream::connect(addr).unwrap();
+    let arms = std::panic::AssertUnwindSafe(|| {
+        for _ in 0..10_000_000 {
+            watcher.arm(&driver.rest());
+            std::thread::yield_now();
+        }
+    });
+    assert!(std::panic::catch_unwind(arms).is_err(), "the loop would sleep for ever");
+}

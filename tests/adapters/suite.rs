@@ -48,26 +48,34 @@ struct Until {
     echo: Echo,
     stop: Handle,
     ticks: Rc<Cell<u64>>,
+    times: Rc<RefCell<Times>>,
 }
 
 impl Until {
     fn new(doist: &Doist, reason: CloseReason) -> (Self, Rc<Cell<u64>>) {
         let ticks = Rc::default();
         let (echo, stop) = (Echo::new(), doist.handle());
-        (Until { reason, echo, stop, ticks: Rc::clone(&ticks) }, ticks)
+        let times = Rc::default();
+        (Until { reason, echo, stop, ticks: Rc::clone(&ticks), times }, ticks)
     }
 }
 
 impl Service for Until {
     fn event(&mut self, server: &mut Server, event: Event) {
-        if matches!(&event, Event::Closed(_, reason) if *reason == self.reason) {
-            self.stop.stop();
+        match &event {
+            Event::Accepted(_) => self.times.borrow_mut().accepted = Some(server.tyme()),
+            Event::Closed(_, reason) if *reason == self.reason => {
+                self.times.borrow_mut().closed = Some(server.tyme());
+                self.stop.stop();
+            }
+            _ => {}
         }
         self.echo.event(server, event);
     }
 
     fn tick(&mut self, server: &mut Server) {
         self.ticks.set(server.counters().ticks);
+        self.times.borrow_mut().ticks.push(server.tyme());
     }
 }
 
@@ -78,9 +86,41 @@ pub(crate) fn a_deadline_wakes_it_and_nothing_else(run: Run) {
     let _client = connect(addr);
     let mut doist = Doist::new();
     let (until, ticks) = Until::new(&doist, CloseReason::Expired(Deadline::Idle));
+    let times = Rc::clone(&until.times);
     doist.add(ServerDoer::new(server, until));
+    let asked = Rc::new(Cell::new(0));
+    doist.add(Asked(Rc::clone(&asked)));
     assert_eq!(ends(run, doist), Finish::Stopped);
     assert!((2..=12).contains(&ticks.get()), "{} ticks while nothing happened", ticks.get());
+    // Each round of the loop asks when the next turn is due; its own beats are some fifty. One that spins does so a hundred thousand times.
+    assert!(asked.get() <= 1000, "{} times asked while nothing happened", asked.get());
+    let times = times.borrow();
+    let deadline = times.accepted.unwrap() + Duration::from_millis(300);
+    let before = times.ticks[times.ticks.len() - 2];
+    assert!(times.closed.unwrap() >= deadline, "early");
+    assert!(before < deadline, "there was a tick after the deadline that did not see it");
+}
+
+/// Counts how often it is asked when it wants its turn, which it never does.
+struct Asked(Rc<Cell<u64>>);
+
+impl Doer for Asked {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
+        Ok(Recur::Again)
+    }
+
+    fn wake(&self) -> Wake {
+        self.0.set(self.0.get() + 1);
+        Wake::OnIo
+    }
+}
+
+/// When what happened, by the server's clock.
+#[derive(Default)]
+struct Times {
+    accepted: Option<Tyme>,
+    closed: Option<Tyme>,
+    ticks: Vec<Tyme>,
 }
 
 pub(crate) fn a_byte_wakes_it_each_time(run: Run) {

@@ -134,12 +134,14 @@ fn a_beat_goes_by_the_clock_of_the_host() {
     assert_eq!(secs, [5, 5, 15, 25, 35]);
 }
 
+type Greeter = fn(&mut Client, Event);
+
 /// Greets once connected.
-fn greet(client: &mut Client, event: Event) {
+const GREET: Greeter = |client, event| {
     if let Event::Connected(_) = event {
         assert_eq!(client.tx(b"hello"), Ok(5));
     }
-}
+};
 
 #[test]
 fn behaviour_58_sixteen_ticks_do_for_an_echo_and_buffers_survive_the_end() {
@@ -161,7 +163,7 @@ fn behaviour_58_sixteen_ticks_do_for_an_echo_and_buffers_survive_the_end() {
     let client = world.add("client", move |host| {
         let client = Client::with_net(Config::new(), host.net(), target.clone());
         let mut doist = group();
-        doist.add(ClientDoer::new(client, greet as fn(&mut Client, Event)));
+        doist.add(ClientDoer::new(client, GREET));
         doist
     });
     world.run_until(at(60));
@@ -174,6 +176,6 @@ fn behaviour_58_sixteen_ticks_do_for_an_echo_and_buffers_survive_the_end() {
     let doist: &Doist = world.program(client).unwrap();
     let (id, end) = doist.ended().next().unwrap();
     assert!(matches!(end, Some(End::Forced)));
-    let doer: &ClientDoer<fn(&mut Client, Event)> = doist.get(id).unwrap();
+    let doer: &ClientDoer<Greeter> = doist.get(id).unwrap();
     assert_eq!(doer.client.rx(), b"hello");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tymist::tyme::Tyme;
-use tymist::{Config, Event, Wake};
+use tymist::{Config, Event, Server, Wake};
 
 use crate::util::script::{Accept, Peer, Read, Script};
 use crate::util::{Rig, connect};
@@ -151,4 +151,20 @@ fn a_listener_closed_under_the_acceptor_is_told() {
     drop(connect(rig.addr));
     rig.client();
     witness.is_served(&mut rig);
+}
+
+#[test]
+fn regression_a_doer_whose_poller_fails_has_failed() {
+    use tymist::doing::{Doer, ServerDoer};
+    let mut script = Script::new(Config::new());
+    script.harvest_fails(Some(9));
+    let server = std::mem::replace(&mut script.server, Server::new(Config::new()));
+    let mut told = 0;
+    let mut doer = ServerDoer::new(server, move |_: &mut Server, event: Event| {
+        told += usize::from(matches!(event, Event::NetFailed { .. }));
+        assert!(told < 2, "told twice");
+    });
+    let failed = doer.recur(Tyme::ZERO).unwrap_err();
+    let failed = failed.downcast_ref::<std::io::Error>().unwrap();
+    assert_eq!(failed.raw_os_error(), Some(9));
 }

@@ -150,3 +150,84 @@ fn who_waits_in_the_queue_of_the_old_one_is_served_by_the_new_one() {
     drop((queued, _first));
     assert!(old.wait(Some(LONG)).unwrap());
 }
+
+#[test]
+fn regression_a_successor_that_fails_takes_no_file_from_the_one_that_still_serves() {
+    let dir = Dir::new();
+    let path = dir.path("service");
+    let mut old = answers(2);
+    old.listen(path.clone());
+    old.start().unwrap();
+    old.offer(dir.path("offer")).unwrap();
+    // One that has started and ends before it confirms, and one whose second engine cannot be started.
+    for fails in [false, true] {
+        let mut inherited = Inherited::take_over(dir.path("offer")).unwrap();
+        let mut new = Manager::new(Config::new(), move |_, seat: Seat| match seat.engine {
+            1 if fails => Err("not today".into()),
+            _ => Ok(crate::Answers),
+        });
+        new.threads(2).listen(path.clone());
+        new.inherit(&mut inherited);
+        assert_eq!(new.start().is_err(), fails);
+        drop(new);
+        assert!(path.exists(), "the old one serves still");
+        ask(&mut UnixStream::connect(&path).unwrap(), 1).unwrap();
+    }
+    // One that loses to another, which has the file from then on.
+    let mut winner = Inherited::take_over(dir.path("offer")).unwrap();
+    let mut loser = Inherited::take_over(dir.path("offer")).unwrap();
+    let (mut new, mut late) = (answers(2), answers(2));
+    for (manager, inherited) in [(&mut new, &mut winner), (&mut late, &mut loser)] {
+        manager.listen(path.clone());
+        manager.inherit(inherited).start().unwrap();
+    }
+    winner.confirm().unwrap();
+    assert!(old.wait(Some(LONG)).unwrap());
+    loser.confirm().unwrap_err();
+    drop((late, old));
+    assert!(path.exists(), "it is the winner's");
+    ask(&mut UnixStream::connect(&path).unwrap(), 1).unwrap();
+    drop(new);
+    assert!(!path.exists(), "who has confirmed cleans up");
+}
+
+#[test]
+fn a_file_that_was_not_the_old_ones_is_not_the_new_ones() {
+    let dir = Dir::new();
+    let path = dir.path("service");
+    let mut given = Inherited::new();
+    given.push_unix(UnixListener::bind(&path).unwrap(), false).unwrap();
+    let mut old = answers(1);
+    old.listen(path.clone());
+    old.inherit(&mut given).start().unwrap();
+    old.offer(dir.path("offer")).unwrap();
+    let mut inherited = Inherited::take_over(dir.path("offer")).unwrap();
+    let mut new = answers(1);
+    new.listen(path.clone());
+    new.inherit(&mut inherited).start().unwrap();
+    inherited.confirm().unwrap();
+    assert!(old.wait(Some(LONG)).unwrap());
+    drop((old, new));
+    assert!(path.exists(), "a service manager's, say");
+}
+
+#[test]
+fn regression_sockets_that_were_asked_for_alike_stay_apart() {
+    let dir = Dir::new();
+    let two = || {
+        let mut manager = answers(2);
+        manager.listen(([127, 0, 0, 1], 0)).listen(([127, 0, 0, 1], 0));
+        manager
+    };
+    let mut old = two();
+    old.start().unwrap();
+    old.offer(dir.path("offer")).unwrap();
+    let mut inherited = Inherited::take_over(dir.path("offer")).unwrap();
+    let mut new = two();
+    new.inherit(&mut inherited).start().unwrap();
+    assert!(inherited.is_empty());
+    inherited.confirm().unwrap();
+    assert_eq!(new.addrs(), old.addrs());
+    assert_ne!(new.addrs()[0], new.addrs()[1]);
+    assert!(old.wait(Some(LONG)).unwrap());
+}

@@ -215,3 +215,67 @@ fn a_loop_feeds_it_four_times_in_the_time_allowed() {
     assert_eq!(systemd.hears().unwrap(), "STOPPING=1\n");
     assert!(systemd.child.wait().unwrap().success());
 }
+
+const TAKEOVER: &str = "TYMIST_TEST_TAKEOVER";
+
+/// What systemd starts, and what that starts in its place; ends when its standard input does, or when it is replaced.
+#[test]
+fn a_program_that_succeeds_another() {
+    let Some(folder) = std::env::var_os(TAKEOVER).map(std::path::PathBuf::from) else { return };
+    let mut inherited = tymist::run::Inherited::take_over(folder.join("offer")).unwrap();
+    let mut manager = crate::answers(2);
+    manager.listen(([127, 0, 0, 1], 0)).inherit(&mut inherited).notify(Notify::from_env());
+    manager.start().unwrap();
+    println!("started");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    inherited.confirm().unwrap();
+    manager.offer(folder.join("offer")).unwrap();
+    println!("up {}", std::process::id());
+    let stopper = manager.stopper();
+    std::thread::spawn(move || {
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        stopper.stop(None);
+    });
+    manager.wait(None).unwrap();
+}
+
+#[test]
+fn regression_a_successor_is_ready_once_it_has_confirmed_and_feeds_the_watchdog() {
+    let dir = Dir::new();
+    let socket = dir.path("notify");
+    let words = UnixDatagram::bind(&socket).unwrap();
+    words.set_read_timeout(Some(LONG)).unwrap();
+    let hears = || {
+        let mut buf = [0; 256];
+        let len = words.recv(&mut buf).unwrap();
+        String::from_utf8(buf[..len].to_vec()).unwrap()
+    };
+    let begin = |watchdog: &[(&str, OsString)]| {
+        let told = [(TAKEOVER, dir.0.clone().into()), ("NOTIFY_SOCKET", socket.clone().into())];
+        let mut command = child("systemd::a_program_that_succeeds_another", &told);
+        command.envs(watchdog.iter().map(|(name, value)| (*name, value)));
+        let mut program = crate::Program::start(command);
+        program.says("started");
+        program
+    };
+    let go_on = |program: &mut crate::Program| {
+        program.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        program.says("up ")
+    };
+    let mut first = begin(&[]);
+    assert_eq!(hears(), "READY=1\n");
+    go_on(&mut first);
+    // Its child has the words that were meant for it. Until it confirms it says nothing but that it lives.
+    let other = std::process::id().to_string();
+    let mut next = begin(&[("WATCHDOG_USEC", "200000".into()), ("WATCHDOG_PID", other.into())]);
+    for _ in 0..3 {
+        assert_eq!(hears(), "WATCHDOG=1\n", "and it feeds the watchdog of the one before");
+    }
+    let process = go_on(&mut next);
+    let said = std::iter::repeat_with(hears).find(|word| word != "WATCHDOG=1\n");
+    assert_eq!(said.unwrap(), format!("MAINPID={process}\nREADY=1\n"));
+    first.ends();
+    drop(next.child.stdin.take());
+    next.ends();
+}

@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tymist::net::proxy::ProxyVersion;
+use tymist::net::proxy::{ProxyHeader, ProxyVersion};
 use tymist::net::tls::{ServerTls, ServerTlsConfig};
-use tymist::{Event, Id};
+use tymist::{Connect, Event, Id, Relay};
 
 use crate::accepting::{accepted, trusting};
 use crate::tls_support::pki::{self, Authority};
@@ -31,11 +31,12 @@ impl Drop for Balancer {
     }
 }
 
-/// Whether there is one; says so if there is not.
+/// Whether there is one; says so if there is not. With `TYMIST_HAPROXY` set there must be.
 #[expect(clippy::print_stderr, reason = "a word for what is passed over")]
 fn at_hand() -> bool {
     let found = Command::new("haproxy").arg("-v").stdout(Stdio::null()).status().is_ok();
     if !found {
+        assert!(std::env::var_os("TYMIST_HAPROXY").is_none(), "no haproxy here");
         eprintln!("passed over: no haproxy here");
     }
     found
@@ -194,6 +195,12 @@ fn in_front_of_tls_it_tells_both() {
     if !at_hand() {
         return;
     }
+    in_front_of_tls("send-proxy", ProxyVersion::V1);
+    in_front_of_tls("send-proxy-v2", ProxyVersion::V2);
+}
+
+#[track_caller]
+fn in_front_of_tls(header: &str, version: ProxyVersion) {
     let mut rig = Rig::with(|_| {});
     let authority = Authority::new("test authority");
     let ask = pki::Ask { not_after: 4_000_000_000, ..pki::server() };
@@ -203,8 +210,8 @@ fn in_front_of_tls_it_tells_both() {
     rig.addr = rig.server.local_addr(acceptor).unwrap().inet().unwrap();
     rig.server.set_proxy_protocol(acceptor, Some("127.0.0.1".parse().unwrap()));
     // It speaks TLS to us, and puts the header in front of that.
-    let options = "send-proxy-v2 ssl verify none sni str(server.test)";
-    let balancer = Balancer::new(rig.addr, options);
+    let options = format!("{header} ssl verify none sni str(server.test)");
+    let balancer = Balancer::new(rig.addr, &options);
     let mut client = connect(balancer.addr);
     send(&mut client, b"hello");
     let id = loop {
@@ -217,5 +224,55 @@ fn in_front_of_tls_it_tells_both() {
     let remoter = rig.server.remoter(id).unwrap();
     assert_eq!(remoter.rx(), b"hello");
     assert_eq!(remoter.tls().unwrap().server_name(), Some("server.test"));
-    assert_eq!(remoter.proxied().unwrap().destination().unwrap().inet(), Some(balancer.addr));
+    let proxied = remoter.proxied().unwrap();
+    assert_eq!(proxied.version(), version);
+    assert_eq!(proxied.destination().unwrap().inet(), Some(balancer.addr));
+}
+
+/// HAProxy in front of a forwarder, which tells the server behind it of the client.
+#[test]
+fn a_forwarder_behind_it_passes_on_who_the_client_is() {
+    if !at_hand() {
+        return;
+    }
+    let mut behind = trusting(|_| {});
+    let mut forward = trusting(|_| {});
+    let balancer = Balancer::new(forward.addr, "send-proxy-v2");
+    let mut client = connect(balancer.addr);
+    send(&mut client, b"hello");
+    let (ours, mut relay, mut back) = (client.local_addr().unwrap(), Relay::new(), Vec::new());
+    client.set_nonblocking(true).unwrap();
+    for _ in 0..ROUNDS {
+        for event in forward.tick() {
+            if let Event::Accepted(id) = event {
+                let remoter = forward.server.remoter(id).unwrap();
+                let mut to = Connect::new(behind.addr);
+                to.proxy_header = Some(ProxyHeader::new(
+                    ProxyVersion::V1,
+                    remoter.peer_addr(),
+                    remoter.local_addr(),
+                ));
+                let there = forward.server.connect(to).unwrap();
+                relay.join(&mut forward.server, id, there).unwrap();
+            }
+            relay.handle(&mut forward.server, &event);
+        }
+        for event in behind.tick() {
+            let Event::Received(id) = event else { continue };
+            let remoter = behind.server.remoter_mut(id).unwrap();
+            if remoter.peer_addr().inet() == Some(ours) {
+                assert_eq!(remoter.proxied().unwrap().version(), ProxyVersion::V1);
+                let mut data = remoter.take();
+                remoter.tx_bytes(&mut data).unwrap();
+            }
+        }
+        let mut part = [0; 16];
+        if let Ok(count) = std::io::Read::read(&mut client, &mut part) {
+            back.extend_from_slice(&part[..count]);
+        }
+        if back == b"hello" {
+            return;
+        }
+    }
+    panic!("the client got {back:?}; {:?}", forward.log);
 }

@@ -233,3 +233,45 @@ fn waiting_until_a_wake_waits_no_longer() {
     rig.server.wait_until(Wake::Now);
     rig.server.wait_until(Wake::At(rig.server.tyme()));
 }
+
+/// Serves itself in the middle of everything.
+#[derive(Default)]
+struct Eager {
+    inside: usize,
+    events: usize,
+}
+
+impl Service for Eager {
+    fn event(&mut self, server: &mut Server, event: Event) {
+        self.inside += 1;
+        assert_eq!(self.inside, 1, "inside itself");
+        server.serve(self);
+        self.events += 1;
+        call_back(self, server, &event);
+        self.inside -= 1;
+    }
+
+    fn tick(&mut self, server: &mut Server) {
+        self.inside += 1;
+        assert_eq!(self.inside, 1, "inside itself");
+        server.serve(self);
+        assert!(self.events < 2, "enough");
+        self.inside -= 1;
+    }
+}
+
+#[test]
+fn regression_a_serve_inside_a_serve_does_nothing() {
+    let mut rig = Rig::new(Config::new());
+    let mut eager = Eager::default();
+    let mut client = connect(rig.addr);
+    until(&mut rig.server, &mut eager, |_, eager| eager.events == 1);
+    // After a panic it goes on.
+    send(&mut client, b"hello");
+    let server = &mut rig.server;
+    let panics =
+        std::panic::AssertUnwindSafe(|| until(server, &mut eager, |_, eager| eager.events == 9));
+    assert!(std::panic::catch_unwind(panics).is_err());
+    let mut again = Diary::default();
+    until(&mut rig.server, &mut again, |_, diary| diary.ticks == 1);
+}

@@ -113,6 +113,39 @@ fn a_task_that_panics_resets_what_it_was_saying() {
 }
 
 #[test]
+fn regression_a_task_that_panics_with_the_writing_half_resets_it() {
+    let mut pair = Pair::new();
+    pair.far(|handle| async move {
+        let mut listener = handle.listen(([0, 0, 0, 0], PORT)).unwrap();
+        let (mut reader, mut writer) = listener.accept().await.unwrap().split();
+        let answer = handle.spawn(async move {
+            writer.write_all(b"Content-Length: 1000\r\n\r\nten bytes.").await.unwrap();
+            writer.drained().await.unwrap();
+            panic!("a mistake");
+        });
+        // Who has the other half hears of it, and has not to let go for the peer to hear of it, too.
+        let error = reader.read(&mut [0; 1]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+        let failed: Result<(), _> = answer.await;
+        assert!(failed.is_err());
+        handle.sleep(Duration::from_secs(10)).await;
+        drop(reader);
+    });
+    pair.near(|handle, target| async move {
+        let mut stream = handle.connect(&target).await.unwrap();
+        let error = loop {
+            match stream.read_bytes().await {
+                Ok(part) => assert!(!part.is_empty(), "a torso must not look whole"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(handle.tyme() - tymist::tyme::Tyme::ZERO < Duration::from_secs(5), "at once");
+    });
+    pair.run_out();
+}
+
+#[test]
 fn a_deadline_is_a_time_out_for_who_waits() {
     let mut pair = Pair::new();
     pair.far(|handle| async move {

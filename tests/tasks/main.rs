@@ -3,8 +3,10 @@
 
 mod bed;
 mod ending;
+mod foreign;
 mod listening;
 mod order;
+mod panics;
 mod repeat;
 mod streams;
 mod time;

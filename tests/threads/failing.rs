@@ -129,3 +129,78 @@ fn a_service_may_give_up_and_say_why() {
     assert_eq!(failure.to_string(), "the disk is full");
     assert!(manager.wait(Some(LONG)).unwrap());
 }
+
+#[cfg(all(unix, feature = "uds"))]
+#[test]
+fn regression_a_start_after_one_that_failed_listens_where_it_can_be_found() {
+    let path = std::env::temp_dir().join(format!("tymist-again-{}", std::process::id()));
+    let fails = Arc::new(AtomicUsize::new(1));
+    let once = Arc::clone(&fails);
+    let mut manager = Manager::new(Config::new(), move |server, seat: Seat| {
+        if seat.engine == 1 && once.swap(0, Ordering::SeqCst) == 1 {
+            return Err("not yet".into());
+        }
+        echo(server, seat)
+    });
+    manager.threads(2).listen(path.clone());
+    assert!(matches!(manager.start(), Err(Failure::Build { engine: 1, .. })));
+    assert!(!path.exists(), "closed");
+    manager.start().unwrap();
+    assert!(path.exists(), "it is opened again");
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+    manager.stop(None).unwrap();
+    assert!(!path.exists());
+}
+
+#[cfg(all(unix, feature = "uds"))]
+#[test]
+fn regression_an_inherited_socket_keeps_its_file_over_a_start_that_fails() {
+    let path = std::env::temp_dir().join(format!("tymist-kept-{}", std::process::id()));
+    let fails = Arc::new(AtomicUsize::new(1));
+    let once = Arc::clone(&fails);
+    let mut manager = Manager::new(Config::new(), move |server, seat: Seat| {
+        if seat.engine == 1 && once.swap(0, Ordering::SeqCst) == 1 {
+            return Err("not yet".into());
+        }
+        echo(server, seat)
+    });
+    let mut inherited = tymist::run::Inherited::new();
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    inherited.push_unix(socket, true).unwrap();
+    manager.threads(2).listen(path.clone());
+    manager.inherit(&mut inherited).start().unwrap_err();
+    assert!(path.exists(), "the next start needs it");
+    manager.start().unwrap();
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+    manager.stop(None).unwrap();
+    assert!(!path.exists());
+}
+
+/// Panics in its first tick, if it is the first one's.
+struct Short(usize);
+
+impl tymist::Service for Short {
+    fn tick(&mut self, _: &mut Server) {
+        assert!(self.0 > 0, "too short");
+    }
+
+    fn wake(&self) -> tymist::Wake {
+        if self.0 == 0 { tymist::Wake::Now } else { tymist::Wake::OnIo }
+    }
+}
+
+#[test]
+fn regression_a_start_tells_of_the_engine_that_did_not_start_and_loses_no_other() {
+    let mut manager = Manager::new(Config::new(), |_: &mut Server, seat: Seat| {
+        if seat.engine == 1 {
+            until("the first has ended", || format!("{:?}", seat.stopper).contains("running: 1"));
+            return Err("no disk".into());
+        }
+        Ok(Short(seat.engine))
+    });
+    manager.threads(2).listen(([127, 0, 0, 1], 0));
+    let failure = manager.start().unwrap_err();
+    assert!(matches!(failure, Failure::Build { engine: 1, .. }), "{failure}");
+    let other = manager.wait(None).unwrap_err();
+    assert!(matches!(other, Failure::Panicked { engine: 0, .. }), "{other}");
+}

@@ -7,7 +7,7 @@ use tymist::run::{Failure, Group, Manager, Seat};
 use tymist::{Config, Event, Server};
 
 use crate::util::{connect, listens};
-use crate::{LONG, addr, echo, echoes, is_served};
+use crate::{LONG, addr, echo, echoes, is_served, until};
 
 #[test]
 fn they_start_wait_and_stop_together() {
@@ -69,10 +69,45 @@ fn all_that_went_wrong_is_told() {
         group.add(manager);
     }
     let _clients: Vec<_> = addrs.into_iter().map(connect).collect();
+    until("both have failed", || group.running() == 0);
     let failure = group.wait_all(Some(LONG)).unwrap_err();
     assert_eq!(
         failure.to_string(),
         "manager 0: engine 0 panicked: one does not like it; manager 1: engine 0 panicked: two does not like it"
     );
+    group.stop_all(None).unwrap();
+}
+
+#[test]
+fn regression_a_failure_of_the_second_is_told_while_the_first_goes_on() {
+    let mut group = Group::new();
+    group.add(echoes(1));
+    let mut failing = Manager::new(Config::new(), |_, _: Seat| {
+        Ok(|_: &mut Server, event: Event| assert!(!matches!(event, Event::Accepted(_)), "no"))
+    });
+    failing.listen(([127, 0, 0, 1], 0));
+    failing.start().unwrap();
+    let at = addr(&failing);
+    group.add(failing);
+    group.start_all().unwrap();
+    let _client = connect(at);
+    let failure = group.wait_all(None).unwrap_err();
+    assert!(matches!(failure.failures[..], [(1, Failure::Panicked { .. })]), "{failure}");
+    assert_eq!(group.running(), 1, "the first goes on");
+    assert!(!group.wait_all(Some(Duration::ZERO)).unwrap(), "told once");
+    group.stop_all(None).unwrap();
+}
+
+#[test]
+fn regression_the_time_to_wait_is_that_of_the_group() {
+    let mut group = Group::new();
+    let members: Vec<usize> = (0..4).map(|_| group.add(echoes(1))).collect();
+    assert_eq!(members, [0, 1, 2, 3]);
+    group.start_all().unwrap();
+    let (each, clock) = (Duration::from_millis(300), tymist::tyme::Tymist::realtime());
+    let (mut clock, begun) = (clock, tymist::tyme::Tyme::ZERO);
+    assert!(!group.wait_all(Some(each)).unwrap());
+    let took = clock.tick() - begun;
+    assert!(took >= each && took < 3 * each, "{took:?} for all of them");
     group.stop_all(None).unwrap();
 }

@@ -130,3 +130,20 @@ fn a_dropped_inbox_and_a_panic_are_gone() {
     assert_eq!(mailbox.send(2), Err(MailError::Gone(2)));
     assert!(manager.wait(Some(Duration::ZERO)).unwrap());
 }
+
+#[test]
+fn a_tick_drains_no_more_than_the_box_holds_and_the_rest_wakes_it() {
+    let mut server = Server::new(Config::new());
+    let (mailbox, inbox) = tymist::run::mailbox(2, server.waker().unwrap());
+    mailbox.send(1).unwrap();
+    mailbox.send(2).unwrap();
+    let mut drained = Vec::new();
+    for message in inbox.drain() {
+        drained.push(message);
+        // Somebody who never stops.
+        mailbox.send(message + 2).unwrap();
+    }
+    assert_eq!(drained, [1, 2]);
+    server.wait(None); // Woken for what is left.
+    assert_eq!(inbox.drain().collect::<Vec<i32>>(), [3, 4]);
+}

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Failure;
 #[cfg(all(unix, feature = "uds"))]
@@ -17,12 +17,46 @@ pub(super) struct Crew {
     state: Mutex<State>,
     /// Told when an engine ends or fails.
     news: Condvar,
+    /// Told as well.
+    bell: Mutex<Option<Arc<Bell>>>,
     /// How often `order` was changed, so that engines need not lock to see that it was not.
     pub(super) orders: AtomicUsize,
     order: Mutex<Option<Order>>,
     /// Who is told that it stops.
     #[cfg(all(unix, feature = "systemd"))]
     pub(super) notify: Option<crate::run::systemd::Notify>,
+}
+
+/// What several crews ring, for who waits for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    lock: Mutex<()>,
+    rung: Condvar,
+}
+
+impl Bell {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn ring(&self) {
+        // Locked, so that nobody is between having looked and waiting.
+        let _between = lock(&self.lock);
+        self.rung.notify_all();
+    }
+
+    /// Waits until `look` finds what it looks for, which it does at the beginning and at each ring; at most so long.
+    pub(super) fn wait(&self, limit: Option<Duration>, mut look: impl FnMut() -> bool) {
+        let between = lock(&self.lock);
+        let goes_on = |(): &mut ()| !look();
+        match limit {
+            Some(limit) => {
+                #[expect(clippy::disallowed_methods, reason = "this room may wait")]
+                drop(self.rung.wait_timeout_while(between, limit, goes_on));
+            }
+            None => drop(self.rung.wait_while(between, goes_on)),
+        }
+    }
 }
 
 /// How to end.
@@ -70,6 +104,7 @@ impl Crew {
             seats: (0..count).map(|_| Place::default()).collect(),
             state: Mutex::default(),
             news: Condvar::new(),
+            bell: Mutex::default(),
             orders: AtomicUsize::new(0),
             order: Mutex::new(None),
             #[cfg(all(unix, feature = "systemd"))]
@@ -95,23 +130,55 @@ impl Crew {
         let mut state = lock(&self.state);
         state.failures.extend(failure);
         state.running -= 1;
-        self.news.notify_all();
+        drop(state);
+        self.tell();
     }
 
     pub(super) fn fail(&self, failure: Failure) {
         lock(&self.state).failures.push(failure);
+        self.tell();
+    }
+
+    /// There is news; called after it was put down.
+    fn tell(&self) {
         self.news.notify_all();
+        if let Some(bell) = &*lock(&self.bell) {
+            bell.ring();
+        }
+    }
+
+    /// Rings this one from now on. What was before is to be looked at after that.
+    pub(super) fn hang(&self, bell: Option<Arc<Bell>>) {
+        *lock(&self.bell) = bell;
+    }
+
+    /// Waits until all have ended, and delivers nothing.
+    pub(super) fn outlast(&self) {
+        drop(self.news.wait_while(lock(&self.state), |state| state.running > 0));
+    }
+
+    /// The next failure that was not delivered, which it is now.
+    pub(super) fn next_failure(&self) -> Option<Failure> {
+        let mut state = lock(&self.state);
+        let failure = state.failures.get(state.told).cloned()?;
+        state.told += 1;
+        Some(failure)
     }
 
     pub(super) fn failures(&self) -> Vec<Failure> {
         lock(&self.state).failures.clone()
     }
 
-    /// Forgets what went wrong: it was told.
-    pub(super) fn take_failures(&self) -> Vec<Failure> {
+    /// What went wrong with this engine, which is told now.
+    pub(super) fn take_failure_of(&self, engine: usize) -> Option<Failure> {
         let mut state = lock(&self.state);
-        state.told = 0;
-        core::mem::take(&mut state.failures)
+        let of_it = |failure: &Failure| match failure {
+            Failure::Thread(_) => true,
+            other => other.engine() == Some(engine),
+        };
+        let at = state.failures.iter().rposition(of_it)?;
+        state.told = state.told.saturating_sub(usize::from(at < state.told));
+        Some(state.failures.remove(at))
     }
 
     /// Waits until all have ended, or (if `heed`) one has failed and was not told; at most so long. Whether all have ended.

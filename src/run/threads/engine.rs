@@ -101,9 +101,10 @@ fn open(
     let mut addrs = Vec::new();
     #[cfg(all(unix, feature = "uds"))]
     let mut held = Vec::new();
-    for opening in openings {
+    #[cfg_attr(not(all(unix, feature = "uds")), expect(unused_variables, reason = "to hand on"))]
+    for (entry, opening) in openings.into_iter().enumerate() {
         #[cfg(all(unix, feature = "uds"))]
-        let asked = opening.asked().clone();
+        let (asked, owns_file) = (opening.asked().clone(), opening.owns_file());
         let ids = opening.open(engine, server)?;
         let addr = ids.first().and_then(|id| server.local_addr(*id)).cloned();
         addrs.push(addr.unwrap_or(Addr::Unnamed));
@@ -112,7 +113,8 @@ fn open(
             let fd = server.acceptor(id).and_then(|acceptor| acceptor.listener()?.as_fd());
             let socket = fd.map(|fd| fd.try_clone_to_owned()).transpose();
             let socket = socket.map_err(|error| Failure::Thread(Arc::new(error)))?;
-            held.extend(socket.map(|socket| Held { asked: asked.clone(), socket }));
+            let asked = asked.clone();
+            held.extend(socket.map(|socket| Held { entry, asked, owns_file, socket }));
         }
     }
     #[cfg(all(unix, feature = "uds"))]

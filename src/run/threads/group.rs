@@ -3,6 +3,9 @@
 use core::fmt;
 use core::time::Duration;
 
+use std::sync::Arc;
+
+use super::crew::Bell;
 use super::{Failure, Manager};
 use crate::counters::Counters;
 
@@ -33,7 +36,10 @@ pub struct Group {
 /// What a group needs of a manager, whatever its messages are.
 trait Member {
     fn start(&mut self) -> Result<(), Failure>;
-    fn wait(&self, limit: Option<Duration>) -> Result<bool, Failure>;
+    /// Rings this one at what happens from now on.
+    fn hang(&self, bell: Option<&Arc<Bell>>);
+    /// The next failure that was not delivered.
+    fn next_failure(&self) -> Option<Failure>;
     fn ask(&self, within: Option<Duration>);
     fn finish(&self) -> Result<(), Failure>;
     fn is_running(&self) -> bool;
@@ -45,8 +51,12 @@ impl<M: Send + 'static> Member for Manager<M> {
         Manager::start(self)
     }
 
-    fn wait(&self, limit: Option<Duration>) -> Result<bool, Failure> {
-        Manager::wait(self, limit)
+    fn hang(&self, bell: Option<&Arc<Bell>>) {
+        self.current.get().hang(bell.cloned());
+    }
+
+    fn next_failure(&self) -> Option<Failure> {
+        self.current.get().next_failure()
     }
 
     fn ask(&self, within: Option<Duration>) {
@@ -103,24 +113,26 @@ impl Group {
         Ok(())
     }
 
-    /// Waits until all have ended, or `limit` has passed for one of them, in order (`None`: no limit). Returns whether all have ended.
+    /// Waits until all have ended, or `limit` has passed (`None`: no limit). Returns whether all have ended.
     ///
     /// # Errors
-    /// What was told while it waited for each, with all the others waited for as well.
+    /// As soon as any of them fails, all that has gone wrong until then. The others go on: wait again for them, or [`stop_all`](Group::stop_all).
     pub fn wait_all(&self, limit: Option<Duration>) -> Result<bool, GroupFailure> {
-        let (mut all, mut failures) = (true, Vec::new());
-        for (number, member) in self.members.iter().enumerate() {
-            loop {
-                match member.wait(limit) {
-                    Ok(ended) => {
-                        all &= ended;
-                        break;
-                    }
-                    Err(failure) => failures.push((number, failure)),
+        let bell = Bell::new();
+        self.members.iter().for_each(|member| member.hang(Some(&bell)));
+        let mut failures = Vec::new();
+        bell.wait(limit, || {
+            let mut all = true;
+            for (number, member) in self.members.iter().enumerate() {
+                while let Some(failure) = member.next_failure() {
+                    failures.push((number, failure));
                 }
+                all &= !member.is_running();
             }
-        }
-        GroupFailure::of(failures).map(|()| all)
+            all || !failures.is_empty()
+        });
+        self.members.iter().for_each(|member| member.hang(None));
+        GroupFailure::of(failures).map(|()| self.running() == 0)
     }
 
     /// Stops all, at the same time; see [`Manager::stop`].

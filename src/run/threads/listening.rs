@@ -22,6 +22,8 @@ pub(super) struct Entry {
     pub(super) addr: Option<Addr>,
     /// From another process, for the next start.
     pub(super) inherited: Vec<Listening>,
+    /// The first engine's, for the others of one start: a Unix socket cannot be opened twice.
+    pub(super) shared: Option<Listening>,
 }
 
 /// What one engine does about an entry.
@@ -42,15 +44,20 @@ pub(super) struct Opening {
 #[cfg(all(unix, feature = "uds"))]
 #[derive(Debug)]
 pub(in crate::run) struct Held {
+    /// The number of its entry.
+    pub(super) entry: usize,
     /// The address that was asked for.
     pub(in crate::run) asked: Addr,
+    /// Whether a file goes with it.
+    pub(in crate::run) owns_file: bool,
     pub(in crate::run) socket: std::os::fd::OwnedFd,
 }
 
 #[cfg(all(unix, feature = "uds"))]
 impl Held {
     pub(super) fn try_clone(&self) -> io::Result<Held> {
-        Ok(Held { asked: self.asked.clone(), socket: self.socket.try_clone()? })
+        let (asked, socket) = (self.asked.clone(), self.socket.try_clone()?);
+        Ok(Held { asked, socket, ..*self })
     }
 
     /// As a socket to listen on. Its file stays with the one it is a copy of.
@@ -58,7 +65,7 @@ impl Held {
         if self.asked.inet().is_some() {
             Listening::Tcp(self.socket.into())
         } else {
-            Listening::Unix { socket: self.socket.into(), own_file: false }
+            Listening::Unix { socket: self.socket.into(), file: None }
         }
     }
 }
@@ -74,7 +81,9 @@ impl Entry {
         let there = self.inherited.len();
         if there > 0 && engine >= there {
             // More engines than sockets: some share one.
-            sockets.push(self.inherited[engine % there].try_clone()?);
+            sockets.push(self.inherited[engine % there].share()?);
+        } else if let Some(shared) = &self.shared {
+            sockets.push(shared.share()?);
         }
         for at in (engine..there).step_by(count.max(1)) {
             let copy = self.inherited[at].try_clone()?;
@@ -129,5 +138,11 @@ impl Opening {
     #[cfg(all(unix, feature = "uds"))]
     pub(super) fn asked(&self) -> &Addr {
         &self.asked
+    }
+
+    /// Whether files go with its sockets: with one that it opens, and with those that were taken over as such.
+    #[cfg(all(unix, feature = "uds"))]
+    pub(super) fn owns_file(&self) -> bool {
+        self.sockets.first().is_none_or(|socket| socket.file().is_some())
     }
 }

@@ -16,6 +16,8 @@ pub struct Mailbox<M> {
 /// The engine's side of a [`Mailbox`]: kept by the service, which empties it in its `tick`.
 pub struct Inbox<M> {
     receiver: Receiver<M>,
+    capacity: usize,
+    waker: Waker,
 }
 
 pub(super) struct Post<M>(Mutex<Option<(SyncSender<M>, Waker)>>);
@@ -30,7 +32,7 @@ pub(super) struct Post<M>(Mutex<Option<(SyncSender<M>, Waker)>>);
 ///
 /// impl Service for Words {
 ///     fn tick(&mut self, _: &mut Server) {
-///         self.1.extend(std::iter::from_fn(|| self.0.take()));
+///         self.1.extend(self.0.drain());
 ///     }
 /// }
 ///
@@ -67,9 +69,10 @@ impl<M> Mailbox<M> {
     }
 
     pub(super) fn open(&self, capacity: usize, waker: Waker) -> Inbox<M> {
-        let (sender, receiver) = sync_channel(capacity.max(1));
-        *self.post.lock() = Some((sender, waker));
-        Inbox { receiver }
+        let capacity = capacity.max(1);
+        let (sender, receiver) = sync_channel(capacity);
+        *self.post.lock() = Some((sender, waker.clone()));
+        Inbox { receiver, capacity, waker }
     }
 
     pub(super) fn close(&self) {
@@ -101,7 +104,23 @@ impl<M> Post<M> {
 }
 
 impl<M> Inbox<M> {
-    /// Takes the oldest message. Go on until there is none: what you leave waits until something else wakes the engine.
+    /// Takes all messages that are there, oldest first, but no more than the box holds: so a tick ends, however fast others send. Where that many came, the engine is woken again for
+    /// the rest. What you leave in it by dropping it early waits until something else wakes the engine.
+    pub fn drain(&self) -> impl Iterator<Item = M> {
+        let mut left = self.capacity;
+        core::iter::from_fn(move || {
+            if left == 0 {
+                // Fails only where the process is out of memory; the engine then finds the rest in its next tick.
+                let _ = self.waker.wake();
+                return None;
+            }
+            left -= 1;
+            self.take()
+        })
+    }
+
+    /// Takes the oldest message. What you leave waits until something else wakes the engine; taking until there is none may take as long as others send, which
+    /// [`drain`](Inbox::drain) does not.
     #[must_use]
     pub fn take(&self) -> Option<M> {
         self.receiver.try_recv().ok()

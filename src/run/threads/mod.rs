@@ -6,7 +6,7 @@
 //!   them is locked.
 //! * However a thread ends, its sockets are closed first, then its mailbox says "gone", then it counts as ended, and what went wrong is kept until
 //!   it was delivered.
-//! * The threads of a manager end with it: dropping it is a [`stop`](Manager::stop).
+//! * The threads of a manager end with it: dropping it is a [`stop`](Manager::stop), which waits for the connections that are left.
 //! * Nothing here installs a signal handler. A [`Stopper`] ends a manager from whatever does.
 
 mod crew;
@@ -31,6 +31,8 @@ use crate::net::{Addr, Listen};
 use crate::run::Inherited;
 #[cfg(all(unix, feature = "uds"))]
 use crate::run::handover::Offer;
+#[cfg(all(unix, feature = "uds", feature = "systemd"))]
+use crate::run::inherited::Words;
 #[cfg(all(unix, feature = "systemd"))]
 use crate::run::systemd::Notify;
 use crate::server::Server;
@@ -99,6 +101,9 @@ pub struct Manager<M = ()> {
     threads: Mutex<Vec<JoinHandle<()>>>,
     #[cfg(all(unix, feature = "systemd"))]
     notify: Option<Notify>,
+    /// The next start is that of a successor, which is ready only once it has confirmed.
+    #[cfg(all(unix, feature = "uds", feature = "systemd"))]
+    words: Option<Words>,
     #[cfg(all(unix, feature = "uds"))]
     offer: Option<Box<Manager>>,
 }
@@ -134,6 +139,8 @@ impl<M: Send + 'static> Manager<M> {
             threads: Mutex::default(),
             #[cfg(all(unix, feature = "systemd"))]
             notify: None,
+            #[cfg(all(unix, feature = "uds", feature = "systemd"))]
+            words: None,
             #[cfg(all(unix, feature = "uds"))]
             offer: None,
         }
@@ -155,6 +162,7 @@ impl<M: Send + 'static> Manager<M> {
             tls: None,
             addr: None,
             inherited: Vec::new(),
+            shared: None,
         });
         self
     }
@@ -171,6 +179,10 @@ impl<M: Send + 'static> Manager<M> {
 
     /// Takes those of the sockets that are for an address it was told to [`listen`](Manager::listen) on; the next start uses them instead of new ones.
     pub fn inherit(&mut self, inherited: &mut Inherited) -> &mut Self {
+        #[cfg(all(unix, feature = "uds", feature = "systemd"))]
+        if let Some(words) = inherited.words() {
+            self.words = Some(words);
+        }
         for entry in &mut self.entries {
             for heirloom in inherited.take(&entry.spec.addr) {
                 entry.addr = Some(heirloom.addr().clone());
@@ -181,6 +193,9 @@ impl<M: Send + 'static> Manager<M> {
     }
 
     /// Tells the service manager that it is ready once it has started, and that it is stopping; and feeds its watchdog as long as all engines go on.
+    ///
+    /// Where it [inherits](Manager::inherit) from a process that it succeeds, it is ready once [that is confirmed](Inherited::confirm), and is then the main process; and it feeds the
+    /// watchdog although that was set for the other one.
     #[cfg(all(unix, feature = "systemd"))]
     pub fn notify(&mut self, notify: Notify) -> &mut Self {
         self.notify = Some(notify);
@@ -319,7 +334,8 @@ impl<M: Send + 'static> Manager<M> {
     }
 }
 
-/// Stops it, as the configuration says.
+/// Stops it, as the configuration says, and waits for that: for as long as [`Timeouts::drain`](crate::Timeouts::drain), with `None` there for as long as any peer stays, be it
+/// for ever. Whoever cannot wait [stops](Manager::stop) it before.
 impl<M> Drop for Manager<M> {
     fn drop(&mut self) {
         #[cfg(all(unix, feature = "uds"))]

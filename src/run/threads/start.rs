@@ -7,19 +7,19 @@ use std::thread;
 
 use super::crew::{Crew, Order};
 use super::engine::Job;
-#[cfg(all(unix, feature = "uds"))]
-use super::listening::Entry;
 use super::{Failure, Manager};
 use crate::net::Addr;
+#[cfg(all(unix, feature = "uds"))]
+use crate::run::inherited::File;
 #[cfg(all(unix, feature = "systemd"))]
-use crate::run::systemd::Pulse;
+use crate::run::systemd::{Notify, Pulse};
 
 impl<M: Send + 'static> Manager<M> {
     /// Starts it: returns when all engines listen and have their service. It can be started again once it has ended; counters begin anew, and inherited sockets
     /// are opened like others then.
     ///
     /// # Errors
-    /// What the first engine that could not be started says; none is running then. [`Failure::Running`] if it runs already.
+    /// What the first engine that could not be started says; none is running then, and what went wrong with others meanwhile the next [`wait`](Manager::wait) says. [`Failure::Running`] if it runs already.
     pub fn start(&mut self) -> Result<(), Failure> {
         if self.is_running() {
             return Err(Failure::Running);
@@ -37,31 +37,67 @@ impl<M: Send + 'static> Manager<M> {
         let crew = Arc::new(crew);
         *self.current.lock() = Arc::clone(&crew);
         #[cfg(all(unix, feature = "systemd"))]
-        let pulse = self.notify.as_ref().and_then(|notify| Pulse::of(notify, self.engines));
-        for engine in 0..self.engines {
-            let started = self.start_one(
+        let pulse = self.notify.as_ref().and_then(|notify| {
+            let watchdog =
+                if self.succeeds() { notify.any_watchdog() } else { notify.own_watchdog() };
+            Some(Pulse::of(watchdog?, self.engines))
+        });
+        // The files of inherited sockets stay if this fails: the next start needs them.
+        #[cfg(all(unix, feature = "uds"))]
+        let files: Vec<File> = {
+            let inherited = self.entries.iter().flat_map(|entry| &entry.inherited);
+            inherited.filter_map(|socket| socket.file().cloned()).collect()
+        };
+        #[cfg(all(unix, feature = "uds"))]
+        files.iter().for_each(File::hold);
+        let started = (0..self.engines).try_for_each(|engine| {
+            self.start_one(
                 engine,
                 &crew,
                 #[cfg(all(unix, feature = "systemd"))]
                 pulse.clone(),
-            );
-            if let Err(failure) = started {
-                crew.give(Order { within: Some(Duration::ZERO), handed_over: false });
-                // Those that came up end at once; what else may fail of them is of no account.
-                let _ = crew.wait(None, false);
-                self.join();
-                return Err(failure);
+            )
+        });
+        if started.is_err() {
+            crew.give(Order { within: Some(Duration::ZERO), handed_over: false });
+            // Those that came up end at once. What else went wrong, `wait` tells.
+            crew.outlast();
+            self.join();
+        }
+        #[cfg(all(unix, feature = "uds"))]
+        files.iter().for_each(File::release);
+        for entry in &mut self.entries {
+            entry.shared = None;
+            if started.is_ok() {
+                entry.inherited.clear();
             }
         }
-        for entry in &mut self.entries {
-            entry.inherited.clear();
-        }
+        started?;
         #[cfg(all(unix, feature = "systemd"))]
         if let Some(notify) = &self.notify {
-            // Nothing is lost but the word: the service manager acts on its absence.
-            let _ = notify.ready();
+            self.say_ready(notify.clone());
         }
         Ok(())
+    }
+
+    /// Says so now, or lets the confirmation do it.
+    #[cfg(all(unix, feature = "systemd"))]
+    fn say_ready(&mut self, notify: Notify) {
+        #[cfg(feature = "uds")]
+        if let Some(words) = self.words.take() {
+            return words.lock().unwrap_or_else(PoisonError::into_inner).push(notify);
+        }
+        // Nothing is lost but the word: the service manager acts on its absence.
+        let _ = notify.ready();
+    }
+
+    /// Whether the start is that of a successor.
+    #[cfg(all(unix, feature = "systemd"))]
+    fn succeeds(&self) -> bool {
+        #[cfg(feature = "uds")]
+        return self.words.is_some();
+        #[cfg(not(feature = "uds"))]
+        false
     }
 
     fn start_one(
@@ -108,7 +144,8 @@ impl<M: Send + 'static> Manager<M> {
             {
                 let _ = handle.join();
             }
-            let why = crew.take_failures().into_iter().next();
+            // Others may have failed as well: theirs stay to be looked at.
+            let why = crew.take_failure_of(engine);
             return Err(why.unwrap_or_else(|| thread(std::io::Error::other("it ended at once"))));
         };
         if engine == 0 {
@@ -125,13 +162,9 @@ impl<M: Send + 'static> Manager<M> {
         #[cfg(all(unix, feature = "uds"))]
         if self.engines > 1 {
             for held in crew.listeners()? {
-                let is_it = |entry: &&mut Entry| entry.spec.addr == held.asked;
-                let entry = self.entries.iter_mut().find(is_it);
-                // A Unix socket cannot be opened twice.
-                if let Some(entry) = entry.filter(|it| it.spec.addr.inet().is_none())
-                    && entry.inherited.is_empty()
-                {
-                    entry.inherited.push(held.into_listening());
+                let entry = self.entries.get_mut(held.entry);
+                if let Some(entry) = entry.filter(|it| it.spec.addr.inet().is_none()) {
+                    entry.shared = Some(held.into_listening());
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Listeners and datagram sockets that fail by rules.
 
+use core::sync::atomic::AtomicUsize;
 use std::io;
 use std::sync::Arc;
 
@@ -73,6 +74,10 @@ impl Listener for ChaosListener {
 
     fn leave_file(&mut self) {
         self.inner.leave_file();
+    }
+
+    fn own_file(&mut self, holds: Arc<AtomicUsize>) {
+        self.inner.own_file(holds);
     }
 
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! A listening Unix socket.
 
+use core::sync::atomic::AtomicUsize;
 use std::io;
 use std::sync::Arc;
 
@@ -107,6 +108,12 @@ impl Listener for UnixListener {
     fn leave_file(&mut self) {
         if let Some(file) = self.file.take() {
             file.leave();
+        }
+    }
+
+    fn own_file(&mut self, holds: Arc<AtomicUsize>) {
+        if let Some(file) = path::found(&self.local) {
+            self.file = Some(file.unless(holds));
         }
     }
 

@@ -1,10 +1,12 @@
 //! Binding to a path: what is there is looked at first, and afterwards only our own file is removed.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use socket2::{Socket, Type};
 
@@ -21,12 +23,20 @@ pub(super) struct Bound {
     inode: (u64, u64),
     /// It is another's by now.
     left: bool,
+    /// It is another's as long as this is above zero.
+    holds: Option<Arc<AtomicUsize>>,
 }
 
 impl Bound {
     /// Lets it stay.
     pub(super) fn leave(mut self) {
         self.left = true;
+    }
+
+    /// Lets it stay where this is above zero when its time comes.
+    pub(super) fn unless(mut self, holds: Arc<AtomicUsize>) -> Self {
+        self.holds = Some(holds);
+        self
     }
 }
 
@@ -35,7 +45,7 @@ pub(super) fn found(addr: &Addr) -> Option<Bound> {
     let Addr::Path(path) = addr else { return None };
     let meta = look(path).ok().flatten()?;
     let path = std::path::absolute(path).ok()?;
-    Some(Bound { path, inode: inode(&meta), left: false })
+    Some(Bound { path, inode: inode(&meta), left: false, holds: None })
 }
 
 fn inode(meta: &Metadata) -> (u64, u64) {
@@ -44,7 +54,8 @@ fn inode(meta: &Metadata) -> (u64, u64) {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        if self.left {
+        let held = self.holds.as_ref().is_some_and(|holds| holds.load(Ordering::Acquire) > 0);
+        if self.left || held {
             return;
         }
         let ours = fs::symlink_metadata(&self.path).is_ok_and(|meta| inode(&meta) == self.inode);
@@ -74,7 +85,7 @@ pub(super) fn bind(socket: &Socket, addr: &Addr, file: SocketFile) -> io::Result
         _ => error,
     })?;
     let meta = fs::symlink_metadata(path)?;
-    let bound = Bound { path: absolute, inode: inode(&meta), left: false };
+    let bound = Bound { path: absolute, inode: inode(&meta), left: false, holds: None };
     if let Some(mode) = file.mode
         && meta.mode() & 0o777 != mode & 0o777
     {

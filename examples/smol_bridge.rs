@@ -1,0 +1,91 @@
+//! An echo server in smol's world (async-io, any executor), beside another future: one that tells how it goes.
+//!
+//!     cargo run --features smol --example smol_bridge -- --port 7008
+
+mod common;
+
+use std::future::pending;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use common::{Args, Result, say};
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use tymist::doing::{Echo, Recur, ServerDoer};
+use tymist::run::Driver;
+use tymist::run::smol::turn;
+use tymist::{Config, Server};
+
+const USAGE: &str = "usage: smol_bridge [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
+
+/// How long connections may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(2);
+
+struct Options {
+    bind: common::Bind,
+    config: Config,
+    stats: Option<Duration>,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
+    let mut args = Args::new(USAGE);
+    while let Some(option) = args.next()? {
+        match &*option {
+            "host" => options.bind.host = args.text()?,
+            "port" => options.bind.port = args.port()?,
+            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+            "max-remoters" => options.config.limits.remoters = args.count()?,
+            "stats" => options.stats = args.secs_or_none()?,
+            _ => return Err(args.unknown()),
+        }
+    }
+    Ok(options)
+}
+
+/// Ready when the next report is due; never, if none is wanted.
+async fn due(every: &mut Option<Timer>) -> Option<Instant> {
+    match every {
+        Some(every) => every.next().await,
+        None => pending().await,
+    }
+}
+
+fn main() -> ExitCode {
+    common::run(program)
+}
+
+fn program() -> Result<()> {
+    let options = options()?;
+    let mut server = Server::new(options.config);
+    let acceptor = options.bind.listen(&mut server)?;
+    let stop = common::stop_on_signal(server.waker()?)?;
+    common::announce(&server, acceptor)?;
+
+    let mut every = options.stats.map(Timer::interval);
+    let mut driver = Driver::new(ServerDoer::new(server, Echo::new()));
+    let mut ending = common::Ending::new(DRAIN);
+    // smol's own `block_on` is this one.
+    async_io::block_on(async {
+        loop {
+            if stop.load(Ordering::Acquire) {
+                every = Some(Timer::after(common::LOOK)); // It is ending: no more reports, but looks at how far it is.
+            }
+            // Dropping a turn that waits loses nothing.
+            let done = match select(pin!(turn(&mut driver)), pin!(due(&mut every))).await {
+                Either::Left((done, _)) => Some(done.map_err(|error| error.to_string())?),
+                Either::Right(_) => None,
+            };
+            let server = &mut driver.server;
+            match done {
+                Some(Recur::Done) => return Ok(()),
+                _ if stop.load(Ordering::Acquire) => ending.turn(server),
+                Some(Recur::Again) => {}
+                None => say(format_args!("{} connections, {:?}", server.len(), server.counters())),
+            }
+        }
+    })
+}

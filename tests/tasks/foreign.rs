@@ -1,0 +1,115 @@
+//! Streams and sleeps in the hands of others: another executor of the same thread, and wakers that do more than wake.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::Write;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use tymist::tasks::{Sleep, TaskStream};
+
+use super::bed::{Rig, millis};
+
+/// A stream of a rig's, and who is at its other end.
+fn connected(rig: &mut Rig) -> (TaskStream, std::net::TcpStream) {
+    let mut listener = rig.tasks.handle().listen(([127, 0, 0, 1], 0)).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the far end is a plain socket")]
+    let far = std::net::TcpStream::connect(listener.local_addr().inet().unwrap()).unwrap();
+    let near = rig.tasks.run_until(async move { listener.accept().await.unwrap() });
+    (near, far)
+}
+
+#[test]
+fn regression_what_a_dropped_read_gives_back_while_the_owner_has_the_server_is_not_lost() {
+    let mut rig = Rig::new();
+    let (mut near, mut far) = connected(&mut rig);
+    far.write_all(b"hel").unwrap();
+    rig.tasks.run_until(async { near.readable().await.unwrap() });
+    {
+        let mut buf = [0; 5];
+        let mut read = Box::pin(near.read_exact(&mut buf));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(read.as_mut().poll(&mut context).is_pending());
+        let guard = rig.tasks.server_mut();
+        drop(read);
+        drop(guard);
+    }
+    // Before the next tick, too, nothing comes before it.
+    let mut first = [0; 1];
+    let polled = {
+        let mut read = pin!(near.read(&mut first));
+        read.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    };
+    assert!(matches!(polled, Poll::Ready(Ok(1))), "{polled:?}");
+    assert_eq!(first, *b"h");
+    far.write_all(b"lo").unwrap();
+    let rest = rig.tasks.run_until(async {
+        let mut rest = [0; 4];
+        near.read_exact(&mut rest).await.unwrap();
+        rest
+    });
+    assert_eq!(&rest, b"ello");
+}
+
+/// A future that is polled wherever its waker is called, as some executors do.
+struct Eager;
+
+type Reading = Pin<Box<dyn Future<Output = std::io::Result<bytes::Bytes>>>>;
+
+thread_local! {
+    static READING: RefCell<Option<Reading>> = const { RefCell::new(None) };
+    static READ: RefCell<Option<std::io::Result<bytes::Bytes>>> = const { RefCell::new(None) };
+}
+
+impl Wake for Eager {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(self);
+        READING.with_borrow_mut(|reading| {
+            let Some(future) = reading else { return };
+            if let Poll::Ready(read) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                *reading = None;
+                READ.set(Some(read));
+            }
+        });
+    }
+}
+
+#[test]
+fn regression_who_polls_in_the_call_of_its_waker_finds_the_server_free() {
+    let mut rig = Rig::new();
+    let (mut near, mut far) = connected(&mut rig);
+    READING.set(Some(Box::pin(async move { near.read_bytes().await })));
+    Arc::new(Eager).wake();
+    assert!(READ.with_borrow(Option::is_none));
+    far.write_all(b"hello").unwrap();
+    for _ in 0..1000 {
+        rig.tasks.wait(Some(millis(10)));
+        rig.tasks.service();
+        if let Some(read) = READ.take() {
+            assert_eq!(read.unwrap(), "hello");
+            return;
+        }
+    }
+    panic!("it was never woken");
+}
+
+/// A waker that keeps a sleep alive.
+struct Keeps(#[allow(dead_code, reason = "is dropped")] Mutex<Option<Pin<Box<Sleep>>>>);
+
+impl Wake for Keeps {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn regression_a_waker_that_is_replaced_may_drop_a_sleep() {
+    let rig = Rig::new();
+    let handle = rig.tasks.handle();
+    let mut inner = Box::pin(handle.sleep(millis(20)));
+    assert!(inner.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let waker = Waker::from(Arc::new(Keeps(Mutex::new(Some(inner)))));
+    let mut sleep = pin!(handle.sleep(millis(10)));
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker); // The other one is in the timers.
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
