@@ -1,9 +1,9 @@
 //! The engine: connections, their deadlines and events, and the passes of a tick over them.
 //!
 //! [`Server`](crate::Server) accepts connections and hands them in; those we make are made here ([`dial`], [`names`]), for
-//! [`Clients`](crate::Clients) and servers alike. One
-//! file per pass: [`io`] receives and sends, [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands.
-//! [`turns`] serves the line of those that have something to do, [`index`] finds by address, [`events`] is the queue of what to tell.
+//! [`Clients`](crate::Clients) and servers alike. One file per pass: [`harvest`] asks who is ready, [`io`] receives and sends,
+//! [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands. [`turns`] serves the line of those that have
+//! something to do, [`index`] finds by address, [`events`] is the queue of what to tell.
 //!
 //! The work of a tick is in five lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
 //! caller since the last flush), `ready` (latched, with something to read or write), `shaking` (handshaking and latched), `dials`
