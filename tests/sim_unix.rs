@@ -193,9 +193,7 @@ fn run(seed: u64) -> (u64, u32) {
     world.rule(fault("reset", Effect::Reset).after(20_000).chance(0.03));
     world.rule(fault("lost", Effect::Fail(Errno::Econnreset)).on(&[Op::Read]).chance(0.03));
     world.rule(fault("later", Effect::WouldBlock).chance(0.1));
-    // Few accept in the time of faults: it may meet none of them.
-    let no_descriptors = fault("no descriptors", Effect::Fail(Errno::Emfile)).on(&[Op::Accept]);
-    world.rule(no_descriptors.chance(0.1).optional());
+    world.rule(fault("no descriptors", Effect::Fail(Errno::Emfile)).on(&[Op::Accept]).chance(0.3));
     world.rule(fault("nobody", Effect::Fail(Errno::Econnrefused)).on(&[Op::Connect]).nth(1));
     world.rule(fault("not now", Effect::WouldBlock).on(&[Op::Send, Op::Receive]).chance(0.1));
     world.rule(fault("no room", Effect::Fail(Errno::Enobufs)).on(&[Op::Send]).chance(0.05));

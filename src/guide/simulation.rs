@@ -161,7 +161,7 @@
 //! and restarts, pauses, lost listeners. What was planned and did not happen makes [`finish`](crate::sim::World::finish) fail, so that no test passes for
 //! want of its faults.
 //!
-//! Unix sockets are there too, between the programs of a host, and so are broadcast and multicast; see [`sim`](crate::sim) for what they are in a world.
+//! Unix sockets are there too, between the programs of a host; see [`sim`](crate::sim) for what they are in a world.
 //!
 //! # Seeds
 //!

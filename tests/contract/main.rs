@@ -98,14 +98,14 @@ mod plain {
             say_that_nobody_listens_where_connected
             cannot_be_longer_than_the_protocol_allows
         }
+        multicast {
+            comes_to_members_only
+            refuses_what_cannot_be
+        }
         patience {
             a_peer_that_does_not_read_is_given_up_in_time
             an_attempt_to_connect_is_given_up_in_time
             a_loopback_address_reaches_no_other_host
-        }
-        multicast {
-            comes_to_members_only
-            refuses_what_cannot_be
         }
         peers {
             send_and_take_whole_datagrams

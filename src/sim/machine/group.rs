@@ -1,15 +1,15 @@
 //! Datagrams for many: broadcast and multicast, and the options that go with them.
 //!
-//! All hosts are on one network, which is interface 2 of each; interface 1 is its loopback. There are no routers and no masks, so any hops at all are
-//! enough, and the one address of broadcast is 255.255.255.255. A copy goes to each host that has a receiver when it is sent, each with the fate of its own
-//! path; and as on Linux to the sender's own host.
+//! All hosts are on one network, without routers and without masks: the one address of broadcast is 255.255.255.255, and a group is who has joined it.
+//! That network is interface 2 of each host; interface 1 is its loopback.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 
 use super::Core;
-use super::ports::{Bound, Scope};
+use super::ports::Scope;
 use super::udp::Udp;
 use crate::net::{BufferSizes, GramOption, Interface};
 use crate::sim::topology::HostId;
@@ -19,45 +19,62 @@ use crate::sim::{Errno, Key};
 const MAX_GROUPS: usize = 20;
 
 /// An interface.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wire {
     Loopback,
     Network,
 }
 
+impl Wire {
+    /// That over which what has this source comes.
+    fn of(source: IpAddr) -> Wire {
+        if source.is_loopback() { Wire::Loopback } else { Wire::Network }
+    }
+}
+
 /// What a socket has said about datagrams for many.
 pub(super) struct Groups {
-    broadcast: bool,
-    joined: Vec<(IpAddr, Wire)>,
+    pub(super) broadcast: bool,
+    joined: BTreeSet<(IpAddr, Wire)>,
     loops: bool,
-    hops: u32,
+    ttl: u32,
     out: Wire,
 }
 
 impl Groups {
     pub(super) fn new(broadcast: bool) -> Self {
-        Groups { broadcast, joined: Vec::new(), loops: true, hops: 1, out: Wire::Network }
+        Groups { broadcast, joined: BTreeSet::new(), loops: true, ttl: 1, out: Wire::Network }
     }
-}
 
-fn is_broadcast(ip: IpAddr) -> bool {
-    ip == IpAddr::V4(Ipv4Addr::BROADCAST)
+    fn join(&mut self, group: IpAddr, wire: Wire) -> Result<(), Errno> {
+        if self.joined.contains(&(group, wire)) {
+            return Err(Errno::Eaddrinuse);
+        }
+        if self.joined.len() >= MAX_GROUPS {
+            return Err(Errno::Enobufs);
+        }
+        self.joined.insert((group, wire));
+        Ok(())
+    }
+
+    fn leave(&mut self, group: IpAddr, wire: Wire) -> Result<(), Errno> {
+        let left = self.joined.remove(&(group, wire));
+        if left { Ok(()) } else { Err(Errno::Eaddrnotavail) }
+    }
 }
 
 /// Whether it is the address of many.
 pub(super) fn is_many(ip: IpAddr) -> bool {
-    ip.is_multicast() || is_broadcast(ip)
+    ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 impl Udp {
-    /// Whether it gets what is sent from there to this address of many.
-    fn is_among(&self, scope: Scope, source: SocketAddr, target: IpAddr) -> bool {
+    /// Whether it gets what is sent to this address of many.
+    fn is_among(&self, scope: Scope, target: IpAddr, wire: Wire) -> bool {
         let bound = matches!(scope, Scope::AllV4 | Scope::AllV6 | Scope::All)
             && scope.covers(target)
             || scope == Scope::One(target);
-        let wire = if source.ip().is_loopback() { Wire::Loopback } else { Wire::Network };
-        let member = is_broadcast(target) || self.groups.joined.contains(&(target, wire));
-        bound && member && self.peer.is_none_or(|peer| peer == source)
+        bound && (!target.is_multicast() || self.groups.joined.contains(&(target, wire)))
     }
 }
 
@@ -68,49 +85,40 @@ impl Core {
         option: GramOption,
     ) -> Result<(), Errno> {
         let index = self.udp(key).ok_or(Errno::Ebadf)?;
-        let wire = self.wire_of(index, option)?;
-        let groups = &mut self.udps[index].groups;
+        let (host, v6) = (self.udps[index].host, self.udps[index].local.is_ipv6());
+        let member = |group: IpAddr, at: Interface| match (group, at) {
+            (IpAddr::V6(_), Interface::Addr(_)) => Err(Errno::Eopnotsupp),
+            (IpAddr::V6(_), _) if !v6 => Err(Errno::Enoprotoopt),
+            _ if !group.is_multicast() => Err(Errno::Einval),
+            _ => self.wire(host, at).ok_or(Errno::Enodev),
+        };
         match option {
-            GramOption::Broadcast(on) => groups.broadcast = on,
+            GramOption::Join(group, at) => {
+                let wire = member(group, at)?;
+                return self.udps[index].groups.join(group, wire);
+            }
+            GramOption::Leave(group, at) => {
+                let wire = member(group, at)?;
+                return self.udps[index].groups.leave(group, wire);
+            }
+            GramOption::MulticastInterface(at) => {
+                // IPv4 names an interface by its address, IPv6 by its number.
+                let known = match at {
+                    Interface::Any => true,
+                    Interface::Index(_) => v6,
+                    Interface::Addr(_) => !v6,
+                };
+                let wire = self.wire(host, at).ok_or(Errno::Eaddrnotavail);
+                self.udps[index].groups.out = if known { wire? } else { Err(Errno::Eopnotsupp)? };
+            }
+            GramOption::Broadcast(on) => self.udps[index].groups.broadcast = on,
+            GramOption::MulticastLoop(on) => self.udps[index].groups.loops = on,
+            GramOption::MulticastTtl(ttl @ 0..=255) => self.udps[index].groups.ttl = ttl,
+            // There are no routers.
             GramOption::Ttl(1..=255) => {}
-            GramOption::MulticastTtl(hops @ 0..=255) => groups.hops = hops,
             GramOption::Ttl(_) | GramOption::MulticastTtl(_) => return Err(Errno::Einval),
-            GramOption::MulticastLoop(on) => groups.loops = on,
-            GramOption::MulticastInterface(_) => groups.out = wire,
-            GramOption::Join(group, _) if groups.joined.contains(&(group, wire)) => {
-                return Err(Errno::Eaddrinuse);
-            }
-            GramOption::Join(..) if groups.joined.len() >= MAX_GROUPS => {
-                return Err(Errno::Enobufs);
-            }
-            GramOption::Join(group, _) => groups.joined.push((group, wire)),
-            GramOption::Leave(group, _) => {
-                let found = groups.joined.iter().position(|own| *own == (group, wire));
-                groups.joined.remove(found.ok_or(Errno::Eaddrnotavail)?);
-            }
         }
         Ok(())
-    }
-
-    /// The interface that an option names: IPv4 names one by its address, IPv6 by its index.
-    fn wire_of(&self, index: usize, option: GramOption) -> Result<Wire, Errno> {
-        let (host, v6) = (self.udps[index].host, self.udps[index].local.is_ipv6());
-        let (group, at) = match option {
-            GramOption::MulticastInterface(at) => (None, at),
-            GramOption::Join(group, at) | GramOption::Leave(group, at) => (Some(group), at),
-            _ => return Ok(Wire::Network),
-        };
-        match (group, at) {
-            (None, Interface::Index(_)) if !v6 => Err(Errno::Eopnotsupp),
-            (None, Interface::Addr(_)) if v6 => Err(Errno::Eopnotsupp),
-            (Some(IpAddr::V6(_)), Interface::Addr(_)) => Err(Errno::Eopnotsupp),
-            (Some(IpAddr::V6(_)), _) if !v6 => Err(Errno::Enoprotoopt),
-            (Some(group), _) if matches!(option, GramOption::Join(..)) && !group.is_multicast() => {
-                Err(Errno::Einval)
-            }
-            (None, _) => self.wire(host, at).ok_or(Errno::Eaddrnotavail),
-            (Some(_), _) => self.wire(host, at).ok_or(Errno::Enodev),
-        }
     }
 
     fn wire(&self, host: HostId, at: Interface) -> Option<Wire> {
@@ -133,7 +141,7 @@ impl Core {
         Ok(BufferSizes { recv: cap, send: send_cap })
     }
 
-    /// Sends a copy to each host that has somebody for it.
+    /// Sends a copy to each host that may have somebody for it.
     pub(super) fn send_to_many(
         &mut self,
         (host, key): (HostId, Key),
@@ -142,48 +150,37 @@ impl Core {
     ) -> Result<(), Errno> {
         let index = self.udp(key).ok_or(Errno::Ebadf)?;
         let (groups, own) = (&self.udps[index].groups, self.udps[index].local.ip());
-        let all = is_broadcast(target.ip());
-        if all && !groups.broadcast {
-            return Err(Errno::Eacces);
-        }
-        let inside = source.ip().is_loopback() || (groups.out == Wire::Loopback && !all);
-        let near = all || groups.loops;
-        let far = !inside && (all || groups.hops > 0);
-        if inside && own.is_unspecified() {
-            source.set_ip(match target {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        self.stats.grams += 1;
-        let mut reached = false;
-        for number in 0..self.hosts.len() {
-            let to = HostId(u32::try_from(number).unwrap_or(u32::MAX));
-            let goes = if to == host { near } else { far };
-            if goes && self.among(to, source, target).next().is_some() {
-                reached = true;
-                self.send_copies((host, key), (source, target), Some(to), data);
+        let ip = target.ip();
+        let hosts: Vec<HostId> = if ip.is_multicast() {
+            if groups.out == Wire::Loopback && (own.is_unspecified() || is_many(own)) {
+                source.set_ip(match ip {
+                    IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                    IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+                });
             }
-        }
-        if !reached {
+            let membership = (ip, Wire::of(source.ip()));
+            let joined = self.udps.iter();
+            let joined = joined.filter(|(_, udp)| udp.groups.joined.contains(&membership));
+            let all: BTreeSet<HostId> = joined.map(|(_, udp)| udp.host).collect();
+            let far = groups.ttl > 0 && groups.out == Wire::Network;
+            let near = |to: HostId| if to == host { groups.loops } else { far };
+            all.into_iter().filter(|&to| near(to)).collect()
+        } else if groups.broadcast {
+            let ids = (0..u32::try_from(self.hosts.len()).unwrap_or(u32::MAX)).map(HostId);
+            ids.filter(|&to| self.host(to).addrs.iter().any(IpAddr::is_ipv4)).collect()
+        } else {
+            return Err(Errno::Eacces);
+        };
+        self.stats.grams += 1;
+        let reached = |to: &HostId| *to == host || !source.ip().is_loopback();
+        let hosts: Vec<HostId> = hosts.into_iter().filter(reached).collect();
+        if hosts.is_empty() {
             self.send_copies((host, key), (source, target), None, data);
         }
+        for to in hosts {
+            self.send_copies((host, key), (source, target), Some(to), data);
+        }
         Ok(())
-    }
-
-    /// The sockets of a host that get it, in the order of binding.
-    fn among(
-        &self,
-        host: HostId,
-        source: SocketAddr,
-        target: SocketAddr,
-    ) -> impl Iterator<Item = Key> {
-        let held = self.host(host).ports.bound(target.port()).iter();
-        let udp = |bound: &Bound| Some(&self.udps[self.udp(bound.key)?]);
-        held.filter(move |bound| {
-            udp(bound).is_some_and(|udp| udp.is_among(bound.scope, source, target.ip()))
-        })
-        .map(|bound| bound.key)
     }
 
     /// A datagram for many has come to a host: each socket there that it is for gets it, and nobody is told if there is none.
@@ -194,7 +191,16 @@ impl Core {
         data: &Bytes,
     ) {
         let host = self.paths[path as usize].to;
-        let keys: Vec<Key> = self.among(host, source, target).collect();
+        let wire = Wire::of(source.ip());
+        let held = self.host(host).ports.bound(target.port());
+        let keys: Vec<Key> = held
+            .iter()
+            .filter_map(|bound| {
+                let udp = &self.udps[self.udp(bound.key)?];
+                let known = udp.peer.is_none_or(|peer| peer == source);
+                (known && udp.is_among(bound.scope, target.ip(), wire)).then_some(bound.key)
+            })
+            .collect();
         for key in keys {
             self.put(path, key, (source, target), data.clone());
         }

@@ -180,15 +180,15 @@ pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
             put_opt(out, *conn);
             out.push(why_code(*why));
         }
-        What::Timer { host, conn, timer } => {
-            kind(out, 13, *host);
-            put(out, u64::from(*conn));
-            out.push(*timer as u8);
-        }
         What::Local { host, on, data } => {
             kind(out, 14, *host);
             put(out, u64::from(*on));
             put_bytes(out, data);
+        }
+        What::Timer { host, conn, timer } => {
+            kind(out, 13, *host);
+            put(out, u64::from(*conn));
+            out.push(*timer as u8);
         }
     }
 }
@@ -342,14 +342,14 @@ pub(super) fn decode(mut body: &[u8]) -> Option<(Tyme, What)> {
             conn: take_opt(rest)?,
             why: why_of(take_u8(rest)?)?,
         },
-        13 => {
-            What::Timer { host: take_host(rest)?, conn: take_u32(rest)?, timer: take_timer(rest)? }
-        }
         14 => What::Local {
             host: take_host(rest)?,
             on: take_u32(rest)?,
             data: Bytes::copy_from_slice(take_bytes(rest)?),
         },
+        13 => {
+            What::Timer { host: take_host(rest)?, conn: take_u32(rest)?, timer: take_timer(rest)? }
+        }
         _ => return None,
     };
     rest.is_empty().then_some((tyme, what))
@@ -398,6 +398,7 @@ mod tests {
                 fate: Fate::Lost(Why::Queue),
                 data: data.clone(),
             },
+            What::Local { host: b, on: 300, data: data.clone() },
             What::Gram { from: a, to: Some(b), source: v4, target: v4, fate, data },
             What::Unreachable { from: a, to: b, source: v4, target: v6, fate },
             What::Fault { host: a, rule: "r".into(), op: Op::Accept, effect: "EMFILE".into() },
