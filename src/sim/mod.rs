@@ -26,8 +26,9 @@
 //! # What UDP is here
 //!
 //! Datagrams that get lost, doubled, overtaken and cut, ports shared by `SO_REUSEADDR` or `SO_REUSEPORT`, `ECONNREFUSED` in connected mode, broadcast to
-//! 255.255.255.255, and multicast to who has joined. All hosts are on one network without routers, interface 2 of each; interface 1 is the loopback. A multicast TTL of 0 stays on the
-//! host, other TTLs mean nothing, and there are no broadcast addresses of subnets. As on Linux a copy goes to the sender's own host too, and each copy has the fate of its own path. Nothing waits in a send buffer.
+//! 255.255.255.255, and multicast to who has joined. All hosts are on one network without routers, interface 2 of each; interface 1 is the loopback. A
+//! multicast TTL of 0 stays on the host, other TTLs mean nothing, and there are no broadcast addresses of subnets. As on Linux a copy goes to the sender's
+//! own host too; each copy has the fate of its own path. Nothing waits in a send buffer.
 //!
 //! # What Unix sockets are here
 //!

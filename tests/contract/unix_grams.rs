@@ -105,6 +105,10 @@ pub(crate) fn say_who_is_not_there(bed: Bed) {
         assert_eq!(bed.near.bind(&spec).err().unwrap().kind(), kind);
         assert_eq!(send_error(&mut near, &own), ErrorKind::NotFound, "it left its name");
     }
+    let mut spec = Bind::new(bed.path("own"));
+    spec.peer = Some(bed.path("own"));
+    let error = bed.near.bind(&spec).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "it connects before it has its name");
     let own = near.local_addr().clone();
     assert_eq!(bed.far.bind(&Bind::new(own)).err().unwrap().kind(), ErrorKind::AddrInUse);
 }
@@ -156,6 +160,7 @@ pub(crate) fn keep_strangers_out(bed: Bed) {
     let mut stranger = self::near(&mut bed, "stranger");
     let error = stranger.send(b"let me in", near.local_addr()).unwrap_err();
     assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::PermissionDenied, Some(1)));
+    assert!(near.refuses_strangers() && !stranger.refuses_strangers());
     far.send(b"hi", near.local_addr()).unwrap();
     expect(&mut near, b"hi");
     // Whatever address is given.
