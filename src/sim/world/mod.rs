@@ -413,7 +413,7 @@ impl World {
         self.shared.lock().host(host).up
     }
 
-    /// The hash of all that has happened: equal for equal runs. 0 with [`Tracing::Off`].
+    /// The hash of all that has happened: equal for equal runs. 0 with [`Tracing::Off`](crate::sim::Tracing::Off).
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.shared.lock().recorder.hash()
@@ -425,7 +425,7 @@ impl World {
         self.shared.lock().recorder.count()
     }
 
-    /// What has happened so far; with [`Tracing::Full`] all of it, with [`Tracing::Last`] its end. A copy.
+    /// What has happened so far; with [`Tracing::Full`](crate::sim::Tracing::Full) all of it, with [`Tracing::Last`](crate::sim::Tracing::Last) its end. A copy.
     #[must_use]
     pub fn trace(&self) -> Trace {
         let core = self.shared.lock();

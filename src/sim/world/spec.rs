@@ -28,7 +28,7 @@ impl WorldSpec {
     }
 }
 
-/// What a [step](World::step) did.
+/// What a [step](super::World::step) did.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
