@@ -18,7 +18,7 @@ pub(crate) struct Dialling {
     began: Option<Tyme>,
     /// When its transport came up.
     up: Option<Tyme>,
-    handshake: bool,
+    pub(super) handshake: bool,
     /// It comes again by itself, after this time at the most.
     most: Option<Duration>,
     /// A new one was asked for.

@@ -3,13 +3,16 @@
 mod call;
 mod caller;
 mod client;
+mod closing;
 mod dialling;
+mod engine;
 mod grams;
 mod ledger;
 mod relay;
 mod service;
 mod site;
 mod speaker;
+mod tally;
 mod tls;
 mod watch;
 
@@ -32,6 +35,7 @@ use relay::Relay;
 use service::Service;
 use site::{Site, without_ends};
 use speaker::{ANSWERS, SPEAKS, Speaker, Talk, Whom};
+use tally::Shakes;
 
 pub(crate) use service::Bug;
 use tls::Tls;
@@ -113,8 +117,10 @@ impl Scene {
         let gram_config = draw_gram_config(&mut rng);
         let (grams, own) = (self.grams(stage), v4(&stage.world.host(host), ANSWERS));
         let relay = self.relay(stage, host);
+        let peers = stage.plan.places.len();
+        let shakes = Shakes { accepted: layer.is_some(), peers };
         stage.world.start(host, move |host| {
-            let service = Service::new(config.clone(), ledger.clone(), bug, piece);
+            let service = Service::new(config.clone(), ledger.clone(), shakes, bug, piece);
             let mut program = ServerDoer::on_host(host, config.clone(), service);
             match &layer {
                 Some(layer) => program.server.listen_with(listen.clone(), layer.clone()).unwrap(),

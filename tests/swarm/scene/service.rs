@@ -10,6 +10,7 @@ use tymist::{Config, EndpointId, Event, GramEvent, Id, Server, Wake};
 
 use super::grams::{GramWatch, Grams};
 use super::ledger::{Ledger, Way, pattern};
+use super::tally::Shakes;
 use super::watch::Watch;
 
 /// Call, mode, bytes up, bytes down.
@@ -100,8 +101,14 @@ impl Answers {
 }
 
 impl Service {
-    pub(crate) fn new(config: Config, ledger: Ledger, bug: Bug, piece: u64) -> Self {
-        let watch = Watch::new(config, ledger.clone());
+    pub(crate) fn new(
+        config: Config,
+        ledger: Ledger,
+        shakes: Shakes,
+        bug: Bug,
+        piece: u64,
+    ) -> Self {
+        let watch = Watch::new(config, ledger.clone(), shakes);
         Service {
             ledger,
             watch,
@@ -157,6 +164,7 @@ impl Service {
                     (talk.up, talk.down) = (word(5).into(), word(9).into());
                     if talk.mode & HALF > 0 {
                         remoter.set_half_open(true);
+                        self.watch.stays_open(id);
                     }
                 }
                 continue;
@@ -254,7 +262,7 @@ impl tymist::Service for Service {
             let again = server.tyme() + Duration::from_millis(10);
             self.lost = server.reopen().is_err().then_some(again);
         }
-        server.service_sends();
+        self.watch.send(server);
         self.watch.turn_ends(server);
         if let Some(answers) = &self.answers
             && let Some(endpoint) = server.endpoint(answers.id)

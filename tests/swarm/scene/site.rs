@@ -27,7 +27,11 @@ impl Site {
     /// The end: closes all, takes what that has told, and a tick more to forget it.
     pub(crate) fn close(&mut self, now: Tyme) {
         self.service.server.close();
-        self.relay.iter_mut().for_each(|relay| relay.server.close());
+        self.service.service.watch.closed();
+        if let Some(relay) = &mut self.relay {
+            relay.server.close();
+            relay.service.watch.closed();
+        }
         let _ = self.recur(now);
         let _ = self.recur(now);
     }
