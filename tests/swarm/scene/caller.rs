@@ -138,6 +138,13 @@ impl Caller {
         self.turn(now);
     }
 
+    /// Goes on calling those who drain: none of that need succeed.
+    pub(crate) fn outlast(&mut self) {
+        self.goal.wanted.set(u64::MAX);
+        self.goal.calm.set(false);
+        self.lanes.iter_mut().filter_map(|lane| lane.call.as_mut()).for_each(|it| it.calm = false);
+    }
+
     fn wants(&self) -> bool {
         self.goal.done.get() < self.goal.wanted.get()
     }

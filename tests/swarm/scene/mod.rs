@@ -67,6 +67,8 @@ pub(crate) struct Scene {
     goals: Vec<Rc<Goal>>,
     talks: Vec<Rc<Talk>>,
     grams: Option<Grams>,
+    /// It ends by draining.
+    drains: bool,
 }
 
 impl Scene {
@@ -82,7 +84,7 @@ impl Scene {
                 Moment::Done { last: false } => return Err(String::new()),
                 Moment::Done { last: true } => return Err(scene.missing(stage.world)),
                 Moment::End => scene.end(stage),
-                Moment::Left => scene.left(stage.world)?,
+                Moment::Left => scene.left(stage)?,
                 _ => {}
             }
             Ok(())
@@ -343,7 +345,11 @@ impl Scene {
         text
     }
 
-    fn end(&self, stage: &mut Stage<'_>) {
+    fn end(&mut self, stage: &mut Stage<'_>) {
+        self.drains = stage.plan.rng("drains").chance(0.3);
+        if self.drains {
+            return self.drain(stage);
+        }
         for &host in &self.clients {
             // Some end as they should, the others are just dropped.
             if stage.plan.rng(&format!("end {host:?}")).chance(0.5) {
@@ -353,6 +359,10 @@ impl Scene {
                 stage.world.stop(host);
             }
         }
+        self.close_servers(stage);
+    }
+
+    fn close_servers(&self, stage: &mut Stage<'_>) {
         for &host in &self.servers {
             let now = stage.world.tyme();
             let site: &mut Site = stage.world.program_mut(host).unwrap();
@@ -360,7 +370,36 @@ impl Scene {
         }
     }
 
-    fn left(&self, world: &World) -> Result<(), String> {
+    /// Callers go on while servers drain; that has an end within the second that is left.
+    fn drain(&self, stage: &mut Stage<'_>) {
+        for &host in &self.clients {
+            let client: &mut Client = stage.world.program_mut(host).unwrap();
+            client.caller.outlast();
+        }
+        for &host in &self.servers {
+            let mut rng = stage.plan.rng(&format!("drain {host:?}"));
+            let within = Duration::from_micros(1 << rng.between(0, 19));
+            let site: &mut Site = stage.world.program_mut(host).unwrap();
+            site.drain(Some(within));
+        }
+    }
+
+    fn left(&self, stage: &mut Stage<'_>) -> Result<(), String> {
+        if self.drains {
+            for &host in &self.servers {
+                let server = &self.site(stage.world, host).service.server;
+                if let Some(draining) = server.draining() {
+                    return Err(format!("{draining:?} at {}", server.tyme()));
+                }
+            }
+            for &host in &self.clients {
+                let client: &mut Client = stage.world.program_mut(host).unwrap();
+                client.close();
+            }
+            self.close_servers(stage);
+            self.ledger.check()?;
+        }
+        let world = &*stage.world;
         for &host in &self.clients {
             if let Some(client) = world.program::<Client>(host) {
                 client.caller.watch.left(&client.caller.clients)?;

@@ -83,8 +83,9 @@ struct Answers {
 
 impl Answers {
     fn event(&mut self, server: &mut Server, event: &GramEvent) {
-        self.watch.event(event);
+        let now = server.tyme();
         let Some(endpoint) = server.endpoint_mut(self.id) else { return };
+        self.watch.event(event, now, endpoint.config());
         while let Some(gram) = endpoint.take() {
             self.watch.took(&gram);
             let name = self.grams.read(&self.own, &gram);
@@ -93,7 +94,7 @@ impl Answers {
             }
             let (_, data) = self.grams.write(&self.own, &gram.from, gram.data.len(), name);
             match endpoint.tx(&data, &gram.from) {
-                Ok(()) => self.watch.queued(),
+                Ok(()) => self.watch.queued(now),
                 Err(_) => self.grams.take_back(),
             }
         }
@@ -142,6 +143,15 @@ impl Service {
         }
         *server.config_mut() = config.clone();
         self.watch.change(config);
+    }
+
+    /// Lets those that are there end, for so long.
+    pub(crate) fn drain(&mut self, server: &mut Server, within: Option<Duration>) {
+        self.lost = None;
+        let usual = server.config().timeouts.drain;
+        server.drain(within);
+        let within = within.or(usual).filter(|within| !within.is_zero());
+        self.watch.drains(server, within.map_or(Tyme::NEVER, |within| server.tyme() + within));
     }
 
     pub(crate) fn talks(&self) -> usize {
@@ -264,10 +274,11 @@ impl tymist::Service for Service {
         }
         self.watch.send(server);
         self.watch.turn_ends(server);
-        if let Some(answers) = &self.answers
+        if let Some(answers) = &mut self.answers
             && let Some(endpoint) = server.endpoint(answers.id)
         {
-            answers.watch.turn_ends(endpoint, server.wake());
+            let most = server.config().limits.grams_per_tick;
+            answers.watch.turn_ends(endpoint, server.wake(), server.tyme(), most, 3);
         }
     }
 

@@ -1,5 +1,7 @@
 //! All that runs on a server's host.
 
+use std::time::Duration;
+
 use tymist::doing::{DoError, Doer, Recur, ServerDoer};
 use tymist::tyme::Tyme;
 use tymist::{Config, Wake};
@@ -34,6 +36,12 @@ impl Site {
         }
         let _ = self.recur(now);
         let _ = self.recur(now);
+    }
+
+    /// The end of some: what is there may go on for a while.
+    pub(crate) fn drain(&mut self, within: Option<Duration>) {
+        let ServerDoer { server, service } = &mut self.service;
+        service.drain(server, within);
     }
 
     pub(crate) fn left(&self) -> Result<(), String> {

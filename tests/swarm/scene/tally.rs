@@ -3,7 +3,7 @@
 //! What cannot be seen from outside: `lookups`, since no counter tells that one has ended (the tests in `engine::names` look inside), how often a handshake
 //! was advanced (only that it was completed), and from which address those are that still shake hands (only how many in all).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use tymist::tyme::Tyme;
 use tymist::{CloseReason, Counters, Deadline, Event, Id, Server, Wake};
@@ -35,7 +35,7 @@ pub(crate) struct Tally {
     /// The timeouts are those it began with.
     pub(super) modelled: bool,
     /// After each turn: when, and how many handshakes of accepted ones had begun.
-    begun: VecDeque<(Tyme, u64)>,
+    begun: Vec<(Tyme, u64)>,
     /// Those that were out of time.
     expired: u64,
     /// When the next turn was wanted, and by how much turns came too late at the most.
@@ -55,7 +55,7 @@ impl Tally {
             drained: false,
             closed: false,
             modelled: true,
-            begun: VecDeque::new(),
+            begun: Vec::new(),
             expired: 0,
             wanted: None,
             late: 0,
@@ -70,15 +70,15 @@ impl Tally {
 
     /// How many handshakes had begun by then.
     fn begun_by(&self, tyme: Tyme) -> u64 {
-        let past = self.begun.iter().rev().find(|(at, _)| *at <= tyme);
-        past.map_or(0, |(_, count)| *count)
+        let past = self.begun.partition_point(|(at, _)| *at <= tyme);
+        past.checked_sub(1).map_or(0, |at| self.begun[at].1)
     }
 
     fn note_begun(&mut self, engine: &impl Engine, axes: usize) -> u64 {
         let counters = engine.counters();
         let count = counters.accepted - axes as u64 - counters.refused.total();
-        if self.begun.back().is_none_or(|(_, last)| *last != count) {
-            self.begun.push_back((engine.tyme(), count));
+        if self.begun.last().is_none_or(|(_, last)| *last != count) {
+            self.begun.push((engine.tyme(), count));
         }
         count
     }
