@@ -10,6 +10,7 @@ mod dials;
 mod multicast;
 mod patience;
 mod peers;
+mod relays;
 mod servers;
 mod streams;
 #[path = "../tls_support/mod.rs"]
@@ -80,6 +81,13 @@ mod tests {
         dials {
             dial_and_are_answered
             come_again_after_a_reset
+        }
+        relays {
+            bytes_go_over_both_ways
+            each_half_ends_by_itself
+            a_reset_of_one_side_is_one_of_the_other
+            a_target_that_refuses_resets_the_caller
+            a_side_that_stands_still_holds_the_other_back
         }
     }
 }

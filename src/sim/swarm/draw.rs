@@ -1,24 +1,23 @@
-//! Drawing what is wildly different from seed to seed: hosts, links, faults, and settings of an engine.
+//! Drawing what is wildly different from seed to seed: hosts, links and faults. Settings are drawn in `settings`.
 
 use core::time::Duration;
 
 use super::plan::{Place, Shape, What};
-use crate::config::{Config, MinRate, OverLimit, RxFull, TxFull};
-use crate::peer::{GramConfig, GramsFull};
 use crate::sim::fault::{Effect, Rule};
-use crate::sim::{Act, Cut, Errno, HostId, HostSpec, Link, Op, Rng};
+use crate::sim::{Act, Cut, Errno, HostId, HostSpec, Link, Op, Rng, Side};
+use crate::tyme::Tyme;
 
 /// A number from 1 to about 2^`bits`, each order of magnitude as likely as the others.
-fn magnitude(rng: &mut Rng, bits: u64) -> u64 {
+pub(super) fn magnitude(rng: &mut Rng, bits: u64) -> u64 {
     let top = 1_u64 << rng.below(bits.clamp(1, 63));
     rng.between(top, 2 * top - 1)
 }
 
-fn size(rng: &mut Rng, bits: u64) -> usize {
+pub(super) fn size(rng: &mut Rng, bits: u64) -> usize {
     usize::try_from(magnitude(rng, bits)).unwrap_or(usize::MAX)
 }
 
-fn millis(rng: &mut Rng, bits: u64) -> Duration {
+pub(super) fn millis(rng: &mut Rng, bits: u64) -> Duration {
     Duration::from_micros(magnitude(rng, bits + 10))
 }
 
@@ -102,7 +101,7 @@ pub(super) fn draw_faults(
 
 impl Weather {
     fn draw(rng: &mut Rng) -> Weather {
-        let all: [fn(&mut Draw<'_>) -> Option<What>; 14] = [
+        let all: [fn(&mut Draw<'_>) -> Option<What>; 15] = [
             |draw| Some(draw.short()),
             |draw| Some(draw.blocked()),
             |draw| Some(draw.failed_call()),
@@ -117,6 +116,7 @@ impl Weather {
             |draw| Some(draw.other_link()),
             |draw| Some(draw.cut_gram()),
             |draw| Some(draw.failed_gram()),
+            |draw| Some(draw.failed_lookup()),
         ];
         Weather { kinds: all.into_iter().filter(|_| rng.chance(0.5)).collect() }
     }
@@ -139,6 +139,29 @@ impl Draw<'_> {
         if self.rng.chance(0.6) {
             let place = &self.places[self.rng.index(self.places.len())];
             rule = rule.host(&place.spec.name);
+        }
+        self.guarded(rule)
+    }
+
+    /// Some rules are for one side, one port, a while, or one call only.
+    fn guarded(&mut self, mut rule: Rule) -> Rule {
+        if self.rng.chance(0.1) {
+            rule = rule.side([Side::Dialled, Side::Accepted][self.rng.index(2)]);
+        }
+        if self.rng.chance(0.1) {
+            // The one that servers listen on, or whatever may be behind it.
+            rule = rule.port(self.shape.port.saturating_add([0, 0, 1][self.rng.index(3)]));
+        }
+        if self.rng.chance(0.1) {
+            let safety = u64::try_from(self.safety.as_micros()).unwrap_or(u64::MAX);
+            let from = Duration::from_micros(self.rng.below(safety));
+            rule = rule.from(Tyme::ZERO + from);
+            if self.rng.chance(0.7) {
+                rule = rule.until(Tyme::ZERO + from + millis(self.rng, 14));
+            }
+        }
+        if self.rng.chance(0.05) {
+            rule = rule.nth(magnitude(self.rng, 8) - 1);
         }
         rule
     }
@@ -216,6 +239,16 @@ impl Draw<'_> {
         What::Rule(self.likely(rule))
     }
 
+    /// A name that is not found, or found late.
+    fn failed_lookup(&mut self) -> What {
+        let effect = match self.rng.chance(0.5) {
+            true => Effect::Fail(Errno::Etimedout),
+            false => Effect::Stall(millis(self.rng, 13)),
+        };
+        let rule = self.rule("failed look-up", effect).on(&[Op::Lookup]);
+        What::Rule(if self.rng.chance(0.5) { rule } else { self.likely(rule) })
+    }
+
     fn reset(&mut self) -> What {
         let after = magnitude(self.rng, 16);
         let rule = self.rule("reset", Effect::Reset).after(after);
@@ -275,96 +308,4 @@ impl Draw<'_> {
         let link = draw_link(self.rng);
         self.spell(Act::Relink { from, to, link }, None)
     }
-}
-
-/// Settings of an engine: each limit and timeout is left alone, or anything from useless to generous. Bounds that make no sense for
-/// your protocol, set afterwards.
-///
-/// With settings so drawn a connection may well be unable to do its work; change them for the phase in which progress is demanded.
-#[must_use]
-pub fn draw_config(rng: &mut Rng) -> Config {
-    let mut config = Config::new();
-    let limits = &mut config.limits;
-    for (limit, bits) in [
-        (&mut limits.remoters, 5),
-        (&mut limits.remoters_per_ip, 5),
-        (&mut limits.accepts_per_tick, 4),
-        (&mut limits.accept_deque, 4),
-        (&mut limits.handshakes, 4),
-        (&mut limits.handshakes_per_ip, 4),
-        (&mut limits.handshakes_per_tick, 4),
-        (&mut limits.connects_per_tick, 4),
-        (&mut limits.lookups, 4),
-        (&mut limits.grams_per_tick, 6),
-        (&mut limits.rx_bytes, 18),
-        (&mut limits.tx_bytes, 18),
-        (&mut limits.remoter_tick_bytes, 16),
-        (&mut limits.tick_bytes, 18),
-        (&mut limits.tick_bytes_out, 18),
-        (&mut limits.buffered, 20),
-        (&mut limits.events, 8),
-        (&mut limits.scratch, 16),
-    ] {
-        if rng.chance(0.25) {
-            *limit = size(rng, bits);
-        }
-    }
-    // One byte for all would leave no room to answer.
-    limits.buffered = limits.buffered.max(2);
-    let timeouts = &mut config.timeouts;
-    for timeout in [
-        &mut timeouts.connect,
-        &mut timeouts.handshake,
-        &mut timeouts.first_byte,
-        &mut timeouts.idle,
-        &mut timeouts.lifetime,
-        &mut timeouts.write_stall,
-        &mut timeouts.linger,
-        &mut timeouts.drain,
-    ] {
-        if rng.chance(0.25) {
-            *timeout = rng.chance(0.8).then(|| millis(rng, 15));
-        }
-    }
-    if rng.chance(0.1) {
-        timeouts.min_rate = Some(MinRate { bytes: magnitude(rng, 12), window: millis(rng, 14) });
-    }
-    if rng.chance(0.2) {
-        timeouts.accept_pause = millis(rng, 12);
-    }
-    config.refreshable = rng.chance(0.8);
-    config.half_open = rng.chance(0.2);
-    config.rx_full = if rng.chance(0.9) { RxFull::Pause } else { RxFull::Close };
-    config.tx_full = if rng.chance(0.9) { TxFull::Partial } else { TxFull::Close };
-    config.over_limit = if rng.chance(0.5) { OverLimit::Refuse } else { OverLimit::Wait };
-    config
-}
-
-/// Settings of a datagram endpoint, each left alone or anything from useless to generous; see [`draw_config`].
-#[must_use]
-pub fn draw_gram_config(rng: &mut Rng) -> GramConfig {
-    let mut config = GramConfig::new();
-    for (limit, bits) in [
-        (&mut config.max_gram, 16),
-        (&mut config.rx_grams, 8),
-        (&mut config.rx_bytes, 18),
-        (&mut config.tx_grams, 8),
-        (&mut config.tx_bytes, 18),
-        (&mut config.tick_grams, 6),
-        (&mut config.tick_bytes, 18),
-        (&mut config.events, 6),
-        (&mut config.buffer_grams, 4),
-    ] {
-        if rng.chance(0.25) {
-            *limit = size(rng, bits);
-        }
-    }
-    if rng.chance(0.25) {
-        config.stall = rng.chance(0.8).then(|| millis(rng, 12));
-    }
-    if rng.chance(0.25) {
-        config.pause = millis(rng, 12);
-    }
-    config.rx_full = if rng.chance(0.7) { GramsFull::DropNewest } else { GramsFull::DropOldest };
-    config
 }

@@ -34,10 +34,12 @@ mod reduce;
 mod request;
 mod run;
 mod seed;
+mod settings;
 
-pub use draw::{draw_config, draw_gram_config, draw_link};
+pub use draw::draw_link;
 pub use plan::{Fault, Place, Plan, PlanError, Role, Shape, What};
 pub use reduce::{Found, Reduced, Summary, reduce, sweep};
 pub use request::{Request, RequestError};
 pub use run::{Failure, Kind, Moment, Report, Stage, run};
 pub use seed::parse_seed;
+pub use settings::{draw_config, draw_gram_config};

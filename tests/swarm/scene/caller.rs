@@ -14,6 +14,7 @@ use tymist::{Backoff, Clients, CloseReason, Config, Connect, Event, Id, Layer, R
 use super::Bug;
 use super::call::Call;
 use super::ledger::{Ledger, Way};
+use super::tally::Shakes;
 use super::watch::Watch;
 
 /// What outlives a crash of the caller.
@@ -85,7 +86,7 @@ impl Caller {
         bug: Bug,
     ) -> Self {
         let now = host.tyme();
-        let watch = Watch::new(config.clone(), ledger.clone());
+        let watch = Watch::new(config.clone(), ledger.clone(), Shakes::default());
         let mut clients = Clients::with_net(config, host.net());
         clients.wind(host.tymth());
         let lanes = (0..lanes).map(|_| Lane { next: now, ..Lane::default() }).collect();
@@ -131,9 +132,17 @@ impl Caller {
         self.goal.wanted.set(0);
         self.lanes.iter_mut().filter_map(|lane| lane.call.as_mut()).for_each(|it| it.calm = false);
         self.clients.close();
+        self.watch.closed();
         let now = self.clients.tyme();
         self.turn(now);
         self.turn(now);
+    }
+
+    /// Goes on calling those who drain: none of that need succeed.
+    pub(crate) fn outlast(&mut self) {
+        self.goal.wanted.set(u64::MAX);
+        self.goal.calm.set(false);
+        self.lanes.iter_mut().filter_map(|lane| lane.call.as_mut()).for_each(|it| it.calm = false);
     }
 
     fn wants(&self) -> bool {
@@ -365,7 +374,7 @@ impl Caller {
         for at in 0..self.lanes.len() {
             self.go_on(at, now);
         }
-        self.clients.service_sends();
+        self.watch.send(&mut self.clients);
         self.watch.turn_ends(&self.clients);
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Dialling {
     began: Option<Tyme>,
     /// When its transport came up.
     up: Option<Tyme>,
-    handshake: bool,
+    pub(super) handshake: bool,
     /// It comes again by itself, after this time at the most.
     most: Option<Duration>,
     /// A new one was asked for.
@@ -156,6 +156,10 @@ impl Dialling {
             None => (began, config.timeouts.connect, Deadline::Connect),
             Some(up) => (up, config.timeouts.handshake, Deadline::Handshake),
         };
+        // Each step that its peer lets it take puts it off, unseen.
+        if which == Deadline::Handshake && config.refresh_handshake {
+            return None;
+        }
         let due = since + duration.filter(|duration| *duration > Duration::ZERO)?;
         let late = due <= now || wakes_after(wake, due);
         late.then(|| format!("{which} due {due}, now {now}, wakes {wake:?}"))

@@ -2,13 +2,16 @@
 //! network may have doubled it; and what an endpoint promises of its queues and counters.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
 use std::rc::Rc;
 
 use tymist::net::Addr;
+use tymist::tyme::Tyme;
 use tymist::{Endpoint, GramConfig, GramCounters, GramEvent, RxGram, Wake};
 
 use super::ledger::{Ledger, Way, byte};
+use super::watch::wakes_after;
 
 /// Bytes of a datagram that say which one it is.
 const NAME: usize = 4;
@@ -157,16 +160,33 @@ pub(crate) struct GramWatch {
     taken: u64,
     cut: u64,
     unsent: u64,
+    /// When those were queued that were not sent yet, as far as can be seen: the first is the first to go.
+    waiting: VecDeque<Tyme>,
+    /// Given up in this turn.
+    stalled: usize,
+    /// What it had done by the last turn.
+    before: GramCounters,
 }
 
 impl GramWatch {
     pub(crate) fn new(grams: Grams) -> Self {
         let place = grams.place();
-        GramWatch { grams, place, queued: 0, taken: 0, cut: 0, unsent: 0 }
+        GramWatch {
+            grams,
+            place,
+            queued: 0,
+            taken: 0,
+            cut: 0,
+            unsent: 0,
+            waiting: VecDeque::new(),
+            stalled: 0,
+            before: GramCounters::default(),
+        }
     }
 
-    pub(crate) fn queued(&mut self) {
+    pub(crate) fn queued(&mut self, now: Tyme) {
         self.queued += 1;
+        self.waiting.push_back(now);
     }
 
     pub(crate) fn took(&mut self, gram: &RxGram) {
@@ -174,9 +194,22 @@ impl GramWatch {
         self.cut += u64::from(gram.truncated);
     }
 
-    pub(crate) fn event(&mut self, event: &GramEvent) {
+    pub(crate) fn event(&mut self, event: &GramEvent, now: Tyme, config: &GramConfig) {
         match event {
-            GramEvent::Unsent { .. } => self.unsent += 1,
+            GramEvent::Unsent { error, errno, .. } => {
+                self.unsent += 1;
+                if (*error, *errno) != (ErrorKind::TimedOut, None) {
+                    return;
+                }
+                // Before anything is sent in a tick, the first are given up.
+                let since = self.waiting.get(self.stalled).copied();
+                self.stalled += 1;
+                if since.zip(config.stall).is_none_or(|(since, stall)| since + stall > now) {
+                    self.grams
+                        .ledger
+                        .wrong(|| format!("{event:?} at {now}, waited since {since:?}"));
+                }
+            }
             GramEvent::Lost { .. } | GramEvent::NetFailed { .. } => {
                 self.grams.ledger.wrong(|| format!("{event:?}, which nobody did"));
             }
@@ -184,16 +217,47 @@ impl GramWatch {
         }
     }
 
-    /// To be called at the end of each turn.
-    pub(crate) fn turn_ends(&self, endpoint: &Endpoint, wake: Wake) {
+    /// To be called at the end of each turn, which `most` may have come in at the most; what is sent is sent in so many ticks.
+    pub(crate) fn turn_ends(
+        &mut self,
+        endpoint: &Endpoint,
+        wake: Wake,
+        now: Tyme,
+        most: usize,
+        ticks: u64,
+    ) {
+        let sent = self.waiting.len().saturating_sub(endpoint.tx_grams());
+        self.waiting.drain(..sent);
+        self.stalled = 0;
         let counters = endpoint.counters();
         self.grams.books.borrow_mut().counters[self.place] = *counters;
-        if let Err(what) = self.look(endpoint, wake) {
+        let looked =
+            self.look(endpoint, wake, now).and_then(|()| self.budgets(endpoint, most, ticks));
+        if let Err(what) = looked {
             self.grams.ledger.wrong(|| format!("{endpoint:?}: {what}; {counters:?}"));
+        }
+        self.before = *counters;
+    }
+
+    fn budgets(&self, endpoint: &Endpoint, most: usize, ticks: u64) -> Result<(), String> {
+        let (now, before, config) = (endpoint.counters(), &self.before, endpoint.config());
+        let grams = config.tick_grams.max(1) as u64;
+        // One always goes, whatever its length.
+        let bytes = config.tick_bytes.max(1) as u64 + 65_535;
+        let came = now.grams_in + now.strangers - before.grams_in - before.strangers;
+        let counts = [
+            ("grams in", came, grams.min(most.max(1) as u64)),
+            ("bytes in", now.bytes_in - before.bytes_in, bytes),
+            ("grams out", now.grams_out - before.grams_out, grams.saturating_mul(ticks)),
+            ("bytes out", now.bytes_out - before.bytes_out, bytes.saturating_mul(ticks)),
+        ];
+        match counts.iter().find(|(_, count, most)| count > most) {
+            Some((name, count, most)) => Err(format!("{count} {name} of {most}")),
+            None => Ok(()),
         }
     }
 
-    fn look(&self, endpoint: &Endpoint, wake: Wake) -> Result<(), String> {
+    fn look(&self, endpoint: &Endpoint, wake: Wake, now: Tyme) -> Result<(), String> {
         let (counters, config) = (endpoint.counters(), endpoint.config());
         let (rx, tx) = (endpoint.rx().len(), endpoint.tx_grams());
         within("rx", rx, endpoint.rx_bytes(), config.rx_grams, config.rx_bytes)?;
@@ -208,9 +272,11 @@ impl GramWatch {
         if self.cut > counters.truncated || self.unsent > counters.unsent {
             return Err(format!("{} cut, {} unsent", self.cut, self.unsent));
         }
-        let stalls = config.stall.is_some_and(|stall| !stall.is_zero());
-        if tx > 0 && stalls && wake == Wake::OnIo {
-            return Err(format!("{tx} wait and nothing ends that"));
+        if let (Some(stall), Some(since)) = (config.stall, self.waiting.front())
+            && !stall.is_zero()
+            && (*since + stall <= now || wakes_after(wake, *since + stall))
+        {
+            return Err(format!("{tx} wait since {since}, now {now}, wakes {wake:?}"));
         }
         Ok(())
     }

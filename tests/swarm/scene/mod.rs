@@ -3,13 +3,16 @@
 mod call;
 mod caller;
 mod client;
+mod closing;
 mod dialling;
+mod engine;
 mod grams;
 mod ledger;
 mod relay;
 mod service;
 mod site;
 mod speaker;
+mod tally;
 mod tls;
 mod watch;
 
@@ -32,6 +35,7 @@ use relay::Relay;
 use service::Service;
 use site::{Site, without_ends};
 use speaker::{ANSWERS, SPEAKS, Speaker, Talk, Whom};
+use tally::Shakes;
 
 pub(crate) use service::Bug;
 use tls::Tls;
@@ -63,6 +67,8 @@ pub(crate) struct Scene {
     goals: Vec<Rc<Goal>>,
     talks: Vec<Rc<Talk>>,
     grams: Option<Grams>,
+    /// It ends by draining.
+    drains: bool,
 }
 
 impl Scene {
@@ -78,7 +84,7 @@ impl Scene {
                 Moment::Done { last: false } => return Err(String::new()),
                 Moment::Done { last: true } => return Err(scene.missing(stage.world)),
                 Moment::End => scene.end(stage),
-                Moment::Left => scene.left(stage.world)?,
+                Moment::Left => scene.left(stage)?,
                 _ => {}
             }
             Ok(())
@@ -113,8 +119,10 @@ impl Scene {
         let gram_config = draw_gram_config(&mut rng);
         let (grams, own) = (self.grams(stage), v4(&stage.world.host(host), ANSWERS));
         let relay = self.relay(stage, host);
+        let peers = stage.plan.places.len();
+        let shakes = Shakes { accepted: layer.is_some(), peers };
         stage.world.start(host, move |host| {
-            let service = Service::new(config.clone(), ledger.clone(), bug, piece);
+            let service = Service::new(config.clone(), ledger.clone(), shakes, bug, piece);
             let mut program = ServerDoer::on_host(host, config.clone(), service);
             match &layer {
                 Some(layer) => program.server.listen_with(listen.clone(), layer.clone()).unwrap(),
@@ -337,7 +345,11 @@ impl Scene {
         text
     }
 
-    fn end(&self, stage: &mut Stage<'_>) {
+    fn end(&mut self, stage: &mut Stage<'_>) {
+        self.drains = stage.plan.rng("drains").chance(0.3);
+        if self.drains {
+            return self.drain(stage);
+        }
         for &host in &self.clients {
             // Some end as they should, the others are just dropped.
             if stage.plan.rng(&format!("end {host:?}")).chance(0.5) {
@@ -347,6 +359,10 @@ impl Scene {
                 stage.world.stop(host);
             }
         }
+        self.close_servers(stage);
+    }
+
+    fn close_servers(&self, stage: &mut Stage<'_>) {
         for &host in &self.servers {
             let now = stage.world.tyme();
             let site: &mut Site = stage.world.program_mut(host).unwrap();
@@ -354,7 +370,36 @@ impl Scene {
         }
     }
 
-    fn left(&self, world: &World) -> Result<(), String> {
+    /// Callers go on while servers drain; that has an end within the second that is left.
+    fn drain(&self, stage: &mut Stage<'_>) {
+        for &host in &self.clients {
+            let client: &mut Client = stage.world.program_mut(host).unwrap();
+            client.caller.outlast();
+        }
+        for &host in &self.servers {
+            let mut rng = stage.plan.rng(&format!("drain {host:?}"));
+            let within = Duration::from_micros(1 << rng.between(0, 19));
+            let site: &mut Site = stage.world.program_mut(host).unwrap();
+            site.drain(Some(within));
+        }
+    }
+
+    fn left(&self, stage: &mut Stage<'_>) -> Result<(), String> {
+        if self.drains {
+            for &host in &self.servers {
+                let server = &self.site(stage.world, host).service.server;
+                if let Some(draining) = server.draining() {
+                    return Err(format!("{draining:?} at {}", server.tyme()));
+                }
+            }
+            for &host in &self.clients {
+                let client: &mut Client = stage.world.program_mut(host).unwrap();
+                client.close();
+            }
+            self.close_servers(stage);
+            self.ledger.check()?;
+        }
+        let world = &*stage.world;
         for &host in &self.clients {
             if let Some(client) = world.program::<Client>(host) {
                 client.caller.watch.left(&client.caller.clients)?;

@@ -9,6 +9,7 @@ use tymist::{Backoff, Config, Connect, Event, Id, Server, Service, Wake};
 
 use super::Bug;
 use super::ledger::Ledger;
+use super::tally::Shakes;
 use super::watch::Watch;
 
 pub(crate) struct Relay {
@@ -23,7 +24,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn new(config: Config, to: Addr, ledger: Ledger, bug: Bug) -> Self {
-        let watch = Watch::new(config, ledger);
+        let watch = Watch::new(config, ledger, Shakes::default());
         Relay { to, watch, pairs: tymist::Relay::new(), coming: BTreeSet::new(), bug, lost: None }
     }
 
@@ -91,7 +92,7 @@ impl Service for Relay {
             let again = server.tyme() + Duration::from_millis(10);
             self.lost = server.reopen().is_err().then_some(again);
         }
-        server.service_sends();
+        self.watch.send(server);
         self.watch.turn_ends(server);
     }
 

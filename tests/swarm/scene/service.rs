@@ -10,6 +10,7 @@ use tymist::{Config, EndpointId, Event, GramEvent, Id, Server, Wake};
 
 use super::grams::{GramWatch, Grams};
 use super::ledger::{Ledger, Way, pattern};
+use super::tally::Shakes;
 use super::watch::Watch;
 
 /// Call, mode, bytes up, bytes down.
@@ -82,8 +83,9 @@ struct Answers {
 
 impl Answers {
     fn event(&mut self, server: &mut Server, event: &GramEvent) {
-        self.watch.event(event);
+        let now = server.tyme();
         let Some(endpoint) = server.endpoint_mut(self.id) else { return };
+        self.watch.event(event, now, endpoint.config());
         while let Some(gram) = endpoint.take() {
             self.watch.took(&gram);
             let name = self.grams.read(&self.own, &gram);
@@ -92,7 +94,7 @@ impl Answers {
             }
             let (_, data) = self.grams.write(&self.own, &gram.from, gram.data.len(), name);
             match endpoint.tx(&data, &gram.from) {
-                Ok(()) => self.watch.queued(),
+                Ok(()) => self.watch.queued(now),
                 Err(_) => self.grams.take_back(),
             }
         }
@@ -100,8 +102,14 @@ impl Answers {
 }
 
 impl Service {
-    pub(crate) fn new(config: Config, ledger: Ledger, bug: Bug, piece: u64) -> Self {
-        let watch = Watch::new(config, ledger.clone());
+    pub(crate) fn new(
+        config: Config,
+        ledger: Ledger,
+        shakes: Shakes,
+        bug: Bug,
+        piece: u64,
+    ) -> Self {
+        let watch = Watch::new(config, ledger.clone(), shakes);
         Service {
             ledger,
             watch,
@@ -137,6 +145,15 @@ impl Service {
         self.watch.change(config);
     }
 
+    /// Lets those that are there end, for so long.
+    pub(crate) fn drain(&mut self, server: &mut Server, within: Option<Duration>) {
+        self.lost = None;
+        let usual = server.config().timeouts.drain;
+        server.drain(within);
+        let within = within.or(usual).filter(|within| !within.is_zero());
+        self.watch.drains(server, within.map_or(Tyme::NEVER, |within| server.tyme() + within));
+    }
+
     pub(crate) fn talks(&self) -> usize {
         self.talks.len()
     }
@@ -157,6 +174,7 @@ impl Service {
                     (talk.up, talk.down) = (word(5).into(), word(9).into());
                     if talk.mode & HALF > 0 {
                         remoter.set_half_open(true);
+                        self.watch.stays_open(id);
                     }
                 }
                 continue;
@@ -254,12 +272,13 @@ impl tymist::Service for Service {
             let again = server.tyme() + Duration::from_millis(10);
             self.lost = server.reopen().is_err().then_some(again);
         }
-        server.service_sends();
+        self.watch.send(server);
         self.watch.turn_ends(server);
-        if let Some(answers) = &self.answers
+        if let Some(answers) = &mut self.answers
             && let Some(endpoint) = server.endpoint(answers.id)
         {
-            answers.watch.turn_ends(endpoint, server.wake());
+            let most = server.config().limits.grams_per_tick;
+            answers.watch.turn_ends(endpoint, server.wake(), server.tyme(), most, 3);
         }
     }
 

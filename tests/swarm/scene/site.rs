@@ -1,5 +1,7 @@
 //! All that runs on a server's host.
 
+use std::time::Duration;
+
 use tymist::doing::{DoError, Doer, Recur, ServerDoer};
 use tymist::tyme::Tyme;
 use tymist::{Config, Wake};
@@ -27,9 +29,19 @@ impl Site {
     /// The end: closes all, takes what that has told, and a tick more to forget it.
     pub(crate) fn close(&mut self, now: Tyme) {
         self.service.server.close();
-        self.relay.iter_mut().for_each(|relay| relay.server.close());
+        self.service.service.watch.closed();
+        if let Some(relay) = &mut self.relay {
+            relay.server.close();
+            relay.service.watch.closed();
+        }
         let _ = self.recur(now);
         let _ = self.recur(now);
+    }
+
+    /// The end of some: what is there may go on for a while.
+    pub(crate) fn drain(&mut self, within: Option<Duration>) {
+        let ServerDoer { server, service } = &mut self.service;
+        service.drain(server, within);
     }
 
     pub(crate) fn left(&self) -> Result<(), String> {

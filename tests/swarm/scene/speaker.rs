@@ -110,7 +110,8 @@ impl Speaker {
     /// The end.
     pub(crate) fn close(&mut self) {
         self.peer.close();
-        self.watch.turn_ends(&self.peer, Wake::Now);
+        let now = self.peer.tyme();
+        self.watch.turn_ends(&self.peer, Wake::Now, now, usize::MAX, 2);
     }
 
     fn take(&mut self) {
@@ -137,7 +138,7 @@ impl Speaker {
         let too_large = len > self.peer.config().max_gram;
         match queued {
             Ok(()) if !too_large => {
-                self.watch.queued();
+                self.watch.queued(self.peer.tyme());
                 return Some(name);
             }
             Err(GramError::TooLarge) if too_large => {}
@@ -199,7 +200,7 @@ impl Speaker {
     pub(crate) fn turn(&mut self, now: Tyme) {
         self.peer.service();
         while let Some(event) = self.peer.poll_event() {
-            self.watch.event(&event);
+            self.watch.event(&event, now, self.peer.config());
         }
         self.take();
         if self.waits.is_some_and(|name| self.grams.is_answered(name)) {
@@ -212,7 +213,7 @@ impl Speaker {
             self.speak(now);
         }
         self.peer.service_sends();
-        self.watch.turn_ends(&self.peer, self.peer.wake());
+        self.watch.turn_ends(&self.peer, self.peer.wake(), now, usize::MAX, 2);
     }
 
     pub(crate) fn wake(&self) -> Wake {

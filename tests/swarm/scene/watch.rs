@@ -4,144 +4,75 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tymist::tyme::Tyme;
-use tymist::{Clients, CloseReason, Config, Deadline, Event, Id, Remoter, Server, Wake};
+use tymist::{CloseReason, Config, Deadline, Event, Id, Remoter, Wake};
 
+use super::closing::Closing;
 use super::dialling::Dialling;
+use super::engine::Engine;
 use super::ledger::Ledger;
-
-/// What can be asked of a server and of clients alike.
-pub(crate) trait Engine {
-    fn tyme(&self) -> Tyme;
-    fn wake(&self) -> Wake;
-    fn remoter(&self, id: Id) -> Option<&Remoter>;
-    fn buffered(&self) -> usize;
-    fn timers(&self) -> usize;
-    /// Connections: all with a place, and those of them that shake hands after they came in.
-    fn places(&self) -> (usize, usize);
-    /// Connections that wait to be let in, and the most that may.
-    fn waiting(&self, config: &Config) -> (usize, usize);
-    /// Whether it still has lists, or anything else of the network's.
-    fn opened(&self) -> bool;
-}
-
-impl Engine for Server {
-    fn tyme(&self) -> Tyme {
-        self.tyme()
-    }
-
-    fn wake(&self) -> Wake {
-        self.wake()
-    }
-
-    fn remoter(&self, id: Id) -> Option<&Remoter> {
-        self.remoter(id)
-    }
-
-    fn buffered(&self) -> usize {
-        self.buffered()
-    }
-
-    fn timers(&self) -> usize {
-        self.timers()
-    }
-
-    fn places(&self) -> (usize, usize) {
-        (self.len() + self.cxes() + self.dialling(), self.cxes())
-    }
-
-    fn waiting(&self, config: &Config) -> (usize, usize) {
-        (self.axes(), config.limits.accept_deque.max(1) * self.acceptors().count())
-    }
-
-    fn opened(&self) -> bool {
-        self.opened()
-    }
-}
-
-impl Engine for Clients {
-    fn tyme(&self) -> Tyme {
-        self.tyme()
-    }
-
-    fn wake(&self) -> Wake {
-        self.wake()
-    }
-
-    fn remoter(&self, id: Id) -> Option<&Remoter> {
-        self.remoter(id)
-    }
-
-    fn buffered(&self) -> usize {
-        self.buffered()
-    }
-
-    fn timers(&self) -> usize {
-        self.timers()
-    }
-
-    fn places(&self) -> (usize, usize) {
-        (self.len(), 0)
-    }
-
-    fn waiting(&self, _: &Config) -> (usize, usize) {
-        (0, 0)
-    }
-
-    fn opened(&self) -> bool {
-        false
-    }
-}
+use super::tally::{Shakes, Tally};
 
 /// A connection that was told and not closed yet.
-struct Seen {
-    opened: Tyme,
+pub(super) struct Seen {
+    pub(super) opened: Tyme,
+    /// From when on its first byte is waited for: anew where there was no room for it.
+    pub(super) first_from: Tyme,
+    /// The window that a least rate is looked for in: since when, and bytes both ways by then; and by the deadlines of this turn.
+    pub(super) window: (Tyme, u64),
+    pub(super) judged: u64,
+    pub(super) closing: Closing,
     /// Bytes in and out when last looked at, and when they last changed; a dialled one counts through all of its connections.
-    bytes_in: u64,
-    bytes_out: u64,
-    bytes_before: u64,
-    moved: Tyme,
-    moved_out: Tyme,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) bytes_before: u64,
+    pub(super) moved: Tyme,
+    pub(super) moved_out: Tyme,
     /// Since when bytes have been waiting to go out, and since when for sure the network has taken none: where a budget ends the tick
     /// it is not even asked before the next one, and a layer sends on what it has held.
-    waiting: Option<Tyme>,
-    refused: Option<Tyme>,
-    held: usize,
-    eof: bool,
-    expired: Option<Deadline>,
+    pub(super) waiting: Option<Tyme>,
+    pub(super) refused: Option<Tyme>,
+    pub(super) held: usize,
+    pub(super) eof: bool,
+    pub(super) expired: Option<Deadline>,
     /// Its timeouts are those it began with.
-    modelled: bool,
+    pub(super) modelled: bool,
     /// It was made from here, and so.
-    dialled: Option<Box<Dialling>>,
+    pub(super) dialled: Option<Box<Dialling>>,
 }
 
-enum Life {
+pub(super) enum Life {
     /// To be made, or to be made again.
     Dialling(Box<Dialling>),
     Usable(Seen),
 }
 
 pub(crate) struct Watch {
-    config: Config,
-    lives: BTreeMap<Id, Life>,
+    pub(super) config: Config,
+    pub(super) lives: BTreeMap<Id, Life>,
     /// All ids there ever were.
-    ids: Vec<Id>,
-    ledger: Ledger,
+    pub(super) ids: Vec<Id>,
+    pub(super) ledger: Ledger,
     /// Which turn of its program it is.
-    turn: u64,
+    pub(super) turn: u64,
     /// When the last one was.
-    last_turn: Tyme,
+    pub(super) last_turn: Tyme,
     pub(crate) expired: u64,
+    pub(super) tally: Tally,
+    /// When a drain that is on must be over.
+    pub(super) drain: Option<Tyme>,
 }
 
 impl Watch {
-    pub(crate) fn new(config: Config, ledger: Ledger) -> Self {
+    pub(crate) fn new(config: Config, ledger: Ledger, shakes: Shakes) -> Self {
         let (lives, ids, last_turn) = (BTreeMap::new(), Vec::new(), Tyme::ZERO);
-        Watch { config, lives, ids, ledger, turn: 1, last_turn, expired: 0 }
+        let (tally, drain) = (Tally::new(shakes), None);
+        Watch { config, lives, ids, ledger, turn: 1, last_turn, expired: 0, tally, drain }
     }
 
     /// The settings have been changed.
     pub(crate) fn change(&mut self, config: Config) {
         self.config = config;
+        self.tally.modelled = false;
         self.lives.values_mut().for_each(|life| match life {
             Life::Dialling(dialling) => dialling.modelled = false,
             Life::Usable(seen) => seen.modelled = false,
@@ -164,6 +95,13 @@ impl Watch {
         }
     }
 
+    /// The peer's end is no reason for it to go.
+    pub(crate) fn stays_open(&mut self, id: Id) {
+        if let Some(Life::Usable(seen)) = self.lives.get_mut(&id) {
+            seen.closing.half_open = true;
+        }
+    }
+
     fn name(&mut self, id: Id) {
         if self.ids.contains(&id) {
             self.ledger.wrong(|| format!("{id:?} given out twice"));
@@ -172,6 +110,7 @@ impl Watch {
     }
 
     pub(crate) fn event(&mut self, engine: &impl Engine, event: &Event) {
+        self.count(engine, event);
         let Some(id) = event.id() else { return };
         match event {
             Event::Accepted(_) => {
@@ -198,11 +137,13 @@ impl Watch {
             }
             Event::Closed(_, reason) => {
                 self.ends(id, *reason, event);
+                self.slow(engine, id, *reason);
                 self.lives.remove(&id);
             }
             _ => match self.lives.get_mut(&id) {
                 Some(Life::Usable(seen)) => {
                     let eof = matches!(event, Event::Eof(_));
+                    seen.closing.eof = seen.closing.eof.or(Some(engine.tyme()).filter(|_| eof));
                     if eof && std::mem::replace(&mut seen.eof, true) {
                         self.ledger.wrong(|| format!("{event:?} twice"));
                     }
@@ -217,6 +158,10 @@ impl Watch {
         let (bytes_in, bytes_out) = dialled.as_ref().map_or((0, 0), |it| it.bytes);
         Seen {
             opened,
+            first_from: opened,
+            window: (opened, bytes_in + bytes_out),
+            judged: bytes_in + bytes_out,
+            closing: Closing::new(self.config.half_open),
             bytes_in,
             bytes_out,
             bytes_before: bytes_in,
@@ -289,6 +234,7 @@ impl Watch {
 
     fn disconnected(&mut self, engine: &impl Engine, id: Id, reason: CloseReason, retry_at: Tyme) {
         self.ends(id, reason, &Event::Disconnected { id, reason, retry_at });
+        self.slow(engine, id, reason);
         let now = engine.tyme();
         let dialling = match self.lives.remove(&id) {
             Some(Life::Dialling(dialling)) => *dialling,
@@ -325,9 +271,11 @@ impl Watch {
         if !seen.modelled {
             return;
         }
-        match which {
-            Deadline::Linger | Deadline::Handshake | Deadline::Drain => return,
-            _ => {}
+        if which == Deadline::Linger {
+            let early = seen.closing.early(now, self.config.timeouts.linger);
+            return early
+                .into_iter()
+                .for_each(|what| self.ledger.wrong(|| format!("{id:?}: {what}")));
         }
         // What moved in this very tick was before the deadlines.
         let moved = engine.remoter(id).is_some_and(|remoter| {
@@ -356,6 +304,9 @@ impl Watch {
     pub(crate) fn turn_ends(&mut self, engine: &impl Engine) {
         let (now, wake) = (engine.tyme(), engine.wake());
         self.limits(engine);
+        let full = self.tally.stood_still(engine);
+        let most = self.config.limits.remoter_tick_bytes.max(1) as u64 * (1 + engine.ticks());
+        let closed = self.tally.closed;
         for (id, life) in &mut self.lives {
             let Some(remoter) = engine.remoter(*id) else {
                 self.ledger.wrong(|| format!("{id:?} is gone without a word"));
@@ -370,10 +321,14 @@ impl Watch {
                     continue;
                 }
             };
-            if counters.bytes_in + counters.bytes_out != seen.bytes_in + seen.bytes_out {
+            let moved = (counters.bytes_in - seen.bytes_in, counters.bytes_out - seen.bytes_out);
+            if moved.0 > most || (moved.1 > most && !closed) {
+                self.ledger.wrong(|| format!("{id:?}: {moved:?} bytes of {most} in a tick"));
+            }
+            if moved != (0, 0) {
                 seen.moved = now;
             }
-            if counters.bytes_out != seen.bytes_out {
+            if moved.1 > 0 {
                 seen.moved_out = now;
             }
             let held = remoter.stream().held();
@@ -383,10 +338,16 @@ impl Watch {
             let refused = refused.or(Some(now).filter(|_| wake != Wake::Now));
             (seen.refused, seen.held) = (refused.filter(|_| waiting), held);
             (seen.bytes_in, seen.bytes_out) = (counters.bytes_in, counters.bytes_out);
+            seen.closing.turn_ends(now, remoter.is_closing(), waiting, moved.1 > 0);
+            if full && seen.first_from + self.config.timeouts.first_byte.unwrap_or_default() <= now
+            {
+                seen.first_from = now;
+            }
             if let Some(dialling) = &mut seen.dialled {
                 dialling.bytes = (seen.bytes_in, seen.bytes_out);
             }
         }
+        self.windows(engine, now);
         for (id, life) in &self.lives {
             match life {
                 Life::Usable(seen) => self.look_late(engine, *id, seen, now, wake),
@@ -403,13 +364,26 @@ impl Watch {
 
     fn look_late(&self, engine: &impl Engine, id: Id, seen: &Seen, now: Tyme, wake: Wake) {
         let Some(remoter) = engine.remoter(id).filter(|_| seen.modelled) else { return };
-        // While it closes, some of them no longer run; those are for tests of their own.
-        if remoter.is_closing() || seen.expired.is_some() {
+        if seen.expired.is_some() {
+            return;
+        }
+        if let Some(due) = seen.closing.due(self.config.timeouts.linger)
+            && (due <= now || wakes_after(wake, due))
+        {
+            self.ledger.wrong(|| format!("{id:?}: linger due {due}, now {now}, wakes {wake:?}"));
+        }
+        // While it closes, some of the others no longer run; those are for tests of their own.
+        if remoter.is_closing() {
             return;
         }
         for which in [Deadline::FirstByte, Deadline::Idle, Deadline::Lifetime, Deadline::WriteStall]
         {
             let Some(due) = self.due(seen, which, seen.refused) else { continue };
+            let due = if which == Deadline::FirstByte {
+                due + (seen.first_from - seen.opened)
+            } else {
+                due
+            };
             // One that has spoken and waits for its turn is judged after it, in the tick that comes next.
             let next = wake <= Wake::At(now + Duration::from_nanos(1));
             let waits = matches!(which, Deadline::FirstByte | Deadline::Idle) && next;
@@ -422,44 +396,13 @@ impl Watch {
         }
     }
 
-    fn limits(&self, engine: &impl Engine) {
-        let limits = &self.config.limits;
-        let (all, shaking) = engine.places();
-        let mut broken = Vec::new();
-        let mut keep = |name: &str, value: usize, limit: usize| {
-            if value > limit {
-                broken.push(format!("{name}: {value} of {limit}"));
-            }
-        };
-        let modelled = self.lives.values().all(|life| match life {
-            Life::Usable(seen) => seen.modelled,
-            Life::Dialling(dialling) => dialling.modelled,
-        });
-        // A change of settings is not for what is there already.
-        if modelled {
-            keep("remoters", all, limits.remoters);
-            // Those that were dialled shake hands beside them.
-            let dialled = self.lives.values().filter(|life| life.is_dialled()).count();
-            keep("handshakes", shaking, limits.handshakes.max(1) + dialled);
-            let (waiting, most) = engine.waiting(&self.config);
-            keep("axes", waiting, most);
-            for remoter in self.lives.keys().filter_map(|id| engine.remoter(*id)) {
-                keep("rx", remoter.rx().len(), limits.rx_bytes.max(1));
-                keep("tx", remoter.tx_len(), limits.tx_bytes.max(1));
-            }
-        }
-        keep("buffered", engine.buffered(), limits.buffered.max(1));
-        keep("timers", engine.timers(), all);
-        if let Some(first) = broken.first() {
-            self.ledger.wrong(|| format!("limit exceeded: {first}"));
-        }
-    }
-
     /// What of it all is left after the end.
     pub(crate) fn left(&self, engine: &impl Engine) -> Result<(), String> {
         let found = self.ids.iter().filter(|id| engine.remoter(**id).is_some()).count();
         let (all, _) = engine.places();
+        let drains = usize::from(self.drain.is_some());
         let counts = [
+            ("drains", drains),
             ("connections never closed", self.lives.len()),
             ("connections", all),
             ("waiting connections", engine.waiting(&self.config).0),
@@ -481,7 +424,7 @@ impl Watch {
 }
 
 impl Life {
-    fn is_dialled(&self) -> bool {
+    pub(super) fn is_dialled(&self) -> bool {
         match self {
             Life::Dialling(_) => true,
             Life::Usable(seen) => seen.dialled.is_some(),
