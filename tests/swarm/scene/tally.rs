@@ -143,17 +143,6 @@ impl Watch {
                     });
                 }
             }
-            Event::DrainEnded { cut } => {
-                if self.drain.take().is_none_or(|until| *cut > 0 && now < until) {
-                    self.ledger.wrong(|| format!("{event:?} at {now}"));
-                }
-            }
-            Event::Closed(_, CloseReason::Expired(Deadline::Drain)) => {
-                // Those are told before the end of it.
-                if self.drain.is_none_or(|until| now < until) {
-                    self.ledger.wrong(|| format!("{event:?} at {now}, drains {:?}", self.drain));
-                }
-            }
             Event::Received(id) | Event::Drained(id) | Event::Eof(id) | Event::Expired(id, _) => {
                 *tally.events.entry(*id).or_default() += 1;
             }
@@ -162,6 +151,21 @@ impl Watch {
         if let Event::Closed(id, _) = event {
             *self.tally.events.entry(*id).or_default() += 1;
         }
+        self.count_drained(event, now);
+    }
+
+    /// Nobody is cut off by a drain before its time. Those who are, are told of before its end.
+    fn count_drained(&mut self, event: &Event, now: Tyme) {
+        let (ended, cut) = match event {
+            Event::DrainEnded { cut } => (true, *cut > 0),
+            Event::Closed(_, CloseReason::Expired(Deadline::Drain)) => (false, true),
+            _ => return,
+        };
+        let until = self.drain;
+        if until.is_none_or(|until| cut && now < until) {
+            self.ledger.wrong(|| format!("{event:?} at {now}, drains until {until:?}"));
+        }
+        self.drain = until.filter(|_| !ended);
     }
 
     /// One that had a least rate to keep is over.
