@@ -87,7 +87,8 @@ impl Tally {
 impl Watch {
     /// Sends what is queued, in place of `service_sends`. All deadlines of this turn are judged by now.
     pub(crate) fn send(&mut self, engine: &mut impl Engine) {
-        for (id, life) in &mut self.lives {
+        let rated = self.config.timeouts.min_rate.is_some();
+        for (id, life) in self.lives.iter_mut().filter(|_| rated) {
             if let (Life::Usable(seen), Some(remoter)) = (life, engine.remoter(*id)) {
                 seen.judged = remoter.counters().bytes_in + remoter.counters().bytes_out;
             }
@@ -231,12 +232,12 @@ impl Watch {
             keep("handshakes_per_ip", shaking, from_all.saturating_add(dialled));
             let (waiting, most) = engine.waiting(&self.config);
             keep("axes", waiting, most);
-            let mut from = BTreeMap::new();
+            let (mut from, few) = (BTreeMap::new(), self.lives.len() <= limits.remoters_per_ip);
             for (id, life) in &self.lives {
                 let Some(remoter) = engine.remoter(*id) else { continue };
                 keep("rx", remoter.rx().len(), limits.rx_bytes.max(1));
                 keep("tx", remoter.tx_len(), limits.tx_bytes.max(1));
-                if !life.is_dialled() {
+                if !few && !life.is_dialled() {
                     *from.entry(remoter.peer_addr().ip()).or_insert(0) += 1;
                 }
             }
