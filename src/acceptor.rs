@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", all(unix, feature = "uds")))]
 use std::sync::Arc;
 
 use crate::event::{Event, Refusal};

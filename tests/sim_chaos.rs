@@ -112,9 +112,11 @@ mod real {
     use std::net::TcpStream;
 
     use super::*;
+    #[cfg(all(target_os = "linux", feature = "uds"))]
+    use tymist::net::Addr;
     use tymist::net::GramOption;
+    use tymist::net::Net;
     use tymist::net::os::OsNet;
-    use tymist::net::{Addr, Net};
     use tymist::sim::fault::{ChaosNet, Faults};
     use tymist::{Server, Wake};
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+#[allow(unused_imports, reason = "each example uses its part")]
 pub(crate) use cli::{Args, Result, print, run, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tymist::net::{Addr, Listen, Waker};

@@ -12,7 +12,7 @@ use crate::net::Addr;
 #[cfg(all(unix, feature = "uds"))]
 use crate::run::inherited::File;
 #[cfg(all(unix, feature = "systemd"))]
-use crate::run::systemd::{Notify, Pulse};
+use crate::run::systemd::Pulse;
 
 impl<M: Send + 'static> Manager<M> {
     /// Starts it: returns when all engines listen and have their service. It can be started again once it has ended; counters begin anew, and inherited sockets
@@ -74,15 +74,14 @@ impl<M: Send + 'static> Manager<M> {
         }
         started?;
         #[cfg(all(unix, feature = "systemd"))]
-        if let Some(notify) = &self.notify {
-            self.say_ready(notify.clone());
-        }
+        self.say_ready();
         Ok(())
     }
 
     /// Says so now, or lets the confirmation do it.
     #[cfg(all(unix, feature = "systemd"))]
-    fn say_ready(&mut self, notify: Notify) {
+    fn say_ready(&mut self) {
+        let Some(notify) = self.notify.clone() else { return };
         #[cfg(feature = "uds")]
         if let Some(words) = self.words.take() {
             return words.lock().unwrap_or_else(PoisonError::into_inner).push(notify);
