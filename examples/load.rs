@@ -164,8 +164,13 @@ impl Load {
                         say(format_args!("{addr}: {error}")); // Others will say the same.
                     }
                 }
-                Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
-                Event::Closed(id, reason) => self.failed = Some(format!("{id}: {reason}")),
+                // The first to fail says it for all.
+                Event::Unresolved { host, why, .. } if self.failed.is_none() => {
+                    self.failed = Some(format!("{host}: {why}"));
+                }
+                Event::Closed(id, reason) if self.failed.is_none() => {
+                    self.failed = Some(format!("{id}: {reason}"));
+                }
                 _ => {}
             }
         }
