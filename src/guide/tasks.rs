@@ -111,7 +111,7 @@
 //!
 //! # 7. In a simulated world
 //!
-//! Feature `sim`: [`Tasks`](crate::tasks::Tasks) is a host's `sim::Program`. The same functions run there under latency, losses, partitions and crashes, hyper's
+//! Feature `sim`: [`Tasks`](crate::tasks::Tasks) is a [`Doer`](crate::doing::Doer), and so the program of a simulated host. The same functions run there under latency, losses, partitions and crashes, hyper's
 //! client and server included (example `hyper_in_sim`), and a seed is a run, to the byte:
 //!
 //! ```
