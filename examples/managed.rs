@@ -3,7 +3,8 @@
 //!     cargo run --features uds --example managed -- --port 7000 --threads 2 --takeover managed.sock --stats 5
 //!     nc 127.0.0.1 7000
 //!
-//! Start it again with the same words, or send it SIGHUP: the new process takes over its sockets, and the old one ends when its connections have. Nobody is turned away.
+//! Start it again with the same words, or send it SIGHUP: the new process takes over its sockets, and the old one ends when its connections have. Nobody is
+//! turned away.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! An echo server in a loop of one's own around `poll(2)`: the engine names its descriptor and its deadline, and the loop waits for those and for what is its own.
+//! An echo server in a loop of one's own around `poll(2)`: the engine names its descriptor and its deadline, and the loop waits for those and for what is its
+//! own.
 //!
 //!     cargo run --example poll_loop -- --port 7009
 

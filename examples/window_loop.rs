@@ -1,5 +1,5 @@
-//! An echo server in a loop as windows have it (winit's): it waits for its own messages and for a time, cannot watch descriptors, and has a proxy by which others wake it.
-//! A `Watcher` watches for it. Frames are drawn when something has changed, sixty times a second at most, and an idle window draws none.
+//! An echo server in a loop as windows have it (winit's): it waits for its own messages and for a time, cannot watch descriptors, and has a proxy by which
+//! others wake it. A `Watcher` watches for it. Frames are drawn when something has changed, sixty times a second at most, and an idle window draws none.
 //!
 //!     cargo run --example window_loop -- --port 7010
 

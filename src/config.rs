@@ -220,7 +220,8 @@ pub struct Timeouts {
     /// you have taken what it sent. Default 5 s. Then: released. Zero or `None`: a close does not wait for the peer's end, and what
     /// a peer sent before its end waits for you for ever.
     pub linger: Option<Duration>,
-    /// How long `drain` lets connections finish. Default 30 s. Then: cut. `None`: for ever, also where a `run::Manager` is dropped, which waits for its connections.
+    /// How long `drain` lets connections finish. Default 30 s. Then: cut. `None`: for ever, also where a `run::Manager` is dropped, which waits for its
+    /// connections.
     pub drain: Option<Duration>,
     /// How long an acceptor rests when descriptors or memory have run out. Default 100 ms; zero counts as 1 ms.
     pub accept_pause: Duration,

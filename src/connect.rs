@@ -165,8 +165,8 @@ impl Connect {
     ///
     /// Each connection shakes hands anew, under [`Timeouts::handshake`](crate::Timeouts::handshake), and resumes an earlier session of `tls` where the
     /// server lets it. It is [up](crate::Remoter::is_up) before and [connected](crate::Remoter::is_connected) after that; then
-    /// [`Remoter::tls`](crate::Remoter::tls) tells what was agreed. A handshake that fails ends it like any other trouble, in `Closed` or `Disconnected` with the
-    /// reason; other addresses of the same name are not tried over it. What was queued waits until the server has proved its name, through all tries.
+    /// [`Remoter::tls`](crate::Remoter::tls) tells what was agreed. A handshake that fails ends it like any other trouble, in `Closed` or `Disconnected` with
+    /// the reason; other addresses of the same name are not tried over it. What was queued waits until the server has proved its name, through all tries.
     ///
     /// ```
     /// use tymist::Connect;

@@ -20,8 +20,8 @@
 //!    to do goes to the back of the line.
 //!    Then the datagram endpoints, in the same way.
 //! 9. **Deadlines.** After the turns, so that what has arrived counts as activity even where its deadline falls into the same tick.
-//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget. Before either dialling the answers to look-ups are heard, and
-//!     names asked for that waited, within a budget of their own.
+//! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget. Before either dialling the answers to look-ups are
+//!     heard, and names asked for that waited, within a budget of their own.
 //! 11. **Certificates** are looked at, where a reload was asked for or the time to do so has come.
 //! 12. **Draining**, if it is on.
 //!
@@ -33,8 +33,8 @@
 //!
 //! * An [`Id`](crate::Id) never names another connection than the one it was made for.
 //! * `Accepted` comes first and `Closed` last, once each, for every connection that ever was usable. What never was is told by
-//!   `Refused` or `HandshakeFailed`. A dialled connection is known by its id from the start: `Connected` once each time it becomes usable, `Disconnected` once for
-//!   each round that ended and is followed by another, `Closed` last and once, whether it ever was usable or not.
+//!   `Refused` or `HandshakeFailed`. A dialled connection is known by its id from the start: `Connected` once each time it becomes usable, `Disconnected` once
+//!   for each round that ended and is followed by another, `Closed` last and once, whether it ever was usable or not.
 //! * A round begins only after the `Disconnected` of the one before was taken. So a caller that takes no events lets nothing grow, and no byte of a new
 //!   connection is ever seen before the end of the old one.
 //! * What is queued while a connection is not usable waits for it through all rounds; what was queued on a usable one that broke is thrown away, since
@@ -70,8 +70,9 @@
 //! * `burst_bytes` 256 KiB: a loop that waits comes back at once, so it loses nothing by smaller ticks, and what it answers is still in the cache.
 //! * `remoter_tick_bytes` 64 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
 //!   Four reads a tick, tried first, halved the throughput of bulk streams: the rx buffer grew by copying, and left the caches.
-//! * `handshakes` 16,384 and `handshakes_per_ip` 12,288: what stalls before its ClientHello costs 1.3 KiB, so many may; what does its worst costs 22 KiB, so all of
-//!   them together cannot take more than 360 MiB. Beyond the limit of one address connections are refused, since in the deque they would keep others out.
+//! * `handshakes` 16,384 and `handshakes_per_ip` 12,288: what stalls before its ClientHello costs 1.3 KiB, so many may; what does its worst costs 22 KiB, so
+//!   all of them together cannot take more than 360 MiB. Beyond the limit of one address connections are refused, since in the deque they would keep others
+//!   out.
 //! * `refresh_handshake` off: a peer that sends a byte a second would stay for hours.
 //! * `scratch` 64 KiB: measured best for large messages, no difference for small ones.
 //! * `rx_bytes` 256 KiB pauses rather than closes: back pressure is what TCP is for. `tx_bytes` 1 MiB: a few round trips of a fast long link.
@@ -84,19 +85,21 @@
 //! * `backlog` 1024: hio's 128 overflows in a burst, and a dropped SYN costs the peer a second.
 //!
 //! * `connect` 10 s: three lost SYNs (after 1, 3 and 7 s) and a little. It covers a whole round, the look-up included, since that is what a user waits for.
-//! * `stagger` 250 ms: RFC 8305's. `Backoff` 500 ms to 30 s, half of it jitter: a crowd that lost its server spreads over half a wait at once, and over 15 s in the end.
+//! * `stagger` 250 ms: RFC 8305's. `Backoff` 500 ms to 30 s, half of it jitter: a crowd that lost its server spreads over half a wait at once, and over 15 s in
+//!   the end.
 //! * `connects_per_tick` 256: a connect on loopback takes the kernel 20 to 40 us, more than any other call.
-//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on. Connections to the same name and port share
-//!   one look-up, and one that all have given up, as after the connect time-out, is passed over by the threads: the dead name costs a crowd what it costs one.
+//! * `lookups` 64 at once, by four threads: a name whose servers are dead holds one of them up for seconds, and three go on. Connections to the same name and
+//!   port share one look-up, and one that all have given up, as after the connect time-out, is passed over by the threads: the dead name costs a crowd what it
+//!   costs one.
 //!
 //! # Closing
 //!
 //! One path for all reasons: mark (the phase and the reason are set), flush and linger, release. `close()` goes through all of it. Deadlines, resets and
 //! aborts go straight to the release, which sends a reset if anything queued was cut off, so that the peer never takes a torso for the whole.
-//! Unix sockets have no reset (on Linux the peer sees one only if something it sent was unread): there a torso ends like the whole, and a protocol must say itself
-//! where its end is.
-//! `abort_once_sent` is between the two: flush, then the reset. A [`Relay`](crate::Relay) breaks the other end like that, since an answer is worth more than the speed of a reset.
-//! What the kernel still holds when the reset goes out may be lost, as it is where the two talk directly.
+//! Unix sockets have no reset (on Linux the peer sees one only if something it sent was unread): there a torso ends like the whole, and a protocol must say
+//! itself where its end is.
+//! `abort_once_sent` is between the two: flush, then the reset. A [`Relay`](crate::Relay) breaks the other end like that, since an answer is worth more than
+//! the speed of a reset. What the kernel still holds when the reset goes out may be lost, as it is where the two talk directly.
 //! The wait for the peer's end after ours (`linger`) is there because closing a socket with unread input makes the kernel send a
 //! reset, which may destroy what the peer has not read yet. A connection whose peer has ended first needs none of that.
 //!
@@ -110,9 +113,9 @@
 //! # Datagrams
 //!
 //! *One poller for connections and datagrams.* An [`Endpoint`](crate::Endpoint) is the socket with its queues and passes, and knows no network and no clock.
-//! [`Server::bind`](crate::Server::bind) puts one into the server's tick; a [`Peer`](crate::Peer) is one with a network, a clock and a tick of its own, and passes all else on (`Deref`). The
-//! other way, several engines that share one network, was weighed and left: each would harvest what is another's, so tokens and readiness must be
-//! sorted by owner, no engine could sleep by its own deadlines alone, and a program that forgets to service one of them spins. In one
+//! [`Server::bind`](crate::Server::bind) puts one into the server's tick; a [`Peer`](crate::Peer) is one with a network, a clock and a tick of its own, and
+//! passes all else on (`Deref`). The other way, several engines that share one network, was weighed and left: each would harvest what is another's, so tokens
+//! and readiness must be sorted by owner, no engine could sleep by its own deadlines alone, and a program that forgets to service one of them spins. In one
 //! engine there is one budget, one wait, and one queue in which events of both kinds keep their order.
 //!
 //! *An error may be about an earlier datagram*, so a send that meets one is tried once more before its own datagram is given up, and a receive goes on with the
@@ -120,19 +123,19 @@
 //! only gives errors, for thousands of calls, rests.
 //!
 //! *No room is not always told when it ends*: not after `ENOBUFS`, and not for a Unix socket whose receiver's queue is full. There the
-//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`. Where such receivers use up a
-//! tick's budget, the next one begins behind them.
+//! next tick tries again, and `wake` says in 1 ms. Only datagrams for the same receiver wait behind such a one, and none longer than `stall`. Where such
+//! receivers use up a tick's budget, the next one begins behind them.
 //!
 //! *Neither queue is a promise*: a full rx queue drops and counts, for holding datagrams back would only have the kernel drop them uncounted. `take` copies
 //! each datagram to its own size, since a slice of the large buffer would keep all of it alive.
 //!
-//! *Sending is batched, receiving is not.* Sixteen replies at a time leave by one `sendmmsg` (Linux, unconnected sockets: on a connected one an error of an earlier datagram would be lost
-//! in the middle of a batch). `recvmmsg` by quinn-udp measured 1.00 to 1.26 of a loop of single calls, needs 32 buffers of 64 KiB, and quinn-udp forbids datagrams larger than the path
-//! takes. GSO replies helped one kind of traffic only.
+//! *Sending is batched, receiving is not.* Sixteen replies at a time leave by one `sendmmsg` (Linux, unconnected sockets: on a connected one an error of an
+//! earlier datagram would be lost in the middle of a batch). `recvmmsg` by quinn-udp measured 1.00 to 1.26 of a loop of single calls, needs 32 buffers of 64
+//! KiB, and quinn-udp forbids datagrams larger than the path takes. GSO replies helped one kind of traffic only.
 //!
-//! *A tick that a wait has begun takes sixteen datagrams* (`burst_grams`): they are answered from the cache, and while the sender is still awake. With both an echo to 64 senders costs
-//! 1.02 to 1.05 of a loop that answers each datagram at once (benches, part `udp`); before it was 0.97 to 1.14. With one sender 16 deep it is about 1.1 (it was 1.3 to 1.4): a reply at once
-//! keeps both sides busy at the same time, which a tick cannot.
+//! *A tick that a wait has begun takes sixteen datagrams* (`burst_grams`): they are answered from the cache, and while the sender is still awake. With both an
+//! echo to 64 senders costs 1.02 to 1.05 of a loop that answers each datagram at once (benches, part `udp`); before it was 0.97 to 1.14. With one sender 16
+//! deep it is about 1.1 (it was 1.3 to 1.4): a reply at once keeps both sides busy at the same time, which a tick cannot.
 //!
 //! *`SO_REUSEPORT` is never set unasked*, nor `SO_REUSEADDR` for datagrams: two programs on one port are told.
 //!
@@ -140,62 +143,69 @@
 //!
 //! # Doers
 //!
-//! *One trait for what has turns.* A simulated host, a Doist and an adapter need the same three things of a program: its turn, when it wants the next, and what it waits
-//! on. So a Doist is itself a doer and runs wherever one does. hio's `tock` and `recur` are as they were; what is new is [`wake`](crate::doing::Doer::wake).
+//! *One trait for what has turns.* A simulated host, a Doist and an adapter need the same three things of a program: its turn, when it wants the next, and what
+//! it waits on. So a Doist is itself a doer and runs wherever one does. hio's `tock` and `recur` are as they were; what is new is
+//! [`wake`](crate::doing::Doer::wake).
 //!
-//! *One trait for what a server does*, [`Service`](crate::Service): events, callbacks, filters, a tick and a wake, wherever the server has its turns. The other engines have
-//! no callbacks and no filters, so a closure does for their events; a trait beside it would only spare those who want a tick the five lines of a doer of their own.
+//! *One trait for what a server does*, [`Service`](crate::Service): events, callbacks, filters, a tick and a wake, wherever the server has its turns. The other
+//! engines have no callbacks and no filters, so a closure does for their events; a trait beside it would only spare those who want a tick the five lines of a
+//! doer of their own.
 //!
-//! *Who has no filters says so*, since nobody can see from outside that the defaults of `incoming` and `outgoing` do nothing; then nothing is held back for them.
+//! *Who has no filters says so*, since nobody can see from outside that the defaults of `incoming` and `outgoing` do nothing; then nothing is held back for
+//! them.
 //!
-//! *In a cycle each doer without a tock has its turn*, whoever was the reason for it, since that is what doers that look at each other's state rely on. A turn of
-//! an engine with nothing to do is one system call.
+//! *In a cycle each doer without a tock has its turn*, whoever was the reason for it, since that is what doers that look at each other's state rely on. A turn
+//! of an engine with nothing to do is one system call.
 //!
-//! *Beats that were missed are left out*, hio makes up for each: a machine that slept for an hour would owe a doer of 1 ms 3.6 million turns. The beat itself stays where it was.
+//! *Beats that were missed are left out*, hio makes up for each: a machine that slept for an hour would owe a doer of 1 ms 3.6 million turns. The beat itself
+//! stays where it was.
 //!
-//! *An error is a thing that happens, a panic a mistake.* The first ends one doer and is reported; after the second nobody knows what the doer left behind, so all are left, in order, and
-//! it goes on to whoever runs them; in a test that is the test.
+//! *An error is a thing that happens, a panic a mistake.* The first ends one doer and is reported; after the second nobody knows what the doer left behind, so
+//! all are left, in order, and it goes on to whoever runs them; in a test that is the test.
 //!
 //! *A crash of a simulated host leaves nobody*: no `exit` is called, as when the power goes.
 //!
-//! *What is waited on is a shared handle*, [`Descriptor`](crate::net::Descriptor), not a borrowed descriptor: an engine in an `Rc<RefCell<…>>` cannot lend one, and whether what a loop has registered
-//! is still the same thing could not be told by its number.
+//! *What is waited on is a shared handle*, [`Descriptor`](crate::net::Descriptor), not a borrowed descriptor: an engine in an `Rc<RefCell<…>>` cannot lend one,
+//! and whether what a loop has registered is still the same thing could not be told by its number.
 //!
-//! *A Doist sleeps by mio*, on a poller that its waker is on, too, and that all systems have; `poll(2)` would save one system call for each descriptor and sleep. With the few engines that
-//! a program has that is less than what their turns cost.
+//! *A Doist sleeps by mio*, on a poller that its waker is on, too, and that all systems have; `poll(2)` would save one system call for each descriptor and
+//! sleep. With the few engines that a program has that is less than what their turns cost.
 //!
-//! *tokio and async-io register a descriptor for one wait only*: their registrations are edges, or as good as that, and a turn takes only a budget's worth. Keeping them would save two system calls of a wait
-//! and cost a look before each, whether something was left.
+//! *tokio and async-io register a descriptor for one wait only*: their registrations are edges, or as good as that, and a turn takes only a budget's worth.
+//! Keeping them would save two system calls of a wait and cost a look before each, whether something was left.
 //!
 //! # Unix sockets
 //!
-//! *The umask is not touched*: it belongs to the whole process, and other threads make files meanwhile. On Linux the permissions are put on the socket before it is
-//! bound, which the kernel takes over to the file; what the umask took away is given back afterwards. Elsewhere they are put on the file between bind
+//! *The umask is not touched*: it belongs to the whole process, and other threads make files meanwhile. On Linux the permissions are put on the socket before
+//! it is bound, which the kernel takes over to the file; what the umask took away is given back afterwards. Elsewhere they are put on the file between bind
 //! and listen, which for datagram sockets leaves a moment in which the umask alone holds.
 //!
 //! *Whether a path is live is asked with a datagram socket*, whatever is there: a stream socket then answers with `EPROTOTYPE`, even before it
 //! listens, and no stray connection gets into its queue. Only a refused connection means dead. Between that and the removal lies a moment in which another
 //! may bind; the file is looked at again just before. Servers that race for one path need a lock of their own.
 //!
-//! *A datagram socket with a peer is connected before it is bound*, so that Linux refuses strangers from its first moment. Paths cannot be compared instead: a file has
-//! many spellings.
+//! *A datagram socket with a peer is connected before it is bound*, so that Linux refuses strangers from its first moment. Paths cannot be compared instead: a
+//! file has many spellings.
 //!
-//! *A file is removed before its socket is closed*, and only if it still has the number that ours had: as long as the socket is open the kernel does not give it away.
+//! *A file is removed before its socket is closed*, and only if it still has the number that ours had: as long as the socket is open the kernel does not give
+//! it away.
 //!
 //! *Short reads drain nothing there*, since descriptors end a read wherever the peer puts them, also where none is wanted.
 //!
-//! *In a world they never leave their host*, so no link, loss or partition touches them, and nothing takes tyme; rules do, since those are about calls. What only an operating system has is
-//! left out: directories, permissions, and descriptors to pass. Only a crash, or `leave_file`, leaves a file behind.
+//! *In a world they never leave their host*, so no link, loss or partition touches them, and nothing takes tyme; rules do, since those are about calls. What
+//! only an operating system has is left out: directories, permissions, and descriptors to pass. Only a crash, or `leave_file`, leaves a file behind.
 //!
 //! # Tasks
 //!
-//! *The server is shared with the tasks by a `RefCell`, not lent for the length of a tick.* So streams can also be used between ticks and be polled by another executor of the thread, and
-//! a drop is a close at once. What cannot be done while the owner has the server in hand is refused, or done in the next tick where it is a drop.
+//! *The server is shared with the tasks by a `RefCell`, not lent for the length of a tick.* So streams can also be used between ticks and be polled by another
+//! executor of the thread, and a drop is a close at once. What cannot be done while the owner has the server in hand is refused, or done in the next tick where
+//! it is a drop.
 //!
-//! *Who wakes itself runs in the next tick, who is woken by another one in this.* So `yield_now` lets the network have its turn, and a request that goes through three tasks is
-//! still answered in the tick in which it came.
+//! *Who wakes itself runs in the next tick, who is woken by another one in this.* So `yield_now` lets the network have its turn, and a request that goes
+//! through three tasks is still answered in the tick in which it came.
 //!
-//! *A flush does not wait*, since what is queued leaves at the end of the tick; `drained` does. hyper flushes after each answer, and would be polled twice for each.
+//! *A flush does not wait*, since what is queued leaves at the end of the tick; `drained` does. hyper flushes after each answer, and would be polled twice for
+//! each.
 //!
 //! *A connection of a task's is half-open by default and keeps its place after its end*: a task reads when it likes, and only a drop says that it will not.
 //!
@@ -207,8 +217,8 @@
 //!
 //! Each of these is a test in `tests/regressions.rs`: timeouts that reach nobody, a refresh that extends instead, a reset between accept and service that
 //! ends the loop, EPIPE that aborts the pass over all, one fast sender that fills the memory, port 0, replaced connections never closed, cut-off ones never
-//! reaped, a system call per connection and tick. Those of datagrams and Unix sockets are in `tests/peer` and `tests/uds`: a port shared silently, truncation unsaid,
-//! sends that raise. Those of its clients are in `tests/clients`: one that never comes again after it was cut off, a refusal that nobody
+//! reaped, a system call per connection and tick. Those of datagrams and Unix sockets are in `tests/peer` and `tests/uds`: a port shared silently, truncation
+//! unsaid, sends that raise. Those of its clients are in `tests/clients`: one that never comes again after it was cut off, a refusal that nobody
 //! can read, a failed handshake that ends the loop, a constructor that waits for the name server.
 //!
 //! # Where this departs from the plan
@@ -223,16 +233,19 @@
 //! * **The index by peer address is a tree of hashes**, not of addresses (16 instead of 40 bytes), and not a hash table (nobody can choose addresses that make
 //!   it slow, and no seed is needed).
 //! * **IPv6 addresses count by their /64** in `remoters_per_ip`, since that is what one user has.
-//! * **A client is a `Remoter`** in an engine of its own or a server's, not a type beside it: all that holds for the one holds for the other. `Client` and `Clients` are shells.
-//! * **A dialled connection keeps its place and id through all of its streams**, instead of a table from clients to connections. Its streams share one token, which the rule
-//!   that readiness is only a hint allows.
+//! * **A client is a `Remoter`** in an engine of its own or a server's, not a type beside it: all that holds for the one holds for the other. `Client` and
+//!   `Clients` are shells.
+//! * **A dialled connection keeps its place and id through all of its streams**, instead of a table from clients to connections. Its streams share one token,
+//!   which the rule that readiness is only a hint allows.
 //! * **Dialled connections are not in the index by peer address**: ten thousand to the same peer would all hash alike.
 //! * **Names are the network's**, by `Net::lookup`, so that a simulated network can have names too; a closure of the user's can stand in its place.
-//! * **`Disconnected` is told for failed rounds too**, so that there is one event to wait for, one bound for what may pile up, and one place that says when it goes on.
-//! * **The connect time-out is one for the whole round**, not for each address: with side-by-side tries each but the first would get less than the one before anyway.
-//! * **No `RemoterTls` type of its own**: TLS is a layer under the same `Remoter`, and [`Remoter::tls`](crate::Remoter::tls) tells what was agreed. A second name for the
-//!   same type would only suggest a difference.
+//! * **`Disconnected` is told for failed rounds too**, so that there is one event to wait for, one bound for what may pile up, and one place that says when it
+//!   goes on.
+//! * **The connect time-out is one for the whole round**, not for each address: with side-by-side tries each but the first would get less than the one before
+//!   anyway.
+//! * **No `RemoterTls` type of its own**: TLS is a layer under the same `Remoter`, and [`Remoter::tls`](crate::Remoter::tls) tells what was agreed. A second
+//!   name for the same type would only suggest a difference.
 //! * **`Stream` has a `discard`**, since a layer that has failed can be waited with but not read from.
-//! * **A reload is told by whoever serves, not by whoever asks**: the configuration is shared by handle, may be reloaded from any thread, and the server's next tick
-//!   tells how it went.
+//! * **A reload is told by whoever serves, not by whoever asks**: the configuration is shared by handle, may be reloaded from any thread, and the server's next
+//!   tick tells how it went.
 //! * **Certificates are looked at once a day at least**, because their clock is not the engine's and may be set.

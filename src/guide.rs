@@ -5,8 +5,8 @@
 //! # 1. Echo
 //!
 //! A [`Server`](crate::Server) opens nothing until you say where to [`listen`](crate::Server::listen). A tick is one call of
-//! [`service`](crate::Server::service); what it brought comes out of [`poll_event`](crate::Server::poll_event). Events own what they say, so nothing is borrowed while you
-//! work on a connection.
+//! [`service`](crate::Server::service); what it brought comes out of [`poll_event`](crate::Server::poll_event). Events own what they say, so nothing is
+//! borrowed while you work on a connection.
 //!
 //! ```
 //! use tymist::{Config, Event, Server};
@@ -76,13 +76,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Timeouts`](crate::Timeouts) lists all of them: handshake, first byte, idle, lifetime, write stall, linger, drain, and a minimum rate. One connection can have its
-//! own with [`Remoter::set_timeouts`](crate::Remoter::set_timeouts).
+//! [`Timeouts`](crate::Timeouts) lists all of them: handshake, first byte, idle, lifetime, write stall, linger, drain, and a minimum rate. One connection can
+//! have its own with [`Remoter::set_timeouts`](crate::Remoter::set_timeouts).
 //!
 //! # 3. Limits
 //!
-//! Every queue is bounded and every loop has a budget; [`Limits`](crate::Limits) says what each costs and what happens when it is hit. Most hold back; where you would rather
-//! be rid of a peer, say so:
+//! Every queue is bounded and every loop has a budget; [`Limits`](crate::Limits) says what each costs and what happens when it is hit. Most hold back; where
+//! you would rather be rid of a peer, say so:
 //!
 //! ```
 //! use tymist::{Config, OverLimit, RxFull, TxFull};
@@ -99,8 +99,8 @@
 //!
 //! # 4. Endings
 //!
-//! [`close`](crate::Remoter::close) sends what is queued, then our end, then waits a little for the peer's. [`abort`](crate::Remoter::abort) resets. A peer that ends its half
-//! (`Eof`) can still get its answer: queue it before the next tick, and the connection closes when all is out; to answer later, set
+//! [`close`](crate::Remoter::close) sends what is queued, then our end, then waits a little for the peer's. [`abort`](crate::Remoter::abort) resets. A peer
+//! that ends its half (`Eof`) can still get its answer: queue it before the next tick, and the connection closes when all is out; to answer later, set
 //! [`half_open`](crate::Config::half_open) and close yourself. Every connection ends in exactly one `Closed` with its [`CloseReason`](crate::CloseReason).
 //! [`drain`](crate::Server::drain) ends the whole server gently.
 //!
@@ -154,9 +154,9 @@
 //! ```
 //!
 //! [`Connect`](crate::Connect) says whom and how: one address, several that are tried side by side, or a name; our own address; whether to come again
-//! ([`reconnectable`](crate::Connect::reconnectable)). Three things to know. A new round begins only once you took `Disconnected`. What you queue while it is not
-//! connected waits for the connection; what was queued on one that broke is gone, because a part of it may have arrived: say again what your protocol wants said
-//! again. And [`close`](crate::Remoter::close) is for good.
+//! ([`reconnectable`](crate::Connect::reconnectable)). Three things to know. A new round begins only once you took `Disconnected`. What you queue while it is
+//! not connected waits for the connection; what was queued on one that broke is gone, because a part of it may have arrived: say again what your protocol wants
+//! said again. And [`close`](crate::Remoter::close) is for good.
 //!
 //! Names are looked up by helper threads; [`set_resolve`](crate::Clients::set_resolve) puts a resolver of yours in their place. A server makes connections by
 //! [`Server::connect`](crate::Server::connect), as a proxy does, and serves both kinds in one tick.
@@ -164,8 +164,8 @@
 //! # 6. TLS
 //!
 //! A [`ServerTls`](crate::net::tls::ServerTls) is a checked configuration: certificate chain and key in PEM or DER, from files or memory.
-//! [`listen_tls`](crate::Server::listen_tls) is `listen` with it, and all of the above holds: `Accepted` comes once the handshake is done, and what is between is
-//! nobody's business but [`cxes`](crate::Server::cxes) and the handshake timeout's. Several acceptors may have a configuration each, beside plain ones.
+//! [`listen_tls`](crate::Server::listen_tls) is `listen` with it, and all of the above holds: `Accepted` comes once the handshake is done, and what is between
+//! is nobody's business but [`cxes`](crate::Server::cxes) and the handshake timeout's. Several acceptors may have a configuration each, beside plain ones.
 //!
 //! ```
 //! use tymist::net::tls::{Identity, Material, ServerTls, ServerTlsConfig};
@@ -207,13 +207,14 @@
 //! ```
 //!
 //! *Certificates change while the server runs.* [`reload_tls`](crate::Server::reload_tls) reads the files again, or
-//! [`reload`](crate::net::tls::ServerTls::reload) on a clone of the handle does so on any thread. The new set is checked first; on any error the old one goes on, and the event
-//! `TlsReloadFailed` says what is wrong with which file. Connections that exist are left alone. `TlsExpiring` warns in time.
+//! [`reload`](crate::net::tls::ServerTls::reload) on a clone of the handle does so on any thread. The new set is checked first; on any error the old one goes
+//! on, and the event `TlsReloadFailed` says what is wrong with which file. Connections that exist are left alone. `TlsExpiring` warns in time.
 //!
-//! *Client certificates* are asked for with [`ClientAuth`](crate::net::tls::ClientAuth); [`peer_identity`](crate::net::tls::TlsInfo::peer_identity) then says who it is.
+//! *Client certificates* are asked for with [`ClientAuth`](crate::net::tls::ClientAuth); [`peer_identity`](crate::net::tls::TlsInfo::peer_identity) then says
+//! who it is.
 //!
-//! *STARTTLS*: queue the answer and call [`upgrade_tls`](crate::Remoter::upgrade_tls). The answer leaves in plain, and `Upgraded` tells when the same connection is usable again.
-//! What the peer sent in plain behind its command has to be none, or else be TLS: never is it read as if it had been protected.
+//! *STARTTLS*: queue the answer and call [`upgrade_tls`](crate::Remoter::upgrade_tls). The answer leaves in plain, and `Upgraded` tells when the same
+//! connection is usable again. What the peer sent in plain behind its command has to be none, or else be TLS: never is it read as if it had been protected.
 //!
 //! ```
 //! use tymist::net::tls::{ServerTls, Unread};
@@ -230,7 +231,8 @@
 //! }
 //! ```
 //!
-//! *In tests and simulations* give the configuration [`TlsTime::simulated`](crate::net::tls::TlsTime::simulated): certificates and tickets then age by the Tymist.
+//! *In tests and simulations* give the configuration [`TlsTime::simulated`](crate::net::tls::TlsTime::simulated): certificates and tickets then age by the
+//! Tymist.
 //!
 //! # 7. In your own loop
 //!
@@ -297,8 +299,8 @@
 //! [`Bind::peer`](crate::net::Bind::peer) the socket is connected to one end and deaf to others. Multicast is
 //! [`join`](crate::Endpoint::join) and [`set_option`](crate::Endpoint::set_option).
 //!
-//! *A server and datagrams in one loop*: [`Server::bind`](crate::Server::bind) opens the same kind of endpoint in the server's own tick, with its poller, its wait and
-//! its events.
+//! *A server and datagrams in one loop*: [`Server::bind`](crate::Server::bind) opens the same kind of endpoint in the server's own tick, with its poller, its
+//! wait and its events.
 //!
 //! # 10. Unix sockets
 //!
@@ -319,8 +321,8 @@
 //!
 //! # 13. Callbacks, threads, production
 //!
-//! Callbacks instead of events, and servers on threads of their own, are the chapter `guide::threads`; systemd, replacing a program under load, and several machines are
-//! `guide::production` (with the feature `uds`).
+//! Callbacks instead of events, and servers on threads of their own, are the chapter `guide::threads`; systemd, replacing a program under load, and several
+//! machines are `guide::production` (with the feature `uds`).
 //!
 //! # From hio
 //!

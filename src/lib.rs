@@ -66,8 +66,8 @@
 //!
 //! # What it is not
 //!
-//! It is no runtime: [`tasks`] are `async fn` on one thread under your tick; where you want tasks on all cores and the libraries that need tokio, tokio is the better choice. It does
-//! no protocol above bytes, yet. One engine uses one core; `run::Manager` has several.
+//! It is no runtime: [`tasks`] are `async fn` on one thread under your tick; where you want tasks on all cores and the libraries that need tokio, tokio is the
+//! better choice. It does no protocol above bytes, yet. One engine uses one core; `run::Manager` has several.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

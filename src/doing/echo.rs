@@ -42,8 +42,8 @@ impl Service for Echo {
 }
 
 impl PeerDoer<fn(&mut Peer, GramEvent)> {
-    /// Sends datagrams back to where they came from, in the same tick; the peer's [counters](crate::Endpoint::counters) have how many, and their bytes. Those that find no room are
-    /// dropped, as a network does.
+    /// Sends datagrams back to where they came from, in the same tick; the peer's [counters](crate::Endpoint::counters) have how many, and their bytes. Those
+    /// that find no room are dropped, as a network does.
     ///
     /// ```
     /// # #[cfg(feature = "os")] {

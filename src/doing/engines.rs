@@ -47,8 +47,8 @@ macro_rules! engine {
 
 engine! {
     Server,
-    /// hio's `ServerDoer`: winds and [reopens](Server::reopen), services, closes. It is never done by itself. Events must be taken by another doer that shares it
-    /// (`Rc<RefCell<Server>>` is a doer, too) or between cycles; a server with untaken events wants its turn at once.
+    /// hio's `ServerDoer`: winds and [reopens](Server::reopen), services, closes. It is never done by itself. Events must be taken by another doer that shares
+    /// it (`Rc<RefCell<Server>>` is a doer, too) or between cycles; a server with untaken events wants its turn at once.
     |server| Ok(server.reopen()?)
 }
 

@@ -8,9 +8,11 @@
 //!
 //! * [`Doer`] — the trait; [`Recur`], [`DoError`], [`End`]
 //! * [`Doist`] — the group: order, beats, limit, adding and taking out, ending; [`Handle`] does that from inside
-//! * [`ServerDoer`] — a server and your [`Service`](crate::Service), such as [`Echo`]; [`ClientDoer`], [`ClientsDoer`], [`PeerDoer`] — an engine and your closure for its events
+//! * [`ServerDoer`] — a server and your [`Service`](crate::Service), such as [`Echo`]; [`ClientDoer`], [`ClientsDoer`], [`PeerDoer`] — an engine and your
+//!   closure for its events
 //! * [`WireLogDoer`] keeps a log
-//! * [`Server`](crate::Server), [`Clients`](crate::Clients), [`Client`](crate::Client) and [`Peer`](crate::Peer) are doers themselves, for who takes their events elsewhere
+//! * [`Server`](crate::Server), [`Clients`](crate::Clients), [`Client`](crate::Client) and [`Peer`](crate::Peer) are doers themselves, for who takes their
+//!   events elsewhere
 
 mod cycle;
 mod deed;

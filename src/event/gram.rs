@@ -43,8 +43,8 @@ pub enum GramEvent {
         /// The number of the error, if it came from the operating system.
         errno: Option<i32>,
     },
-    /// The network reports (by ICMP, mostly) that an earlier datagram did not arrive. Most never are reported. On Linux and macOS only a socket in connected mode
-    /// ([`Bind::peer`](crate::net::Bind::peer)) hears of it at all: one that is not connected gets no report. On Windows both do.
+    /// The network reports (by ICMP, mostly) that an earlier datagram did not arrive. Most never are reported. On Linux and macOS only a socket in connected
+    /// mode ([`Bind::peer`](crate::net::Bind::peer)) hears of it at all: one that is not connected gets no report. On Windows both do.
     Unreachable {
         /// Kind of the error: `ConnectionRefused` where nobody listens.
         error: io::ErrorKind,

@@ -1,7 +1,7 @@
 //! The tutorial's chapter on doers, for those who come from hio and for those who do not.
 //!
-//! In hio a program is a list of doers under a Doist: each is entered, recurs, and is exited, all by one clock. Here it is the same, with what was learnt from it:
-//! a doer says when it wants its next turn and what it waits on, so that the Doist can sleep; an error ends one doer, not all; and the same Doist runs on a
+//! In hio a program is a list of doers under a Doist: each is entered, recurs, and is exited, all by one clock. Here it is the same, with what was learnt from
+//! it: a doer says when it wants its next turn and what it waits on, so that the Doist can sleep; an error ends one doer, not all; and the same Doist runs on a
 //! simulated host.
 //!
 //! # A doer
@@ -50,15 +50,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! *A tock* gives it a beat: its turns are due at its entry and each tock after that, however late one of them comes. *Without one* it has a turn in every cycle,
-//! and [`wake`](crate::doing::Doer::wake) says when the next cycle must be: `Now`, `At` a tyme, or `OnIo`: when one of its
+//! *A tock* gives it a beat: its turns are due at its entry and each tock after that, however late one of them comes. *Without one* it has a turn in every
+//! cycle, and [`wake`](crate::doing::Doer::wake) says when the next cycle must be: `Now`, `At` a tyme, or `OnIo`: when one of its
 //! [descriptors](crate::doing::Doer::descriptors) has something, or somebody else a reason.
 //!
 //! # A Doist
 //!
 //! [`Doist::run`](crate::doing::Doist::run) is hio's `doist.do(doers)`. Whether it goes as fast as it can or in real time is the clock's affair:
-//! [`Tymist::new`](crate::tyme::Tymist::new) counts one tock a cycle, [`Tymist::realtime`](crate::tyme::Tymist::realtime) follows the real one, and then the Doist
-//! sleeps until the earliest that any of its doers wants. hio's sleeps one tock a cycle, whether there is something to do or not.
+//! [`Tymist::new`](crate::tyme::Tymist::new) counts one tock a cycle, [`Tymist::realtime`](crate::tyme::Tymist::realtime) follows the real one, and then the
+//! Doist sleeps until the earliest that any of its doers wants. hio's sleeps one tock a cycle, whether there is something to do or not.
 //!
 //! ```
 //! use std::time::Duration;
@@ -88,8 +88,8 @@
 //! In hio a `ServerDoer` services a server, and an `EchoServerDoer` that has the same server does something with it. The ready-made ones here hold both:
 //! [`ServerDoer`] has a server and a [`Service`](crate::Service), which may be a closure; [`ClientDoer`], [`ClientsDoer`] and [`PeerDoer`]
 //! have an engine and a closure for its events. What wants turns of its own besides is a doer around an engine, as at [`ClientDoer`]. hio's shape is there as
-//! well: a [`Server`](crate::Server) is a doer, and so is `Rc<RefCell<Server>>`, which another doer may have, too. Whoever does it so must take the events: an engine
-//! with untaken ones wants its turn at once.
+//! well: a [`Server`](crate::Server) is a doer, and so is `Rc<RefCell<Server>>`, which another doer may have, too. Whoever does it so must take the events: an
+//! engine with untaken ones wants its turn at once.
 //!
 //! # Ends
 //!

@@ -1,12 +1,13 @@
 //! The tutorial's chapter on other people's loops.
 //!
-//! An engine says two things: what it waits on (one descriptor, whatever the number of its connections) and when it wants its next tick. A loop that can wait for
-//! a descriptor and a time can have it. [`Driver`](crate::run::Driver) is the part that all such loops have in common; around it the adapters are a page each.
+//! An engine says two things: what it waits on (one descriptor, whatever the number of its connections) and when it wants its next tick. A loop that can wait
+//! for a descriptor and a time can have it. [`Driver`](crate::run::Driver) is the part that all such loops have in common; around it the adapters are a page
+//! each.
 //!
 //! # tokio
 //!
-//! With the feature `tokio`, [`turn`](crate::run::Driver::turn)'s twin `run::tokio::turn(&mut driver).await` waits in the runtime until the engine wants its tick, and does it.
-//! It may stand in a `select!`: dropped while it waits, it loses nothing.
+//! With the feature `tokio`, [`turn`](crate::run::Driver::turn)'s twin `run::tokio::turn(&mut driver).await` waits in the runtime until the engine wants its
+//! tick, and does it. It may stand in a `select!`: dropped while it waits, it loses nothing.
 //!
 //! ```
 //! # #[cfg(all(unix, feature = "tokio"))] {
@@ -47,13 +48,14 @@
 //!
 //! # calloop
 //!
-//! `run::calloop::Source` (feature `calloop`) is an `EventSource`: `handle.insert_source(Source::new(server), |turn, server, data| …)`. The callback comes after each tick;
-//! there take the events. With a `calloop::Dispatcher` other sources of the loop get at the engine, too; what they queue is minded before the loop sleeps.
+//! `run::calloop::Source` (feature `calloop`) is an `EventSource`: `handle.insert_source(Source::new(server), |turn, server, data| …)`. The callback comes
+//! after each tick; there take the events. With a `calloop::Dispatcher` other sources of the loop get at the engine, too; what they queue is minded before the
+//! loop sleeps.
 //!
 //! # A window's loop
 //!
-//! winit's waits for the window system and a time, not for descriptors. A [`Watcher`](crate::run::Watcher) is a thread that does that for it, and calls the loop's proxy.
-//! In `about_to_wait`, at the end of each round:
+//! winit's waits for the window system and a time, not for descriptors. A [`Watcher`](crate::run::Watcher) is a thread that does that for it, and calls the
+//! loop's proxy. In `about_to_wait`, at the end of each round:
 //!
 //! ```text
 //! let rest = driver.rest();
@@ -101,19 +103,19 @@
 //! Four things to mind, with or without a [`Driver`](crate::run::Driver):
 //!
 //! * *Ask last.* What you do to an engine between its tick and the wait changes what it wants.
-//! * *By level.* One harvest takes at most 1024 reports; the rest stays, and the descriptor stays readable. A loop that only hears of edges (tokio's, epoll with
-//!   `EPOLLET`) must register anew before each wait, as the adapters do, or tick until the descriptor is not readable any more.
+//! * *By level.* One harvest takes at most 1024 reports; the rest stays, and the descriptor stays readable. A loop that only hears of edges (tokio's, epoll
+//!   with `EPOLLET`) must register anew before each wait, as the adapters do, or tick until the descriptor is not readable any more.
 //! * *Budgets.* A loop that comes back at once does well with smaller ticks, as [`wait`](crate::Server::wait) makes them by itself
 //!   ([`burst_bytes`](crate::Limits::burst_bytes)). In other loops set [`tick_bytes`](crate::Limits::tick_bytes) to that, if streams are fat.
 //! * *Round up.* A timeout cut to whole milliseconds spins for the rest.
 //!
 //! # What it costs
 //!
-//! Nothing while nothing happens: with 1,000 idle connections under an idle time-out of a minute there was one tick in five seconds in each of them, and 0.1 to 0.6 ms
-//! of CPU time, 0.003 to 0.011 % (Doist, poll, Watcher at the lower end, tokio at the upper). A wait costs two system calls for each descriptor besides the waiting itself in tokio and smol,
-//! one in a Doist, none in calloop as long as nothing changes.
+//! Nothing while nothing happens: with 1,000 idle connections under an idle time-out of a minute there was one tick in five seconds in each of them, and 0.1 to
+//! 0.6 ms of CPU time, 0.003 to 0.011 % (Doist, poll, Watcher at the lower end, tokio at the upper). A wait costs two system calls for each descriptor besides
+//! the waiting itself in tokio and smol, one in a Doist, none in calloop as long as nothing changes.
 //!
 //! # Not on Unix
 //!
-//! Elsewhere engines have no descriptor that others can wait on. [`Doist::run`](crate::doing::Doist::run) then gives turns at least every tock of its clock; for other loops run the engine in
-//! a thread of its own, or tick it every few milliseconds.
+//! Elsewhere engines have no descriptor that others can wait on. [`Doist::run`](crate::doing::Doist::run) then gives turns at least every tock of its clock;
+//! for other loops run the engine in a thread of its own, or tick it every few milliseconds.

@@ -2,8 +2,8 @@
 //!
 //! # TLS to a server
 //!
-//! [`Connect::with_tls`](crate::Connect::with_tls) is all there is to it: the same [`Clients`](crate::Clients), events, limits and queues as in plain. The name that the server must
-//! prove to be is given apart from the address, and is checked when the `Connect` is made, so that it cannot fail later.
+//! [`Connect::with_tls`](crate::Connect::with_tls) is all there is to it: the same [`Clients`](crate::Clients), events, limits and queues as in plain. The name
+//! that the server must prove to be is given apart from the address, and is checked when the `Connect` is made, so that it cannot fail later.
 //!
 //! ```
 //! use tymist::net::tls::{ClientTls, ClientTlsConfig, Identity, Material, ServerTls, ServerTlsConfig};
@@ -109,6 +109,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What waits in a pair is bounded by [`rx_bytes`](crate::Limits::rx_bytes) of the one and [`tx_bytes`](crate::Limits::tx_bytes) of the other, each way: set them small where pairs are
-//! many. All pairs share [`buffered`](crate::Limits::buffered), and ones that stand still must not take the room of the others: set it to
-//! [`Relay::memory`](crate::Relay::memory) of the pairs that you let in. A target that stands still for [`write_stall`](crate::Timeouts::write_stall) breaks its pair. The example `forward` is this with a command line.
+//! What waits in a pair is bounded by [`rx_bytes`](crate::Limits::rx_bytes) of the one and [`tx_bytes`](crate::Limits::tx_bytes) of the other, each way: set
+//! them small where pairs are many. All pairs share [`buffered`](crate::Limits::buffered), and ones that stand still must not take the room of the others: set
+//! it to [`Relay::memory`](crate::Relay::memory) of the pairs that you let in. A target that stands still for [`write_stall`](crate::Timeouts::write_stall)
+//! breaks its pair. The example `forward` is this with a command line.

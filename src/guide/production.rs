@@ -2,8 +2,8 @@
 //!
 //! # Under systemd
 //!
-//! With the feature `systemd` a program listens on the sockets that systemd has opened for it, says when it is ready, and feeds the watchdog from its tick: an engine that hangs
-//! is restarted. By hand, without systemd, the same program opens its sockets itself, and nobody is told.
+//! With the feature `systemd` a program listens on the sockets that systemd has opened for it, says when it is ready, and feeds the watchdog from its tick: an
+//! engine that hangs is restarted. By hand, without systemd, the same program opens its sockets itself, and nobody is told.
 //!
 //! ```
 //! # #[cfg(feature = "systemd")] {
@@ -33,11 +33,12 @@
 //!                                         NotifyAccess=all
 //! ```
 //!
-//! That is the example `managed`, built with `--features systemd,uds`. `systemctl reload` sends it SIGHUP; it says `RELOADING=1` and starts its successor, which takes over (below)
-//! and, once it has confirmed, says `MAINPID=` itself and `READY=1`: `NotifyAccess=all` is there for that. It feeds the watchdog that was set for the one before.
+//! That is the example `managed`, built with `--features systemd,uds`. `systemctl reload` sends it SIGHUP; it says `RELOADING=1` and starts its successor,
+//! which takes over (below) and, once it has confirmed, says `MAINPID=` itself and `READY=1`: `NotifyAccess=all` is there for that. It feeds the watchdog that
+//! was set for the one before.
 //!
-//! As systemd keeps the socket open, a restart loses nobody who waits in its queue, not even after a crash. With one socket and several engines they share it, which
-//! works and costs a wake-up in vain now and then; several sockets are shared out.
+//! As systemd keeps the socket open, a restart loses nobody who waits in its queue, not even after a crash. With one socket and several engines they share it,
+//! which works and costs a wake-up in vain now and then; several sockets are shared out.
 //!
 //! # Replacing a program while it is asked
 //!
@@ -78,14 +79,14 @@
 //! ```
 //!
 //! A new program that fails before it has confirmed has changed nothing. Connections stay with the process that has accepted them, for at most
-//! [`Timeouts::drain`](crate::Timeouts::drain); so what is asked in one short connection is never lost, and what stays connected for hours should close at a good moment when
-//! [`Event::Draining`](crate::Event::Draining) says that it is time. Settings that belong to a socket from its opening on (backlog, buffers) are those of the process that
-//! opened it. The example `managed` does all this.
+//! [`Timeouts::drain`](crate::Timeouts::drain); so what is asked in one short connection is never lost, and what stays connected for hours should close at a
+//! good moment when [`Event::Draining`](crate::Event::Draining) says that it is time. Settings that belong to a socket from its opening on (backlog, buffers)
+//! are those of the process that opened it. The example `managed` does all this.
 //!
 //! # Several machines
 //!
-//! One engine is one core, `threads(n)` is one machine. Several machines are reached through the load balancer that you already run: HAProxy → m machines × n threads. It watches
-//! over the machines, and takes one out before it is replaced as a whole.
+//! One engine is one core, `threads(n)` is one machine. Several machines are reached through the load balancer that you already run: HAProxy → m machines × n
+//! threads. It watches over the machines, and takes one out before it is replaced as a whole.
 //!
 //! ```haproxy
 //! global
@@ -117,7 +118,9 @@
 //!
 //! * **Limits** are per engine: of 20,000 connections a machine gets from here, each of four engines sees about 5,000; let
 //!   [`Limits::remoters`](crate::Limits::remoters) leave room for chance, say half as many again.
-//! * **Addresses.** Behind a balancer every connection comes from the same address. Limits per address mean the balancer then, unless the PROXY protocol tells of the clients (`Server::set_proxy_protocol`, feature `proxy-protocol`, in the chapter `guide::forwarding`);
-//!   and it must be believed from the balancer's network only, or anybody may claim to be anybody.
-//! * **Time.** The balancer's `timeout client` is the idle time-out that clients see; keep [`Timeouts::idle`](crate::Timeouts::idle) above it, so that the balancer is the one who closes.
+//! * **Addresses.** Behind a balancer every connection comes from the same address. Limits per address mean the balancer then, unless the PROXY protocol tells
+//!   of the clients (`Server::set_proxy_protocol`, feature `proxy-protocol`, in the chapter `guide::forwarding`); and it must be believed from the balancer's
+//!   network only, or anybody may claim to be anybody.
+//! * **Time.** The balancer's `timeout client` is the idle time-out that clients see; keep [`Timeouts::idle`](crate::Timeouts::idle) above it, so that the
+//!   balancer is the one who closes.
 //! * **Replacing** a program on one machine needs no word with the balancer: the socket never closes.

@@ -156,10 +156,10 @@
 //!
 //! # Faults
 //!
-//! [`World::rule`](crate::sim::World::rule) makes calls fail: short reads and writes, `WouldBlock` storms, errors of your choice, resets after so many bytes; see
-//! [`fault`](crate::sim::fault), whose rules work on real sockets as well. [`Act`](crate::sim::Act) lists what befalls hosts and links: partitions, clogs, crashes
-//! and restarts, pauses, lost listeners. What was planned and did not happen makes [`finish`](crate::sim::World::finish) fail, so that no test passes for
-//! want of its faults.
+//! [`World::rule`](crate::sim::World::rule) makes calls fail: short reads and writes, `WouldBlock` storms, errors of your choice, resets after so many bytes;
+//! see [`fault`](crate::sim::fault), whose rules work on real sockets as well. [`Act`](crate::sim::Act) lists what befalls hosts and links: partitions, clogs,
+//! crashes and restarts, pauses, lost listeners. What was planned and did not happen makes [`finish`](crate::sim::World::finish) fail, so that no test passes
+//! for want of its faults.
 //!
 //! Unix sockets are there too, between the programs of a host; see [`sim`](crate::sim) for what they are in a world.
 //!

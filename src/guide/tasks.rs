@@ -1,7 +1,7 @@
 //! Tasks: `async` code under the tick.
 //!
-//! [`Tasks`](crate::tasks::Tasks) puts a small executor beside a [`Server`](crate::Server). There is still one loop, yours, and one clock, yours; what was a state machine
-//! over events becomes a function that waits.
+//! [`Tasks`](crate::tasks::Tasks) puts a small executor beside a [`Server`](crate::Server). There is still one loop, yours, and one clock, yours; what was a
+//! state machine over events becomes a function that waits.
 //!
 //! # 1. A program that is nothing but tasks
 //!
@@ -40,13 +40,13 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! [`run_until`](crate::tasks::Tasks::run_until) is the loop `wait`, `service` until its future is done. In a loop of your own do the two yourself, once a frame or whenever
-//! [`wake`](crate::tasks::Tasks::wake) and [`poll_fd`](crate::tasks::Tasks::poll_fd) say, as with a server.
+//! [`run_until`](crate::tasks::Tasks::run_until) is the loop `wait`, `service` until its future is done. In a loop of your own do the two yourself, once a
+//! frame or whenever [`wake`](crate::tasks::Tasks::wake) and [`poll_fd`](crate::tasks::Tasks::poll_fd) say, as with a server.
 //!
 //! # 2. Time
 //!
-//! [`sleep`](crate::tasks::Handle::sleep), [`timeout`](crate::tasks::Handle::timeout) and [`interval`](crate::tasks::Handle::interval) go by the clock that the tasks are
-//! wound to. An hour takes a test no time:
+//! [`sleep`](crate::tasks::Handle::sleep), [`timeout`](crate::tasks::Handle::timeout) and [`interval`](crate::tasks::Handle::interval) go by the clock that the
+//! tasks are wound to. An hour takes a test no time:
 //!
 //! ```
 //! use std::time::Duration;
@@ -72,32 +72,35 @@
 //!
 //! # 3. How things end
 //!
-//! A read gives 0 at the peer's end and nowhere else. All else is an error of the right kind with the [`CloseReason`](crate::CloseReason) inside: `ConnectionReset`, `TimedOut` for
-//! each of the engine's deadlines, `UnexpectedEof` for a TLS stream that was cut short. What came before is always read first, however late you read it.
+//! A read gives 0 at the peer's end and nowhere else. All else is an error of the right kind with the [`CloseReason`](crate::CloseReason) inside:
+//! `ConnectionReset`, `TimedOut` for each of the engine's deadlines, `UnexpectedEof` for a TLS stream that was cut short. What came before is always read
+//! first, however late you read it.
 //!
-//! Dropping a stream closes it gracefully: what is queued goes out, then our end. In a task that panics it is reset instead, so that a torso does not look whole.
-//! [`shutdown`](crate::tasks::TaskStream::shutdown) ends our half only, [`abort`](crate::tasks::TaskStream::abort) resets, [`close`](crate::tasks::TaskStream::close) waits for
-//! how it went.
+//! Dropping a stream closes it gracefully: what is queued goes out, then our end. In a task that panics it is reset instead, so that a torso does not look
+//! whole. [`shutdown`](crate::tasks::TaskStream::shutdown) ends our half only, [`abort`](crate::tasks::TaskStream::abort) resets,
+//! [`close`](crate::tasks::TaskStream::close) waits for how it went.
 //!
-//! Any future may be dropped at any time, as `timeout` does: a dropped read has read nothing (also `read_exact`, which puts back what it had), a dropped accept has taken no
-//! connection, a dropped connect has given up its dial. Only a `write_all` that is dropped has written nobody knows how much.
+//! Any future may be dropped at any time, as `timeout` does: a dropped read has read nothing (also `read_exact`, which puts back what it had), a dropped accept
+//! has taken no connection, a dropped connect has given up its dial. Only a `write_all` that is dropped has written nobody knows how much.
 //!
 //! # 4. Limits
 //!
 //! Reading ahead stops at [`Limits::rx_bytes`](crate::Limits::rx_bytes) and writing waits beyond [`Limits::tx_bytes`](crate::Limits::tx_bytes).
-//! [`TaskConfig`](crate::tasks::TaskConfig) bounds the tasks, their polls per tick, and the connections that nobody has accepted yet; beyond that bound they wait in the
-//! backlog. A task that never waits holds up everything else, as in any executor of one thread: hand such work to a thread, and let that wake the task through a channel.
+//! [`TaskConfig`](crate::tasks::TaskConfig) bounds the tasks, their polls per tick, and the connections that nobody has accepted yet; beyond that bound they
+//! wait in the backlog. A task that never waits holds up everything else, as in any executor of one thread: hand such work to a thread, and let that wake the
+//! task through a channel.
 //!
 //! # 5. Two styles in one server
 //!
-//! What you listen to or connect by [`server_mut`](crate::tasks::Tasks::server_mut) stays yours: its events come out of [`Tasks::poll_event`](crate::tasks::Tasks::poll_event) (never
-//! take them from the server below, or tasks wait for ever), and so do those of listeners in trouble, failed handshakes, certificates and draining.
-//! [`adopt`](crate::tasks::Tasks::adopt) and [`adopt_listener`](crate::tasks::Tasks::adopt_listener) give one to the tasks.
+//! What you listen to or connect by [`server_mut`](crate::tasks::Tasks::server_mut) stays yours: its events come out of
+//! [`Tasks::poll_event`](crate::tasks::Tasks::poll_event) (never take them from the server below, or tasks wait for ever), and so do those of listeners in
+//! trouble, failed handshakes, certificates and draining. [`adopt`](crate::tasks::Tasks::adopt) and [`adopt_listener`](crate::tasks::Tasks::adopt_listener)
+//! give one to the tasks.
 //!
 //! # 6. Other people's async code
 //!
-//! Whatever knows no runtime works: channels of `futures-channel` or `async-channel`, combinators of `futures`, `async` state machines of protocol crates. Libraries that want a
-//! stream's traits get them by a feature:
+//! Whatever knows no runtime works: channels of `futures-channel` or `async-channel`, combinators of `futures`, `async` state machines of protocol crates.
+//! Libraries that want a stream's traits get them by a feature:
 //!
 //! | feature | traits |
 //! |---|---|
@@ -107,12 +110,13 @@
 //!
 //! Streams can also be polled by another executor of the same thread, as long as somebody ticks the tasks.
 //!
-//! What calls `tokio::spawn` or `tokio::time` by itself needs tokio. `select!` of `futures` picks at random: take `select_biased!` where a run is to be repeatable.
+//! What calls `tokio::spawn` or `tokio::time` by itself needs tokio. `select!` of `futures` picks at random: take `select_biased!` where a run is to be
+//! repeatable.
 //!
 //! # 7. In a simulated world
 //!
-//! Feature `sim`: [`Tasks`](crate::tasks::Tasks) is a [`Doer`](crate::doing::Doer), and so the program of a simulated host. The same functions run there under latency, losses, partitions and crashes, hyper's
-//! client and server included (example `hyper_in_sim`), and a seed is a run, to the byte:
+//! Feature `sim`: [`Tasks`](crate::tasks::Tasks) is a [`Doer`](crate::doing::Doer), and so the program of a simulated host. The same functions run there under
+//! latency, losses, partitions and crashes, hyper's client and server included (example `hyper_in_sim`), and a seed is a run, to the byte:
 //!
 //! ```
 //! # #[cfg(feature = "sim")] {
@@ -164,9 +168,9 @@
 //! # }
 //! ```
 //!
-//! A panic of a task that nobody waits for ends such a run ([`Panics::Resume`](crate::tasks::Panics::Resume)), so that a failed assertion is seen; on real networks it ends that task
-//! alone.
+//! A panic of a task that nobody waits for ends such a run ([`Panics::Resume`](crate::tasks::Panics::Resume)), so that a failed assertion is seen; on real
+//! networks it ends that task alone.
 //!
-//! With hyper, three things come from outside the world unless you say no: `Date` (`auto_date_header(false)`); a client's memory of the HTTP/2 streams that it has reset, which lasts
-//! a second of real time (`max_concurrent_reset_streams(0)`), and a server's, which it has where a service does not read a body to its end; and the keys of TLS (use the feature
-//! `tls-test-provider`).
+//! With hyper, three things come from outside the world unless you say no: `Date` (`auto_date_header(false)`); a client's memory of the HTTP/2 streams that it
+//! has reset, which lasts a second of real time (`max_concurrent_reset_streams(0)`), and a server's, which it has where a service does not read a body to its
+//! end; and the keys of TLS (use the feature `tls-test-provider`).

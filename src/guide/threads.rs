@@ -51,17 +51,19 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A [`Session`](crate::Session) is the connection for the time of the callback. It queues, and the network comes later: no callback is ever called from inside another. What
-//! concerns the rest of the server is done [`later`](crate::Session::later), once the callback has returned. [`incoming`](crate::Service::incoming) and
-//! [`outgoing`](crate::Service::outgoing) see each byte once, and may change it: for ciphers, compression, metering, logs. All else (refusals, lost listeners, draining) comes to
-//! [`event`](crate::Service::event), which passes on what has a callback.
+//! A [`Session`](crate::Session) is the connection for the time of the callback. It queues, and the network comes later: no callback is ever called from inside
+//! another. What concerns the rest of the server is done [`later`](crate::Session::later), once the callback has returned.
+//! [`incoming`](crate::Service::incoming) and [`outgoing`](crate::Service::outgoing) see each byte once, and may change it: for ciphers, compression, metering,
+//! logs. All else (refusals, lost listeners, draining) comes to [`event`](crate::Service::event), which passes on what has a callback.
 //!
-//! The same service runs in this loop, on threads, and in a [`ServerDoer`](crate::doing::ServerDoer): as a doer in a group, or on a host of a simulated world. Where each connection is best an object of its own, [`TcpServer`](crate::TcpServer) makes them.
+//! The same service runs in this loop, on threads, and in a [`ServerDoer`](crate::doing::ServerDoer): as a doer in a group, or on a host of a simulated world.
+//! Where each connection is best an object of its own, [`TcpServer`](crate::TcpServer) makes them.
 //!
 //! # One thread, or several
 //!
-//! A [`Manager`](crate::run::Manager) runs a server and its service on a thread, and `threads(n)` on several at one address: the operating system spreads connections over them
-//! (`SO_REUSEPORT`). Both are made on their thread and never leave it, so nothing is shared and nothing is locked. Limits are those of one engine; counters add up.
+//! A [`Manager`](crate::run::Manager) runs a server and its service on a thread, and `threads(n)` on several at one address: the operating system spreads
+//! connections over them (`SO_REUSEPORT`). Both are made on their thread and never leave it, so nothing is shared and nothing is locked. Limits are those of
+//! one engine; counters add up.
 //!
 //! An engine uses one core. More engines than cores bring nothing; fewer leave cores to the rest of your program.
 //!
@@ -112,10 +114,11 @@
 //!
 //! # The end
 //!
-//! [`stop`](crate::run::Manager::stop) lets connections finish for as long as you say, and cuts the rest; dropping a manager does the same. [`wait`](crate::run::Manager::wait) waits for
-//! somebody else to end it: a [`Stopper`](crate::run::Stopper), which a signal handler, another thread or the service itself has. A panic of a service ends its engine alone, and is
-//! delivered by `wait` or `stop`; a panic, a poller that failed, a service that gave up: nothing is lost, [`failures`](crate::run::Manager::failures) has it all. Then
-//! [`start`](crate::run::Manager::start) it again, at the same address. A [`Group`](crate::run::Group) does all this with several managers at once.
+//! [`stop`](crate::run::Manager::stop) lets connections finish for as long as you say, and cuts the rest; dropping a manager does the same.
+//! [`wait`](crate::run::Manager::wait) waits for somebody else to end it: a [`Stopper`](crate::run::Stopper), which a signal handler, another thread or the
+//! service itself has. A panic of a service ends its engine alone, and is delivered by `wait` or `stop`; a panic, a poller that failed, a service that gave up:
+//! nothing is lost, [`failures`](crate::run::Manager::failures) has it all. Then [`start`](crate::run::Manager::start) it again, at the same address. A
+//! [`Group`](crate::run::Group) does all this with several managers at once.
 //!
 //! # From omniserver and turbo
 //!

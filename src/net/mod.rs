@@ -207,8 +207,8 @@ pub trait Listener: Send {
     /// The socket goes on in another process: what belongs to it beside the descriptor, the file of a Unix socket, stays when this one is closed.
     fn leave_file(&mut self) {}
 
-    /// The other way round: what belongs to it goes with it, unless `holds` is above zero when it is closed. For a socket that was taken over, whose file is somebody else's until
-    /// that one has given it up.
+    /// The other way round: what belongs to it goes with it, unless `holds` is above zero when it is closed. For a socket that was taken over, whose file is
+    /// somebody else's until that one has given it up.
     fn own_file(&mut self, holds: Arc<AtomicUsize>) {
         let _ = holds;
     }

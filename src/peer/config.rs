@@ -30,8 +30,9 @@ pub struct GramConfig {
     pub tx_bytes: usize,
     /// Datagrams received, and datagrams sent, per tick. Default 256, under 1 ms. Beyond it: the next tick. A report of an error counts as one.
     pub tick_grams: usize,
-    /// Datagrams received in a tick of a [`Peer`](super::Peer) that its `wait` has begun, where that is less. Default 16: they are answered while they are in the processor's
-    /// cache, and soon. Beyond it: the next `wait` does not sleep. (Endpoints of a server: [`Limits::burst_grams`](crate::Limits::burst_grams).)
+    /// Datagrams received in a tick of a [`Peer`](super::Peer) that its `wait` has begun, where that is less. Default 16: they are answered while they are in
+    /// the processor's cache, and soon. Beyond it: the next `wait` does not sleep. (Endpoints of a server:
+    /// [`Limits::burst_grams`](crate::Limits::burst_grams).)
     pub burst_grams: usize,
     /// Bytes received, and bytes sent, per tick. Default 1 MiB. Beyond it: the next tick; one datagram always goes.
     pub tick_bytes: usize,

@@ -46,9 +46,9 @@ use crate::tyme::Tyme;
 
 /// A doer as an event source of calloop.
 ///
-/// The callback is called after each turn, with what it came to and the doer; after the last one the source is removed. One turn per dispatch at most, and the loop is
-/// not let to sleep while another is wanted. To get at the doer from elsewhere, make a `calloop::Dispatcher` of the source: what you do to the doer there is
-/// minded before the next sleep.
+/// The callback is called after each turn, with what it came to and the doer; after the last one the source is removed. One turn per dispatch at most, and the
+/// loop is not let to sleep while another is wanted. To get at the doer from elsewhere, make a `calloop::Dispatcher` of the source: what you do to the doer
+/// there is minded before the next sleep.
 pub struct Source<D: Doer> {
     driver: Driver<D>,
     watched: Vec<Generic<Descriptor>>,

@@ -13,8 +13,8 @@ use crate::tyme::{Tyme, Tymist};
 
 /// A doer in a loop that is somebody else's, wound to real time.
 ///
-/// It says what the loop has to wait for ([`rest`](Driver::rest)), and gives turns ([`turn`](Driver::turn)); between them the doer is at hand, as if it were the
-/// driver (`Deref`). The adapters of [`run`](crate::run) are the loop around it for tokio, smol and calloop; with any other one it is
+/// It says what the loop has to wait for ([`rest`](Driver::rest)), and gives turns ([`turn`](Driver::turn)); between them the doer is at hand, as if it were
+/// the driver (`Deref`). The adapters of [`run`](crate::run) are the loop around it for tokio, smol and calloop; with any other one it is
 ///
 /// ```
 /// use tymist::doing::{Doer, Echo, Recur, ServerDoer};
@@ -40,8 +40,8 @@ use crate::tyme::{Tyme, Tymist};
 ///
 /// # What an adapter must mind
 ///
-/// * Before the first turn, after one that a budget cut short, and whenever you queued something, `rest` says zero: it wants its turn at once. Ask it after you have
-///   done with the doer, right before each wait.
+/// * Before the first turn, after one that a budget cut short, and whenever you queued something, `rest` says zero: it wants its turn at once. Ask it after you
+///   have done with the doer, right before each wait.
 /// * The descriptors may be others each time: an engine has none before it has opened something.
 /// * They are to be waited on by level (or by edge, if registered anew before each wait): a turn takes at most a budget's worth of what there is.
 ///

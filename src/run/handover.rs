@@ -1,11 +1,11 @@
 //! Handing listening sockets to the process that comes after this one. Feature `uds`.
 //!
-//! A socket is the kernel's, and its queue with it: as long as one process has it open, nobody who waits there is lost. So the old process *offers* its sockets at a path,
-//! the new one *takes over* copies of them (`SCM_RIGHTS`), begins to serve, and *confirms*; only then does the old one stop accepting, and finish what it has begun. Where the new one
-//! fails before it has confirmed, the old one goes on as if nothing had been.
+//! A socket is the kernel's, and its queue with it: as long as one process has it open, nobody who waits there is lost. So the old process *offers* its sockets
+//! at a path, the new one *takes over* copies of them (`SCM_RIGHTS`), begins to serve, and *confirms*; only then does the old one stop accepting, and finish
+//! what it has begun. Where the new one fails before it has confirmed, the old one goes on as if nothing had been.
 //!
-//! On the wire: from the old one a line, the number of sockets, and for each what was asked for when it was opened (and whether its file is the program's); the descriptors come with the first byte. From the new one
-//! `ready`, from the old one `bye`, from when on the files are the new one's;
+//! On the wire: from the old one a line, the number of sockets, and for each what was asked for when it was opened (and whether its file is the program's); the
+//! descriptors come with the first byte. From the new one `ready`, from the old one `bye`, from when on the files are the new one's;
 //! by then the path is free for the new one's own offer. Both look whether the other is the same user, or root.
 
 use core::time::Duration;
@@ -200,8 +200,9 @@ impl Heir {
 }
 
 impl Inherited {
-    /// Takes over the sockets that another process offers at this path ([`Manager::offer`](super::Manager::offer)): none where there is no such process. It goes on accepting
-    /// until you [confirm](Inherited::confirm); if you never do, it was as if you had not been. Waits for the other process, which answers at once, for at most a minute. Feature `uds`.
+    /// Takes over the sockets that another process offers at this path ([`Manager::offer`](super::Manager::offer)): none where there is no such process. It
+    /// goes on accepting until you [confirm](Inherited::confirm); if you never do, it was as if you had not been. Waits for the other process, which answers at
+    /// once, for at most a minute. Feature `uds`.
     ///
     /// # Errors
     /// If something else is there, another user's process, or one that does not answer.
@@ -255,14 +256,14 @@ impl Inherited {
         }
     }
 
-    /// Says that this process serves now, and returns when the other has stopped accepting and has left the path; it may then still finish what it has begun. Does nothing where
-    /// nothing was taken over. Feature `uds`.
+    /// Says that this process serves now, and returns when the other has stopped accepting and has left the path; it may then still finish what it has begun.
+    /// Does nothing where nothing was taken over. Feature `uds`.
     ///
     /// Whoever a manager [notifies](super::Manager::notify) is told then that this process is the main one and ready.
     ///
     /// # Errors
-    /// If the other process has ended meanwhile, or has handed its sockets to another: whatever it is, it is not this process's doing. It waits for at most a minute since
-    /// [`take_over`](Inherited::take_over): who confirms later gets `ConnectionAborted`, and the other process goes on as if nothing had been.
+    /// If the other process has ended meanwhile, or has handed its sockets to another: whatever it is, it is not this process's doing. It waits for at most a
+    /// minute since [`take_over`](Inherited::take_over): who confirms later gets `ConnectionAborted`, and the other process goes on as if nothing had been.
     pub fn confirm(&mut self) -> io::Result<()> {
         let Some(mut heir) = self.heir.take() else { return Ok(()) };
         let _ = heir.client.tx(READY);

@@ -15,8 +15,8 @@ use crate::id::AcceptorId;
 use crate::net::{Addr, Listen, SocketOptions};
 use crate::server::Server;
 
-/// Listening sockets from another process, to be listened on in the place of new ones. What nobody takes is closed with this, and with it goes whoever waits in its
-/// queue.
+/// Listening sockets from another process, to be listened on in the place of new ones. What nobody takes is closed with this, and with it goes whoever waits in
+/// its queue.
 ///
 /// The same code serves with and without: [`listen`](Inherited::listen) takes the socket that is there, and opens one where none is.
 ///

@@ -1,7 +1,7 @@
 //! Real time: doers in loops of their own and of others. The only room outside the operating system's network that reads a clock, sleeps or starts threads.
 //!
-//! [`Doist::run`](crate::doing::Doist::run) is the loop of one's own. In somebody else's a [`Driver`] holds the doer (a [`Server`](crate::Server) is one, too), and
-//! says before each wait what there is to wait for: descriptors, and a time. The adapters are thin loops around that.
+//! [`Doist::run`](crate::doing::Doist::run) is the loop of one's own. In somebody else's a [`Driver`] holds the doer (a [`Server`](crate::Server) is one, too),
+//! and says before each wait what there is to wait for: descriptors, and a time. The adapters are thin loops around that.
 //!
 //! | loop | adapter |
 //! |---|---|
@@ -12,10 +12,11 @@
 //! | any that polls descriptors, `poll(2)` | none: [`Rest`] has what it wants |
 //! | one at a fixed rate, as a game's | none: `service()` once a frame |
 //!
-//! Servers on threads of their own are [`Manager`] and [`Group`], with [`Mailbox`] and [`Inbox`] for messages to them; [`Inherited`] are listening sockets from another process.
+//! Servers on threads of their own are [`Manager`] and [`Group`], with [`Mailbox`] and [`Inbox`] for messages to them; [`Inherited`] are listening sockets from
+//! another process.
 //!
-//! Adapters are for Unix, since only there an engine has a descriptor that others can wait on. Elsewhere run the engine in a thread of its own, or give it a turn every few
-//! milliseconds.
+//! Adapters are for Unix, since only there an engine has a descriptor that others can wait on. Elsewhere run the engine in a thread of its own, or give it a
+//! turn every few milliseconds.
 
 #[cfg(all(unix, feature = "calloop"))]
 pub mod calloop;

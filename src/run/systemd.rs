@@ -33,8 +33,8 @@ use super::Inherited;
 use crate::event::Wake;
 use crate::tyme::Tyme;
 
-/// The listening sockets that the service manager has opened for this process (`LISTEN_FDS`), TCP and (with the feature `uds`) Unix streams; none where there are none.
-/// Their files, if they have some, stay its own.
+/// The listening sockets that the service manager has opened for this process (`LISTEN_FDS`), TCP and (with the feature `uds`) Unix streams; none where there
+/// are none. Their files, if they have some, stay its own.
 ///
 /// To be called once, and before any thread is started: it takes the variables out of the environment, so that children do not take them for theirs.
 ///
@@ -61,7 +61,8 @@ pub fn sockets() -> io::Result<Inherited> {
     Ok(inherited)
 }
 
-/// The way to tell the service manager how things are (`NOTIFY_SOCKET`, which must be a path). Each word is one datagram; where nobody listens, nothing is done.
+/// The way to tell the service manager how things are (`NOTIFY_SOCKET`, which must be a path). Each word is one datagram; where nobody listens, nothing is
+/// done.
 #[derive(Clone, Debug)]
 pub struct Notify {
     watchdog: Option<Duration>,
@@ -114,8 +115,8 @@ impl Notify {
         sd_notify::notify(&[NotifyState::Stopping])
     }
 
-    /// `MAINPID=` this process and `READY=1`: it has taken over from the process that was started (which needs `NotifyAccess=all`). A [`Manager`](super::Manager) says so by
-    /// itself once that is confirmed.
+    /// `MAINPID=` this process and `READY=1`: it has taken over from the process that was started (which needs `NotifyAccess=all`). A
+    /// [`Manager`](super::Manager) says so by itself once that is confirmed.
     ///
     /// # Errors
     /// As [`ready`](Notify::ready).
@@ -145,7 +146,8 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// To be called once a tick; `now` is of a clock that follows real time, such as `server.tyme()`. Says `WATCHDOG=1` four times in the time that is allowed, and returns when it wants the next tick.
+    /// To be called once a tick; `now` is of a clock that follows real time, such as `server.tyme()`. Says `WATCHDOG=1` four times in the time that is allowed,
+    /// and returns when it wants the next tick.
     pub fn tick(&mut self, now: Tyme) -> Wake {
         self.pulse.beat(0, now)
     }

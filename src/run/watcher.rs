@@ -58,7 +58,8 @@ struct Orders {
 }
 
 impl Watcher {
-    /// Starts the thread, which watches nothing yet. `wake` must return soon; one that panics is called no more, which [`arm`](Watcher::arm) tells. Takes two descriptors.
+    /// Starts the thread, which watches nothing yet. `wake` must return soon; one that panics is called no more, which [`arm`](Watcher::arm) tells. Takes two
+    /// descriptors.
     ///
     /// # Errors
     /// What the operating system says: no thread, no descriptor left.

@@ -136,7 +136,8 @@ impl Server {
         Ok(id)
     }
 
-    /// Stops listening there and forgets the acceptor, with the connections that waited in its deque (`Counters::refused` counts them). Its remoters stay. Returns whether there was one.
+    /// Stops listening there and forgets the acceptor, with the connections that waited in its deque (`Counters::refused` counts them). Its remoters stay.
+    /// Returns whether there was one.
     pub fn unlisten(&mut self, id: AcceptorId) -> bool {
         let Some(at) = self.acceptors.iter().position(|acceptor| acceptor.id() == id) else {
             return false;

@@ -1,7 +1,7 @@
 //! The server: acceptors that take connections, remoters that live them, one tick that serves all.
 //!
-//! [`dial`] makes connections from here, [`endpoints`] are the datagram sockets beside them, [`steps`] hio's single steps of a tick; [`drain`] ends a server gently, [`wait`] sleeps
-//! until there is something to do.
+//! [`dial`] makes connections from here, [`endpoints`] are the datagram sockets beside them, [`steps`] hio's single steps of a tick; [`drain`] ends a server
+//! gently, [`wait`] sleeps until there is something to do.
 
 mod dial;
 mod drain;

@@ -10,8 +10,8 @@ use crate::net::tls::{News, ServerTls, Watch};
 use crate::tyme::Tyme;
 
 impl Server {
-    /// Like [`listen`](Server::listen), with TLS: what comes in is `Accepted` once its handshake is done, and before that is among [`cxes`](Server::cxes), which
-    /// nobody sees. One that fails gets its alert, and `HandshakeFailed` says why.
+    /// Like [`listen`](Server::listen), with TLS: what comes in is `Accepted` once its handshake is done, and before that is among [`cxes`](Server::cxes),
+    /// which nobody sees. One that fails gets its alert, and `HandshakeFailed` says why.
     ///
     /// The configuration is shared: [`reload`](ServerTls::reload) on any clone of it counts here. Several acceptors may have one each, beside plain ones.
     ///
@@ -27,8 +27,8 @@ impl Server {
         Ok(id)
     }
 
-    /// Puts TLS around what that acceptor admits from now on, such as an adopted one; replaces its [layer](Server::listen_with). Returns whether there is such an
-    /// acceptor.
+    /// Puts TLS around what that acceptor admits from now on, such as an adopted one; replaces its [layer](Server::listen_with). Returns whether there is such
+    /// an acceptor.
     pub fn set_tls(&mut self, id: AcceptorId, tls: &ServerTls) -> bool {
         let found = self.acceptors.iter_mut().find(|acceptor| acceptor.id() == id);
         found.map(|acceptor| acceptor.set_tls(tls)).is_some()

@@ -30,8 +30,8 @@ pub use tcp::{Streams, TcpServer};
 /// What you write to make a [`Server`] do something: the same in a plain loop, under a `run::Manager` on threads of its own, and in a
 /// [`ServerDoer`](crate::doing::ServerDoer): as a doer in a group, or on a host of a simulated world.
 ///
-/// Every method has a default that does nothing, so that you write those you need. Any `FnMut(&mut Server, Event)` is a service as well, one that takes the events
-/// as they are, without filters.
+/// Every method has a default that does nothing, so that you write those you need. Any `FnMut(&mut Server, Event)` is a service as well, one that takes the
+/// events as they are, without filters.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -93,14 +93,14 @@ pub trait Service: 'static {
         let _ = session;
     }
 
-    /// The peer has ended its half. Unless [`half_open`](crate::Config::half_open) says otherwise, the connection closes by itself once you have taken what came in
-    /// and what you queue now has left.
+    /// The peer has ended its half. Unless [`half_open`](crate::Config::half_open) says otherwise, the connection closes by itself once you have taken what
+    /// came in and what you queue now has left.
     fn ended(&mut self, session: &mut Session<'_>) {
         let _ = session;
     }
 
-    /// The connection is over, and what is unread can be taken for the last time. Comes once for each [`opened`](Service::opened), and for a dialled connection that never came up. One
-    /// that is dialled again by itself keeps its id and is `opened` again.
+    /// The connection is over, and what is unread can be taken for the last time. Comes once for each [`opened`](Service::opened), and for a dialled connection
+    /// that never came up. One that is dialled again by itself keeps its id and is `opened` again.
     fn closed(&mut self, session: &mut Session<'_>, reason: CloseReason) {
         let _ = (session, reason);
     }
@@ -115,20 +115,21 @@ pub trait Service: 'static {
         let _ = (id, data);
     }
 
-    /// Sees, and may replace, what goes out on this connection, in order: all that was queued, in pieces as they come. (A piece is replaced rather than changed since other
-    /// connections may send the same one.) It may become longer without bound of ours: see to it that it does not.
+    /// Sees, and may replace, what goes out on this connection, in order: all that was queued, in pieces as they come. (A piece is replaced rather than changed
+    /// since other connections may send the same one.) It may become longer without bound of ours: see to it that it does not.
     fn outgoing(&mut self, id: Id, data: &mut Bytes) {
         let _ = (id, data);
     }
 
-    /// Whether it has filters. If not, [`incoming`](Service::incoming) and [`outgoing`](Service::outgoing) are never called, nothing is spent on them, and what is queued
-    /// may leave at any time, by [`service_sends`](Server::service_sends) in the middle of a tick, too. Always the same answer, please. Default: it has; a closure has none.
+    /// Whether it has filters. If not, [`incoming`](Service::incoming) and [`outgoing`](Service::outgoing) are never called, nothing is spent on them, and what
+    /// is queued may leave at any time, by [`service_sends`](Server::service_sends) in the middle of a tick, too. Always the same answer, please. Default: it
+    /// has; a closure has none.
     fn filters(&self) -> bool {
         true
     }
 
-    /// Gets each event, and by default calls the callbacks above. To see what has no callback (refusals, lost listeners, draining …), write it and pass the rest on to
-    /// [`call_back`]. It has the whole server: what is queued here is filtered like all else.
+    /// Gets each event, and by default calls the callbacks above. To see what has no callback (refusals, lost listeners, draining …), write it and pass the
+    /// rest on to [`call_back`]. It has the whole server: what is queued here is filtered like all else.
     fn event(&mut self, server: &mut Server, event: Event) {
         call_back(self, server, &event);
     }
@@ -143,8 +144,8 @@ pub trait Service: 'static {
         Wake::OnIo
     }
 
-    /// Whether it has done what it was there for. A [`ServerDoer`](crate::doing::ServerDoer) asks after each tick, and ends; a loop of your own may ask, too. The engines of a
-    /// `run::Manager` do not: they end when they are told to. Default: never.
+    /// Whether it has done what it was there for. A [`ServerDoer`](crate::doing::ServerDoer) asks after each tick, and ends; a loop of your own may ask, too.
+    /// The engines of a `run::Manager` do not: they end when they are told to. Default: never.
     fn is_done(&self) -> bool {
         false
     }

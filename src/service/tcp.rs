@@ -18,8 +18,8 @@ use crate::net::tls::ServerTls;
 use crate::net::{Addr, Listen, Listener, Net, SocketOptions};
 use crate::server::Server;
 
-/// A [`Service`] that makes another one for each connection, and passes on to it what happens there: the callbacks and the filters. Its `event`, `grams`, `tick` and `wake`
-/// are not called: they are not about one connection. Costs a look-up in a tree per callback.
+/// A [`Service`] that makes another one for each connection, and passes on to it what happens there: the callbacks and the filters. Its `event`, `grams`,
+/// `tick` and `wake` are not called: they are not about one connection. Costs a look-up in a tree per callback.
 pub struct Streams<H, S> {
     handle: H,
     streams: BTreeMap<Id, S>,
@@ -30,7 +30,8 @@ where
     H: FnMut(&mut Session<'_>, &Addr) -> S + 'static,
     S: Service,
 {
-    /// Calls `handle` with each connection that comes in (turbo's `handle_stream`), and its peer's address; what it returns deals with that connection from then on.
+    /// Calls `handle` with each connection that comes in (turbo's `handle_stream`), and its peer's address; what it returns deals with that connection from
+    /// then on.
     pub fn new(handle: H) -> Self {
         Streams { handle, streams: BTreeMap::new() }
     }

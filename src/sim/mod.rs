@@ -32,13 +32,14 @@
 //!
 //! # What Unix sockets are here
 //!
-//! Streams and datagrams between programs of one host, by path, by abstract name or without a name; other hosts have names of their own. What is written is there at once, whatever the
-//! links; what can be seen of backlogs, queues, resets and errors is as on Linux, where there is no way to ask for a reset. They need no feature but
-//! `sim`, and are the same on every system. [`Rule`](fault::Rule)s apply to them as to all others.
+//! Streams and datagrams between programs of one host, by path, by abstract name or without a name; other hosts have names of their own. What is written is
+//! there at once, whatever the links; what can be seen of backlogs, queues, resets and errors is as on Linux, where there is no way to ask for a reset. They
+//! need no feature but `sim`, and are the same on every system. [`Rule`](fault::Rule)s apply to them as to all others.
 //!
-//! A path is only a name: all directories exist, none can be bound, [`SocketFile::mode`](crate::net::SocketFile::mode) has no effect, and a relative path is another one than an absolute path.
-//! The file goes with its socket; a crash leaves it behind, and it is replaced on request only. With the feature `uds` the peer's credentials are user and group
-//! 1000, and as the process the host's number, from 1. There are no descriptors to pass: streams give them back, datagram sockets say `Unsupported`.
+//! A path is only a name: all directories exist, none can be bound, [`SocketFile::mode`](crate::net::SocketFile::mode) has no effect, and a relative path is
+//! another one than an absolute path. The file goes with its socket; a crash leaves it behind, and it is replaced on request only. With the feature `uds` the
+//! peer's credentials are user and group 1000, and as the process the host's number, from 1. There are no descriptors to pass: streams give them back, datagram
+//! sockets say `Unsupported`.
 //!
 //! # For example
 //!

@@ -49,8 +49,8 @@ pub struct HostSpec {
     /// Bytes that a TCP socket takes from the program before the peer has acknowledged them, or a Unix stream before the peer has read them.
     /// Default 65,536, reported as twice that.
     pub send_buffer: usize,
-    /// Bytes of datagrams that a UDP socket holds until they are read; what comes beyond is lost. Also what a Unix datagram socket may have sent that nobody has read
-    /// yet; beyond, it would block. Default 212,992 as on Linux.
+    /// Bytes of datagrams that a UDP socket holds until they are read; what comes beyond is lost. Also what a Unix datagram socket may have sent that nobody
+    /// has read yet; beyond, it would block. Default 212,992 as on Linux.
     pub gram_buffer: usize,
     /// Whether an unconnected UDP socket hears that nobody listens where it sent to. Default off, as on Linux; on is as on Windows.
     /// A socket in connected mode always hears it.

@@ -18,8 +18,9 @@ pub struct TaskConfig {
     pub tasks: usize,
     /// Polls of tasks per tick. Default 4096, about 1 ms of small ones. Beyond it: the next tick goes on with whose turn it is. Below 1 counts as 1.
     pub polls_per_tick: usize,
-    /// Connections per listener that have come in (or shake hands) and that no `accept` has taken. Default 1024, under 600 bytes each and what they send. Beyond it:
-    /// they wait in the accept deque and then in the kernel's backlog, until one is taken. Counts for listeners opened from then on; below 1 counts as 1.
+    /// Connections per listener that have come in (or shake hands) and that no `accept` has taken. Default 1024, under 600 bytes each and what they send.
+    /// Beyond it: they wait in the accept deque and then in the kernel's backlog, until one is taken. Counts for listeners opened from then on; below 1 counts
+    /// as 1.
     pub unaccepted: usize,
     /// Events for the owner that wait to be taken. Default 1024, 64 bytes each. Beyond it: the newest are dropped and counted.
     pub events: usize,
@@ -53,8 +54,8 @@ pub enum Panics {
     /// That task ends, its streams are reset, and all others go on. The owner finds it in [`take_panic`](super::Tasks::take_panic). The default: one
     /// connection's mistake must not be everybody's.
     Keep,
-    /// It goes on out of [`service`](super::Tasks::service), once that tick's other work is safe: for tests, in which an assertion must not fail unseen. The default of
-    /// tasks on a host of a simulated world.
+    /// It goes on out of [`service`](super::Tasks::service), once that tick's other work is safe: for tests, in which an assertion must not fail unseen. The
+    /// default of tasks on a host of a simulated world.
     Resume,
 }
 

@@ -2,8 +2,9 @@
 //!
 //! # Invariants
 //!
-//! * A connection that a task knows of has an entry from its `Accepted` or its dial on, until its `Closed` was taken *and* whoever had it has let go. Until then its place in the
-//!   engine stays taken (`Server::keep`), so nothing unread is lost, entries are found by the index of the id, and an id that is stale meets an entry of another id.
+//! * A connection that a task knows of has an entry from its `Accepted` or its dial on, until its `Closed` was taken *and* whoever had it has let go. Until
+//!   then its place in the engine stays taken (`Server::keep`), so nothing unread is lost, entries are found by the index of the id, and an id that is stale
+//!   meets an entry of another id.
 //! * Events of such connections go no further than to here; all others go to the owner, in their order.
 //! * A waker is called only for who waits: a read that is not under way is not woken. And it is called when the desk is free again, since some poll at once.
 

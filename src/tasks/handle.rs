@@ -24,7 +24,8 @@ use crate::peer::GramConfig;
 use crate::server::Server;
 use crate::tyme::Tyme;
 
-/// What tasks have of their [`Tasks`](super::Tasks): begins tasks, waits, listens, connects. Cheap to clone; stays valid after its `Tasks` is gone, and then says so.
+/// What tasks have of their [`Tasks`](super::Tasks): begins tasks, waits, listens, connects. Cheap to clone; stays valid after its `Tasks` is gone, and then
+/// says so.
 ///
 /// It may also be used outside of a tick, and its streams be polled by another executor of the same thread: the tick that is due for it is announced by
 /// [`wake`](super::Tasks::wake) and by the descriptor.

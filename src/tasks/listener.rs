@@ -16,8 +16,8 @@ use crate::net::Addr;
 
 /// Where connections come in. Made by [`Handle::listen`](super::Handle::listen) and its like.
 ///
-/// Those that have come in wait here to be accepted, up to [`TaskConfig::unaccepted`](super::TaskConfig::unaccepted); all deadlines run meanwhile, and one that ends is
-/// forgotten. Dropping it stops listening, and resets who waits.
+/// Those that have come in wait here to be accepted, up to [`TaskConfig::unaccepted`](super::TaskConfig::unaccepted); all deadlines run meanwhile, and one that
+/// ends is forgotten. Dropping it stops listening, and resets who waits.
 pub struct TaskListener {
     shared: Rc<Shared>,
     acceptor: AcceptorId,

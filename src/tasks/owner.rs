@@ -28,9 +28,9 @@ use crate::tyme::Tymth;
 
 /// A server and the tasks on it, driven by ticks; see the [module](super).
 ///
-/// It is ticked as a [`Server`] is, and nests into other loops in the same way: [`service`](Tasks::service) does a tick, [`wake`](Tasks::wake) says when the next is due,
-/// [`wait`](Tasks::wait) sleeps until then, [`poll_fd`](Tasks::poll_fd) is there for other loops' pollers. [`run_until`](Tasks::run_until) does all that for a program that is
-/// one future.
+/// It is ticked as a [`Server`] is, and nests into other loops in the same way: [`service`](Tasks::service) does a tick, [`wake`](Tasks::wake) says when the
+/// next is due, [`wait`](Tasks::wait) sleeps until then, [`poll_fd`](Tasks::poll_fd) is there for other loops' pollers. [`run_until`](Tasks::run_until) does
+/// all that for a program that is one future.
 ///
 /// Dropping it drops all tasks, and closes everything at once. It stays on its thread, with all that belongs to it.
 pub struct Tasks {
@@ -49,8 +49,8 @@ impl Tasks {
         Self::with(Server::new(config), TaskConfig::new())
     }
 
-    /// Tasks on a server of yours, which may be on any network, wound or not, with listeners and connections of its own. What is not the tasks' stays yours, and its events
-    /// come out of [`poll_event`](Tasks::poll_event).
+    /// Tasks on a server of yours, which may be on any network, wound or not, with listeners and connections of its own. What is not the tasks' stays yours,
+    /// and its events come out of [`poll_event`](Tasks::poll_event).
     #[must_use]
     pub fn with(server: Server, config: TaskConfig) -> Self {
         Tasks {
@@ -72,8 +72,8 @@ impl Tasks {
     /// The server below. While the guard lives, tasks' things can be neither used nor dropped on the spot: let it go before [`service`](Tasks::service).
     ///
     /// # Panics
-    /// If a guard of [`server_mut`](Tasks::server_mut) was leaked, and from inside a `with_remoter` (of a stream) or its like, which has the server in hand; so do
-    /// [`wake`](Tasks::wake), [`wait`](Tasks::wait), [`descriptor`](Tasks::descriptor) and [`poll_event`](Tasks::poll_event) there.
+    /// If a guard of [`server_mut`](Tasks::server_mut) was leaked, and from inside a `with_remoter` (of a stream) or its like, which has the server in hand; so
+    /// do [`wake`](Tasks::wake), [`wait`](Tasks::wait), [`descriptor`](Tasks::descriptor) and [`poll_event`](Tasks::poll_event) there.
     #[must_use]
     pub fn server(&self) -> Ref<'_, Server> {
         Ref::map(self.shared.desk_cell().borrow(), |desk| &there(desk.as_deref()).server)
@@ -91,8 +91,8 @@ impl Tasks {
         })
     }
 
-    /// Makes a live connection of the server's own one of the tasks': its events do not come to the owner any more. `None` if there is no such live connection, or tasks have it
-    /// already. One that was dialled does not come again by itself from now on.
+    /// Makes a live connection of the server's own one of the tasks': its events do not come to the owner any more. `None` if there is no such live connection,
+    /// or tasks have it already. One that was dialled does not come again by itself from now on.
     pub fn adopt(&mut self, id: Id) -> Option<TaskStream> {
         let adopted = self.shared.change(|desk| {
             let live = desk.server.remoter(id).is_some_and(crate::Remoter::is_connected);
@@ -105,8 +105,8 @@ impl Tasks {
         adopted.is_ok_and(|free| free).then(|| TaskStream::new(Conn::new(&self.shared, id)))
     }
 
-    /// Makes a listener of the server's own one of the tasks', such as one that was handed over by a service manager. What has come in before and was told is the owner's still.
-    /// `None` if there is no such acceptor, or tasks have it already.
+    /// Makes a listener of the server's own one of the tasks', such as one that was handed over by a service manager. What has come in before and was told is
+    /// the owner's still. `None` if there is no such acceptor, or tasks have it already.
     pub fn adopt_listener(&mut self, acceptor: AcceptorId) -> Option<TaskListener> {
         let adopted = self.shared.change(|desk| {
             let free =
@@ -116,7 +116,8 @@ impl Tasks {
         adopted.ok().flatten()
     }
 
-    /// Winds the server and the tasks to a clock. Whatever runs in the server starts anew there, as [`Server::wind`] says; of each sleep what was left lies ahead again.
+    /// Winds the server and the tasks to a clock. Whatever runs in the server starts anew there, as [`Server::wind`] says; of each sleep what was left lies
+    /// ahead again.
     pub fn wind(&mut self, tymth: Tymth) {
         self.server_mut().wind(tymth);
         let now = self.server().tyme();
@@ -137,8 +138,8 @@ impl Tasks {
 
     // The tick.
 
-    /// Does one tick: services the server, wakes who waited for what happened and whose deadlines have come, lets woken tasks run, sends what they queued. Never blocks, and is
-    /// bounded by the budgets of [`Limits`](crate::Limits) and by [`TaskConfig::polls_per_tick`] (as far as each poll of a task is).
+    /// Does one tick: services the server, wakes who waited for what happened and whose deadlines have come, lets woken tasks run, sends what they queued.
+    /// Never blocks, and is bounded by the budgets of [`Limits`](crate::Limits) and by [`TaskConfig::polls_per_tick`] (as far as each poll of a task is).
     ///
     /// # Panics
     /// With what a task panicked with that nobody waits for, if [`TaskConfig::panics`] says so. The next tick goes on with the others.
@@ -218,7 +219,8 @@ impl Tasks {
         !self.line.is_empty() || !self.shared.queue.is_empty() || self.shared.has_late()
     }
 
-    /// Ticks until `future` is done, sleeping in between, and gives what it gives. All tasks go on meanwhile; those that are not done then go on with the next tick.
+    /// Ticks until `future` is done, sleeping in between, and gives what it gives. All tasks go on meanwhile; those that are not done then go on with the next
+    /// tick.
     ///
     /// For networks that can wait. On a simulated one time passes only between turns: there tasks are a host's program.
     ///
@@ -259,8 +261,9 @@ impl Tasks {
         self.server_mut().waker()
     }
 
-    /// A descriptor that polls as readable while the network has something, or a task was woken from elsewhere: put it into any other event loop, and there call
-    /// [`service`](Tasks::service) when it is readable and when [`wake`](Tasks::wake) says so. `None` before anything was opened, and on networks that have none.
+    /// A descriptor that polls as readable while the network has something, or a task was woken from elsewhere: put it into any other event loop, and there
+    /// call [`service`](Tasks::service) when it is readable and when [`wake`](Tasks::wake) says so. `None` before anything was opened, and on networks that
+    /// have none.
     #[cfg(unix)]
     pub fn poll_fd(&mut self) -> Option<std::os::fd::BorrowedFd<'_>> {
         use std::os::fd::AsFd;
@@ -286,8 +289,8 @@ impl Tasks {
 
     // What is told.
 
-    /// Takes the next event that is not the tasks' own, oldest first: of the connections and endpoints that are the owner's, of listeners in trouble, refused and failed
-    /// connections, certificates, draining. At most [`TaskConfig::events`] wait.
+    /// Takes the next event that is not the tasks' own, oldest first: of the connections and endpoints that are the owner's, of listeners in trouble, refused
+    /// and failed connections, certificates, draining. At most [`TaskConfig::events`] wait.
     pub fn poll_event(&mut self) -> Option<Event> {
         let mut desk = self.shared.desk_cell().borrow_mut();
         there_mut(desk.as_deref_mut()).events.pop_front()

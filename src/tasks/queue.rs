@@ -1,7 +1,7 @@
 //! Whose turn it is: those that were woken, in the order of their waking.
 //!
-//! Wakers may be used from any thread, so this is the one part that is shared between threads. The order is that in which wakers were called; as long as only the
-//! owner's thread calls them, it is the same in each run.
+//! Wakers may be used from any thread, so this is the one part that is shared between threads. The order is that in which wakers were called; as long as only
+//! the owner's thread calls them, it is the same in each run.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::VecDeque;
@@ -81,8 +81,8 @@ impl Queue {
 
     /// Ends the owner's sleep, if it has gone to sleep.
     ///
-    /// It says so ([`rest`](Queue::rest)) before it looks whether there is anything to do; here something to do is put down before it is asked whether the owner
-    /// sleeps. So one of the two sees the other.
+    /// It says so ([`rest`](Queue::rest)) before it looks whether there is anything to do; here something to do is put down before it is asked whether the
+    /// owner sleeps. So one of the two sees the other.
     pub(super) fn tell_owner(&self) {
         if self.idle.load(Ordering::SeqCst)
             && self.idle.swap(false, Ordering::SeqCst)

@@ -17,8 +17,8 @@ use crate::peer::{Endpoint, GramError, RxGram};
 /// A socket for datagrams, with the queues and limits of an [`Endpoint`]. Made by [`Handle::bind`](super::Handle::bind). Dropping it closes it; what is queued
 /// gets one try to leave.
 ///
-/// What the network has against a datagram comes later, if at all: in connected mode as an error of [`recv_from`](TaskSocket::recv_from), otherwise as an event of the
-/// owner's.
+/// What the network has against a datagram comes later, if at all: in connected mode as an error of [`recv_from`](TaskSocket::recv_from), otherwise as an event
+/// of the owner's.
 pub struct TaskSocket {
     shared: Rc<Shared>,
     endpoint: EndpointId,

@@ -19,15 +19,15 @@ use crate::remoter::Remoter;
 
 /// A connection: bytes each way, in order.
 ///
-/// Reading takes from what the engine has received, up to [`Limits::rx_bytes`](crate::Limits::rx_bytes) ahead; at that cap the peer is held back. Writing queues, up to
-/// [`Limits::tx_bytes`](crate::Limits::tx_bytes); then it waits for room. What was queued leaves at the end of the tick by itself. All deadlines of
-/// [`Timeouts`](crate::Timeouts) hold; one that passes is an error of kind `TimedOut` here.
+/// Reading takes from what the engine has received, up to [`Limits::rx_bytes`](crate::Limits::rx_bytes) ahead; at that cap the peer is held back. Writing
+/// queues, up to [`Limits::tx_bytes`](crate::Limits::tx_bytes); then it waits for room. What was queued leaves at the end of the tick by itself. All deadlines
+/// of [`Timeouts`](crate::Timeouts) hold; one that passes is an error of kind `TimedOut` here.
 ///
-/// A read at the peer's end is `Ok(0)`, and only there: a reset is `ConnectionReset`, a TLS stream that was cut short `UnexpectedEof`, and so on, always after what came
-/// before has been read. The [`CloseReason`] is [inside](io::Error::get_ref) the error.
+/// A read at the peer's end is `Ok(0)`, and only there: a reset is `ConnectionReset`, a TLS stream that was cut short `UnexpectedEof`, and so on, always after
+/// what came before has been read. The [`CloseReason`] is [inside](io::Error::get_ref) the error.
 ///
-/// Dropping it closes: what is queued goes out, then our end, then the peer's is waited for up to `linger`. In a task that panics it is reset instead, so that a torso
-/// does not look whole. Every future here may be dropped at any time; what it says of that is what has become of the bytes.
+/// Dropping it closes: what is queued goes out, then our end, then the peer's is waited for up to `linger`. In a task that panics it is reset instead, so that
+/// a torso does not look whole. Every future here may be dropped at any time; what it says of that is what has become of the bytes.
 #[derive(Debug)]
 pub struct TaskStream {
     reader: ReadHalf,
@@ -168,8 +168,8 @@ impl TaskStream {
         (self.reader, self.writer)
     }
 
-    /// Closes gracefully, as dropping it does, and waits for the end of it: all that was queued is out, and the peer has ended its half as well. What it still sends is thrown
-    /// away. Dropped, the rest goes on by itself.
+    /// Closes gracefully, as dropping it does, and waits for the end of it: all that was queued is out, and the peer has ended its half as well. What it still
+    /// sends is thrown away. Dropped, the rest goes on by itself.
     ///
     /// # Errors
     /// Why it did not end well: `TimedOut` where the peer did not end within `linger`, a reset, `UnexpectedEof` of a TLS peer without a farewell.
@@ -185,7 +185,8 @@ impl TaskStream {
         self.reader.conn.set_abort();
     }
 
-    /// Goes over to TLS as the server, once what is queued in plain has left; see [`Remoter::upgrade_tls`]. Dropped, the rest goes on by itself, and reads and writes wait for it.
+    /// Goes over to TLS as the server, once what is queued in plain has left; see [`Remoter::upgrade_tls`]. Dropped, the rest goes on by itself, and reads and
+    /// writes wait for it.
     ///
     /// # Errors
     /// `InvalidInput` with the [`UpgradeRefused`](crate::UpgradeRefused) inside, and then the connection is as it was; otherwise why it ended.
@@ -329,7 +330,8 @@ impl WriteHalf {
         poll_fn(|context| self.conn.poll_drained(context)).await
     }
 
-    /// Ends our half, and waits until all that was queued and that end have been handed to the network; the peer can go on sending. Dropped, our half ends all the same.
+    /// Ends our half, and waits until all that was queued and that end have been handed to the network; the peer can go on sending. Dropped, our half ends all
+    /// the same.
     ///
     /// # Errors
     /// Why the connection was lost before.

@@ -1,5 +1,5 @@
-//! Other crates' traits for streams, each behind a feature of its own. All come down to the polls of a connection; none waits in a flush, since what is queued leaves by
-//! itself.
+//! Other crates' traits for streams, each behind a feature of its own. All come down to the polls of a connection; none waits in a flush, since what is queued
+//! leaves by itself.
 
 #[cfg(feature = "futures-io")]
 mod futures_io;

@@ -32,7 +32,8 @@ impl Service for Answer {
     }
 }
 
-/// A server that takes over from the one before: `succeed PATH`. Prints its port; then how many it has accepted, once it was succeeded or its standard input ended.
+/// A server that takes over from the one before: `succeed PATH`. Prints its port; then how many it has accepted, once it was succeeded or its standard input
+/// ended.
 pub fn succeed_main(arguments: &[OsString]) -> Outcome<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     let path = Path::new(arguments.first().ok_or("no path")?);

@@ -15,8 +15,8 @@
 //! * A header is read within [`Timeouts::handshake`](crate::Timeouts::handshake) and bounded in bytes; a connection whose header is wrong, or cut short, ends
 //!   in `HandshakeFailed` with [`CloseReason::Proxy`](crate::CloseReason::Proxy).
 //! * `LOCAL` (the proxy's own, as for a health check), `UNKNOWN` and families without addresses are let in under the proxy's own address.
-//! * Limits by address ([`Limits::remoters_per_ip`](crate::Limits::remoters_per_ip), [`Limits::handshakes_per_ip`](crate::Limits::handshakes_per_ip)) count the true source.
-//!   While its header is on its way a connection counts to no address: the proxy's many users are not one. It counts among all handshakes.
+//! * Limits by address ([`Limits::remoters_per_ip`](crate::Limits::remoters_per_ip), [`Limits::handshakes_per_ip`](crate::Limits::handshakes_per_ip)) count the
+//!   true source. While its header is on its way a connection counts to no address: the proxy's many users are not one. It counts among all handshakes.
 //! * [`Server::at`](crate::Server::at) finds it by the true source. What has come behind the header is not lost, nor read ahead of TLS.
 
 mod error;

@@ -14,8 +14,8 @@
 //!   thousands of stalled ones are cheap.
 //! * From the ClientHello to the end of the handshake: 8 KiB, and at most 21.5 KiB where the client sends as much as
 //!   [`handshake_max`](ServerTlsConfig::handshake_max) lets it. Nobody is authenticated so far; 22 KiB is the most that costs.
-//! * Live and idle: 7.5 KiB, and with the remoter and its places in the engine 8 KiB in all (`tests/tls_remoter_memory.rs`), of which 4 KiB are a read buffer that rustls never gives back; a client's certificates, where it gave some, come on
-//!   top. Everything that only the handshake needs is gone.
+//! * Live and idle: 7.5 KiB, and with the remoter and its places in the engine 8 KiB in all (`tests/tls_remoter_memory.rs`), of which 4 KiB are a read buffer
+//!   that rustls never gives back; a client's certificates, where it gave some, come on top. Everything that only the handshake needs is gone.
 //! * Live and busy: up to 20 KiB more for a record that has not come whole, up to 33 KiB for records that the peer does not take, and
 //!   plaintext that the caller has not read where its buffer holds less than a record. All of it is given back once the connection is idle.
 //!
@@ -24,8 +24,9 @@
 //!
 //! # In the engine
 //!
-//! [`Server::listen_tls`](crate::Server::listen_tls) puts it around what an acceptor takes, [`Connect::with_tls`](crate::Connect::with_tls) around what is dialled,
-//! [`Remoter::upgrade_tls`](crate::Remoter::upgrade_tls) around a connection in use, and the [guide](crate::guide) shows how. Without an engine it is a [`Stream`](crate::net::Stream) like any other.
+//! [`Server::listen_tls`](crate::Server::listen_tls) puts it around what an acceptor takes, [`Connect::with_tls`](crate::Connect::with_tls) around what is
+//! dialled, [`Remoter::upgrade_tls`](crate::Remoter::upgrade_tls) around a connection in use, and the [guide](crate::guide) shows how. Without an engine it is
+//! a [`Stream`](crate::net::Stream) like any other.
 //!
 //! # Not for
 //!

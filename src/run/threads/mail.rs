@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::net::Waker;
 
-/// Where a running engine gets messages: any thread puts them in, the engine takes them out in its tick. Bounded; cloning it gives another way into the same box.
+/// Where a running engine gets messages: any thread puts them in, the engine takes them out in its tick. Bounded; cloning it gives another way into the same
+/// box.
 ///
 /// Under a [`Manager`](super::Manager) there is one for each engine, and it stays valid when the manager is started again.
 pub struct Mailbox<M> {
@@ -104,8 +105,8 @@ impl<M> Post<M> {
 }
 
 impl<M> Inbox<M> {
-    /// Takes all messages that are there, oldest first, but no more than the box holds: so a tick ends, however fast others send. Where that many came, the engine is woken again for
-    /// the rest. What you leave in it by dropping it early waits until something else wakes the engine.
+    /// Takes all messages that are there, oldest first, but no more than the box holds: so a tick ends, however fast others send. Where that many came, the
+    /// engine is woken again for the rest. What you leave in it by dropping it early waits until something else wakes the engine.
     pub fn drain(&self) -> impl Iterator<Item = M> {
         let mut left = self.capacity;
         core::iter::from_fn(move || {

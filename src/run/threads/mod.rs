@@ -2,8 +2,8 @@
 //!
 //! # What holds
 //!
-//! * A thread of a [`Manager`] has one engine: a [`Server`] and its [`Service`], both made on that thread and never seen by another. So neither needs to be `Send`, and nothing in
-//!   them is locked.
+//! * A thread of a [`Manager`] has one engine: a [`Server`] and its [`Service`], both made on that thread and never seen by another. So neither needs to be
+//!   `Send`, and nothing in them is locked.
 //! * However a thread ends, its sockets are closed first, then its mailbox says "gone", then it counts as ended, and what went wrong is kept until
 //!   it was delivered.
 //! * The threads of a manager end with it: dropping it is a [`stop`](Manager::stop), which waits for the connections that are left.
@@ -55,8 +55,9 @@ pub use stopper::Stopper;
 
 /// A server on a thread of its own, or on several: start it and forget it.
 ///
-/// It is told where to [`listen`](Manager::listen) and how to make a service, and [`start`](Manager::start) makes both on a new thread. With [`threads`](Manager::threads) there are
-/// several engines at one address, and the operating system spreads connections over them (`SO_REUSEPORT`); each has its own service, limits, and connections.
+/// It is told where to [`listen`](Manager::listen) and how to make a service, and [`start`](Manager::start) makes both on a new thread. With
+/// [`threads`](Manager::threads) there are several engines at one address, and the operating system spreads connections over them (`SO_REUSEPORT`); each has
+/// its own service, limits, and connections.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -109,8 +110,8 @@ pub struct Manager<M = ()> {
 }
 
 impl Manager<()> {
-    /// A manager of one engine with this configuration, whose service `build` makes. It is called on the engine's thread at each start, once it listens, and may open
-    /// more (endpoints for datagrams, connections).
+    /// A manager of one engine with this configuration, whose service `build` makes. It is called on the engine's thread at each start, once it listens, and
+    /// may open more (endpoints for datagrams, connections).
     #[must_use]
     pub fn new<S: Service>(
         config: Config,
@@ -146,8 +147,8 @@ impl<M: Send + 'static> Manager<M> {
         }
     }
 
-    /// How many engines the next start makes, each on a thread of its own; 0 counts as 1. Limits are those of one engine. With more than one, TCP listeners share
-    /// their port, of which is made sure that nobody else has it; engines share a Unix listener's one socket. Unix only beyond 1.
+    /// How many engines the next start makes, each on a thread of its own; 0 counts as 1. Limits are those of one engine. With more than one, TCP listeners
+    /// share their port, of which is made sure that nobody else has it; engines share a Unix listener's one socket. Unix only beyond 1.
     pub fn threads(&mut self, engines: usize) -> &mut Self {
         self.engines = engines.max(1);
         self.mailboxes.resize_with(self.engines, Mailbox::shut);
@@ -194,8 +195,8 @@ impl<M: Send + 'static> Manager<M> {
 
     /// Tells the service manager that it is ready once it has started, and that it is stopping; and feeds its watchdog as long as all engines go on.
     ///
-    /// Where it [inherits](Manager::inherit) from a process that it succeeds, it is ready once [that is confirmed](Inherited::confirm), and is then the main process; and it feeds the
-    /// watchdog although that was set for the other one.
+    /// Where it [inherits](Manager::inherit) from a process that it succeeds, it is ready once [that is confirmed](Inherited::confirm), and is then the main
+    /// process; and it feeds the watchdog although that was set for the other one.
     #[cfg(all(unix, feature = "systemd"))]
     pub fn notify(&mut self, notify: Notify) -> &mut Self {
         self.notify = Some(notify);
@@ -231,7 +232,8 @@ impl<M: Send + 'static> Manager<M> {
     }
 
     /// Stops it: no more connections, those that are there may finish, and those that have not after `within` are cut; zero cuts at once. `None`: as
-    /// [`Timeouts::drain`](crate::Timeouts::drain) says. Returns when all engines have ended, and does nothing where none runs. A service that never returns from a callback is waited for.
+    /// [`Timeouts::drain`](crate::Timeouts::drain) says. Returns when all engines have ended, and does nothing where none runs. A service that never returns
+    /// from a callback is waited for.
     ///
     /// To hurry those who take their time, the service closes its connections at [`Event::Draining`](crate::Event::Draining).
     ///
@@ -305,8 +307,8 @@ impl<M: Send + 'static> Manager<M> {
 
     /// Offers its listening sockets at this path to the process that succeeds this one, which takes them by
     /// [`Inherited::take_over`]. Once that one has confirmed, this manager accepts no more, lets its connections finish as [`stop`](Manager::stop) does, and
-    /// [`wait`](Manager::wait) returns. Call it after [`start`](Manager::start). Costs a thread, which ends with the manager. Only processes of the same user, and
-    /// of root, are given anything. At most 253 sockets. Feature `uds`.
+    /// [`wait`](Manager::wait) returns. Call it after [`start`](Manager::start). Costs a thread, which ends with the manager. Only processes of the same user,
+    /// and of root, are given anything. At most 253 sockets. Feature `uds`.
     ///
     /// # Errors
     /// If it cannot listen there.
@@ -334,8 +336,8 @@ impl<M: Send + 'static> Manager<M> {
     }
 }
 
-/// Stops it, as the configuration says, and waits for that: for as long as [`Timeouts::drain`](crate::Timeouts::drain), with `None` there for as long as any peer stays, be it
-/// for ever. Whoever cannot wait [stops](Manager::stop) it before.
+/// Stops it, as the configuration says, and waits for that: for as long as [`Timeouts::drain`](crate::Timeouts::drain), with `None` there for as long as any
+/// peer stays, be it for ever. Whoever cannot wait [stops](Manager::stop) it before.
 impl<M> Drop for Manager<M> {
     fn drop(&mut self) {
         #[cfg(all(unix, feature = "uds"))]

@@ -19,7 +19,8 @@ impl<M: Send + 'static> Manager<M> {
     /// are opened like others then.
     ///
     /// # Errors
-    /// What the first engine that could not be started says; none is running then, and what went wrong with others meanwhile the next [`wait`](Manager::wait) says. [`Failure::Running`] if it runs already.
+    /// What the first engine that could not be started says; none is running then, and what went wrong with others meanwhile the next [`wait`](Manager::wait)
+    /// says. [`Failure::Running`] if it runs already.
     pub fn start(&mut self) -> Result<(), Failure> {
         if self.is_running() {
             return Err(Failure::Running);

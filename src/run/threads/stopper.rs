@@ -23,7 +23,8 @@ impl Current {
     }
 }
 
-/// Ends a [`Manager`](super::Manager) from another thread, or from the inside; see [`Seat::stopper`](super::Seat::stopper). Stays valid when the manager is started again; does nothing while it does not run.
+/// Ends a [`Manager`](super::Manager) from another thread, or from the inside; see [`Seat::stopper`](super::Seat::stopper). Stays valid when the manager is
+/// started again; does nothing while it does not run.
 ///
 /// For Ctrl-C and SIGTERM, with the crate signal-hook:
 ///

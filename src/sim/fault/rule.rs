@@ -106,8 +106,8 @@ impl Rule {
         }
     }
 
-    /// Only at these calls. At [`Op::Lookup`] the name is not found ([`Effect::Fail`]) or looked up later ([`Effect::Stall`]). [`Effect::Reset`] and [`Effect::Eof`] have a meaning only for reads and writes, and nothing has one for
-    /// `shutdown`, closing and `harvest`.
+    /// Only at these calls. At [`Op::Lookup`] the name is not found ([`Effect::Fail`]) or looked up later ([`Effect::Stall`]). [`Effect::Reset`] and
+    /// [`Effect::Eof`] have a meaning only for reads and writes, and nothing has one for `shutdown`, closing and `harvest`.
     pub fn on(mut self, ops: &[Op]) -> Self {
         self.ops = ops.to_vec();
         self

@@ -221,8 +221,8 @@ impl Core {
         }
     }
 
-    /// There is no room in the accept queue: what comes is dropped, to be sent again for as long as it is not acknowledged. It is kept here instead, so that nobody has to, and
-    /// acknowledged once there is room.
+    /// There is no room in the accept queue: what comes is dropped, to be sent again for as long as it is not acknowledged. It is kept here instead, so that
+    /// nobody has to, and acknowledged once there is room.
     fn hold(&mut self, index: usize, segment: Segment) {
         let tcp = &mut self.tcps[index];
         if segment.flags.has(Flags::SYN) || segment.seq != tcp.received {

@@ -1,7 +1,7 @@
 //! Many worlds, each drawn from a seed, to find what nobody thought of.
 //!
-//! You say what programs run and what must hold, in a closure that is called at each [`Moment`]. From a seed, [`Plan::draw`] makes hosts, links and faults, with random
-//! subsets of the faults switched off and the rest weighed wildly, since what is rare together is seldom tried otherwise. [`run`] lives it in
+//! You say what programs run and what must hold, in a closure that is called at each [`Moment`]. From a seed, [`Plan::draw`] makes hosts, links and faults,
+//! with random subsets of the faults switched off and the rest weighed wildly, since what is rare together is seldom tried otherwise. [`run`] lives it in
 //! two phases: under faults, in which nothing may go *wrong*; then healed, in which everything must get *done* within a budget.
 //! What fails is [reduced](reduce) to fewer hosts, fewer faults and a shorter time, and printed as a line that [`Plan::parse`] takes back;
 //! [`Request`] is the command line for it.

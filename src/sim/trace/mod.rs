@@ -34,8 +34,8 @@ pub enum Tracing {
     Hash,
     /// Everything: in memory, about 20 bytes a record and all payload, without bound.
     Full,
-    /// The hash of everything, and the last so many bytes of records at most, at least half of them once there are more; hosts are kept aside. For runs too long to
-    /// be kept whole. Connections that began before are nameless in it, so the exports leave their packets out.
+    /// The hash of everything, and the last so many bytes of records at most, at least half of them once there are more; hosts are kept aside. For runs too
+    /// long to be kept whole. Connections that began before are nameless in it, so the exports leave their packets out.
     Last(usize),
 }
 

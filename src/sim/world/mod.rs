@@ -42,8 +42,8 @@ impl Seat {
 
 /// Hosts, links and a clock, all from one seed.
 ///
-/// Two ways to run programs. Give each host a [`Doer`] with [`start`](World::start), and the world enters it and gives it its turns; or keep your own engines, take
-/// turns by [`next_turn`](World::next_turn), service the engine of that host, and tell what it wants by [`set_wake`](World::set_wake). Both may be mixed.
+/// Two ways to run programs. Give each host a [`Doer`] with [`start`](World::start), and the world enters it and gives it its turns; or keep your own engines,
+/// take turns by [`next_turn`](World::next_turn), service the engine of that host, and tell what it wants by [`set_wake`](World::set_wake). Both may be mixed.
 ///
 /// A world is not for several threads; run one world per thread.
 pub struct World {
@@ -425,7 +425,8 @@ impl World {
         self.shared.lock().recorder.count()
     }
 
-    /// What has happened so far; with [`Tracing::Full`](crate::sim::Tracing::Full) all of it, with [`Tracing::Last`](crate::sim::Tracing::Last) its end. A copy.
+    /// What has happened so far; with [`Tracing::Full`](crate::sim::Tracing::Full) all of it, with [`Tracing::Last`](crate::sim::Tracing::Last) its end. A
+    /// copy.
     #[must_use]
     pub fn trace(&self) -> Trace {
         let core = self.shared.lock();
