@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use tymist::net::os::OsNet;
-use tymist::net::{Net, Stream, Token};
+use tymist::net::{Bind, Net, Stream, Token};
 
 use super::{
     LISTENER, SHORT, STREAM, accept, connect, loopback, pair, pending, quiet, read, receive,
@@ -221,4 +221,24 @@ fn a_wait_ends_by_itself_and_a_wait_of_zero_is_none() {
     let waited = net.now() - start;
     assert!(waited < Duration::from_millis(1_000), "{waited:?} for a thousand looks");
     assert_eq!(ready, []);
+}
+
+/// A datagram that leaves makes room in its socket. Was that reported, a server that answers would be woken twice for each question.
+#[test]
+fn a_datagram_that_has_left_wakes_nobody() {
+    let mut net = OsNet::new();
+    let mut near = net.bind(&Bind::new(([127, 0, 0, 1], 0))).unwrap();
+    near.register(STREAM).unwrap();
+    let far = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let to = far.local_addr().unwrap().into();
+    quiet(&mut net, STREAM);
+    for _ in 0..3 {
+        near.send(b"one", &to).unwrap();
+        near.send_many(&[(b"two", &to), (b"three", &to)]).unwrap();
+        let mut buf = [0; 8];
+        far.recv(&mut buf).unwrap();
+        quiet(&mut net, STREAM);
+    }
+    far.send_to(b"in", near.local_addr().inet().unwrap()).unwrap();
+    report(&mut net, STREAM, |report| report.readable && !report.writable);
 }
