@@ -25,7 +25,7 @@
 //! 11. **Certificates** are looked at, where a reload was asked for or the time to do so has come.
 //! 12. **Draining**, if it is on.
 //!
-//! [`Clients::service`](crate::Clients::service) does the same without 4, 5, 11 and 12. `tests/tick.rs` pins it, call by call.
+//! [`Clients::service`](crate::Clients::service) does the same without 4, 5, 11 and 12. `tests/engine/tick.rs` pins it, call by call.
 //!
 //! A connection is released as soon as a step finds that it is over; its socket is closed then, its place is kept until `Closed` was taken.
 //!

@@ -1,5 +1,5 @@
 //! A server under any list of operations on both ends of several connections, against what must be true of it. Random lists come from
-//! `tests/engine_model.rs` and from the fuzzer.
+//! `tests/engine/against_model.rs` and from the fuzzer.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says so by failing")]
 #![allow(clippy::cast_possible_truncation, reason = "patterns wrap")]
 

@@ -1,0 +1,32 @@
+//! The simulated network, and programs in it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod cast;
+#[cfg(feature = "os")]
+mod chaos;
+mod clients;
+mod close;
+mod fault;
+mod group;
+mod limits;
+mod patience;
+mod peer;
+mod ports;
+mod random;
+mod server;
+mod story;
+mod swarm;
+mod tcp;
+#[cfg(feature = "tls-test-provider")]
+mod tls_clients;
+mod trace;
+mod udp;
+mod unix;
+mod world;
+
+#[path = "../sim_util/mod.rs"]
+mod sim_util;
+#[cfg(feature = "tls-test-provider")]
+#[path = "../tls_support/mod.rs"]
+mod tls_support;

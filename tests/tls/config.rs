@@ -1,0 +1,395 @@
+//! Configuration: what it is made of, what is wrong with it, how it is replaced, and time.
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
+use crate::tls_support::{EPOCH, clock, failures, live, pki, time, transfer};
+use tymist::net::Stream;
+use tymist::net::tls::rustls;
+use tymist::net::tls::rustls::CipherSuite;
+use tymist::net::tls::{
+    ClientTls, ClientTlsConfig, HandshakeFailure, Identity, Material, Problem, ServerTls,
+    ServerTlsConfig, TlsConfigError, TlsTime, TlsVersion, ring_provider,
+};
+
+/// A directory of this test alone, gone with it.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("tymist-tls-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Dir(path)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn make(identity: Identity) -> Result<ServerTls, TlsConfigError> {
+    ServerTls::new(ServerTlsConfig::new(identity).with_time(time()))
+}
+
+#[track_caller]
+fn error(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> TlsConfigError {
+    let dir = Dir::new();
+    let identity = Identity::new(dir.write("chain.pem", chain), dir.write("key.pem", key));
+    let error = make(identity).expect_err("a configuration that must not work");
+    // The text must name the file and never its content.
+    let text = error.to_string();
+    assert!(text.contains("chain.pem") || text.contains("key.pem"), "{text}");
+    assert!(!text.contains("MIG") && !text.contains("MC4CAQ"), "{text}");
+    error
+}
+
+#[test]
+fn pem_and_der_of_every_usual_kind_are_read() {
+    let authority = pki::Authority::new("authority");
+    let issued = authority.issue(&pki::server());
+    let p256 = authority
+        .issue_for(&pki::server(), KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap());
+    let p384 = authority
+        .issue_for(&pki::server(), KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap());
+    for issued in [&issued, &p256, &p384] {
+        make(issued.identity()).unwrap();
+        make(Identity::new(issued.cert_der.clone(), issued.key_der.clone())).unwrap();
+        let both = format!("# a comment\r\n{}\n{}", issued.key, issued.cert);
+        make(Identity::new(both.clone().into_bytes(), both.into_bytes())).unwrap();
+    }
+}
+
+#[test]
+fn errors_say_which_file_and_what_was_found_and_expected() {
+    let authority = pki::Authority::new("authority");
+    let issued = authority.issue(&pki::server());
+    let (cert, key) = (issued.cert.as_str(), issued.key.as_str());
+    let text = |chain: &str, key: &str| error(chain, key).to_string();
+
+    let swapped = text(key, cert);
+    assert!(swapped.contains("chain.pem: expected one or more certificates"), "{swapped}");
+    assert!(swapped.contains("found PEM with PRIVATE KEY"), "{swapped}");
+    let not_a_key = text(cert, cert);
+    assert!(not_a_key.contains("key.pem: expected one private key"), "{not_a_key}");
+    assert!(not_a_key.contains("found PEM with CERTIFICATE"), "{not_a_key}");
+    assert!(text("", key).contains("it is empty"));
+    assert!(text("hello", key).contains("5 bytes that are neither PEM nor known DER"));
+    assert!(text(cert, &format!("{key}{key}")).contains("PEM with PRIVATE KEY, PRIVATE KEY"));
+    assert!(text(&cert[..cert.len() / 2], key).contains("half written"));
+    assert!(text(cert, &key[..key.len() / 2]).contains("half written"));
+    let damaged = cert.replacen("MII", "M*I", 1);
+    assert!(text(&damaged, key).contains("damaged PEM"));
+    let renamed = cert.replace("CERTIFICATE", "X509 CRL");
+    assert!(text(&renamed, key).contains("found PEM with X509 CRL"));
+    let key_der = error(&issued.cert_der, &issued.cert_der).to_string();
+    assert!(key_der.contains("found a DER certificate"), "{key_der}");
+    let truncated = error(&issued.cert_der[..100], key).to_string();
+    assert!(truncated.contains("neither PEM nor known DER"), "{truncated}");
+
+    let missing =
+        make(Identity::new(Path::new("/nowhere/chain.pem"), Path::new("/nowhere/key.pem")));
+    let missing = missing.unwrap_err();
+    assert!(matches!(missing.problem(), Problem::Read(_)));
+    assert!(missing.to_string().starts_with("/nowhere/chain.pem: cannot read"), "{missing}");
+
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    assert!(matches!(error(cert, encrypted).problem(), Problem::EncryptedKey));
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    assert!(matches!(error(cert, old).problem(), Problem::EncryptedKey));
+}
+
+#[test]
+fn a_key_that_does_not_match_is_refused_and_its_place_told() {
+    let authority = pki::Authority::new("authority");
+    let (one, two) = (authority.issue(&pki::server()), authority.issue(&pki::server()));
+    assert!(matches!(error(&one.cert, &two.key).problem(), Problem::KeyMismatch(None)));
+    let wrong_order = format!("{}{}", one.cert, two.cert);
+    let problem = error(&wrong_order, &two.key);
+    assert!(matches!(problem.problem(), Problem::KeyMismatch(Some(1))), "{problem}");
+    assert!(problem.to_string().contains("certificate 2 of the chain"), "{problem}");
+}
+
+#[test]
+fn a_certificate_out_of_its_time_is_refused() {
+    let authority = pki::Authority::new("authority");
+    let expired = authority.issue(&pki::Ask { not_after: EPOCH - 1, ..pki::server() });
+    let problem = error(&expired.cert, &expired.key);
+    assert!(matches!(problem.problem(), Problem::Expired(at) if *at == (EPOCH - 1).cast_signed()));
+    let early = authority.issue(&pki::Ask { not_before: EPOCH + 1, ..pki::server() });
+    let problem = error(&early.cert, &early.key);
+    assert!(
+        matches!(problem.problem(), Problem::NotValidYet(at) if *at == (EPOCH + 1).cast_signed())
+    );
+    let last = authority.issue(&pki::Ask { not_after: EPOCH, ..pki::server() });
+    make(last.identity()).unwrap();
+}
+
+#[test]
+fn what_cannot_work_is_refused_at_once() {
+    let world = pki::world();
+    let problem = |change: &dyn Fn(&mut ServerTlsConfig)| {
+        let mut config = world.server.clone();
+        change(&mut config);
+        ServerTls::new(config).unwrap_err().to_string()
+    };
+    assert!(problem(&|config| config.identities.clear()).contains("no certificate"));
+    assert!(problem(&|config| config.common.versions.clear()).contains("nothing to agree on"));
+    assert!(problem(&|config| config.common.suites = Some(vec![])).contains("nothing to agree on"));
+    let only_old = |config: &mut ServerTlsConfig| {
+        config.common.versions = vec![TlsVersion::Tls12];
+        config.common.suites = Some(vec![CipherSuite::TLS13_AES_128_GCM_SHA256]);
+    };
+    assert!(problem(&only_old).contains("nothing to agree on"));
+    assert!(problem(&|config| config.hello_max = 511).contains("at least 512"));
+    assert!(problem(&|config| config.handshake_max = 0).contains("at least 512"));
+    assert!(problem(&|config| config.common.time = None).contains("no clock"));
+    let mut names = world.server.clone();
+    names.identities[0].names = vec!["not a name".into()];
+    assert!(ServerTls::new(names).unwrap_err().to_string().contains("\"not a name\""));
+    let no_roots =
+        ClientTlsConfig::new(tymist::net::tls::ServerTrust::Roots(vec![])).with_time(time());
+    assert!(matches!(ClientTls::new(&no_roots).unwrap_err().problem(), Problem::NoRoots));
+}
+
+/// Hio's defect B 31: the files are read when the configuration is made, not at each accept; and a rotation under way harms nobody.
+#[test]
+fn a_reload_is_all_or_nothing() {
+    let dir = Dir::new();
+    let authority = pki::Authority::new("authority");
+    let ask = |serial| authority.issue(&pki::Ask { serial, ..pki::server() });
+    let (old, new) = (ask(1), ask(2));
+    let (chain, key) = (dir.write("chain.pem", &old.cert), dir.write("key.pem", &old.key));
+    let server = make(Identity::new(chain, key)).unwrap();
+    let client = ClientTlsConfig::with_roots(authority.root()).with_time(time());
+    let serial = |server: &ServerTls| {
+        let (client, _server) = live(&ClientTls::new(&client).unwrap(), server);
+        client.tls().unwrap().peer_identity().unwrap().serial
+    };
+    assert_eq!(serial(&server), [1]);
+    let before = live(&ClientTls::new(&client).unwrap(), &server);
+
+    // Only one of the two files is new; then the other is half written; then it is gone.
+    dir.write("chain.pem", &new.cert);
+    assert!(matches!(server.reload().unwrap_err().problem(), Problem::KeyMismatch(None)));
+    for cut in [0, 1, new.key.len() / 2, new.key.len() - 10] {
+        dir.write("key.pem", &new.key[..cut]);
+        assert!(server.reload().is_err(), "a key cut at {cut}");
+        assert_eq!(serial(&server), [1], "the old one goes on");
+    }
+    fs::remove_file(dir.0.join("key.pem")).unwrap();
+    assert!(matches!(server.reload().unwrap_err().problem(), Problem::Read(_)));
+    assert_eq!(serial(&server), [1]);
+    assert_eq!(server.generation(), 0);
+
+    dir.write("key.pem", &new.key);
+    server.reload().unwrap();
+    assert_eq!(serial(&server), [2]);
+    assert_eq!(server.generation(), 1);
+    let (mut client, mut server) = before;
+    transfer(&mut client, &mut server, b"a live connection goes on", 64);
+}
+
+#[test]
+fn a_reload_replaces_trust_and_lists_for_new_connections() {
+    let mut world = pki::world();
+    world.server = world.server.with_client_auth(world.authority.required());
+    let issued = world.authority.issue(&pki::client());
+    world.client = world.client.with_identity(issued.identity());
+    let (client, server) = world.ends();
+    assert_eq!(failures(&client, &server), (None, None));
+    let trust = world.authority.trust().with_lists(world.authority.revoke(&[2]));
+    let stricter =
+        world.server.clone().with_client_auth(tymist::net::tls::ClientAuth::Required(trust));
+    let handle = server.clone();
+    handle.reload_with(stricter).unwrap();
+    assert_eq!(failures(&client, &server).1, Some(HandshakeFailure::CertRevoked));
+    let mut bad = world.server.clone();
+    bad.identities.clear();
+    assert!(server.reload_with(bad).is_err());
+    assert_eq!(failures(&client, &server).1, Some(HandshakeFailure::CertRevoked));
+    server.reload().unwrap();
+    assert_eq!(
+        failures(&client, &server).1,
+        Some(HandshakeFailure::CertRevoked),
+        "of the last good one"
+    );
+}
+
+#[test]
+fn expiry_is_seen_and_warned_of_in_time() {
+    let authority = pki::Authority::new("authority");
+    let ask = pki::Ask { not_after: EPOCH + 30 * pki::DAY, ..pki::server() };
+    let (mut tymist, clock) = clock();
+    let config = ServerTlsConfig::new(authority.issue(&ask).identity());
+    let config =
+        config.with_identity(authority.issue(&pki::server()).identity().for_names(["a.test"]));
+    let server = ServerTls::new(config.with_time(clock)).unwrap();
+    assert_eq!(server.expires_at(), (EPOCH + 30 * pki::DAY).cast_signed());
+    assert_eq!(server.expires_in(), Duration::from_secs(30 * pki::DAY));
+    assert!(!server.expires_soon());
+    tymist.tick_by(Duration::from_secs(16 * pki::DAY - 1));
+    assert!(!server.expires_soon());
+    tymist.tick_by(Duration::from_secs(1));
+    assert!(server.expires_soon());
+    tymist.tick_by(Duration::from_secs(100 * pki::DAY));
+    assert_eq!(server.expires_in(), Duration::ZERO);
+    assert!(server.expires_soon());
+    assert!(matches!(server.reload().unwrap_err().problem(), Problem::Expired(_)));
+}
+
+fn resumes(client: &ClientTls, server: &ServerTls) -> bool {
+    let (mut at_client, mut at_server) = live(client, server);
+    // The client takes the tickets in with what it reads.
+    transfer(&mut at_server, &mut at_client, b"data", 64);
+    let (here, there) = (at_client.tls().unwrap(), at_server.tls().unwrap());
+    assert_eq!(here.resumed(), there.resumed());
+    assert_eq!(here.peer_chain().len(), 1, "known from the first time");
+    there.resumed()
+}
+
+#[test]
+fn sessions_resume_by_tickets_that_age_in_simulated_time() {
+    for version in [TlsVersion::Tls13, TlsVersion::Tls12] {
+        let (mut tymist, clock) = clock();
+        let world = pki::world();
+        let config = world.server.clone().with_time(clock.clone()).with_versions([version]);
+        let server = ServerTls::new(config).unwrap();
+        let client = ClientTls::new(&world.client.clone().with_time(clock)).unwrap();
+        assert!(!resumes(&client, &server));
+        assert!(resumes(&client, &server));
+        tymist.tick_by(Duration::from_secs(7 * 3600));
+        assert!(resumes(&client, &server), "by the key before");
+        tymist.tick_by(Duration::from_secs(13 * 3600));
+        assert!(!resumes(&client, &server), "too old");
+        assert!(resumes(&client, &server));
+    }
+}
+
+#[test]
+fn tickets_outlive_a_reload_of_the_same_policy_only() {
+    let world = pki::world();
+    let (client, server) = world.ends();
+    assert!(!resumes(&client, &server));
+    server.reload().unwrap();
+    assert!(resumes(&client, &server), "after a reload of the same");
+    let mut renewed = world.server.clone();
+    renewed.identities = vec![world.authority.issue(&pki::server()).identity()];
+    server.reload_with(renewed).unwrap();
+    assert!(resumes(&client, &server), "after a renewal of the certificate");
+    server.reload_with(world.server.clone().with_alpn(["new"])).unwrap();
+    assert!(!resumes(&client, &server), "after a change of policy");
+    let other = ServerTls::new(world.server.clone()).unwrap();
+    assert!(!resumes(&client, &other), "at another server");
+}
+
+#[test]
+fn no_session_is_resumed_with_client_certificates_or_if_switched_off() {
+    let mut world = pki::world();
+    let auth = world.authority.required();
+    world.client = world.client.with_identity(world.authority.issue(&pki::client()).identity());
+    let (client, server) = world.ends();
+    assert!(!resumes(&client, &server));
+    server.reload_with(world.server.clone().with_client_auth(auth)).unwrap();
+    for _ in 0..3 {
+        assert!(
+            !resumes(&client, &server),
+            "a ticket from before client certificates were asked for"
+        );
+    }
+    let mut off = world.server.clone();
+    off.common.resumption = false;
+    let server = ServerTls::new(off).unwrap();
+    for _ in 0..3 {
+        assert!(!resumes(&client, &server));
+    }
+}
+
+#[test]
+fn secrets_are_logged_only_where_asked_for() {
+    #[derive(Debug, Default)]
+    struct Log(AtomicU32);
+    impl rustls::KeyLog for Log {
+        fn log(&self, _: &str, _: &[u8], _: &[u8]) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let world = pki::world();
+    let log = Arc::new(Log::default());
+    let mut config = world.server.clone();
+    config.common.key_log = Some(Arc::clone(&log) as _);
+    let client = ClientTls::new(&world.client).unwrap();
+    live(&client, &ServerTls::new(config).unwrap());
+    assert!(log.0.load(Ordering::Relaxed) >= 5);
+}
+
+#[test]
+fn the_default_provider_of_the_process_is_left_alone() {
+    let (client, server) = pki::world().ends();
+    live(&client, &server);
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    assert!(Arc::ptr_eq(&ring_provider(), &ring_provider()));
+}
+
+#[test]
+fn a_provider_of_ones_own_is_used() {
+    let mut provider = (*ring_provider()).clone();
+    provider.cipher_suites.retain(|s| s.suite() == CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
+    let mut world = pki::world();
+    world.server = world.server.with_provider(Arc::new(provider));
+    let (client, server) = world.ends();
+    let (_client, server) = live(&client, &server);
+    assert_eq!(server.tls().unwrap().suite(), "TLS_CHACHA20_POLY1305_SHA256");
+}
+
+#[cfg(feature = "os")]
+#[test]
+fn the_system_clock_is_the_default() {
+    let now = TlsTime::system().now().unwrap();
+    assert!(now > EPOCH);
+    let ask = pki::Ask { not_after: now + 10 * pki::DAY, ..pki::server() };
+    let config = ServerTlsConfig::new(pki::Authority::new("authority").issue(&ask).identity());
+    let server = ServerTls::new(config).unwrap();
+    assert!(server.expires_soon());
+    assert!(server.expires_in() > Duration::from_secs(9 * pki::DAY));
+}
+
+#[test]
+fn a_clock_that_fails_fails_the_handshake_and_nothing_else() {
+    #[derive(Debug)]
+    struct Broken(Arc<std::sync::atomic::AtomicBool>);
+    impl rustls::time_provider::TimeProvider for Broken {
+        fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
+            let unix = rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(EPOCH));
+            (!self.0.load(Ordering::Relaxed)).then_some(unix)
+        }
+    }
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let world = pki::world();
+    let clock = TlsTime::new(Broken(Arc::clone(&broken)));
+    let server = ServerTls::new(world.server.clone().with_time(clock)).unwrap();
+    broken.store(true, Ordering::Relaxed);
+    let client = ClientTls::new(&world.client).unwrap();
+    let (_, at_server) = failures(&client, &server);
+    assert!(matches!(at_server, None | Some(HandshakeFailure::Other)), "{at_server:?}");
+    assert!(server.expires_soon(), "unknown is soon");
+    assert!(matches!(server.reload().unwrap_err().problem(), Problem::ClockFailed));
+    let _ = Material::bytes(b"".to_vec());
+}
