@@ -82,6 +82,7 @@ fn program() -> Result<()> {
         let look = closing.then_some(common::LOOK);
         let times = [rest.timeout, frame, report.map(|due| due - now), look];
         // ControlFlow::WaitUntil, or Wait.
+        #[expect(clippy::disallowed_methods, reason = "as a window's loop waits for its events")]
         let message = match times.into_iter().flatten().min() {
             Some(time) => messages.recv_timeout(time),
             None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),

@@ -7,6 +7,7 @@ use std::io;
 #[cfg(any(feature = "tls", all(unix, feature = "uds")))]
 use std::sync::Arc;
 
+use crate::error::errno;
 use crate::event::{Event, Refusal};
 use crate::id::AcceptorId;
 #[cfg(feature = "proxy-protocol")]
@@ -278,7 +279,7 @@ impl Acceptor {
             }
             Err(error) => error,
         };
-        let errno = error.raw_os_error();
+        let number = error.raw_os_error();
         match Trouble::of(&error) {
             Trouble::None => {
                 self.ready = false;
@@ -294,12 +295,12 @@ impl Acceptor {
                 let until = now + pause.max(Duration::from_millis(1));
                 self.resting_until = Some(until);
                 let (acceptor, error) = (self.id, error.kind());
-                Accepted::Trouble(Event::AcceptPaused { acceptor, error, errno, until })
+                Accepted::Trouble(Event::AcceptPaused { acceptor, error, errno: number, until })
             }
             Trouble::Dead => {
                 self.close_listener();
                 let (acceptor, error) = (self.id, error.kind());
-                Accepted::Trouble(Event::ListenerLost { acceptor, error, errno })
+                Accepted::Trouble(Event::ListenerLost { acceptor, error, errno: number })
             }
         }
     }
@@ -333,13 +334,10 @@ impl Trouble {
             | Kind::HostUnreachable
             | Kind::PermissionDenied => Trouble::OfOne,
             Kind::InvalidInput | Kind::NotConnected => Trouble::Dead,
-            _ => match error.raw_os_error() {
-                // EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EOPNOTSUPP have no kind of their own.
-                Some(64 | 71 | 92 | 95 | 112) if cfg!(target_os = "linux") => Trouble::OfOne,
-                // EBADF; ENOTSOCK on Linux and on the BSDs.
-                Some(9 | 38 | 88) if cfg!(unix) => Trouble::Dead,
-                _ => Trouble::Exhausted,
-            },
+            _ if errno::is_peer_trouble(error) => Trouble::OfOne,
+            _ if errno::is_passed_on_by_accept(error) => Trouble::OfOne,
+            _ if errno::is_dead_socket(error) => Trouble::Dead,
+            _ => Trouble::Exhausted,
         }
     }
 }

@@ -7,13 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::backoff::Backoff;
-use crate::net::Layer;
-use crate::net::Stream;
 #[cfg(feature = "proxy-protocol")]
 use crate::net::proxy::{Introduced, ProxyHeader};
 #[cfg(feature = "tls")]
 use crate::net::tls::{BadServerName, CheckedName, ClientTls};
-use crate::net::{Addr, AddrError, Dial, SocketOptions};
+use crate::net::{Addr, AddrError, Dial, Layer, SocketOptions, Stream};
 
 /// Whom to connect to.
 ///

@@ -22,7 +22,7 @@ pub struct Counters {
     /// Connections that became usable.
     pub opened: u64,
     /// Connections refused.
-    pub refused: Refused,
+    pub refused: RefusedCounters,
     /// Accepts that failed for one connection only (it was gone again).
     pub accept_skipped: u64,
     /// Times that an acceptor had to rest because descriptors or memory had run out.
@@ -35,7 +35,7 @@ pub struct Counters {
     pub tls: TlsCounters,
     /// Connections closed, by reason; those that are made again by themselves once for each end, and once for each round in which none could
     /// be made.
-    pub closed: Closed,
+    pub closed: ClosedCounters,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -45,7 +45,7 @@ pub struct Counters {
     /// Write calls.
     pub writes: u64,
     /// Ticks in which a budget ended before the work did.
-    pub budget: Budgets,
+    pub budget: BudgetCounters,
 }
 
 /// What became of the TLS configurations of acceptors. A configuration that several acceptors share counts at each.
@@ -63,7 +63,7 @@ pub struct TlsCounters {
 /// Connections refused, by reason.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Refused {
+pub struct RefusedCounters {
     /// Too many connections.
     pub remoters: u64,
     /// Too many from one address.
@@ -78,7 +78,7 @@ pub struct Refused {
     pub dropped: u64,
 }
 
-impl Refused {
+impl RefusedCounters {
     pub(crate) fn count(&mut self, why: Refusal) {
         match why {
             Refusal::Remoters => self.remoters += 1,
@@ -101,7 +101,7 @@ impl Refused {
 /// Times that a budget ran out.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Budgets {
+pub struct BudgetCounters {
     /// `Limits::accepts_per_tick`.
     pub accepts: u64,
     /// `Limits::handshakes_per_tick`.
@@ -125,7 +125,7 @@ pub struct Budgets {
 /// Connections closed, by reason.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Closed {
+pub struct ClosedCounters {
     /// [`CloseReason::Eof`].
     pub eof: u64,
     /// [`CloseReason::Local`].
@@ -141,7 +141,7 @@ pub struct Closed {
     /// [`CloseReason::Reset`].
     pub reset: u64,
     /// [`CloseReason::Expired`], by deadline.
-    pub expired: Expired,
+    pub expired: ExpiredCounters,
     /// [`CloseReason::TooSlow`].
     pub too_slow: u64,
     /// [`CloseReason::RxFull`].
@@ -165,7 +165,7 @@ pub struct Closed {
 /// Connections closed by a deadline.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Expired {
+pub struct ExpiredCounters {
     /// [`Deadline::Connect`].
     pub connect: u64,
     /// [`Deadline::Handshake`].
@@ -184,7 +184,7 @@ pub struct Expired {
     pub drain: u64,
 }
 
-impl Closed {
+impl ClosedCounters {
     pub(crate) fn count(&mut self, reason: CloseReason) {
         *match reason {
             CloseReason::Eof => &mut self.eof,
@@ -235,7 +235,7 @@ impl Closed {
     }
 }
 
-impl Expired {
+impl ExpiredCounters {
     fn slot(&mut self, which: Deadline) -> &mut u64 {
         match which {
             Deadline::Connect => &mut self.connect,
@@ -300,17 +300,17 @@ add_up! {
     TlsCounters {
         reloads, reload_failures, expiry_warnings
     }
-    Refused {
+    RefusedCounters {
         remoters, per_ip, handshakes_per_ip, register, untrusted, dropped
     }
-    Budgets {
+    BudgetCounters {
         accepts, handshakes, connects, remoter_bytes, tick_bytes, tick_bytes_out, grams, harvests, buffered
     }
-    Closed {
+    ClosedCounters {
         eof, local, aborted, detached, server_closed, connect, reset, expired, too_slow, rx_full,
         tx_full, replaced, proxy, handshake, tls, tls_truncated, io
     }
-    Expired {
+    ExpiredCounters {
         connect, handshake, first_byte, idle, lifetime, write_stall, linger, drain
     }
 }

@@ -1,6 +1,9 @@
 //! Errors in three drawers: what happened to a connection is a [`CloseReason`]; what the caller asked in vain is an error of the one
 //! call ([`TxError`], [`ListenError`], [`AdoptError`]); what is dead and stays dead can be asked for.
 
+pub(crate) mod errno;
+
+use core::any::Any;
 use core::fmt;
 use std::io;
 
@@ -112,13 +115,17 @@ impl fmt::Display for CloseReason {
             CloseReason::Local => f.write_str("closed here"),
             CloseReason::Aborted => f.write_str("aborted here"),
             CloseReason::Detached => f.write_str("taken out of the server"),
-            CloseReason::ServerClosed => f.write_str("server closed"),
+            CloseReason::ServerClosed => f.write_str("all of its server or clients was closed"),
             CloseReason::Connect(kind) => write!(f, "not connected: {kind}"),
             CloseReason::Reset => f.write_str("reset by the peer"),
             CloseReason::Expired(which) => write!(f, "{which} timeout"),
-            CloseReason::TooSlow => f.write_str("slower than the minimum rate"),
-            CloseReason::RxFull => f.write_str("receive cap exceeded"),
-            CloseReason::TxFull => f.write_str("send cap exceeded"),
+            CloseReason::TooSlow => f.write_str("slower than Timeouts::min_rate asks"),
+            CloseReason::RxFull => {
+                f.write_str("more came in than was taken: beyond Limits::rx_bytes")
+            }
+            CloseReason::TxFull => {
+                f.write_str("more was queued than the peer took: beyond Limits::tx_bytes")
+            }
             CloseReason::Replaced => f.write_str("replaced by a new connection of the same peer"),
             #[cfg(feature = "tls")]
             CloseReason::Handshake(why) => write!(f, "TLS handshake failed: {why}"),
@@ -190,11 +197,13 @@ pub enum TxError {
 impl fmt::Display for TxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TxError::Gone => "no connection has this id any more",
-            TxError::Closed => "the connection is closing or closed",
-            TxError::SendShut => "this half was ended by shutdown_send",
-            TxError::Overflow => "more than tx_bytes queued; the connection is closed for it",
-            TxError::Upgrading => "the connection is going over to TLS",
+            TxError::Gone => "no connection has this id any more: forget it at its `Closed`",
+            TxError::Closed => "the connection is closing or closed: it takes nothing more",
+            TxError::SendShut => "our half was ended by shutdown_send: queue before that",
+            TxError::Overflow => {
+                "more than Limits::tx_bytes queued: closed for it, as Config::tx_full says"
+            }
+            TxError::Upgrading => "the connection is going over to TLS: queue it after `Upgraded`",
         })
     }
 }
@@ -223,9 +232,9 @@ impl fmt::Display for UpgradeRefused {
             UpgradeRefused::Closing => "the connection is closing, or one of its halves has ended",
             UpgradeRefused::AlreadyTls => "the connection is on TLS already, or on its way to it",
             UpgradeRefused::Unread(count) => {
-                return write!(f, "{count} bytes in plain came behind the word to begin TLS");
+                return write!(f, "{count} bytes in plain are unread: take them first, or close");
             }
-            UpgradeRefused::BadName => "no server name",
+            UpgradeRefused::BadName => "the server name is neither a DNS name nor an IP address",
         })
     }
 }
@@ -239,13 +248,13 @@ pub struct Gone;
 
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no live connection has this id")
+        f.write_str("no live connection has this id: it has closed, or is of another engine")
     }
 }
 
 impl std::error::Error for Gone {}
 
-/// A listener could not be opened.
+/// A listener or a datagram socket could not be opened.
 #[derive(Debug)]
 pub struct ListenError {
     addr: Addr,
@@ -272,7 +281,18 @@ impl ListenError {
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on {}: {}", self.addr, self.source)
+        let hint = match self.kind() {
+            _ if self.addr.inet().is_none() => "",
+            io::ErrorKind::AddrInUse => {
+                ": end who has it, or take another port; 0 picks a free one"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                ": take an address of this machine, or 0.0.0.0 or [::]"
+            }
+            io::ErrorKind::PermissionDenied => ": take a port from 1024 on, or get the privilege",
+            _ => "",
+        };
+        write!(f, "cannot open a socket on {}: {}{hint}", self.addr, self.source)
     }
 }
 
@@ -299,7 +319,7 @@ pub struct AdoptError<T> {
 
 impl<T> fmt::Display for AdoptError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot take over the socket: {}", self.source)
+        write!(f, "cannot take over the socket, which is given back: {}", self.source)
     }
 }
 
@@ -307,4 +327,10 @@ impl<T: fmt::Debug> std::error::Error for AdoptError<T> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }
+}
+
+/// What a panic says, where it says something.
+pub(crate) fn panic_words(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }

@@ -241,15 +241,11 @@
 //! *Another event loop* watches [`poll_fd`](crate::Server::poll_fd), and calls `service()` when it is readable and when [`wake`](crate::Server::wake) says so:
 //!
 //! ```
-//! use tymist::{Config, Server, Wake};
+//! use tymist::{Config, Server};
 //!
 //! let mut server = Server::new(Config::new());
 //! server.listen(([127, 0, 0, 1], 0))?;
-//! let sleep = match server.wake() {
-//!     Wake::Now => Some(std::time::Duration::ZERO),
-//!     Wake::At(tyme) => Some(tyme - server.tyme()),
-//!     Wake::OnIo => None,
-//! };
+//! let sleep = server.wake().timeout(server.tyme()); // none: until the descriptor is readable
 //! # let _ = sleep;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

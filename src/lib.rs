@@ -2,8 +2,8 @@
 //!
 //! Nothing here starts a runtime. You call [`Server::service`] once per tick and then ask what happened. Between ticks you
 //! do what you like: draw a frame, step a simulation, or sleep in [`Server::wait`] until the network or a deadline has
-//! something. Nothing calls you back unless you ask for it ([`Service`]). No thread is started either, but for looking names
-//! up, which operating systems only do blocking, and where you ask for threads (`run::Manager`).
+//! something. Nothing calls you back unless you ask for it ([`Service`]), and no thread is started unless you ask for
+//! it (`run::Manager`), but for looking names up, which blocks on all operating systems.
 //!
 //! ```
 //! use std::time::Duration;
@@ -105,7 +105,10 @@ pub use backoff::Backoff;
 pub use clients::{Client, Clients};
 pub use config::{Config, Limits, MinRate, OverLimit, RxFull, Timeouts, TxFull};
 pub use connect::{Connect, Target};
-pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters, TlsCounters};
+pub use counters::{
+    BudgetCounters, ClosedCounters, Counters, ExpiredCounters, RefusedCounters, RemoterCounters,
+    TlsCounters,
+};
 #[cfg(feature = "tls")]
 pub use error::UpgradeRefused;
 pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};

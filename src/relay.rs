@@ -88,8 +88,10 @@ pub enum DialRefused {
 impl fmt::Display for DialRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DialRefused::Gone => f.write_str("closed, or joined already"),
-            DialRefused::Refused(why) => why.fmt(f),
+            DialRefused::Gone => {
+                f.write_str("the connection that came in has closed, or is joined already")
+            }
+            DialRefused::Refused(why) => write!(f, "the server makes no other connection: {why}"),
         }
     }
 }

@@ -110,8 +110,21 @@ mod tests {
                 pool.put_back(buf.freeze());
             }
         }
-        let kept: usize = pool.shelves.iter().flatten().map(BytesMut::capacity).sum();
-        assert!(kept > SHELF_BYTES && kept <= SHELVES * SHELF_BYTES, "{kept}");
+        let kept = pool.shelves.each_ref().map(Vec::len);
+        // 3000 bytes are in a buffer of 4 KiB; the smallest and the largest are the allocator's.
+        assert_eq!(kept, [128, 64, 0, 0, 0, 4], "256 KiB of each");
+    }
+
+    #[test]
+    fn what_is_smaller_or_larger_than_its_shelves_is_left_to_the_allocator() {
+        for (size, kept) in
+            [(SMALLEST - 1, 0), (SMALLEST, 1), (LARGEST, 1), (LARGEST + 1, 0), (2 * LARGEST, 0)]
+        {
+            let mut pool = Pool::default();
+            let buf = pool.copy(&vec![0; size]);
+            pool.put_back(buf.freeze());
+            assert_eq!(pool.shelves.iter().flatten().count(), kept, "{size} bytes");
+        }
     }
 
     #[test]

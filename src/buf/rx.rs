@@ -215,6 +215,40 @@ mod tests {
         }
     }
 
+    /// However it came to be so large.
+    #[test]
+    fn a_buffer_is_let_go_below_a_quarter_and_not_before() {
+        let large = 64 << 10;
+        let mut pool = Pool::default();
+        let grow: [fn(&mut RxQueue, &mut Pool, &[u8]); 3] = [
+            |rx, pool, data| data.chunks(1 << 10).for_each(|data| rx.push(data, pool)),
+            |rx, _, data| rx.push_front(Bytes::copy_from_slice(data)),
+            |rx, _, data| rx.push_back(BytesMut::from(data)),
+        ];
+        for grow in grow {
+            let mut rx = RxQueue::default();
+            rx.push(b"x", &mut pool); // A small buffer first.
+            grow(&mut rx, &mut pool, &vec![7; large]);
+            let whole = rx.bytes.capacity();
+            assert_eq!(rx.whole as usize, whole);
+            rx.consume(rx.len() - whole / 4);
+            assert!(rx.bytes.capacity() >= whole / 4 && rx.whole as usize == whole, "a quarter");
+            rx.consume(1);
+            assert!((rx.whole as usize) < whole, "less");
+            assert_eq!(rx.len(), whole / 4 - 1);
+        }
+    }
+
+    #[test]
+    fn a_small_buffer_is_kept_to_its_end() {
+        for (size, kept) in [(SMALL, true), (2 * SMALL, false)] {
+            let mut rx = RxQueue::default();
+            rx.adopt(BytesMut::zeroed(size));
+            rx.consume(size - 1);
+            assert_eq!(rx.whole as usize == size, kept, "of {size}");
+        }
+    }
+
     #[test]
     fn a_small_rest_does_not_hold_a_large_buffer() {
         let mut pool = Pool::default();

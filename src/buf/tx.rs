@@ -310,6 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn runs_and_pieces_are_as_long_as_they_say() {
+        let count = |tx: &TxQueue| tx.slices(&mut [IoSlice::new(&[]); 8], usize::MAX);
+        let mut tx = TxQueue::default();
+        tx.push_slice(&[1; RUN - 1]);
+        tx.push_slice(&[1]);
+        assert_eq!(count(&tx), 1, "a whole run");
+        tx.push_slice(&[1]);
+        assert_eq!(count(&tx), 2, "and the next one");
+
+        for (len, pieces) in [(SMALL - 1, 2), (SMALL, 3)] {
+            let mut tx = TxQueue::default();
+            tx.push_bytes(Bytes::from_static(b"front"));
+            tx.push_slice(b"tail");
+            tx.push_bytes(Bytes::from(vec![1; len]));
+            assert_eq!(count(&tx), pieces, "{len} bytes behind a tail");
+        }
+    }
+
+    #[test]
     fn a_large_piece_is_not_copied() {
         let piece = Bytes::from(vec![1; 100_000]);
         let at = piece.as_ptr();

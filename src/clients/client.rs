@@ -52,6 +52,7 @@ pub struct Client {
     id: Option<Id>,
 }
 
+/// # Making one, and its clock
 impl Client {
     /// A client on the operating system's network, with nothing open.
     #[cfg(feature = "os")]
@@ -100,12 +101,12 @@ impl Client {
 
     /// Whom it connects to, and how.
     #[must_use]
-    pub fn target(&self) -> &Connect {
+    pub fn connect_settings(&self) -> &Connect {
         &self.connect
     }
 
     /// Changes whom it connects to, and how, from the next connection after a [`close`](Client::close) on.
-    pub fn target_mut(&mut self) -> &mut Connect {
+    pub fn connect_settings_mut(&mut self) -> &mut Connect {
         &mut self.connect
     }
 
@@ -124,13 +125,16 @@ impl Client {
     pub fn set_resolve(&mut self, resolve: impl FnMut(Lookup) + Send + 'static) {
         self.clients.set_resolve(resolve);
     }
+}
 
+/// # Opening and closing
+impl Client {
     /// Ends what is open and begins to connect anew: at once, whatever wait was due, after the `Disconnected` of a connection that was up was taken.
     ///
     /// # Errors
     /// [`Refusal::Remoters`] if `Limits::remoters` are taken by closed connections whose `Closed` was not taken yet.
     pub fn reopen(&mut self) -> Result<(), Refusal> {
-        let again = self.id.is_some_and(|id| self.clients.reopen(id).is_ok());
+        let again = self.id.is_some_and(|id| self.clients.redial(id).is_ok());
         if !again {
             self.id = Some(self.clients.connect(self.connect.clone())?);
         }
@@ -141,9 +145,10 @@ impl Client {
     pub fn close(&mut self) {
         self.clients.close();
     }
+}
 
-    // The tick.
-
+/// # The tick
+impl Client {
     /// Does one tick; see [`Clients::service`].
     pub fn service(&mut self) -> Serviced {
         self.clients.service()
@@ -206,9 +211,10 @@ impl Client {
     pub fn descriptor(&self) -> Option<Descriptor> {
         self.clients.descriptor()
     }
+}
 
-    // The connection.
-
+/// # The connection
+impl Client {
     /// Its connection, up or not, with all that can be asked of one; `None` before the first [`reopen`](Client::reopen) and once it was closed and
     /// that was told.
     #[must_use]

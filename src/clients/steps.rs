@@ -1,16 +1,19 @@
-//! The steps of a tick one by one, as in hio; see the same of [`Server`](crate::Server).
+//! The steps of a tick one by one.
 
 use super::Clients;
 use crate::error::Gone;
 use crate::id::Id;
 
+/// # The steps of a tick, one by one
+///
+/// As in hio; see the same of [`Server`](crate::Server).
 impl Clients {
     /// Dials, sees who is up, and shakes hands; returns how many became usable (hio's `serviceConnect`).
     pub fn service_connects(&mut self) -> usize {
         self.engine.step();
         self.engine.dial();
         self.harvest();
-        let opened = self.engine.come_up() + self.engine.shake();
+        let opened = self.engine.poll_dials() + self.engine.shake();
         self.engine.dial();
         opened
     }
@@ -30,7 +33,7 @@ impl Clients {
     pub fn service_receive_once(&mut self, id: Id) -> Result<u64, Gone> {
         self.engine.step();
         self.harvest();
-        self.engine.receive_of(id, true).then_some(self.engine.core.serviced.bytes_in).ok_or(Gone)
+        self.engine.receive_of(id, true)
     }
 
     /// Sends what was queued, and ends what was asked to end, since the last tick; returns the bytes sent.

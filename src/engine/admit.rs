@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::Engine;
 use crate::error::CloseReason;
 use crate::event::{Event, Refusal};
-use crate::id::AcceptorId;
-use crate::id::Id;
-use crate::id::REMOTER;
+use crate::id::{AcceptorId, Id, REMOTER};
 use crate::net::{Addr, Stage, Stream};
 use crate::remoter::{Phase, Remoter, Slot};
 
@@ -125,7 +123,7 @@ impl Engine {
     /// The connection is usable from now on, or usable again.
     fn open(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
-        let again = core::mem::replace(&mut remoter.state.shaken, true);
+        let again = core::mem::replace(&mut remoter.state.opened, true);
         remoter.state.phase = Phase::Live;
         if core::mem::take(&mut remoter.state.shaking) {
             if remoter.is_counted() {
@@ -135,7 +133,7 @@ impl Engine {
             remoter.state.readable = true;
             remoter.state.writable = true;
         }
-        remoter.state.short_reads = remoter.stream.short_read_drains();
+        remoter.state.short_read_drains = remoter.stream.short_read_drains();
         remoter.note_held();
         if !again {
             remoter.opened_at = self.core.now;
@@ -145,7 +143,7 @@ impl Engine {
         self.live += 1;
         self.tell_open(id, again);
         // What the caller has asked of a dialled one meanwhile is done now.
-        self.settle(id);
+        self.after_pass(id);
     }
 
     fn tell_open(&mut self, id: Id, again: bool) {
@@ -179,12 +177,12 @@ impl Engine {
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             remoter.state.queued = false;
             if remoter.state.phase != Phase::Handshaking {
-                self.settle(id); // Its user closed it meanwhile.
+                self.after_pass(id); // Its user closed it meanwhile.
                 continue;
             }
             let step = remoter.stream.advance();
             #[cfg(feature = "proxy-protocol")]
-            if !self.meet_proxied(id, matches!(step, Ok(Stage::Live))) {
+            if !self.admit_proxied(id, matches!(step, Ok(Stage::Live))) {
                 continue;
             }
             let Some(remoter) = self.slots.get_mut(id) else { continue };
@@ -204,7 +202,7 @@ impl Engine {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(error) => {
                     remoter.break_off(&mut self.core, CloseReason::of(&error));
-                    self.settle(id);
+                    self.after_pass(id);
                 }
             }
         }

@@ -11,8 +11,7 @@ use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::Detached;
-use crate::remoter::{Fin, Phase, Remoter, Slot};
+use crate::remoter::{Detached, Fin, Phase, Remoter, Slot};
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
@@ -24,18 +23,18 @@ impl Remoter {
             && (state.fin == Fin::Sent || !state.half_open)
             && self.rx.is_empty()
             && self.tx.is_empty()
-            && !self.state.starved
+            && !self.state.drained_owed
             && !self.state.holding
     }
 
     /// What comes after a pass: takes the steps towards its end that can be taken, and gets in line again if there is more to do.
     /// Returns whether it is to be released.
-    pub(super) fn rest(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
+    pub(super) fn after_pass(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
         if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
             return false;
         }
         #[cfg(feature = "tls")]
-        self.line_up_upgrade(core);
+        self.enqueue_upgrade(core);
         let going_on = self.state.phase == Phase::Live && self.state.fin == Fin::No;
         let settled = going_on && !self.state.eof;
         if !settled && self.step_to_end(core) {
@@ -85,15 +84,15 @@ impl Remoter {
         if !reason.is_ours() {
             return self.doom(reason);
         }
-        if self.state.parting || self.state.doomed || self.state.phase == Phase::Closed {
+        if self.state.broken_off || self.state.doomed || self.state.phase == Phase::Closed {
             return;
         }
-        if self.is_dialled() && !self.state.shaken {
+        if self.is_dialled() && !self.state.opened {
             // It may come again, and what is queued with it; the alert gets its one try.
             let _ = self.stream.shutdown(Shutdown::Write);
             return self.doom(reason);
         }
-        self.state.parting = true;
+        self.state.broken_off = true;
         self.state.phase = Phase::Flushing;
         self.state.reason = Some(reason);
         core.shared.sub(self.tx.clear());
@@ -127,9 +126,7 @@ impl Remoter {
 
     /// Starts to wait for the peer's end; returns false if that is not wanted.
     fn begin_linger(&mut self, core: &mut Core) -> bool {
-        for slot in [Slot::FirstByte, Slot::Idle, Slot::WriteStall, Slot::Rate] {
-            self.disarm(slot);
-        }
+        self.disarm_traffic();
         self.state.phase = Phase::Lingering;
         self.arm(core, Slot::Linger)
     }
@@ -149,9 +146,9 @@ impl Drop for Engine {
 
 impl Engine {
     /// Sees after a pass what became of a connection: released, in line again, or at rest.
-    pub(super) fn settle(&mut self, id: Id) {
+    pub(super) fn after_pass(&mut self, id: Id) {
         if let Some(remoter) = self.slots.get_mut(id)
-            && remoter.rest(&mut self.core, &mut self.ready)
+            && remoter.after_pass(&mut self.core, &mut self.ready)
         {
             self.release(id);
         }
@@ -168,13 +165,13 @@ impl Engine {
         }
         let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
         // What waits for a handshake, or for the next connection, was not begun.
-        let begun = remoter.state.shaken && !remoter.tx.is_empty();
+        let begun = remoter.state.opened && !remoter.tx.is_empty();
         let cut = begun || remoter.state.fin == Fin::Cut || remoter.stream.held() > 0;
         let shaking = core::mem::take(&mut remoter.state.shaking);
         self.index.forget(remoter, shaking);
         remoter.drop_stream(cut);
         // One that was going over to TLS is among the handshaking ones.
-        match (remoter.state.up, remoter.state.shaken && !shaking) {
+        match (remoter.state.up, remoter.state.opened && !shaking) {
             (_, true) => self.live -= 1,
             (true, false) => self.handshaking -= 1,
             (false, false) => self.dialling -= 1,
@@ -195,7 +192,7 @@ impl Engine {
         self.core.shared.sub(remoter.tx.clear());
         remoter.forget_deadlines(&mut self.core);
         remoter.state.phase = Phase::Closed;
-        self.leave_line(id);
+        self.leave_lookup_line(id);
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.state.reason = Some(reason);
         if remoter.is_known() {
@@ -204,7 +201,7 @@ impl Engine {
             let peer = remoter.peer_addr().clone();
             let acceptor = remoter.acceptor();
             self.core.events.push(Event::HandshakeFailed { acceptor, peer, reason });
-            self.bury(id);
+            self.forget(id);
         }
     }
 
@@ -226,14 +223,14 @@ impl Engine {
 
     /// Gives what is queued of each one try to leave, also where nobody has asked for it since the last tick, and releases all; returns how many there were.
     pub(crate) fn close(&mut self) -> usize {
-        self.end(); // Whatever a wait has spent already, there is a tick's budget for it.
-        self.begin();
+        self.end_tick(); // Whatever a wait has spent already, there is a tick's budget for it.
+        self.begin_tick();
         self.core.tick_left_out = usize::MAX; // Their own budgets are enough of a bound for what is done once.
         self.flush();
         for id in self.ids() {
-            self.send_of(id);
+            let _ = self.send_of(id); // Those that are not live have nothing that may leave.
         }
-        self.end();
+        self.end_tick();
         self.cut_all(CloseReason::ServerClosed)
     }
 
@@ -247,7 +244,7 @@ impl Engine {
     }
 
     /// Forgets a closed connection for good.
-    pub(super) fn bury(&mut self, id: Id) {
+    pub(super) fn forget(&mut self, id: Id) {
         if let Some(remoter) = self.slots.remove(id) {
             self.core.shared.sub(remoter.rx.len());
         }

@@ -11,20 +11,8 @@ use crate::config::Timeouts;
 use crate::error::{CloseReason, Deadline};
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Phase, Remoter, SLOTS, Slot};
+use crate::remoter::{Phase, Remoter, Slot};
 use crate::tyme::Tyme;
-
-const ALL: [Slot; SLOTS] = [
-    Slot::Handshake,
-    Slot::FirstByte,
-    Slot::Idle,
-    Slot::Lifetime,
-    Slot::WriteStall,
-    Slot::Linger,
-    Slot::Rate,
-    Slot::Connect,
-    Slot::Dial,
-];
 
 fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
     let duration = match slot {
@@ -54,7 +42,7 @@ impl Remoter {
         match self.duration(core, slot) {
             Some(duration) => {
                 self.deadlines[slot as usize] = core.now + duration;
-                self.hang(core);
+                self.arm_wheel(core);
                 true
             }
             None => {
@@ -65,7 +53,7 @@ impl Remoter {
     }
 
     /// Sees that the wheel fires no later than the earliest deadline.
-    pub(super) fn hang(&mut self, core: &mut Core) {
+    pub(super) fn arm_wheel(&mut self, core: &mut Core) {
         let earliest = self.deadlines.iter().copied().min().unwrap_or(Tyme::NEVER);
         if earliest == Tyme::NEVER {
             return;
@@ -80,24 +68,12 @@ impl Remoter {
         }
     }
 
-    pub(super) fn disarm(&mut self, slot: Slot) {
-        self.deadlines[slot as usize] = Tyme::NEVER;
-    }
-
-    pub(super) fn disarm_all(&mut self) {
-        self.deadlines = [Tyme::NEVER; SLOTS];
-    }
-
     /// Disarms all, and gives the place in the wheel back.
     pub(super) fn forget_deadlines(&mut self, core: &mut Core) {
         self.disarm_all();
         if let Some(timer) = self.timer.take() {
             core.wheel.cancel(timer);
         }
-    }
-
-    pub(super) fn is_armed(&self, slot: Slot) -> bool {
-        self.deadlines[slot as usize] != Tyme::NEVER
     }
 
     /// There was traffic: the silence begins anew. The wheel is not touched, unless the timeout has become shorter meanwhile.
@@ -110,7 +86,7 @@ impl Remoter {
         let new = idle.map_or(Tyme::NEVER, |idle| core.now + idle);
         self.deadlines[Slot::Idle as usize] = new;
         if new < old {
-            self.hang(core);
+            self.arm_wheel(core);
         }
     }
 
@@ -126,8 +102,8 @@ impl Remoter {
 
     /// Starts all that runs anew, because the clock (`rewound`) or the durations have changed. The wait before a new try is none of the
     /// latter, and its end was told.
-    pub(super) fn retime(&mut self, core: &mut Core, rewound: bool) {
-        self.state.retime = false;
+    pub(super) fn restart_deadlines(&mut self, core: &mut Core, rewound: bool) {
+        self.state.timeouts_changed = false;
         if let Some(timer) = self.timer.take() {
             core.wheel.cancel(timer);
         }
@@ -137,22 +113,24 @@ impl Remoter {
         if !rewound {
             ran[Slot::Dial as usize] = false;
             self.deadlines[Slot::Dial as usize] = dial;
-            self.hang(core);
+            self.arm_wheel(core);
         }
-        let fresh = match self.state.phase {
-            Phase::Live if self.received() == 0 => ALL[1..4].iter().chain(&ALL[6..7]),
-            Phase::Live => ALL[2..4].iter().chain(&ALL[6..7]),
-            _ => ALL[..0].iter().chain(&ALL[..0]),
+        let fresh: &[Slot] = match self.state.phase {
+            Phase::Live if self.received() == 0 => {
+                &[Slot::FirstByte, Slot::Idle, Slot::Lifetime, Slot::Rate]
+            }
+            Phase::Live => &[Slot::Idle, Slot::Lifetime, Slot::Rate],
+            _ => &[],
         };
-        let again = ALL.iter().filter(|slot| ran[**slot as usize]);
-        for &slot in fresh.chain(again) {
+        let again = Slot::ALL.iter().filter(|slot| ran[**slot as usize]);
+        for &slot in fresh.iter().chain(again) {
             self.arm(core, slot);
         }
         if self.is_armed(Slot::Lifetime)
             && let Some(lifetime) = self.duration(core, Slot::Lifetime)
         {
             self.deadlines[Slot::Lifetime as usize] = self.opened_at + lifetime;
-            self.hang(core);
+            self.arm_wheel(core);
         }
         self.window_start = self.moved();
     }
@@ -168,7 +146,7 @@ impl Remoter {
 
     /// Does what is due, but for silences that may have been broken by what still waits in the network.
     fn expire_heard(&mut self, core: &mut Core) {
-        let Some(heard) = core.heard else { return self.expire(core) };
+        let Some(heard) = core.heard_until else { return self.expire(core) };
         let silences = [(Slot::FirstByte, true), (Slot::Idle, self.state.refreshable)];
         let unsure = silences.map(|(slot, breakable)| {
             let deadline = &mut self.deadlines[slot as usize];
@@ -186,7 +164,7 @@ impl Remoter {
     /// Does what is due, the earliest first.
     fn expire(&mut self, core: &mut Core) {
         loop {
-            let first = ALL.into_iter().min_by_key(|slot| self.deadlines[*slot as usize]);
+            let first = Slot::ALL.into_iter().min_by_key(|slot| self.deadlines[*slot as usize]);
             // At the end of all time, too, what is not armed is not due.
             let is_due =
                 |slot: &Slot| self.deadlines[*slot as usize] <= core.now && self.is_armed(*slot);
@@ -229,7 +207,7 @@ impl Remoter {
                 Slot::Lifetime => Deadline::Lifetime,
                 Slot::WriteStall => Deadline::WriteStall,
             };
-            if self.is_known() && !self.state.parting {
+            if self.is_known() && !self.state.broken_off {
                 core.events.push(Event::Expired(self.id, which));
             }
             return self.doom(CloseReason::Expired(which));
@@ -276,9 +254,9 @@ impl Engine {
         if remoter.state.doomed {
             self.release(id);
         } else {
-            remoter.hang(&mut self.core);
+            remoter.arm_wheel(&mut self.core);
             if remoter.dial.as_ref().is_some_and(|dial| dial.due) {
-                self.line_up(id);
+                self.enqueue_dial(id);
             }
         }
     }

@@ -12,8 +12,7 @@ use crate::backoff::SplitMix;
 use crate::connect::{Connect, Target};
 use crate::error::{CloseReason, Deadline, Gone};
 use crate::event::{Event, Refusal};
-use crate::id::Id;
-use crate::id::REMOTER;
+use crate::id::{Id, REMOTER};
 use crate::net::{Addr, Stream};
 use crate::remoter::{Attempt, Dialled, Fin, Phase, Remoter, Slot, Step};
 
@@ -48,7 +47,7 @@ impl Core {
 }
 
 /// A socket that has met itself, as happens when its own port is picked from the same range as the other's: nobody listens there.
-fn met_itself(stream: &dyn Stream) -> bool {
+fn is_connected_to_itself(stream: &dyn Stream) -> bool {
     stream.local_addr() == stream.peer_addr() && stream.local_addr().is_named()
 }
 
@@ -71,24 +70,24 @@ impl Engine {
         let remoter = Remoter::dialled(id, dial, &core.config, Arc::clone(&core.shared), core.now);
         self.slots.fill(id, Box::new(remoter));
         self.dialling += 1;
-        self.line_up(id);
+        self.enqueue_dial(id);
         Ok(id)
     }
 
     /// Ends what there is of a dialled connection and makes a new one.
-    pub(crate) fn reopen(&mut self, id: Id) -> Result<(), Gone> {
+    pub(crate) fn redial(&mut self, id: Id) -> Result<(), Gone> {
         let remoter = self.slots.get_mut(id).filter(|it| it.state.phase != Phase::Closed);
         let Some(remoter) = remoter else { return Err(Gone) };
         let Some(dial) = &mut remoter.dial else { return Err(Gone) };
-        dial.reopen = true;
+        dial.redial = true;
         match dial.step {
-            Step::Begin => dial.reopen = false,
+            Step::Begin => dial.redial = false,
             Step::Resting => {
-                dial.reopen = false;
+                dial.redial = false;
                 dial.due = true;
                 dial.failures = 0;
                 remoter.disarm(Slot::Dial);
-                self.line_up(id);
+                self.enqueue_dial(id);
             }
             Step::Looking | Step::Trying | Step::Up => self.cut(id, CloseReason::Local),
         }
@@ -110,26 +109,26 @@ impl Engine {
     }
 
     /// Puts a dialled connection in line if it has a round to begin.
-    pub(super) fn line_up(&mut self, id: Id) {
+    pub(super) fn enqueue_dial(&mut self, id: Id) {
         if let Some(remoter) = self.slots.get_mut(id)
             && let Some(dial) = &mut remoter.dial
             && (dial.may_begin() || dial.step == Step::Trying)
             && !core::mem::replace(&mut dial.in_line, true)
         {
-            self.dials.push_back(id);
+            self.dials_due.push_back(id);
         }
     }
 
     /// Begins the rounds and tries the addresses whose turn it is, within the budget.
     pub(crate) fn dial(&mut self) {
-        self.hear();
-        for _ in 0..self.dials.len() {
+        self.take_answers();
+        for _ in 0..self.dials_due.len() {
             if self.core.connects_left == 0 {
                 self.core.counters.budget.connects += 1;
                 self.core.serviced.more = true;
                 break;
             }
-            let Some(id) = self.dials.pop_front() else { break };
+            let Some(id) = self.dials_due.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             let Some(dial) = &mut remoter.dial else { continue };
             dial.in_line = false;
@@ -182,7 +181,7 @@ impl Engine {
                         let stagger = dial.connect.stagger;
                         remoter.arm_dial(&mut self.core, stagger);
                         if stagger.is_zero() {
-                            self.line_up(id);
+                            self.enqueue_dial(id);
                         }
                     }
                     return;
@@ -200,42 +199,42 @@ impl Engine {
     }
 
     /// Asks those whose attempts have news whether one is up, within the budget; returns how many connections became usable.
-    pub(crate) fn come_up(&mut self) -> usize {
+    pub(crate) fn poll_dials(&mut self) -> usize {
         let mut opened = 0;
         let budget = self.core.config.limits.connects_per_tick.max(1);
-        for turn in 0..self.coming.len() {
+        for turn in 0..self.dials_latched.len() {
             if turn == budget {
                 self.core.counters.budget.connects += 1;
                 self.core.serviced.more = true;
                 break;
             }
-            let Some(id) = self.coming.pop_front() else { break };
+            let Some(id) = self.dials_latched.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             let Some(dial) = &mut remoter.dial else { continue };
             dial.latched = false;
             if remoter.state.phase == Phase::Dialling && dial.step == Step::Trying {
-                opened += usize::from(self.ask_attempts(id));
+                opened += usize::from(self.poll_attempts(id));
             }
         }
         opened
     }
 
     /// Asks each attempt how it is; the first that is up becomes the connection. Returns whether that is usable at once.
-    fn ask_attempts(&mut self, id: Id) -> bool {
+    fn poll_attempts(&mut self, id: Id) -> bool {
         let Some(remoter) = self.slots.get_mut(id) else { return false };
         let Some(dial) = &mut remoter.dial else { return false };
         let before = dial.attempts.len();
         let mut at = 0;
         while let Some(attempt) = dial.attempts.get_mut(at) {
             let error = match attempt.stream.connected() {
-                Ok(true) if met_itself(&*attempt.stream) => {
+                Ok(true) if is_connected_to_itself(&*attempt.stream) => {
                     // Its close would end in TIME_WAIT on the very port that somebody may want to listen on.
                     let _ = attempt.stream.set_abortive();
                     io::ErrorKind::ConnectionRefused.into()
                 }
                 Ok(true) => {
                     let stream = dial.attempts.swap_remove(at).stream;
-                    return self.stand(id, stream);
+                    return self.transport_up(id, stream);
                 }
                 Ok(false) => {
                     at += 1;
@@ -253,7 +252,7 @@ impl Engine {
         }
         if dial.attempts.len() < before {
             if !dial.left.is_empty() {
-                self.line_up(id); // The next address, without waiting for its turn.
+                self.enqueue_dial(id); // The next address, without waiting for its turn.
             } else if dial.attempts.is_empty() {
                 let reason = CloseReason::Connect(dial.error);
                 self.cut(id, reason);
@@ -263,14 +262,14 @@ impl Engine {
     }
 
     /// The transport of a dialled connection is up.
-    fn stand(&mut self, id: Id, stream: Box<dyn Stream>) -> bool {
+    fn transport_up(&mut self, id: Id, stream: Box<dyn Stream>) -> bool {
         let Some(remoter) = self.slots.get_mut(id) else { return false };
         remoter.forget_deadlines(&mut self.core);
         let Some(dial) = &mut remoter.dial else { return false };
         dial.attempts = Vec::new();
         dial.left = std::collections::VecDeque::new();
         dial.step = Step::Up;
-        dial.reopen = false;
+        dial.redial = false;
         dial.received_before = remoter.counters.bytes_in;
         let handshake = dial.connect.has_handshake();
         let stream = dial.connect.wrap(stream);
@@ -288,23 +287,23 @@ impl Engine {
     pub(super) fn retry_later(&mut self, id: Id, reason: CloseReason) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.forget_deadlines(&mut self.core);
-        let stale = remoter.state.shaken || reason == CloseReason::TxFull;
+        let stale = remoter.state.opened || reason == CloseReason::TxFull;
         if stale {
             // Some of it may have arrived: what to say again only the caller can know.
             self.core.shared.sub(remoter.tx.clear());
             remoter.state.fin = Fin::No;
             remoter.state.backlogged = false;
-            remoter.state.deaf = false;
+            remoter.state.receive_shut = false;
         }
         remoter.state.phase = Phase::Dialling;
         remoter.state.up = false;
-        remoter.state.shaken = false;
+        remoter.state.opened = false;
         remoter.state.doomed = false;
-        remoter.state.parting = false;
+        remoter.state.broken_off = false;
         let Some(dial) = &mut remoter.dial else { return };
         let pause = dial.wait(remoter.counters.bytes_in);
         dial.step = Step::Resting;
-        dial.reopen = false;
+        dial.redial = false;
         (dial.told, dial.stale) = (false, stale);
         remoter.arm_dial(&mut self.core, pause);
         self.dialling += 1;
@@ -313,12 +312,12 @@ impl Engine {
     }
 
     /// Its `Disconnected` was taken.
-    pub(super) fn met_told(&mut self, id: Id) {
+    pub(super) fn disconnected_taken(&mut self, id: Id) {
         if let Some(remoter) = self.slots.get_mut(id)
             && let Some(dial) = &mut remoter.dial
         {
             (dial.told, dial.stale) = (true, false);
-            self.line_up(id);
+            self.enqueue_dial(id);
         }
     }
 

@@ -42,7 +42,7 @@ impl Engine {
             self.sweep_on(self.harvested.len() - before);
         } else {
             self.sweep = None;
-            self.core.heard = None;
+            self.core.heard_until = None;
         }
     }
 
@@ -53,7 +53,7 @@ impl Engine {
         let (now, sources) = (self.core.now, self.slots.len() + OTHERS);
         let sweep = self.sweep.get_or_insert(Sweep { began: now, left: sources });
         sweep.left = sweep.left.saturating_sub(taken);
-        let heard = self.core.heard.get_or_insert(Tyme::ZERO);
+        let heard = self.core.heard_until.get_or_insert(Tyme::ZERO);
         if sweep.left == 0 {
             *heard = sweep.began;
             *sweep = Sweep { began: now, left: sources };
@@ -80,11 +80,11 @@ impl Engine {
         remoter.state.writable |= readiness.writable;
         remoter.state.ending |= readiness.ending;
         if remoter.state.phase != Phase::Dialling {
-            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
+            remoter.enqueue(&self.core, &mut self.ready, &mut self.shaking);
         } else if let Some(dial) = &mut remoter.dial
             && !core::mem::replace(&mut dial.latched, true)
         {
-            self.coming.push_back(id);
+            self.dials_latched.push_back(id);
         }
     }
 }

@@ -38,14 +38,14 @@ impl Engine {
             && told
         {
             debug_assert_eq!(remoter.state.phase, Phase::Closed, "told, but not closed");
-            self.told.push(id);
+            self.to_forget.push(id);
         }
     }
 
     /// Its `Closed` was taken.
-    pub(super) fn met_closed(&mut self, id: Id) {
+    pub(super) fn closed_taken(&mut self, id: Id) {
         if !self.slots.get(id).is_some_and(|remoter| remoter.state.kept) {
-            self.told.push(id);
+            self.to_forget.push(id);
         }
     }
 }

@@ -1,49 +1,46 @@
 //! The engine: connections, their deadlines and events, and the passes of a tick over them.
 //!
 //! [`Server`](crate::Server) accepts connections and hands them in; those we make are made here ([`dial`], [`names`]), for
-//! [`Clients`](crate::Clients) and servers alike. One file per pass: [`harvest`] asks who is ready, [`io`] receives and sends,
-//! [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands. [`turns`] serves the line of those that have
-//! something to do, [`index`] finds by address, [`events`] is the queue of what to tell.
+//! [`Clients`](crate::Clients) and servers alike. One file per pass: [`harvest`] asks who is ready, [`receive`] and [`send`]
+//! move bytes, [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands. [`turns`] serves the line of those that have something to do, which
+//! [`work`] knows; [`common`] is what all passes need, [`index`] finds by address, [`events`] is the queue of what to tell.
 //!
 //! The work of a tick is in five lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
-//! caller since the last flush), `ready` (latched, with something to read or write), `shaking` (handshaking and latched), `dials`
-//! (with a round or an address to begin) and `coming` (dialling and latched). A connection is in each at most once.
+//! caller since the last flush), `ready` (latched, with something to read or write), `shaking` (handshaking and latched), `dials_due`
+//! (with a round or an address to begin) and `dials_latched` (dialling and latched). A connection is in each at most once.
 
 mod admit;
 mod close;
+mod common;
 mod deadlines;
 mod dial;
 mod events;
 mod harvest;
 mod index;
-mod io;
 mod keep;
 mod names;
 #[cfg(feature = "proxy-protocol")]
 mod proxied;
+mod receive;
+mod send;
 mod turns;
 #[cfg(feature = "tls")]
 mod upgrade;
 mod wait;
+mod work;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use bytes::BytesMut;
-
-use crate::buf::Pool;
 use crate::config::Config;
-use crate::counters::Counters;
 use crate::event::{Event, Serviced};
 use crate::id::{Id, REMOTER, Slots};
-use crate::net::{Net, Readiness, Stream};
-use crate::remoter::{Remoter, Shared};
+use crate::net::{Net, Readiness};
+use crate::remoter::Remoter;
 use crate::tyme::{Tyme, Tymth, Wheel};
-use crate::wire::{Tap, WireLog};
 
 pub(crate) use admit::Origin;
-use events::Events;
+pub(crate) use common::Core;
 use index::Index;
 
 /// More than that in one read is nobody's wish, and memory that is taken at once.
@@ -63,13 +60,13 @@ pub(crate) struct Engine {
     /// The last turns had too little budget to send for somebody in line.
     behind: bool,
     shaking: VecDeque<Id>,
-    dials: VecDeque<Id>,
-    coming: VecDeque<Id>,
+    dials_due: VecDeque<Id>,
+    dials_latched: VecDeque<Id>,
     pub(crate) names: names::Names,
     /// What jitter is drawn from, once it was asked for.
     seed: Option<u64>,
     /// Closed, and told: to be forgotten at the next tick.
-    told: Vec<Id>,
+    to_forget: Vec<Id>,
     harvested: Vec<Readiness>,
     /// The tick was begun by a wait and goes on in the service that follows.
     begun: bool,
@@ -79,101 +76,11 @@ pub(crate) struct Engine {
     due: Vec<(Tyme, Id)>,
 }
 
-/// What the passes of a tick need besides the one connection they are at.
-pub(crate) struct Core {
-    pub(crate) now: Tyme,
-    pub(crate) config: Config,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) wheel: Wheel<Id>,
-    pub(crate) events: Events,
-    pub(crate) counters: Counters,
-    pub(crate) serviced: Serviced,
-    /// What reads go through; all of it is initialized.
-    pub(crate) scratch: BytesMut,
-    pub(crate) pool: Pool,
-    /// Bytes that may still be received in this tick.
-    pub(crate) tick_left: usize,
-    /// Bytes that may still be sent in this tick, and whether that was too little for somebody.
-    pub(crate) tick_left_out: usize,
-    pub(crate) cut_out: bool,
-    /// Datagrams that may still be received in this tick.
-    pub(crate) grams_left: usize,
-    pub(crate) burst: Burst,
-    /// Tries to connect that may still be begun in this tick.
-    pub(crate) connects_left: usize,
-    /// Those to whom `Drained` is owed.
-    pub(crate) starved: Vec<Id>,
-    /// Put around connections as they come in or up.
-    pub(crate) wire_log: Option<WireLog>,
-    /// Those that can go over to TLS now.
-    #[cfg(feature = "tls")]
-    pub(crate) upgrades: Vec<Id>,
-    /// The last harvest left some for the next one: only what had come by this tyme has been heard.
-    pub(crate) heard: Option<Tyme>,
-    /// Number of the tick, for the budgets per connection.
-    pub(crate) tick: u32,
-    /// A service's filters are to see all bytes before they leave.
-    pub(crate) filtered: bool,
-    /// A service is being called: nothing may call it again before it returns.
-    pub(crate) calling: bool,
-}
-
-/// Which of a tick's budgets are only those of a burst, whose end is nothing to count.
-#[derive(Copy, Clone, Default)]
-pub(crate) struct Burst {
-    pub(crate) bytes: bool,
-    pub(crate) grams: bool,
-}
-
-impl Core {
-    /// The stream, with a tap around it if connections are logged.
-    fn tapped(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-        match &self.wire_log {
-            Some(log) => Box::new(Tap::new(stream, log.clone())),
-            None => stream,
-        }
-    }
-
-    /// The tick can send no more, and somebody could have: counted once a tick.
-    fn count_cut_out(&mut self) {
-        let again = core::mem::replace(&mut self.cut_out, true);
-        self.counters.budget.tick_bytes_out += u64::from(!again);
-    }
-}
-
 impl Engine {
     pub(crate) fn new(config: Config, mut net: Box<dyn Net>) -> Self {
         let now = net.now();
-        let shared = Shared {
-            buffered: AtomicUsize::new(0),
-            buffered_limit: AtomicUsize::new(config.limits.buffered.max(1)),
-        };
         Engine {
-            core: Core {
-                now,
-                shared: Arc::new(shared),
-                wheel: Wheel::new(now),
-                events: Events::default(),
-                counters: Counters::default(),
-                serviced: Serviced::default(),
-                scratch: BytesMut::new(),
-                pool: Pool::default(),
-                tick_left: 0,
-                tick_left_out: 0,
-                cut_out: false,
-                burst: Burst::default(),
-                grams_left: 0,
-                connects_left: 0,
-                wire_log: None,
-                starved: Vec::new(),
-                #[cfg(feature = "tls")]
-                upgrades: Vec::new(),
-                heard: None,
-                tick: 0,
-                filtered: false,
-                calling: false,
-                config,
-            },
+            core: Core::new(config, now),
             net,
             tymth: None,
             slots: Slots::new(),
@@ -185,11 +92,11 @@ impl Engine {
             ready: VecDeque::new(),
             behind: false,
             shaking: VecDeque::new(),
-            dials: VecDeque::new(),
-            coming: VecDeque::new(),
+            dials_due: VecDeque::new(),
+            dials_latched: VecDeque::new(),
             names: names::Names::default(),
             seed: None,
-            told: Vec::new(),
+            to_forget: Vec::new(),
             harvested: Vec::new(),
             begun: false,
             fresh: false,
@@ -224,7 +131,7 @@ impl Engine {
         for remoter in self.slots.iter_mut() {
             remoter.timer = None;
             remoter.opened_at = now;
-            remoter.retime(&mut self.core, true);
+            remoter.restart_deadlines(&mut self.core, true);
         }
         now
     }
@@ -232,36 +139,29 @@ impl Engine {
     // Ticks.
 
     /// Begins a tick, or goes on with the one that a wait has begun: reads the clock, fills the budgets.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin_tick(&mut self) {
         self.sample();
         let limit = self.core.config.limits.buffered.max(1);
         self.core.shared.buffered_limit.store(limit, Ordering::Relaxed);
         if core::mem::replace(&mut self.begun, true) {
             return;
         }
-        self.core.tick = self.core.tick.wrapping_add(1);
-        self.core.tick_left = self.core.config.limits.tick_bytes.max(1);
-        self.core.tick_left_out = self.core.config.limits.tick_bytes_out.max(1);
-        self.core.cut_out = false;
-        self.core.burst = Burst::default();
-        self.core.grams_left = self.core.config.limits.grams_per_tick.max(1);
-        self.core.connects_left = self.core.config.limits.connects_per_tick.max(1);
-        self.core.serviced = Serviced::default();
+        self.core.begin_tick();
         if self.slots.len() > 0 {
             self.fit_scratch();
         }
     }
 
     /// Ends a tick; what was done in it.
-    pub(crate) fn end(&mut self) -> Serviced {
+    pub(crate) fn end_tick(&mut self) -> Serviced {
         self.begun = false;
         self.core.serviced
     }
 
     /// Forgets the connections whose `Closed` was taken.
-    pub(crate) fn bury_told(&mut self) {
-        while let Some(id) = self.told.pop() {
-            self.bury(id);
+    pub(crate) fn forget_closed(&mut self) {
+        while let Some(id) = self.to_forget.pop() {
+            self.forget(id);
         }
     }
 
@@ -287,11 +187,11 @@ impl Engine {
                     continue;
                 }
                 remoter.state.touched = false;
-                if remoter.state.retime {
-                    remoter.retime(&mut self.core, false);
+                if remoter.state.timeouts_changed {
+                    remoter.restart_deadlines(&mut self.core, false);
                 }
                 remoter.send(&mut self.core);
-                if remoter.rest(&mut self.core, &mut self.ready) {
+                if remoter.after_pass(&mut self.core, &mut self.ready) {
                     self.release(id);
                 }
             }
@@ -305,7 +205,7 @@ impl Engine {
     /// Puts it in the line it belongs to if it has something to do and is in none yet.
     fn enqueue(&mut self, id: Id) {
         if let Some(remoter) = self.slots.get_mut(id) {
-            remoter.fall_in(&self.core, &mut self.ready, &mut self.shaking);
+            remoter.enqueue(&self.core, &mut self.ready, &mut self.shaking);
         }
     }
 
@@ -336,7 +236,7 @@ impl Engine {
 
     /// All places taken, of closed ones too until their `Closed` was taken.
     pub(crate) fn taken(&self) -> usize {
-        self.slots.len() - self.told.len()
+        self.slots.len() - self.to_forget.len()
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&Remoter> {
@@ -402,11 +302,11 @@ impl Engine {
             }
             Event::Drained(id) => {
                 if let Some(remoter) = self.get_mut(id) {
-                    remoter.state.starved = false;
+                    remoter.state.drained_owed = false;
                 }
             }
-            Event::Closed(id, _) => self.met_closed(id),
-            Event::Disconnected { id, .. } => self.met_told(id),
+            Event::Closed(id, _) => self.closed_taken(id),
+            Event::Disconnected { id, .. } => self.disconnected_taken(id),
             _ => {}
         }
         Some(event)

@@ -136,7 +136,7 @@ impl Engine {
 
     /// Takes the answers that have come, and asks for those who waited: within a budget of names per tick, since an answer may come at once and make
     /// room for the next one.
-    pub(super) fn hear(&mut self) {
+    pub(super) fn take_answers(&mut self) {
         if self.names.tick != self.core.tick {
             self.names.tick = self.core.tick;
             self.names.left = self.core.config.limits.connects_per_tick.max(1);
@@ -145,7 +145,7 @@ impl Engine {
         while self.names.is_pending(limit) {
             let answers = self.names.inbox.as_ref().map(|inbox| inbox.take()).unwrap_or_default();
             for answer in answers {
-                self.heed(answer);
+                self.on_answer(answer);
             }
             self.ask_waiting();
             if self.names.left == 0 {
@@ -188,7 +188,7 @@ impl Engine {
 
     /// A connection has closed: if it waits here, its place in the line is empty. Lines that are more than half empty are closed up, so that behind a
     /// resolver that never answers nothing grows.
-    pub(super) fn leave_line(&mut self, id: Id) {
+    pub(super) fn leave_lookup_line(&mut self, id: Id) {
         let dial = self.slots.get(id).and_then(|remoter| remoter.dial.as_ref());
         if !dial.is_some_and(|dial| dial.waits_for_lookup) {
             return;
@@ -203,18 +203,18 @@ impl Engine {
     }
 
     /// Goes on with an answer: each that still waits for it.
-    fn heed(&mut self, answer: Answer) {
+    fn on_answer(&mut self, answer: Answer) {
         let Answer { name, number, result } = answer;
         if self.names.asked.get(&name).is_none_or(|asked| asked.number != number) {
             return;
         }
         let Some(asked) = self.names.asked.remove(&name) else { return };
         for (id, ticket) in asked.askers {
-            self.heed_one(id, ticket, &result);
+            self.on_answer_for(id, ticket, &result);
         }
     }
 
-    fn heed_one(&mut self, id: Id, ticket: u32, result: &Result<Vec<Addr>, Arc<str>>) {
+    fn on_answer_for(&mut self, id: Id, ticket: u32, result: &Result<Vec<Addr>, Arc<str>>) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         let waits = remoter.state.phase == Phase::Dialling;
         let Some(dial) = &mut remoter.dial else { return };
@@ -225,7 +225,7 @@ impl Engine {
             Ok(addrs) if !addrs.is_empty() => {
                 dial.left = by_turns(addrs.clone());
                 dial.step = Step::Trying;
-                return self.line_up(id);
+                return self.enqueue_dial(id);
             }
             Ok(_) => "the name has no address".into(),
             Err(why) => Arc::clone(why),
@@ -294,7 +294,7 @@ mod tests {
         // Three for whom it is asked or who stay in line through all of it.
         let stay: Vec<Id> =
             (1..4).map(|port| engine.connect(Connect::to_name("stays", port)).unwrap()).collect();
-        engine.begin();
+        engine.begin_tick();
         engine.dial();
         for round in 0..1000 {
             let ids: Vec<Id> = (0..100)
@@ -306,7 +306,7 @@ mod tests {
                 engine.cut(id, CloseReason::Local);
             }
             while engine.poll_event().is_some() {}
-            engine.bury_told();
+            engine.forget_closed();
             assert!(engine.names.waiting.len() <= 3, "{round}: {}", engine.names.waiting.len());
             assert_eq!(kept.lock().unwrap().len(), 2);
         }

@@ -7,9 +7,9 @@ use crate::remoter::Via;
 
 impl Engine {
     /// Takes note of whom a connection is for if its proxy has just told so. `live`: its handshake is done. Returns whether it may stay.
-    pub(super) fn meet_proxied(&mut self, id: Id, live: bool) -> bool {
+    pub(super) fn admit_proxied(&mut self, id: Id, live: bool) -> bool {
         let Some(remoter) = self.slots.get(id) else { return false };
-        if !remoter.is_to_be_met() {
+        if !remoter.awaits_admission() {
             return true;
         }
         let peer = remoter.peer_addr().clone();
@@ -18,7 +18,7 @@ impl Engine {
             return false;
         }
         if let Some(remoter) = self.slots.get_mut(id) {
-            remoter.state.via = Via::Met;
+            remoter.state.via = Via::Admitted;
         }
         self.index.insert(&peer, id);
         // Until it is opened, which is where that ends.
@@ -36,6 +36,6 @@ impl Engine {
         if let Some(acceptor) = acceptor {
             self.refuse(acceptor, peer, why);
         }
-        self.bury(id);
+        self.forget(id);
     }
 }

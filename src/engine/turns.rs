@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use super::Engine;
+use crate::error::Gone;
 use crate::event::Event;
 use crate::id::Id;
 use crate::remoter::{Phase, Shared};
@@ -10,13 +11,13 @@ use crate::remoter::{Phase, Shared};
 impl Engine {
     /// Tells those whose queue has run empty, as soon as there is room to queue more.
     pub(super) fn tell_drained(&mut self) {
-        if self.core.starved.is_empty() || self.core.shared.room() == 0 {
+        if self.core.drained_owed.is_empty() || self.core.shared.room() == 0 {
             return;
         }
-        for id in self.core.starved.drain(..) {
+        for id in self.core.drained_owed.drain(..) {
             if let Some(remoter) = self.slots.get_mut(id) {
-                remoter.state.starved = remoter.state.phase == Phase::Live;
-                if remoter.state.starved {
+                remoter.state.drained_owed = remoter.state.phase == Phase::Live;
+                if remoter.state.drained_owed {
                     self.core.events.push(Event::Drained(id));
                 }
             }
@@ -24,7 +25,7 @@ impl Engine {
     }
 
     /// Gives everybody in line one turn: send, then receive, each within its budget. Who has more to do goes to the back of the line.
-    /// Whom there was no room to read for, or too little budget to send, is first the next time.
+    /// Who lacked room to read, or budget to send, is first the next time.
     pub(crate) fn turns(&mut self) {
         let mut denied = None;
         let mut cut_out = None;
@@ -41,7 +42,7 @@ impl Engine {
                 continue;
             }
             remoter.send(&mut self.core);
-            // Who was first and got something, is not again.
+            // Who was first in line and could send something is not put first again.
             let in_turn = turn > 0 || self.core.tick_left_out == left_out;
             if cut_out.is_none() && in_turn && remoter.is_cut_out(&self.core) {
                 cut_out = Some(id);
@@ -50,10 +51,10 @@ impl Engine {
                 denied = Some(id);
             }
             remoter.receive(&mut self.core, false);
-            if remoter.rest(&mut self.core, &mut self.ready) {
+            if remoter.after_pass(&mut self.core, &mut self.ready) {
                 self.release(id);
             }
-            // Cut short by what others had before it, it is first in the next tick; who was first, is not again.
+            // Cut short by what others took before it, it is first in the next tick; who was first in this one is not.
             if self.core.tick_left == 0 && turn > 0 && self.was_cut_short(id) {
                 self.ready.rotate_right(1);
             }
@@ -73,7 +74,7 @@ impl Engine {
             u64::from(self.core.tick_left == 0 && !self.core.burst.bytes);
         let room = self.core.shared.room_to_read() > 0;
         self.core.counters.budget.buffered += u64::from(!room);
-        self.core.serviced.more |= self.line_moves(room);
+        self.core.serviced.more |= self.can_line_move(room);
     }
 
     /// Whether it is last in line with some of its own budget left.
@@ -84,7 +85,7 @@ impl Engine {
 
     /// Whether somebody in line can do something. Where there is no room only those can who send or throw away, and they
     /// are looked for.
-    fn line_moves(&self, room: bool) -> bool {
+    fn can_line_move(&self, room: bool) -> bool {
         if room {
             return !self.ready.is_empty();
         }
@@ -93,26 +94,22 @@ impl Engine {
             .any(|id| self.slots.get(*id).is_some_and(|it| it.can_go_on(&self.core, false)))
     }
 
-    /// One connection's turn to receive, outside the line; `once` for a single read. False if there is no such live connection.
-    pub(crate) fn receive_of(&mut self, id: Id, once: bool) -> bool {
-        let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
-            return false;
-        };
+    /// One live connection's turn to receive, outside the line; `once` for a single read. The bytes received in this tick.
+    pub(crate) fn receive_of(&mut self, id: Id, once: bool) -> Result<u64, Gone> {
+        let remoter = self.slots.get_mut(id).filter(|remoter| remoter.is_live()).ok_or(Gone)?;
         remoter.receive(&mut self.core, once);
-        self.settle(id);
-        true
+        self.after_pass(id);
+        Ok(self.core.serviced.bytes_in)
     }
 
-    /// One connection's turn to send, outside the line. False if there is no such live connection.
-    pub(crate) fn send_of(&mut self, id: Id) -> bool {
-        let Some(remoter) = self.slots.get_mut(id).filter(|remoter| remoter.is_live()) else {
-            return false;
-        };
+    /// One live connection's turn to send, outside the line. The bytes sent in this tick.
+    pub(crate) fn send_of(&mut self, id: Id) -> Result<u64, Gone> {
+        let remoter = self.slots.get_mut(id).filter(|remoter| remoter.is_live()).ok_or(Gone)?;
         if !(self.core.filtered && remoter.has_raw_out()) {
             remoter.send(&mut self.core);
         }
-        self.settle(id);
-        true
+        self.after_pass(id);
+        Ok(self.core.serviced.bytes_out)
     }
 
     /// Whether there is work that needs no news from the network.
@@ -121,24 +118,24 @@ impl Engine {
         let (room, to_send) = (self.will_fit(Shared::readable(limit)), self.will_fit(limit));
         !self.core.events.is_empty()
             || !self.harvested.is_empty()
-            || self.core.heard.is_some()
-            || self.line_moves(room)
+            || self.core.heard_until.is_some()
+            || self.can_line_move(room)
             || !self.shaking.is_empty()
-            || !self.dials.is_empty()
-            || !self.coming.is_empty()
+            || !self.dials_due.is_empty()
+            || !self.dials_latched.is_empty()
             || self.names.is_pending(self.core.config.limits.lookups)
             || self.has_upgrades()
-            || (!self.core.starved.is_empty() && to_send)
+            || (!self.core.drained_owed.is_empty() && to_send)
             || self.touched.iter().any(|id| {
                 self.slots.get(*id).is_some_and(|remoter| {
-                    remoter.wants_turn(&self.core, room) || (to_send && remoter.owes_drained())
+                    remoter.wants_turn(&self.core, room) || (to_send && remoter.will_owe_drained())
                 })
             })
     }
 
     /// Whether the next tick begins with less than `limit` buffered, without what it will forget.
     fn will_fit(&self, limit: usize) -> bool {
-        let told = self.told.iter().filter_map(|id| self.slots.get(*id));
+        let told = self.to_forget.iter().filter_map(|id| self.slots.get(*id));
         let freed: usize = told.map(|remoter| remoter.rx.len()).sum();
         let buffered = self.core.shared.buffered.load(Ordering::Relaxed);
         buffered - freed < limit

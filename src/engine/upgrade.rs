@@ -7,7 +7,7 @@ use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 impl Remoter {
     /// Gets in line to go over once what was queued in plain has left.
-    pub(super) fn line_up_upgrade(&mut self, core: &mut Core) {
+    pub(super) fn enqueue_upgrade(&mut self, core: &mut Core) {
         if let Some(upgrade) = &mut self.upgrade
             && !upgrade.lined_up
             && self.tx.is_empty()
@@ -35,9 +35,7 @@ impl Remoter {
         self.state.phase = Phase::Handshaking;
         self.state.shaking = true;
         self.state.holding = false;
-        for slot in [Slot::FirstByte, Slot::Idle, Slot::WriteStall, Slot::Rate] {
-            self.disarm(slot);
-        }
+        self.disarm_traffic();
         self.arm(core, Slot::Handshake);
         true
     }
@@ -49,7 +47,7 @@ impl Engine {
         while let Some(id) = self.core.upgrades.pop() {
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             if !remoter.go_over(&mut self.core) {
-                self.settle(id);
+                self.after_pass(id);
                 continue;
             }
             if remoter.is_counted() {

@@ -97,12 +97,18 @@ pub enum GramError {
 impl fmt::Display for GramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            GramError::Full => "as much queued as tx_grams and tx_bytes allow",
-            GramError::TooLarge => "longer than max_gram",
-            GramError::NoAddress => "nobody to send it to: an unnamed socket, or no peer",
-            GramError::NotThePeer => "not the peer that this endpoint is connected to",
-            GramError::TooManyFiles => "more than 253 descriptors",
-            GramError::Closed => "the endpoint is not open",
+            GramError::Full => {
+                "as much is queued as GramConfig::tx_grams and tx_bytes allow: wait for `Drained`"
+            }
+            GramError::TooLarge => "the datagram is longer than GramConfig::max_gram",
+            GramError::NoAddress => {
+                "there is nobody to send it to: an unnamed socket, or no Bind::peer"
+            }
+            GramError::NotThePeer => {
+                "this endpoint is connected, and can send to its peer only: bind another for others"
+            }
+            GramError::TooManyFiles => "more than 253 descriptors with one datagram: send several",
+            GramError::Closed => "the endpoint is not open: reopen it",
         })
     }
 }

@@ -3,15 +3,12 @@
 mod gram;
 
 use core::fmt;
-#[cfg(feature = "tls")]
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
 use crate::error::{CloseReason, Deadline};
-use crate::id::AcceptorId;
-use crate::id::EndpointId;
-use crate::id::Id;
+use crate::id::{AcceptorId, EndpointId, Id};
 use crate::net::Addr;
 use crate::tyme::Tyme;
 
@@ -202,16 +199,18 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Refusal::Remoters => "as many connections as Limits::remoters allows",
+            Refusal::Remoters => "there are as many connections as Limits::remoters allows",
             Refusal::PerIp => {
-                "as many connections from this address as Limits::remoters_per_ip allows"
+                "there are as many connections from this address as Limits::remoters_per_ip allows"
             }
             Refusal::HandshakesPerIp => {
-                "as many handshakes from this address as Limits::handshakes_per_ip allows"
+                "there are as many handshakes from this address as Limits::handshakes_per_ip allows"
             }
-            Refusal::Register => "the poller would not take it",
+            Refusal::Register => {
+                "the poller would not take it: it has a limit of its own, or no memory"
+            }
             #[cfg(feature = "proxy-protocol")]
-            Refusal::Untrusted => "not from a network whose proxies are trusted",
+            Refusal::Untrusted => "it came from outside the networks that ProxyProtocol trusts",
         })
     }
 }
@@ -252,9 +251,50 @@ pub enum Wake {
     OnIo,
 }
 
+impl Wake {
+    /// How long a loop may sleep at `now`, as most system calls want it said: zero for at once, `None` for as long as the network has nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tymist::{Wake, tyme::Tyme};
+    ///
+    /// let now = Tyme::from_secs(10);
+    /// assert_eq!(Wake::Now.timeout(now), Some(Duration::ZERO));
+    /// assert_eq!(Wake::At(Tyme::from_secs(12)).timeout(now), Some(Duration::from_secs(2)));
+    /// assert_eq!(Wake::OnIo.timeout(now), None);
+    /// ```
+    #[must_use]
+    pub fn timeout(self, now: Tyme) -> Option<Duration> {
+        match self {
+            Wake::Now => Some(Duration::ZERO),
+            Wake::At(tyme) => Some(tyme - now),
+            Wake::OnIo => None,
+        }
+    }
+
+    /// What somebody wants at `now` who has nothing to do before `deadline`.
+    pub(crate) fn by(deadline: Option<Tyme>, now: Tyme) -> Wake {
+        match deadline {
+            None | Some(Tyme::NEVER) => Wake::OnIo,
+            Some(tyme) if tyme <= now => Wake::Now,
+            Some(tyme) => Wake::At(tyme),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_due_is_wanted_now_from_its_very_tyme_on() {
+        let now = Tyme::from_secs(5);
+        let next = Tyme::from_nanos(now.as_nanos() + 1);
+        assert_eq!(Wake::by(Some(now), now), Wake::Now);
+        assert_eq!(Wake::by(Some(next), now), Wake::At(next));
+        assert_eq!(Wake::by(Some(Tyme::NEVER), Tyme::NEVER), Wake::OnIo, "never is never due");
+        assert_eq!(Wake::by(None, now), Wake::OnIo);
+    }
 
     #[test]
     fn an_event_costs_what_the_limit_of_them_says() {

@@ -1,15 +1,14 @@
 //! A datagram socket with its queues: what its user can see and ask.
 
 use core::fmt;
-use core::time::Duration;
-use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::outbox::Outbox;
 use super::queue::{Queue, TxGram};
-use super::{GramConfig, GramCounters, GramError, GramEvent, RxGram};
+use super::{GramConfig, GramCounters, GramError, RxGram};
 use crate::net::{Addr, Bind, BufferSizes, Datagram, GramOption, Interface, Net, Token};
 use crate::tyme::Tyme;
 use crate::wire::WireLog;
@@ -41,15 +40,10 @@ pub struct Endpoint {
     /// The socket has proved dead, and is to be closed.
     pub(super) dead: bool,
     pub(super) now: Tyme,
-    tick: u32,
+    pub(super) tick: u32,
     pub(super) spent: Spent,
     pub(super) counters: GramCounters,
-    /// Events on their way to who hands them out.
-    pub(super) outbox: VecDeque<GramEvent>,
-    /// Events told and not taken.
-    pub(super) waiting: usize,
-    /// Which of those that are always told are among them.
-    pub(super) told: Told,
+    pub(super) outbox: Outbox,
     /// Where in `tx` the next pass begins: the last one's budget ended there, with all before it blocked.
     pub(super) tx_from: usize,
     pub(super) wire_log: Option<WireLog>,
@@ -65,28 +59,6 @@ pub(super) struct Spent {
     pub(super) bytes_in: usize,
     pub(super) grams_out: usize,
     pub(super) bytes_out: usize,
-}
-
-/// Events that somebody may wait for are told however many others wait, one of each kind at most.
-#[derive(Copy, Clone, Debug, Default)]
-pub(super) struct Told {
-    received: bool,
-    drained: bool,
-    paused: bool,
-    lost: bool,
-}
-
-impl Told {
-    /// Whether one of this event's kind waits; `None` for those that may be left out.
-    pub(super) fn place(&mut self, event: &GramEvent) -> Option<&mut bool> {
-        match event {
-            GramEvent::Received => Some(&mut self.received),
-            GramEvent::Drained => Some(&mut self.drained),
-            GramEvent::Paused { .. } => Some(&mut self.paused),
-            GramEvent::Lost { .. } => Some(&mut self.lost),
-            _ => None,
-        }
-    }
 }
 
 impl Endpoint {
@@ -111,9 +83,7 @@ impl Endpoint {
             tick: 0,
             spent: Spent::default(),
             counters: GramCounters::default(),
-            outbox: VecDeque::new(),
-            waiting: 0,
-            told: Told::default(),
+            outbox: Outbox::default(),
             tx_from: 0,
             wire_log: None,
             touched: false,
@@ -148,36 +118,10 @@ impl Endpoint {
         }
         Some(spec)
     }
+}
 
-    /// Closes the socket. Datagrams that wait to be sent are dropped and counted as unsent; those that came in stay to be taken. Idempotent.
-    pub fn close(&mut self) {
-        self.socket = None;
-        self.counters.unsent += self.tx.clear() as u64;
-        (self.readable, self.backlogged, self.dead, self.met) = (false, false, false, None);
-        (self.tx_rest, self.rx_rest, self.errors) = (None, None, 0);
-        self.tx_from = 0;
-    }
-
-    /// Begins a tick, once: fills the budgets.
-    pub(crate) fn begin(&mut self, now: Tyme, tick: u32) {
-        self.now = now;
-        if self.tick != tick {
-            self.tick = tick;
-            self.spent = Spent::default();
-            self.tx_rest = None;
-        }
-    }
-
-    /// Goes by another clock from now on.
-    pub(crate) fn rebase(&mut self, now: Tyme) {
-        self.now = now;
-        (self.tx_rest, self.rx_rest) = (None, None);
-        let met = self.tx.iter_mut().filter(|gram| gram.queued_at != Tyme::NEVER);
-        met.for_each(|gram| gram.queued_at = now);
-    }
-
-    // What it is.
-
+/// # What it is
+impl Endpoint {
     /// Whether its socket is open.
     #[must_use]
     pub fn opened(&self) -> bool {
@@ -232,18 +176,23 @@ impl Endpoint {
         self.wire_log = log;
     }
 
-    // In.
+    /// Closes the socket. Datagrams that wait to be sent are dropped and counted as unsent; those that came in stay to be taken. Idempotent.
+    pub fn close(&mut self) {
+        self.socket = None;
+        self.counters.unsent += self.tx.clear() as u64;
+        (self.readable, self.backlogged, self.dead, self.met) = (false, false, false, None);
+        (self.tx_rest, self.rx_rest, self.errors) = (None, None, 0);
+        self.tx_from = 0;
+    }
+}
 
+/// # Receiving
+impl Endpoint {
     /// Takes the next datagram that came in; `None` where there is none. An empty datagram is one, with no bytes and a sender.
     pub fn take(&mut self) -> Option<RxGram> {
         let gram = self.rx.pop();
-        if self.told.received && self.rx.len() == 0 {
-            // Nothing is left to tell of, where it was not handed on yet: who only takes is not kept awake by it.
-            let before = self.outbox.len();
-            self.outbox.retain(|event| *event != GramEvent::Received);
-            if self.outbox.len() < before {
-                self.taken(&GramEvent::Received);
-            }
+        if self.rx.len() == 0 {
+            self.outbox.retract_received();
         }
         gram
     }
@@ -259,9 +208,10 @@ impl Endpoint {
     pub fn rx_bytes(&self) -> usize {
         self.rx.bytes()
     }
+}
 
-    // Out.
-
+/// # Sending
+impl Endpoint {
     /// Queues a copy of `data` as one datagram to `to`, itself included; it leaves in the next tick. Costs an allocation.
     ///
     /// # Errors
@@ -361,9 +311,10 @@ impl Endpoint {
     pub fn tx_queued(&self) -> usize {
         self.tx.bytes()
     }
+}
 
-    // Options.
-
+/// # Options
+impl Endpoint {
     /// Changes an option of the socket; also after `reopen` it must be set again.
     ///
     /// # Errors
@@ -387,38 +338,6 @@ impl Endpoint {
     /// As [`set_option`](Endpoint::set_option); also where it had not joined.
     pub fn leave(&mut self, group: IpAddr, interface: Interface) -> io::Result<()> {
         self.set_option(GramOption::Leave(group, interface))
-    }
-
-    /// How long it rests and what ends that, whichever way is next.
-    pub(crate) fn next_deadline(&self) -> Option<Tyme> {
-        let stall = self.stall().and_then(|stall| {
-            let gram = self.tx.get(0)?;
-            Some(gram.queued_at + stall).filter(|due| *due != Tyme::NEVER)
-        });
-        let tx_rest = self.tx_rest.filter(|_| self.tx.len() > 0);
-        [stall, tx_rest, self.rx_rest].into_iter().flatten().min()
-    }
-
-    pub(super) fn stall(&self) -> Option<Duration> {
-        self.config.stall.filter(|stall| !stall.is_zero())
-    }
-
-    /// Hands on what is to tell.
-    pub(crate) fn drain_events(&mut self) -> impl Iterator<Item = GramEvent> {
-        self.outbox.drain(..)
-    }
-
-    /// Has `Drained` told once all that is queued is out.
-    pub(crate) fn want_drained(&mut self) {
-        self.backlogged = true;
-    }
-
-    /// An event was taken by who is told.
-    pub(crate) fn taken(&mut self, event: &GramEvent) {
-        self.waiting = self.waiting.saturating_sub(1);
-        if let Some(told) = self.told.place(event) {
-            *told = false;
-        }
     }
 }
 

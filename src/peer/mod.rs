@@ -1,11 +1,16 @@
 //! Datagrams: [`Endpoint`] is a socket with its queues, [`Peer`] is one with a network, a clock and a tick of its own.
 //!
-//! [`config`] what it may take, [`event`] what it tells, [`queue`] what waits, [`pass`] what a tick does with it.
+//! [`config`] what it may take, [`queue`] what waits, [`pass`] what a tick does with it: [`send`] and [`receive`]. [`trouble`] sorts errors, [`outbox`]
+//! holds what is to tell.
 
 mod config;
 mod endpoint;
+mod outbox;
 mod pass;
 mod queue;
+mod receive;
+mod send;
+mod trouble;
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
@@ -63,6 +68,7 @@ pub struct Peer {
     endpoint: Endpoint,
 }
 
+/// # Making one, opening it, its clock
 impl Peer {
     /// A peer on the operating system's network, not open.
     #[cfg(feature = "os")]
@@ -109,7 +115,10 @@ impl Peer {
         if self.opened() {
             return Ok(());
         }
-        let error = || ListenError::new(Addr::Unnamed, io::ErrorKind::NotConnected.into());
+        let error = || {
+            let why = "it never was open: call open() first";
+            ListenError::new(Addr::Unnamed, io::Error::new(io::ErrorKind::NotConnected, why))
+        };
         let spec = self.endpoint.spec_again().ok_or_else(error)?;
         self.open(spec)
     }
@@ -143,9 +152,10 @@ impl Peer {
         self.now = now.max(self.now);
         self.endpoint.now = self.now;
     }
+}
 
-    // The tick.
-
+/// # The tick
+impl Peer {
     /// Does one tick: read the clock; send what was queued; harvest readiness (one system call, none if [`wait`](Peer::wait) has just done it); send what
     /// was blocked; receive. Never blocks, never fails because of what others send, and is bounded by `tick_grams` and `tick_bytes`.
     pub fn service(&mut self) -> Serviced {
@@ -178,9 +188,7 @@ impl Peer {
 
     /// Takes the next event of those that have not been taken, oldest first.
     pub fn poll_event(&mut self) -> Option<GramEvent> {
-        let event = self.endpoint.outbox.pop_front()?;
-        self.endpoint.taken(&event);
-        Some(event)
+        self.endpoint.outbox.take()
     }
 
     /// Takes all events and drops them, for programs that only [take](Endpoint::take) datagrams.
@@ -213,7 +221,7 @@ impl Peer {
     fn harvest(&mut self, wait: Option<Duration>) {
         if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
             let event = GramEvent::NetFailed { error: error.kind(), errno: error.raw_os_error() };
-            if self.endpoint.outbox.back() != Some(&event) {
+            if self.endpoint.outbox.last() != Some(&event) {
                 self.endpoint.tell(event);
             }
         }
@@ -232,22 +240,19 @@ impl Peer {
         let mut left = if self.waited { burst } else { usize::MAX };
         self.endpoint.receive(&mut self.scratch, &mut left, &mut self.serviced);
     }
+}
 
-    // When next.
-
+/// # When next
+impl Peer {
     /// When it wants to be serviced next. An event that was not taken counts as pending.
     #[must_use]
     pub fn wake(&self) -> Wake {
         let endpoint = &self.endpoint;
-        if endpoint.waiting > 0 || !self.harvested.is_empty() || endpoint.has_work() {
+        if endpoint.outbox.waiting() > 0 || !self.harvested.is_empty() || endpoint.has_work() {
             return Wake::Now;
         }
         let net = self.net.due_in().map(|time| self.now + time);
-        match endpoint.next_deadline().into_iter().chain(net).min() {
-            Some(tyme) if tyme <= self.now => Wake::Now,
-            Some(tyme) => Wake::At(tyme),
-            None => Wake::OnIo,
-        }
+        Wake::by(endpoint.next_deadline().into_iter().chain(net).min(), self.now)
     }
 
     /// Sends what was queued, then sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal
@@ -256,16 +261,11 @@ impl Peer {
         self.begin();
         self.waited = true;
         self.endpoint.send(&mut self.serviced);
-        let until = match self.wake() {
-            Wake::Now => return,
-            Wake::At(tyme) => Some(tyme - self.now),
-            Wake::OnIo => None,
-        };
-        let sleep = match (until, limit) {
-            (Some(until), Some(limit)) => Some(until.min(limit)),
-            (until, limit) => until.or(limit),
-        };
-        self.harvest(sleep);
+        let wake = self.wake();
+        if wake != Wake::Now {
+            let timeout = wake.timeout(self.now);
+            self.harvest(timeout.into_iter().chain(limit).min());
+        }
     }
 
     /// A handle that ends [`wait`](Peer::wait) from any thread. Takes one descriptor, once.

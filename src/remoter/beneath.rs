@@ -1,12 +1,12 @@
 //! The stream that a connection runs on.
 
-use super::Detached;
 use super::no_stream::NoStream;
-use super::{Phase, Remoter};
+use super::{Detached, Phase, Remoter};
 use crate::error::CloseReason;
 use crate::net::Stream;
 use crate::wire::{Tap, WireLog};
 
+/// # The stream beneath
 impl Remoter {
     /// The stream it runs on, outermost middleware first.
     #[must_use]
@@ -22,7 +22,7 @@ impl Remoter {
         }
         let stream = self.take_stream();
         self.stream = wrap(stream);
-        self.state.short_reads = self.stream.short_read_drains();
+        self.state.short_read_drains = self.stream.short_read_drains();
         self.state.holding = self.stream.held() > 0;
         // What the new layer knows is not known: look.
         self.state.readable = true;

@@ -4,6 +4,7 @@ use core::any::Any;
 
 use super::Remoter;
 
+/// # What you keep with it
 impl Remoter {
     /// Keeps `data` with the connection until it is gone; replaces what was kept before.
     pub fn set_data<T: Any + Send>(&mut self, data: T) {

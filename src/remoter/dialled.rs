@@ -62,7 +62,7 @@ pub(crate) struct Dialled {
     /// The wait before the next round, or before the next address, is over.
     pub(crate) due: bool,
     /// The caller has asked for a new connection.
-    pub(crate) reopen: bool,
+    pub(crate) redial: bool,
     /// In the line of those with a round or an address to begin.
     pub(crate) in_line: bool,
     /// In the list of those whose attempts have news.
@@ -87,7 +87,7 @@ impl Dialled {
             told: true,
             stale: false,
             due: true,
-            reopen: false,
+            redial: false,
             in_line: false,
             latched: false,
             waits_for_lookup: false,
@@ -104,7 +104,7 @@ impl Dialled {
                 | CloseReason::ServerClosed
                 | CloseReason::Expired(crate::error::Deadline::Drain)
         );
-        self.reopen || (self.connect.reconnect.is_some() && !by_the_caller)
+        self.redial || (self.connect.reconnect.is_some() && !by_the_caller)
     }
 
     /// Whether the next round may begin.
@@ -115,10 +115,10 @@ impl Dialled {
     /// The wait before the next round. `received`: bytes so far, on all connections.
     pub(crate) fn wait(&mut self, received: u64) -> Duration {
         let proven = self.step == Step::Up && received > self.received_before;
-        if proven || self.reopen {
+        if proven || self.redial {
             self.failures = 0;
         }
-        let Some(backoff) = self.connect.reconnect.as_ref().filter(|_| !self.reopen) else {
+        let Some(backoff) = self.connect.reconnect.as_ref().filter(|_| !self.redial) else {
             return Duration::ZERO;
         };
         let wait = backoff.wait(self.failures, &mut self.random);
@@ -143,30 +143,6 @@ impl Remoter {
         remoter
     }
 
-    /// Our end and the peer's, while the transport is up; `None` while a dialled connection is still to be made, or to be made again.
-    #[must_use]
-    pub fn ends(&self) -> Option<(&Addr, &Addr)> {
-        self.is_up().then(|| (self.local_addr(), self.peer_addr()))
-    }
-
-    /// Whether it was made from here, by `connect`.
-    #[must_use]
-    pub fn is_dialled(&self) -> bool {
-        self.dial.is_some()
-    }
-
-    /// Whether the transport is up, be its handshake done or not (hio's `accepted`).
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        self.state.up && self.state.phase != Phase::Closed
-    }
-
-    /// Whether it is usable: up, with its handshake done (hio's `connected`), and not closed.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.is_live()
-    }
-
     /// Whether it is neither closing nor closed, as far as the caller can know of it.
     pub(super) fn is_open(&self) -> bool {
         match self.state.phase {
@@ -178,7 +154,7 @@ impl Remoter {
 
     /// Whether the caller knows of it.
     pub(crate) fn is_known(&self) -> bool {
-        self.state.shaken || self.dial.is_some()
+        self.state.opened || self.dial.is_some()
     }
 
     /// Whether it comes again by itself once it has ended for `reason`.

@@ -1,27 +1,8 @@
-//! Where a connection is on its way, and what all of an engine have in common.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! Where a connection is on its way.
 
 use crate::config::{Config, TxFull};
 use crate::error::CloseReason;
 use crate::net::Stream;
-
-/// Places of a connection's deadlines.
-#[derive(Copy, Clone)]
-pub(crate) enum Slot {
-    Handshake,
-    FirstByte,
-    Idle,
-    Lifetime,
-    WriteStall,
-    Linger,
-    Rate,
-    Connect,
-    /// The wait before the next address or the next round of a dialled connection.
-    Dial,
-}
-
-pub(crate) const SLOTS: usize = 9;
 
 /// Where a connection is on its way.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -58,7 +39,7 @@ pub(crate) enum Via {
     Awaited,
     /// A proxy, which has told, and it is counted there.
     #[cfg(feature = "proxy-protocol")]
-    Met,
+    Admitted,
 }
 
 #[derive(Debug)]
@@ -69,11 +50,11 @@ pub(crate) struct State {
     /// Its transport came up.
     pub(crate) up: bool,
     /// It became usable at some time, and the caller was told.
-    pub(crate) shaken: bool,
+    pub(crate) opened: bool,
     pub(crate) fin: Fin,
     pub(crate) reason: Option<CloseReason>,
     pub(crate) tx_full: TxFull,
-    /// Latches: set by readiness, cleared by `WouldBlock`.
+    /// Latches: set by readiness, cleared by `WouldBlock`. `ending`: an end or an error is there.
     pub(crate) readable: bool,
     pub(crate) writable: bool,
     pub(crate) ending: bool,
@@ -81,12 +62,13 @@ pub(crate) struct State {
     pub(crate) eof: bool,
     pub(crate) eof_told: bool,
     /// It broke: what a read now says of an end is not the peer's word.
-    pub(crate) broken: bool,
+    pub(crate) eof_untrusted: bool,
     /// What comes in is thrown away (`shutdown_receive`).
-    pub(crate) deaf: bool,
+    pub(crate) receive_shut: bool,
     pub(crate) half_open: bool,
     pub(crate) refreshable: bool,
-    pub(crate) short_reads: bool,
+    /// A read that fills less than its buffer has taken all there is.
+    pub(crate) short_read_drains: bool,
     /// In the line of connections that have something to do.
     pub(crate) queued: bool,
     /// In the list of connections that the caller has had in hand.
@@ -98,16 +80,16 @@ pub(crate) struct State {
     /// Something was left after a send, so that `Drained` is owed.
     pub(crate) backlogged: bool,
     /// A `Drained` is owed as soon as there is room, or waits to be taken.
-    pub(crate) starved: bool,
+    pub(crate) drained_owed: bool,
     /// The caller has changed the timeouts.
-    pub(crate) retime: bool,
+    pub(crate) timeouts_changed: bool,
     /// The last turn left the unread bytes at their cap.
-    pub(crate) stuffed: bool,
+    pub(crate) at_rx_cap: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
     pub(crate) doomed: bool,
     /// A layer has given up, or never came to speak: `reason` stands, and what comes in is thrown away beneath it.
-    pub(crate) parting: bool,
-    /// Counted among the unfinished handshakes of its address. With `shaken`: it is going over to TLS.
+    pub(crate) broken_off: bool,
+    /// Counted among the unfinished handshakes of its address. With `opened`: it is going over to TLS.
     pub(crate) shaking: bool,
     /// It keeps its place after its `Closed` was taken, until whoever reads from it lets go.
     pub(crate) kept: bool,
@@ -125,7 +107,7 @@ impl State {
             phase: Phase::Handshaking,
             via: Via::Nobody,
             up: true,
-            shaken: false,
+            opened: false,
             fin: Fin::No,
             reason: None,
             tx_full: config.tx_full,
@@ -134,21 +116,21 @@ impl State {
             ending: false,
             eof: false,
             eof_told: false,
-            broken: false,
-            deaf: false,
+            eof_untrusted: false,
+            receive_shut: false,
             half_open: config.half_open,
             refreshable: config.refreshable,
-            short_reads: stream.short_read_drains(),
+            short_read_drains: stream.short_read_drains(),
             queued: false,
             touched: false,
             received: false,
             holding: false,
             backlogged: false,
-            starved: false,
-            retime: false,
-            stuffed: false,
+            drained_owed: false,
+            timeouts_changed: false,
+            at_rx_cap: false,
             doomed: false,
-            parting: false,
+            broken_off: false,
             shaking: false,
             kept: false,
             spent_at: 0,
@@ -157,14 +139,12 @@ impl State {
             spent_out: 0,
         }
     }
-}
 
-impl State {
     /// As it was before the connection that is over, but for what belongs to the caller and to the engine's lists.
     pub(crate) fn renew(&mut self) {
         self.up = false;
-        self.shaken = false;
-        self.parting = false;
+        self.opened = false;
+        self.broken_off = false;
         self.shaking = false;
         self.reason = None;
         self.readable = false;
@@ -173,46 +153,7 @@ impl State {
         self.holding = false;
         self.eof = false;
         self.eof_told = false;
-        self.broken = false;
-        self.stuffed = false;
-    }
-}
-
-/// What all connections of an engine have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) buffered: AtomicUsize,
-    pub(crate) buffered_limit: AtomicUsize,
-}
-
-impl Shared {
-    pub(crate) fn room(&self) -> usize {
-        let limit = self.buffered_limit.load(Ordering::Relaxed);
-        limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
-    }
-
-    /// Room for bytes that come in: an eighth of all is kept for those that go out. Else unread bytes could fill everything, and who must
-    /// send before it takes more would wait for ever.
-    pub(crate) fn room_to_read(&self) -> usize {
-        let limit = Self::readable(self.buffered_limit.load(Ordering::Relaxed));
-        limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
-    }
-
-    /// How much of a limit unread bytes may fill; of a limit of 1 all, or nothing would ever come in.
-    pub(crate) fn readable(limit: usize) -> usize {
-        if limit < 2 { limit } else { limit - (limit / 8).max(1) }
-    }
-
-    // Load and store instead of a locked instruction: whoever has a connection in hand has its engine borrowed, so there is only
-    // one at a time.
-
-    pub(crate) fn add(&self, bytes: usize) {
-        let buffered = self.buffered.load(Ordering::Relaxed);
-        self.buffered.store(buffered.wrapping_add(bytes), Ordering::Relaxed);
-    }
-
-    pub(crate) fn sub(&self, bytes: usize) {
-        let buffered = self.buffered.load(Ordering::Relaxed);
-        self.buffered.store(buffered.wrapping_sub(bytes), Ordering::Relaxed);
+        self.eof_untrusted = false;
+        self.at_rx_cap = false;
     }
 }

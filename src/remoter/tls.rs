@@ -39,6 +39,7 @@ impl Upgrade {
     }
 }
 
+/// # TLS
 impl Remoter {
     /// What TLS has agreed with the peer: version, suite, names, certificates. `None` on a plain connection and until the handshake is done.
     #[must_use]
@@ -83,7 +84,7 @@ impl Remoter {
     /// Whether it is on its way to TLS.
     #[must_use]
     pub fn is_upgrading(&self) -> bool {
-        self.upgrade.is_some() || (self.state.shaking && self.state.shaken)
+        self.upgrade.is_some() || (self.state.shaking && self.state.opened)
     }
 
     fn check_upgrade(&self, unread: Unread) -> Result<(), UpgradeRefused> {

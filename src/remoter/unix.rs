@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use super::Remoter;
 use crate::net::{Credentials, UnixStream};
 
+/// # Unix sockets
 impl Remoter {
     /// The Unix socket below it, if it is one, also under a wire log.
     fn unix(&mut self) -> io::Result<&mut dyn UnixStream> {

@@ -28,6 +28,7 @@ impl Remoter {
     }
 }
 
+/// # Through a proxy
 #[cfg(feature = "proxy-protocol")]
 impl Remoter {
     /// What a trusted proxy has told of it: the proxy's own address, source, destination, and more. `None` for one that came without a proxy.
@@ -37,7 +38,7 @@ impl Remoter {
     }
 
     /// Whether its proxy has told whom it is for, and nobody has taken note of that yet.
-    pub(crate) fn is_to_be_met(&self) -> bool {
+    pub(crate) fn awaits_admission(&self) -> bool {
         self.state.via == Via::Awaited && self.stream.proxied().is_some()
     }
 }

@@ -1,9 +1,9 @@
 //! A Doist in real time.
 
+use core::time::Duration;
 use std::io;
 
 use crate::doing::{Doer, Doist, Finish, RunError};
-use crate::event::Wake;
 use crate::net::os::Sleeper;
 use crate::net::{Descriptor, Waker};
 use crate::tyme::Tymist;
@@ -56,12 +56,10 @@ impl Doist {
 
     /// Sleeps for as long as all allow.
     fn sleep(&mut self, tymist: &mut Tymist) -> io::Result<()> {
-        let until = match Doer::wake(self) {
-            Wake::Now => return Ok(()),
-            Wake::At(tyme) if tyme <= tymist.tyme() => return Ok(()),
-            Wake::At(tyme) => Some(tyme - tymist.tyme()),
-            Wake::OnIo => None,
-        };
+        let until = Doer::wake(self).timeout(tymist.tyme());
+        if until == Some(Duration::ZERO) {
+            return Ok(());
+        }
         let mut descriptors: Vec<Descriptor> = Vec::new();
         self.descriptors(&mut descriptors);
         let sleeper = self.sleeper()?;

@@ -7,7 +7,6 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use crate::doing::{DoError, Doer, End, Life, Recur};
-use crate::event::Wake;
 use crate::net::Descriptor;
 use crate::tyme::{Tyme, Tymist};
 
@@ -91,13 +90,10 @@ impl<D: Doer> Driver<D> {
     /// What to wait for before the next turn. Reads the clock, so that time which has passed since the last turn does not count twice.
     pub fn rest(&mut self) -> Rest {
         let now = self.tymist.tick();
-        let timeout = match self.life.wake(&self.doer) {
-            // The end is yet to be told.
-            _ if self.life.ended().is_some() => Some(Duration::ZERO),
-            Wake::Now => Some(Duration::ZERO),
-            Wake::At(tyme) => Some(tyme - now),
-            Wake::OnIo => None,
-        };
+        // The end is yet to be told.
+        let ended = self.life.ended().is_some();
+        let wake = self.life.wake(&self.doer);
+        let timeout = if ended { Some(Duration::ZERO) } else { wake.timeout(now) };
         let mut descriptors = Vec::new();
         if timeout != Some(Duration::ZERO) && self.life.listens() {
             self.doer.descriptors(&mut descriptors);

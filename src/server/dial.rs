@@ -7,6 +7,7 @@ use crate::event::Refusal;
 use crate::id::Id;
 use crate::net::Lookup;
 
+/// # Connecting
 impl Server {
     /// Makes a connection from here, beside those that come in: same tick, same limits and deadlines, same [`Remoter`](crate::Remoter), named by the
     /// id at once. What is queued on it waits until it is usable, which `Connected` tells; `Closed` comes last, also where none could be made.
@@ -50,13 +51,7 @@ impl Server {
     /// # Errors
     /// [`Gone`] if the id names no connection that was dialled and has not closed.
     pub fn redial(&mut self, id: Id) -> Result<(), Gone> {
-        self.engine.reopen(id)
-    }
-
-    /// Number of dialled connections that are still to be made, or to be made again.
-    #[must_use]
-    pub fn dialling(&self) -> usize {
-        self.engine.dialling()
+        self.engine.redial(id)
     }
 
     /// Looks names up by `resolve` instead of the network: it takes each [`Lookup`] and must return at once; the answer may come later and

@@ -37,6 +37,7 @@ impl State {
     }
 }
 
+/// # Draining
 impl Server {
     /// Stops accepting and lets the connections that are there finish: takes in what the kernel has already queued (up to the budget of a tick),
     /// closes the listeners, and then waits for the connections to end, by themselves or by your [`close`](crate::Remoter::close). `Draining` events

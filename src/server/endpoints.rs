@@ -63,7 +63,7 @@ impl Endpoints {
                 endpoint.touched = false;
                 endpoint.begin(core.now, core.tick);
                 endpoint.send(&mut core.serviced);
-                self.settle(id, core);
+                self.after_pass(id, core);
             }
         }
         self.touched = touched;
@@ -82,7 +82,7 @@ impl Endpoints {
             endpoint.begin(core.now, core.tick);
             endpoint.send(&mut core.serviced);
             endpoint.receive(&mut self.scratch, &mut core.grams_left, &mut core.serviced);
-            self.settle(id, core);
+            self.after_pass(id, core);
         }
         let cut = core.grams_left == 0 && !self.ready.is_empty();
         core.counters.budget.grams += u64::from(cut && !core.burst.grams);
@@ -97,12 +97,12 @@ impl Endpoints {
             if endpoint.is_stalled() {
                 endpoint.send(&mut core.serviced);
             }
-            self.settle(id, core);
+            self.after_pass(id, core);
         }
     }
 
     /// Sees after a pass what became of an endpoint, and hands on what it tells.
-    fn settle(&mut self, id: Id, core: &mut Core) {
+    fn after_pass(&mut self, id: Id, core: &mut Core) {
         let Some(endpoint) = self.slots.get_mut(id) else { return };
         for event in endpoint.drain_events() {
             core.events.push(Event::Gram(EndpointId(id), event));
@@ -158,6 +158,7 @@ impl Endpoints {
     }
 }
 
+/// # Datagrams
 impl Server {
     /// Opens a datagram endpoint that is served in the same tick as the connections: what it tells comes as
     /// [`Event::Gram`], in one queue with all else.

@@ -1,8 +1,7 @@
 //! What [`tasks`](crate::tasks) ask of a server: connections that stay until they are let go, acceptors that admit no more than is taken.
 
 use super::Server;
-use crate::id::AcceptorId;
-use crate::id::Id;
+use crate::id::{AcceptorId, Id};
 
 impl Server {
     /// Lets a connection stay until it is let go; see `Engine::keep`.
@@ -17,14 +16,14 @@ impl Server {
 
     /// Admits no more than `room` of this acceptor, until more room is given.
     pub(crate) fn set_room(&mut self, id: AcceptorId, room: usize) {
-        if let Some(acceptor) = self.acceptors.iter_mut().find(|acceptor| acceptor.id() == id) {
+        if let Some(acceptor) = self.acceptor_mut(id) {
             acceptor.room = room;
         }
     }
 
     /// One that was admitted there has been taken, or is gone.
     pub(crate) fn give_room(&mut self, id: AcceptorId) {
-        if let Some(acceptor) = self.acceptors.iter_mut().find(|acceptor| acceptor.id() == id) {
+        if let Some(acceptor) = self.acceptor_mut(id) {
             acceptor.room = acceptor.room.saturating_add(1);
         }
     }

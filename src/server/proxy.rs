@@ -4,6 +4,7 @@ use super::Server;
 use crate::id::AcceptorId;
 use crate::net::proxy::ProxyProtocol;
 
+/// # Behind a load balancer
 impl Server {
     /// Makes that acceptor, plain or with TLS, expect a PROXY header in front of what it admits from now on; `None`: no more. Returns whether there is such an
     /// acceptor. [`net::proxy`](crate::net::proxy) says what holds then.
@@ -33,7 +34,7 @@ impl Server {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_proxy_protocol(&mut self, id: AcceptorId, proxy: Option<ProxyProtocol>) -> bool {
-        let found = self.acceptors.iter_mut().find(|acceptor| acceptor.id() == id);
+        let found = self.acceptor_mut(id);
         found.map(|acceptor| acceptor.proxy = proxy).is_some()
     }
 }

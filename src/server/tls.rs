@@ -9,6 +9,7 @@ use crate::net::Listen;
 use crate::net::tls::{News, ServerTls, Watch};
 use crate::tyme::Tyme;
 
+/// # TLS
 impl Server {
     /// Like [`listen`](Server::listen), with TLS: what comes in is `Accepted` once its handshake is done, and before that is among [`cxes`](Server::cxes),
     /// which nobody sees. One that fails gets its alert, and `HandshakeFailed` says why.
@@ -30,7 +31,7 @@ impl Server {
     /// Puts TLS around what that acceptor admits from now on, such as an adopted one; replaces its [layer](Server::listen_with). Returns whether there is such
     /// an acceptor.
     pub fn set_tls(&mut self, id: AcceptorId, tls: &ServerTls) -> bool {
-        let found = self.acceptors.iter_mut().find(|acceptor| acceptor.id() == id);
+        let found = self.acceptor_mut(id);
         found.map(|acceptor| acceptor.set_tls(tls)).is_some()
     }
 

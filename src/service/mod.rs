@@ -228,6 +228,7 @@ impl Drop for Calling<'_> {
     }
 }
 
+/// # With callbacks
 impl Server {
     /// One tick in callback style: [`service`](Server::service), then each event to [`Service::event`], then [`Service::tick`], with the filters
     /// in between. Like `service`, it never blocks. What was queued leaves at the start of the next [`wait`](Server::wait) or tick, or at once with

@@ -270,7 +270,7 @@ where
         while !self.bound.is_empty() {
             let Bound { spec, listener } = self.bound.remove(0);
             let addr = listener.local_addr().clone();
-            let id = self.server.take_in(spec, listener);
+            let id = self.server.add_acceptor(spec, listener);
             let id = id.map_err(|error| ListenError::new(addr, error))?;
             self.open(id);
         }

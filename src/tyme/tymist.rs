@@ -157,7 +157,7 @@ pub struct Backwards {
 
 impl fmt::Display for Backwards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "clock stands at {} s and cannot go back to {} s", self.now, self.asked)
+        write!(f, "the clock stands at {} s and cannot go back to {} s", self.now, self.asked)
     }
 }
 

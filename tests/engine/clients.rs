@@ -127,7 +127,7 @@ fn behaviour_43_connects_in_steps_and_not_being_connected_is_no_error() {
     }
     assert!(!client.opened());
     let (listener, addr) = listener();
-    client.target_mut().to = addr.into();
+    client.connect_settings_mut().to = addr.into();
     client.reopen().unwrap();
     until(&mut client, Client::service_connect);
     drop(listener);

@@ -513,7 +513,7 @@ fn one_that_is_still_in_line_from_its_last_connection_is_served_on_the_new_one()
     (0..=GREEDY).for_each(|number| desk.far.send(number, &[b'x'; 20]));
     // In line behind the greedy ones, and there it stays while its connection is replaced and shakes hands.
     desk.tick();
-    desk.clients.reopen(id).unwrap();
+    desk.clients.redial(id).unwrap();
     desk.tick();
     desk.tick();
     desk.far.up(GREEDY + 1);
@@ -665,7 +665,7 @@ fn closing_while_it_waits_to_be_tried_again_ends_it() {
     desk.clients.remoter_mut(id).unwrap().close();
     assert_eq!(desk.tick(), [Event::Closed(id, CloseReason::Local)]);
     assert_eq!(desk.clients.timers(), 0);
-    assert_eq!(desk.clients.reopen(id), Err(Gone));
+    assert_eq!(desk.clients.redial(id), Err(Gone));
 }
 
 #[test]
@@ -712,7 +712,7 @@ fn reopening_ends_what_is_and_begins_anew_under_the_same_id() {
     let id = desk.dial(addr(1));
     desk.far.up(0);
     desk.tick();
-    desk.clients.reopen(id).unwrap();
+    desk.clients.redial(id).unwrap();
     let told = Event::Disconnected { id, reason: CloseReason::Local, retry_at: Tyme::ZERO };
     assert_eq!(desk.tick(), [told]);
     desk.tick();
@@ -735,7 +735,7 @@ fn reopening_one_that_waits_cuts_the_wait_short_and_begins_the_backoff_anew() {
     }
     desk.far.fail(6, ECONNREFUSED);
     desk.tick();
-    desk.clients.reopen(id).unwrap();
+    desk.clients.redial(id).unwrap();
     assert_eq!(desk.clients.wake(), Wake::Now);
     desk.tick();
     assert_eq!(desk.far.tries(), 8);
@@ -1205,7 +1205,7 @@ fn one_client_alone_is_the_same_thing() {
     client.service();
     client.clear_events();
     assert!(!client.opened() && client.peer_addr().is_none());
-    client.target_mut().to = addr(2).into();
+    client.connect_settings_mut().to = addr(2).into();
     client.reopen().unwrap();
     client.service();
     assert_eq!(far.ports(), [1, 2]);

@@ -92,7 +92,7 @@ fn hio_b26_unknown_names_and_missing_addresses_are_answered_not_stumbled_over() 
     rig.until_closed(id);
     rig.tick_now();
     assert_eq!(rig.server.service_receives_of(id), Err(Gone));
-    assert_eq!(Gone.to_string(), "no live connection has this id");
+    assert!(Gone.to_string().starts_with("no live connection has this id"));
     for (text, why) in [
         ("", "no port"),
         ("127.0.0.1", "no port"),

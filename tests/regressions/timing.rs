@@ -110,6 +110,28 @@ fn hio_b15_a_server_without_a_clock_has_timeouts_all_the_same() {
     panic!("it never expired");
 }
 
+/// hio's tyme is a float: after a million ticks of 0.1 s it read 100000.00000133.
+#[test]
+fn hio_b33_after_a_million_tocks_a_deadline_fires_on_its_very_tick() {
+    let tock = Duration::from_millis(100);
+    let idle = Duration::from_secs(100_000);
+    let mut script = Script::with(|config| config.timeouts.idle = Some(idle));
+    script.tymist.set_tock(tock);
+    let peer = Peer::new(1, []);
+    let id = script.admits(&peer);
+    for tick in 1..1_000_000_u32 {
+        let tyme = script.tymist.tick();
+        assert_eq!(tyme, Tyme::ZERO + tock * tick, "after {tick} ticks");
+        if tick % 1_000 == 999 {
+            assert_eq!(script.tick(), [], "after {tick} ticks");
+        }
+    }
+    assert_eq!(script.server.wake(), Wake::At(Tyme::from_secs(100_000)));
+    script.tymist.tick();
+    assert_eq!(script.tick(), [Event::Expired(id, Deadline::Idle), Event::Closed(id, IDLE)]);
+    assert_eq!(script.server.tyme(), Tyme::from_secs(100_000));
+}
+
 #[test]
 fn tymist_section_10_a_stalled_handshake_has_a_deadline() {
     let mut script = Script::new(Config::new());

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use crate::error::ListenError;
+use crate::error::{ListenError, panic_words};
 
 /// What a service, or the making of one, fails with.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -65,9 +65,8 @@ impl Failure {
 
     /// What a panic says.
     pub(super) fn panicked(engine: usize, payload: &(dyn core::any::Any + Send)) -> Self {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Failure::Panicked { engine, message: text.unwrap_or("no message").into() }
+        let words = panic_words(payload).unwrap_or("no message");
+        Failure::Panicked { engine, message: words.into() }
     }
 }
 

@@ -335,7 +335,7 @@ impl Caller {
         lane.moved = now;
         // Where few may begin at once it cannot be seen which round would end by it.
         let seen = self.clients.config().limits.connects_per_tick >= 64;
-        if seen && self.line.comes_again && call.reopens && self.clients.reopen(id).is_ok() {
+        if seen && self.line.comes_again && call.reopens && self.clients.redial(id).is_ok() {
             if lane.up {
                 self.ledger.finish(call.number, Way::Up);
             }

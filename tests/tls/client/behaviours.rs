@@ -165,7 +165,7 @@ fn b53_one_that_is_given_up_in_its_handshake_can_be_made_again() {
         rig.tick_clients();
         rig.clients.remoter(id).unwrap().is_up().then_some(())
     });
-    rig.clients.reopen(id).unwrap();
+    rig.clients.redial(id).unwrap();
     rig.until_live(id);
     let (first, rest) = rig.near.split_first().unwrap();
     assert!(

@@ -1,14 +1,45 @@
-//! When to tick next, and sleeping until then.
+//! A whole tick, when the next one is due, and sleeping until then.
 
 use core::time::Duration;
 use std::io;
 
-use super::Server;
-use crate::event::Wake;
+use super::{Server, drain};
+use crate::event::{Serviced, Wake};
 use crate::net::{Descriptor, Waker};
 use crate::tyme::Tyme;
 
+/// # The tick
 impl Server {
+    /// Does one tick. Never blocks, is bounded by the budgets in [`Limits`](crate::Limits), and never fails because of a peer.
+    ///
+    /// In this order:
+    ///
+    /// 1. Read the clock, and forget the connections whose `Closed` you took.
+    /// 2. Send, end and dial what you asked for.
+    /// 3. Harvest readiness: one system call, or none if [`wait`](Server::wait) has just done it and no deadline has come since.
+    /// 4. Accept; admit what was accepted, or start its handshake.
+    /// 5. See which dialled connections are up, and advance handshakes.
+    /// 6. Let each ready connection, then each ready endpoint, send what was blocked and receive.
+    /// 7. Expire deadlines, after all that has arrived, and dial again what is due.
+    /// 8. Look at certificates, if that is due; go on with draining.
+    ///
+    /// What happened waits for [`poll_event`](Server::poll_event). Costs what there is to do, whatever the number of connections.
+    pub fn service(&mut self) -> Serviced {
+        self.engine.before_harvest();
+        self.endpoints.flush(&mut self.engine.core);
+        self.engine.harvest_once();
+        self.latch();
+        self.accept_pass();
+        self.admit_pass();
+        self.engine.serve_connections();
+        self.endpoints.turns(&mut self.engine.core);
+        self.engine.expire_and_dial();
+        #[cfg(feature = "tls")]
+        self.tls_pass();
+        self.drain_pass();
+        self.engine.end_tick()
+    }
+
     /// When the server wants to be serviced next. True at any time: also right after something was queued, closed, listened to or changed.
     ///
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
@@ -56,26 +87,16 @@ impl Server {
     pub fn descriptor(&self) -> Option<Descriptor> {
         self.engine.net.descriptor()
     }
+}
 
-    fn can_accept_now(&self) -> bool {
-        let (now, deque) = (self.engine.core.now, self.deque());
-        (0..self.acceptors.len()).any(|at| {
-            self.takes_connections()
-                && (self.acceptors[at].can_accept(now, deque) || self.may_admit(at))
-        })
-    }
-
+impl Server {
     fn next_deadline(&self) -> Option<Tyme> {
         let deque = self.deque();
         let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
-        let draining = self.draining.as_ref().map(super::drain::State::deadline);
+        let draining = self.draining.as_ref().map(drain::State::deadline);
         let rest = resting.chain(self.endpoints.next_deadline()).chain(draining);
         #[cfg(feature = "tls")]
         let rest = rest.chain(self.next_tls_look());
         rest.min()
-    }
-
-    fn deque(&self) -> usize {
-        self.engine.core.config.limits.accept_deque.max(1)
     }
 }

@@ -1,0 +1,147 @@
+//! Receiving, within budgets.
+
+use std::io;
+
+use super::Core;
+use super::work::{TOO_MUCH, count_u32};
+use crate::error::CloseReason;
+use crate::event::Event;
+use crate::remoter::{Phase, Remoter, Slot};
+
+impl Remoter {
+    /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
+    pub(super) fn receive(&mut self, core: &mut Core, once: bool) {
+        self.begin_tick(core);
+        self.look_for_loss();
+        // At the cap when this turn began, not only by what it reads.
+        self.state.at_rx_cap &= self.rx.len() >= self.rx_limit();
+        while self.state.readable && self.may_read(core) {
+            let thrown_away = self.throws_away();
+            let mut want = core.scratch.len().min(core.tick_left);
+            if !thrown_away {
+                // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
+                let room = (self.rx_limit() - self.rx.len().min(self.rx_limit())).max(1);
+                want = want.min(room).min(core.shared.room_to_read());
+            }
+            let budget = Self::budget_left(core, self.state.spent_in);
+            if budget == 0 {
+                self.count_exhausted(core);
+                break;
+            }
+            want = want.min(budget);
+            if want == 0 {
+                break; // The whole engine's budget or memory; the caller counts it.
+            }
+            self.counters.reads += 1;
+            core.counters.reads += 1;
+            let buf = &mut core.scratch[..want];
+            let read = if self.state.broken_off {
+                self.stream.discard(buf)
+            } else {
+                self.stream.read(buf)
+            };
+            match read {
+                Ok(0) => self.on_eof(core),
+                Ok(count) if count > want => self.doom(TOO_MUCH),
+                Ok(count) => self.on_bytes(core, count, want, thrown_away),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.state.readable = false;
+                    self.state.ending = false;
+                }
+                // The latch stays, so it is tried again; but not here and now for ever.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => break,
+                Err(error) => self.break_off(core, CloseReason::of(&error)),
+            }
+            if once {
+                break;
+            }
+        }
+        self.state.at_rx_cap = self.rx.len() >= self.rx_limit();
+        // A layer may have had to answer something, or have sent on what it held.
+        self.note_held_anew(core);
+    }
+
+    /// Asks whether the connection is lost, where no read tells it: after the peer's end they all say just that.
+    fn look_for_loss(&mut self) {
+        if self.may_be_lost() {
+            self.state.ending = false;
+            if let Err(error) = self.stream.connected() {
+                self.doom(CloseReason::of(&error));
+            }
+        }
+    }
+
+    /// Takes note of what the stream keeps back after a call that was no write: what waits now has its deadline, and what has left is told.
+    pub(super) fn note_held_anew(&mut self, core: &mut Core) {
+        let before = self.state.holding;
+        self.note_held();
+        if !self.is_live() || self.state.doomed {
+            return; // What it may have held is gone.
+        }
+        if self.state.holding && !self.is_armed(Slot::WriteStall) {
+            self.arm(core, Slot::WriteStall);
+        } else if before && !self.state.holding {
+            self.after_send(core, 0);
+        }
+    }
+
+    fn on_bytes(&mut self, core: &mut Core, count: usize, want: usize, thrown_away: bool) {
+        if count < want && self.state.short_read_drains && !self.state.ending {
+            self.state.readable = false;
+        }
+        core.tick_left -= count;
+        self.state.spent_in = self.state.spent_in.saturating_add(count_u32(count));
+        self.counters.bytes_in += count as u64;
+        core.counters.bytes_in += count as u64;
+        core.serviced.bytes_in += count as u64;
+        self.disarm(Slot::FirstByte);
+        self.refresh_idle(core);
+        if thrown_away {
+            return;
+        }
+        if self.rx.len() >= self.rx_limit() {
+            return self.doom(CloseReason::RxFull);
+        }
+        self.queue_received(core, count);
+        self.note_raw_in(count);
+        core.shared.add(count);
+        if !core::mem::replace(&mut self.state.received, true) {
+            core.events.push(Event::Received(self.id));
+        }
+    }
+
+    /// Puts what was read into the rx queue: a copy, or the buffer itself where it is well filled and another one is at hand.
+    fn queue_received(&mut self, core: &mut Core, count: usize) {
+        let size = core.scratch.len();
+        let well_filled = self.rx.is_empty() && count >= size - size / 4;
+        match well_filled.then(|| core.pool.spare(size)).flatten() {
+            Some(spare) => {
+                let mut filled = core::mem::replace(&mut core.scratch, spare);
+                filled.truncate(count);
+                self.rx.adopt(filled);
+            }
+            None => self.rx.push(&core.scratch[..count], &mut core.pool),
+        }
+    }
+
+    fn on_eof(&mut self, core: &mut Core) {
+        self.state.readable = false;
+        if self.state.eof_untrusted {
+            return;
+        }
+        self.state.eof = true;
+        self.state.ending = false;
+        if self.state.phase == Phase::Live {
+            core.events.push(Event::Eof(self.id));
+        }
+    }
+
+    /// Takes in what the peer said before it went, as far as there is room for it. Once an error was told, the system says "end" where
+    /// it was a reset: that is not passed on as one.
+    pub(super) fn last_words(&mut self, core: &mut Core) {
+        self.state.eof_untrusted = true;
+        self.state.readable = true;
+        self.state.ending = true;
+        self.receive(core, false);
+    }
+}

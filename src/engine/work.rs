@@ -1,0 +1,179 @@
+//! Whether a connection has something to do, and how much of it this tick lets it.
+
+use std::collections::VecDeque;
+
+use super::Core;
+use crate::config::RxFull;
+use crate::error::CloseReason;
+use crate::id::Id;
+use crate::remoter::{Fin, Phase, Remoter};
+
+/// A stream, somebody's middleware, says that it moved more than it was given: no number of it can be trusted.
+pub(super) const TOO_MUCH: CloseReason = CloseReason::Io(std::io::ErrorKind::InvalidData);
+
+impl Remoter {
+    /// Whether reading may go on: somebody wants the bytes, or they are thrown away.
+    pub(super) fn may_read(&self, core: &Core) -> bool {
+        if self.state.eof || self.state.doomed {
+            return false;
+        }
+        match self.state.phase {
+            // What comes now is TLS, and not for us.
+            #[cfg(feature = "tls")]
+            Phase::Live if self.upgrade.is_some() => false,
+            Phase::Live if self.state.receive_shut => true,
+            Phase::Live => {
+                let at_cap = self.rx.len() >= self.rx_limit();
+                !at_cap || (self.state.at_rx_cap && core.config.rx_full == RxFull::Close)
+            }
+            Phase::Flushing | Phase::Lingering => true,
+            Phase::Dialling | Phase::Handshaking | Phase::Closed => false,
+        }
+    }
+
+    /// Whether what comes in is wanted by nobody.
+    pub(super) fn throws_away(&self) -> bool {
+        self.state.receive_shut || self.state.phase != Phase::Live
+    }
+
+    /// Whether bytes wait to go out, here or in the stream.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.tx.is_empty() || self.state.holding
+    }
+
+    /// Takes note of whether the stream keeps bytes back. Asked once after its calls, since asking is a virtual call.
+    pub(super) fn note_held(&mut self) {
+        self.state.holding = self.stream.held() > 0;
+    }
+
+    /// Whether a turn would do something with the latches as they are.
+    pub(super) fn has_work(&self, core: &Core) -> bool {
+        self.can_go_on(core, true)
+    }
+
+    /// Whether it would also do something while there is no room for anybody's bytes.
+    pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
+        match self.state.phase {
+            Phase::Dialling => return false,
+            // A new connection under the old id, which is still in the line of the old one.
+            Phase::Handshaking => return true,
+            _ => {}
+        }
+        let takes = self.state.readable && self.may_read(core);
+        (takes && (room || self.throws_away()))
+            || (self.state.writable && self.has_output())
+            || self.may_be_lost()
+    }
+
+    /// Whether something ended after the peer's half had: all that can is the rest of the connection.
+    pub(super) fn may_be_lost(&self) -> bool {
+        let open = matches!(self.state.phase, Phase::Live | Phase::Flushing);
+        open && self.state.eof && self.state.ending && self.state.fin != Fin::Sent
+    }
+
+    /// Whether it is in line with something to read, in a tick that can read no more.
+    pub(super) fn waits_to_be_read(&self, core: &Core) -> bool {
+        core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
+    }
+
+    /// Whether it is in line with something to send, in a tick that can send no more.
+    pub(super) fn waits_to_send(&self, core: &Core) -> bool {
+        core.tick_left_out == 0 && self.state.queued && self.state.writable && self.has_output()
+    }
+
+    /// Whether the tick's budget ended before its own while it was sending.
+    pub(super) fn is_cut_out(&self, core: &Core) -> bool {
+        core.tick_left_out == 0
+            && self.state.writable
+            && !self.tx.is_empty()
+            && Self::budget_left(core, self.state.spent_out) > 0
+    }
+
+    /// Whether it has something to read for which there is no room in the whole engine.
+    pub(super) fn waits_for_room(&self, core: &Core) -> bool {
+        core.shared.room_to_read() == 0
+            && self.state.readable
+            && !self.throws_away()
+            && self.may_read(core)
+    }
+
+    /// Gets in the line it belongs to if it has something to do and is in none yet.
+    pub(super) fn enqueue(
+        &mut self,
+        core: &Core,
+        ready: &mut VecDeque<Id>,
+        shaking: &mut VecDeque<Id>,
+    ) {
+        if self.state.queued {
+            return;
+        }
+        if self.state.phase == Phase::Handshaking {
+            self.state.queued = true;
+            shaking.push_back(self.id);
+        } else if self.has_work(core) {
+            self.state.queued = true;
+            ready.push_back(self.id);
+        }
+    }
+
+    /// Whether what the caller did to it calls for a turn.
+    pub(super) fn wants_turn(&self, core: &Core, room: bool) -> bool {
+        if self.state.phase == Phase::Closed {
+            return false;
+        }
+        #[cfg(feature = "tls")]
+        if self.upgrade.is_some() && self.tx.is_empty() {
+            return true;
+        }
+        self.state.doomed
+            || self.state.timeouts_changed
+            || (self.state.opened && self.wants_turn_live(core, room))
+    }
+
+    fn wants_turn_live(&self, core: &Core, room: bool) -> bool {
+        self.can_go_on(core, room)
+            || (self.tx.is_empty()
+                && (self.state.fin == Fin::Asked
+                    || self.state.phase == Phase::Flushing
+                    || self.is_finished()))
+    }
+
+    /// Whether its next turn would owe a `Drained`.
+    pub(super) fn will_owe_drained(&self) -> bool {
+        self.state.backlogged
+            && self.state.phase == Phase::Live
+            && self.is_live()
+            && !self.has_output()
+    }
+
+    pub(super) fn begin_tick(&mut self, core: &Core) {
+        if self.state.spent_at != core.tick {
+            self.state.spent_at = core.tick;
+            self.state.exhausted = false;
+            self.state.spent_in = 0;
+            self.state.spent_out = 0;
+        }
+    }
+
+    /// What is left of a budget of which `spent` is gone.
+    pub(super) fn budget_left(core: &Core, spent: u32) -> usize {
+        core.config.limits.remoter_tick_bytes.max(1).saturating_sub(spent as usize)
+    }
+
+    pub(super) fn has_budget(&self, core: &Core) -> bool {
+        Self::budget_left(core, self.state.spent_in) > 0
+    }
+
+    pub(super) fn count_exhausted(&mut self, core: &mut Core) {
+        if core::mem::replace(&mut self.state.exhausted, true) {
+            return;
+        }
+        self.counters.budget += 1;
+        core.counters.budget.remoter_bytes += 1;
+    }
+}
+
+/// A count as the budgets keep it. More than there can be is as good as all.
+pub(super) fn count_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

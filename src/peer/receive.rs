@@ -1,0 +1,170 @@
+//! Receiving datagrams, within budgets.
+
+use core::time::Duration;
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+
+use super::trouble::Trouble;
+use super::{Endpoint, GramEvent, GramsFull, RxGram};
+use crate::event::Serviced;
+use crate::net::{Addr, Datagram, Gram};
+use crate::wire::Direction;
+
+/// The least size of the buffer all datagrams are received through: the largest UDP datagram and one byte, which shows that it was cut.
+const SCRATCH: usize = 65_536;
+/// The most of it, for Unix sockets: the system's limit (`net.core.wmem_max`) is a fraction of this unless somebody has raised it.
+const UNIX_SCRATCH: usize = 4 << 20;
+/// At this weight of errors in a row receiving rests. A report of an earlier datagram weighs 1: each is there once. What is unknown may stay for ever.
+const ERRORS: u32 = 4096;
+const UNKNOWN_WEIGHT: u32 = 256;
+
+impl Endpoint {
+    pub(super) fn can_receive(&self) -> bool {
+        self.readable && self.socket.is_some() && self.rx_rest.is_none_or(|until| until <= self.now)
+    }
+
+    /// Receives until there is no more or a budget ends; `left` is what the whole tick may still take.
+    pub(crate) fn receive(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        left: &mut usize,
+        serviced: &mut Serviced,
+    ) {
+        if !self.can_receive() {
+            return;
+        }
+        self.rx_rest = None;
+        let Some(mut socket) = self.socket.take() else { return };
+        // No datagram is longer, whatever is asked for.
+        let most = if self.local_addr().inet().is_some() { SCRATCH } else { UNIX_SCRATCH };
+        let size = self.config.max_gram.saturating_add(1).clamp(SCRATCH, most);
+        if scratch.len() < size {
+            *scratch = vec![0; size];
+        }
+        while self.readable && self.rx_rest.is_none() && !self.dead {
+            let full = self.spent.grams_in >= self.config.tick_grams.max(1)
+                || self.spent.bytes_in >= self.config.tick_bytes.max(1);
+            if full || *left == 0 {
+                self.counters.budget += u64::from(full);
+                serviced.more = true;
+                break;
+            }
+            self.spent.grams_in += 1;
+            *left -= 1;
+            match self.receive_one(&mut *socket, scratch, serviced) {
+                Ok(()) => self.errors = 0,
+                Err(error) => {
+                    if !self.on_receive_error(&error) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.put_back(socket);
+    }
+
+    fn receive_one(
+        &mut self,
+        socket: &mut dyn Datagram,
+        scratch: &mut [u8],
+        serviced: &mut Serviced,
+    ) -> io::Result<()> {
+        #[cfg(all(unix, feature = "uds"))]
+        let mut files = Vec::new();
+        #[cfg(all(unix, feature = "uds"))]
+        let gram = socket.receive_files(scratch, &mut files)?;
+        #[cfg(not(all(unix, feature = "uds")))]
+        let gram = socket.receive(scratch)?;
+        let Gram { len, truncated, mut from } = gram;
+        // What came before the socket was connected is still in its queue.
+        if let Some(peer) = &self.peer_addr {
+            if !socket.refuses_strangers() && !same_end(peer, &from) {
+                self.counters.strangers += 1;
+                return Ok(());
+            }
+            from = peer.clone();
+        }
+        let kept = len.min(self.config.max_gram);
+        let truncated = truncated || len > kept;
+        self.spent.bytes_in = self.spent.bytes_in.saturating_add(len);
+        self.counters.grams_in += 1;
+        self.counters.bytes_in += kept as u64;
+        self.counters.truncated += u64::from(truncated);
+        serviced.grams_in += 1;
+        serviced.bytes_in += kept as u64;
+        let data = &scratch[..kept];
+        if let Some(log) = &self.wire_log {
+            log.record(Direction::Rx, &from, &[IoSlice::new(data)], kept);
+        }
+        if self.make_room(kept) {
+            let data = Bytes::copy_from_slice(data);
+            self.rx.push(RxGram {
+                data,
+                from,
+                truncated,
+                #[cfg(all(unix, feature = "uds"))]
+                files,
+            });
+            self.tell(GramEvent::Received);
+        }
+        Ok(())
+    }
+
+    /// Makes room for one more datagram, or not, as configured.
+    fn make_room(&mut self, len: usize) -> bool {
+        let (grams, bytes) = (self.config.rx_grams, self.config.rx_bytes);
+        while !self.rx.fits(len, grams, bytes) {
+            self.counters.rx_dropped += 1;
+            if self.config.rx_full == GramsFull::DropNewest {
+                return false;
+            }
+            self.rx.pop();
+        }
+        true
+    }
+
+    /// Takes note of why a receive brought nothing; returns whether to go on.
+    fn on_receive_error(&mut self, error: &io::Error) -> bool {
+        let (kind, errno) = (error.kind(), error.raw_os_error());
+        let trouble = Trouble::of(error);
+        match trouble {
+            Trouble::None => {
+                (self.readable, self.errors) = (false, 0);
+                return false;
+            }
+            Trouble::Interrupted => return false,
+            Trouble::Dead => {
+                self.lose(error);
+                return false;
+            }
+            Trouble::Report => {
+                self.counters.unreachable += 1;
+                self.tell(GramEvent::Unreachable { error: kind, errno });
+                self.errors += 1;
+            }
+            Trouble::NoRoom | Trouble::Unknown => self.errors += UNKNOWN_WEIGHT,
+        }
+        if self.errors >= ERRORS {
+            self.errors = 0;
+            let until = self.now + self.config.pause.max(Duration::from_millis(1));
+            self.rx_rest = Some(until);
+            self.counters.pauses += 1;
+            self.tell(GramEvent::Paused { error: kind, errno, until });
+        }
+        true
+    }
+}
+
+/// Whether both name the same end: an IPv4 address that IPv6 carries is the same as itself, and a scope counts where it is given.
+fn same_end(peer: &Addr, from: &Addr) -> bool {
+    use std::net::SocketAddr::V6;
+    match (peer.inet(), from.inet()) {
+        (Some(V6(one)), Some(V6(two))) => {
+            let scoped = one.scope_id() != 0 && one.scope_id() != two.scope_id();
+            one.ip() == two.ip() && one.port() == two.port() && !scoped
+        }
+        (Some(_), Some(_)) => peer.ip() == from.ip() && peer.port() == from.port(),
+        _ => peer == from,
+    }
+}

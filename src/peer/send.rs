@@ -1,0 +1,215 @@
+//! Sending datagrams, within budgets.
+//!
+//! The lack of room is not always told when it ends: after `ENOBUFS`, or when a Unix socket's queue is full, no edge comes. Such a datagram stays where it is
+//! and is tried again in the next tick, [`RETRY`] later where nobody ticks.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind, IoSlice};
+
+use super::queue::TxGram;
+use super::trouble::Trouble;
+use super::{Endpoint, GramEvent};
+use crate::event::Serviced;
+use crate::net::{Addr, Datagram};
+use crate::tyme::Tyme;
+use crate::wire::Direction;
+
+/// When a datagram for which there was no room is tried again, if no tick comes before.
+const RETRY: Duration = Duration::from_millis(1);
+/// Most datagrams handed to the network at once.
+const TOGETHER: usize = 16;
+
+/// What became of the datagram at one place in the line.
+enum Sent {
+    /// Gone, one way or the other; the next has moved up.
+    Gone,
+    /// Stays; so do all others for the same receiver.
+    Blocked,
+    /// Stays, and is to be tried again at once.
+    Again,
+    /// Stays, and with it all others.
+    Stop,
+}
+
+impl Endpoint {
+    pub(super) fn can_send(&self) -> bool {
+        self.writable && self.tx.len() > 0 && self.socket.is_some() && self.may_send_on()
+    }
+
+    /// Whether a datagram waited too long.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stall().is_some_and(|stall| {
+            self.tx.get(0).is_some_and(|gram| gram.queued_at + stall <= self.now)
+        })
+    }
+
+    /// Sends what is queued until nothing is left, the network takes no more, or a budget ends.
+    pub(crate) fn send(&mut self, serviced: &mut Serviced) {
+        let Some(mut socket) = self.socket.take() else { return };
+        let now = self.now;
+        let fresh = self.tx.iter_mut().rev().take_while(|gram| gram.queued_at == Tyme::NEVER);
+        fresh.for_each(|gram| gram.queued_at = now);
+        self.drop_stalled();
+        let mut blocked = BTreeSet::new();
+        if self.may_send_on() {
+            // Those before it were found blocked by the tick whose budget ended here: the rest have their turn, but none overtakes one of its own.
+            let mut at = core::mem::take(&mut self.tx_from).min(self.tx.len());
+            blocked.extend(self.tx.iter().take(at).map(|gram| gram.to.clone()));
+            while self.writable && at < self.tx.len() {
+                let full = self.spent.grams_out >= self.config.tick_grams.max(1)
+                    || self.spent.bytes_out >= self.config.tick_bytes.max(1);
+                if full {
+                    self.counters.budget += 1;
+                    serviced.more = true;
+                    self.tx_from = at;
+                    break;
+                }
+                match self.send_at(at, &mut *socket, &mut blocked, serviced) {
+                    Sent::Gone | Sent::Again => {}
+                    Sent::Blocked => at += 1,
+                    Sent::Stop => break,
+                }
+            }
+        }
+        if !blocked.is_empty() && self.tx_rest.is_none() {
+            self.tx_rest = Some(now + RETRY); // Those that were passed over.
+        }
+        self.put_back(socket);
+        if self.tx.len() > 0 {
+            self.backlogged = true;
+        } else if core::mem::take(&mut self.backlogged) {
+            self.tell(GramEvent::Drained);
+        }
+    }
+
+    /// Whether sending does not rest.
+    fn may_send_on(&self) -> bool {
+        self.tx_rest.is_none_or(|until| until <= self.now)
+    }
+
+    fn send_at(
+        &mut self,
+        at: usize,
+        socket: &mut dyn Datagram,
+        blocked: &mut BTreeSet<Addr>,
+        serviced: &mut Serviced,
+    ) -> Sent {
+        let Some(gram) = self.tx.get(at) else { return Sent::Stop };
+        if blocked.contains(&gram.to) {
+            return Sent::Blocked;
+        }
+        let sent = if at == 0 && self.met.is_none() && self.tx.len() > 1 {
+            self.transmit_many(socket)
+        } else {
+            transmit(socket, gram).map(|()| 1)
+        };
+        let error = match sent {
+            Ok(count) => {
+                self.spent.grams_out += count;
+                (0..count).for_each(|_| self.on_sent(at, serviced));
+                return Sent::Gone;
+            }
+            Err(error) => error,
+        };
+        self.spent.grams_out += 1;
+        match Trouble::of(&error) {
+            Trouble::Interrupted => Sent::Stop,
+            // The receiver's queue, not ours: others can be sent to.
+            Trouble::None if gram.to.inet().is_none() => {
+                blocked.insert(gram.to.clone());
+                self.rest_sending();
+                Sent::Blocked
+            }
+            Trouble::None => {
+                self.writable = false;
+                self.counters.tx_blocked += 1;
+                Sent::Stop
+            }
+            Trouble::NoRoom => {
+                self.rest_sending();
+                Sent::Stop
+            }
+            Trouble::Dead => {
+                self.lose(&error);
+                Sent::Stop
+            }
+            // Of an earlier datagram, if the second try goes through.
+            Trouble::Report if self.met.is_none() && gram.to.inet().is_some() => {
+                self.met = Some((error.kind(), error.raw_os_error()));
+                Sent::Again
+            }
+            Trouble::Report | Trouble::Unknown => {
+                self.drop_unsent(at, error.kind(), error.raw_os_error());
+                Sent::Gone
+            }
+        }
+    }
+
+    /// Sends the first in line, with what can go along with it within the budgets.
+    fn transmit_many(&self, socket: &mut dyn Datagram) -> io::Result<usize> {
+        const NONE: (&[u8], &Addr) = (&[], &Addr::Unnamed);
+        let mut grams = [NONE; TOGETHER];
+        let most = self.config.tick_grams.max(1).saturating_sub(self.spent.grams_out);
+        let mut left = self.config.tick_bytes.max(1).saturating_sub(self.spent.bytes_out);
+        let mut count = 0;
+        for (gram, place) in self.tx.iter().zip(&mut grams).take(most) {
+            if gram.has_files() || left == 0 {
+                break;
+            }
+            *place = (&gram.data, &gram.to);
+            left = left.saturating_sub(gram.data.len());
+            count += 1;
+        }
+        match (count, self.tx.get(0)) {
+            (0 | 1, Some(first)) => transmit(socket, first).map(|()| 1),
+            _ => socket.send_many(&grams[..count]),
+        }
+    }
+
+    fn rest_sending(&mut self) {
+        self.tx_rest = Some(self.now + RETRY);
+        self.counters.tx_blocked += 1;
+    }
+
+    fn on_sent(&mut self, at: usize, serviced: &mut Serviced) {
+        let Some(gram) = self.tx.remove(at) else { return };
+        if let Some((error, errno)) = self.met.take() {
+            self.counters.unreachable += 1;
+            self.tell(GramEvent::Unreachable { error, errno });
+        }
+        let len = gram.data.len();
+        self.spent.bytes_out = self.spent.bytes_out.saturating_add(len);
+        self.counters.grams_out += 1;
+        self.counters.bytes_out += len as u64;
+        serviced.grams_out += 1;
+        serviced.bytes_out += len as u64;
+        if let Some(log) = &self.wire_log {
+            log.record(Direction::Tx, &gram.to, &[IoSlice::new(&gram.data)], len);
+        }
+    }
+
+    fn drop_unsent(&mut self, at: usize, error: ErrorKind, errno: Option<i32>) {
+        if at == 0 {
+            self.met = None;
+        }
+        if let Some(gram) = self.tx.remove(at) {
+            self.counters.unsent += 1;
+            self.tell(GramEvent::Unsent { to: gram.to, len: gram.data.len(), error, errno });
+        }
+    }
+
+    fn drop_stalled(&mut self) {
+        while self.is_stalled() {
+            self.drop_unsent(0, ErrorKind::TimedOut, None);
+        }
+    }
+}
+
+fn transmit(socket: &mut dyn Datagram, gram: &TxGram) -> io::Result<()> {
+    #[cfg(all(unix, feature = "uds"))]
+    if gram.has_files() {
+        return socket.send_files(&gram.data, &gram.to, &gram.files);
+    }
+    socket.send(&gram.data, &gram.to)
+}
