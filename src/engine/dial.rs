@@ -121,7 +121,9 @@ impl Engine {
 
     /// Begins the rounds and tries the addresses whose turn it is, within the budget.
     pub(crate) fn dial(&mut self) {
-        self.take_answers();
+        if self.names.is_used() {
+            self.take_answers();
+        }
         for _ in 0..self.dials_due.len() {
             if self.core.connects_left == 0 {
                 self.core.counters.budget.connects += 1;

@@ -175,6 +175,9 @@ impl Engine {
 
     /// Does what the caller has asked of connections since the last time: sends, ends, resumes.
     pub(crate) fn flush(&mut self) {
+        if self.touched.is_empty() {
+            return self.tell_drained();
+        }
         // Half of it is for those who wait in line since the last tick, whatever the caller queues for others.
         let left = self.core.tick_left_out;
         let kept = if self.behind { left - left / 2 } else { 0 };

@@ -45,6 +45,12 @@ struct Asked {
 }
 
 impl Names {
+    /// Whether any name was ever asked for.
+    #[inline]
+    pub(super) fn is_used(&self) -> bool {
+        self.inbox.is_some()
+    }
+
     /// Whether there is something to do without news from elsewhere.
     pub(super) fn is_pending(&self, limit: usize) -> bool {
         self.has_answers() || (self.waiting.len() > self.gone && self.has_place(limit))

@@ -123,7 +123,7 @@ impl Engine {
             || !self.shaking.is_empty()
             || !self.dials_due.is_empty()
             || !self.dials_latched.is_empty()
-            || self.names.is_pending(self.core.config.limits.lookups)
+            || (self.names.is_used() && self.names.is_pending(self.core.config.limits.lookups))
             || self.has_upgrades()
             || (!self.core.drained_owed.is_empty() && to_send)
             || self.touched.iter().any(|id| {

@@ -46,6 +46,10 @@ impl Endpoint {
 
     /// Sends what is queued until nothing is left, the network takes no more, or a budget ends.
     pub(crate) fn send(&mut self, serviced: &mut Serviced) {
+        // The usual case first: nothing to send, and nothing owed.
+        if self.tx.len() == 0 && !self.backlogged {
+            return;
+        }
         let Some(mut socket) = self.socket.take() else { return };
         let now = self.now;
         let fresh = self.tx.iter_mut().rev().take_while(|gram| gram.queued_at == Tyme::NEVER);

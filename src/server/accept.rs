@@ -111,11 +111,14 @@ impl Server {
     /// Whether the first in that acceptor's deque may come in (or be refused) now.
     fn may_admit(&self, at: usize) -> bool {
         let acceptor = &self.acceptors[at];
+        if acceptor.axes.is_empty() || acceptor.room == 0 {
+            return false;
+        }
         let config = &self.engine.core.config;
         let full = self.engine.taken() >= config.limits.remoters;
         let must_wait = full && config.over_limit == OverLimit::Wait;
         let crowded = self.engine.handshaking() >= config.limits.handshakes.max(1);
         let must_wait = must_wait || (acceptor.has_handshakes() && crowded);
-        !acceptor.axes.is_empty() && !must_wait && acceptor.room > 0
+        !must_wait
     }
 }

@@ -74,12 +74,17 @@ impl Server {
 
     /// Whether the next tick has something to tell of it.
     pub(super) fn drain_is_pending(&self) -> bool {
-        let left = self.left();
-        self.draining.as_ref().is_some_and(|state| left == 0 || state.told != Some(left))
+        self.draining.as_ref().is_some_and(|state| {
+            let left = self.left();
+            left == 0 || state.told != Some(left)
+        })
     }
 
     /// Tells how draining goes on, and ends it.
     pub(super) fn drain_pass(&mut self) {
+        if self.draining.is_none() {
+            return;
+        }
         let left = self.left();
         let now = self.engine.core.now;
         let Some(state) = &mut self.draining else { return };

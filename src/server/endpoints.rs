@@ -57,6 +57,9 @@ impl Endpoints {
 
     /// Sends what was queued since the last time.
     pub(super) fn flush(&mut self, core: &mut Core) {
+        if self.touched.is_empty() {
+            return;
+        }
         let mut touched = core::mem::take(&mut self.touched);
         for id in touched.drain(..) {
             if let Some(endpoint) = self.slots.get_mut(id) {
@@ -71,6 +74,9 @@ impl Endpoints {
 
     /// Gives everybody in line one turn: send, then receive, each within its budget.
     pub(super) fn turns(&mut self, core: &mut Core) {
+        if self.ready.is_empty() && self.resting.is_empty() {
+            return;
+        }
         self.wake_rested(core);
         for _ in 0..self.ready.len() {
             if core.grams_left == 0 {

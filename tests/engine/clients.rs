@@ -8,11 +8,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::util::{ROUNDS, Rig, pattern, reset};
 use bytes::Bytes;
 use tymist::net::{Addr, BufferSizes, Stage, Stream, Token};
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{Backoff, Client, Clients, CloseReason, Config, Connect, Deadline, Event, Id, Server};
-use crate::util::{ROUNDS, Rig, pattern, reset};
 
 const ROUND: Duration = Duration::from_millis(5);
 

@@ -9,10 +9,10 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tymist::{CloseReason, Config, Deadline, Event, Id, TxError, Wake};
 use crate::util::script::{Peer, Read as Reads, Script, Write as Writes};
 use crate::util::{Rig, connect, end, pattern, receive, reset, send};
+use bytes::Bytes;
+use tymist::{CloseReason, Config, Deadline, Event, Id, TxError, Wake};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -9,10 +9,10 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use crate::layers::{Step, Watched, scripted};
-use tymist::tyme::Tymist;
-use tymist::{CloseReason, Config, Event, OverLimit, Refusal, Server};
 use crate::util::script::{Accept, Peer, Script};
 use crate::util::{ROUNDS, Rig, connect, pattern, receive, send};
+use tymist::tyme::Tymist;
+use tymist::{CloseReason, Config, Event, OverLimit, Refusal, Server};
 
 #[test]
 fn an_exchange_moves_bytes_and_calls_and_nothing_else() {

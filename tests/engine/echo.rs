@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
-use tymist::{CloseReason, Config, Event};
 use crate::util::{Rig, connect, end, pattern, receive, send};
+use tymist::{CloseReason, Config, Event};
 
 #[test]
 fn a_message_comes_in_and_its_answer_goes_out() {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::layers::{Step, scripted};
-use tymist::{CloseReason, Event, Id, OverLimit, Refusal, RxFull, Server, TxError, TxFull, Wake};
 use crate::util::{ROUNDS, Rig, connect, end, pattern, receive, send};
+use tymist::{CloseReason, Event, Id, OverLimit, Refusal, RxFull, Server, TxError, TxFull, Wake};
 
 /// Ticks without waiting until a tick has nothing to do; says after how many.
 #[track_caller]

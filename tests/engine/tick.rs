@@ -7,14 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::util::pattern;
+use crate::util::script::{Accept, Peer, Read, Script, Write};
 use tymist::net::Stage;
 use tymist::tyme::Tyme;
 use tymist::wire::WireLog;
 use tymist::{
     Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Id, MinRate, OverLimit, Wake,
 };
-use crate::util::pattern;
-use crate::util::script::{Accept, Peer, Read, Script, Write};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);

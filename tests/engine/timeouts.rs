@@ -11,9 +11,9 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use crate::layers::{Step, Watched, scripted};
+use crate::util::{ROUNDS, Rig, connect, end, pattern, receive, send};
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{CloseReason, Config, Deadline, Event, Id, MinRate, Server, Timeouts, Wake};
-use crate::util::{ROUNDS, Rig, connect, end, pattern, receive, send};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);

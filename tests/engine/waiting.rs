@@ -7,13 +7,13 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use crate::layers::{Watched, narrow};
+use crate::util::{ROUNDS, Rig, connect, end, send};
+use bytes::Bytes;
 use tymist::net::SocketOptions;
 use tymist::tyme::{Tyme, Tymist};
 use tymist::wire::WireLog;
 use tymist::{AcceptorId, Config, Event, Id, OverLimit, Remoter, Server, Timeouts, Wake};
-use crate::util::{ROUNDS, Rig, connect, end, send};
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::layers::narrow;
+use crate::util::{ROUNDS, Rig, connect, pattern, receive, reset, send};
 use tymist::net::SocketOptions;
 use tymist::tyme::Tyme;
 use tymist::wire::{Direction, Record, Tap, WireLog};
 use tymist::{CloseReason, Config, Id, Server};
-use crate::util::{ROUNDS, Rig, connect, pattern, receive, reset, send};
 
 const PLENTY: usize = 1 << 20;
 

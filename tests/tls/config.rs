@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
 use crate::tls_support::{EPOCH, clock, failures, live, pki, time, transfer};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
 use tymist::net::Stream;
 use tymist::net::tls::rustls;
 use tymist::net::tls::rustls::CipherSuite;

@@ -10,8 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rcgen::KeyPair;
 use crate::tls_support::pki::{self, Authority};
+use rcgen::KeyPair;
 use tymist::net::os::OsNet;
 use tymist::net::tls::HandshakeFailure as Failure;
 use tymist::net::tls::{
@@ -347,7 +347,11 @@ fn s_client_with_certificates_good_and_bad() {
         ];
         for (ask, failure, told) in bad {
             let expired = failure == Failure::CertExpired;
-            let ask = if expired { pki::Ask { not_after: crate::tls_support::EPOCH, ..ask } } else { ask };
+            let ask = if expired {
+                pki::Ask { not_after: crate::tls_support::EPOCH, ..ask }
+            } else {
+                ask
+            };
             let (cert, key) = world.files(&ask);
             let client = server.s_client(&world, &[flag, "-cert", &cert, "-key", &key]);
             let error = server.accept().unwrap_err();

@@ -71,7 +71,8 @@ fn keys_with_random_signatures_are_refused() {
     let authority = pki::Authority::new("authority");
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let identity = authority.issue_for(&pki::server(), key).identity();
-    let config = tymist::net::tls::ServerTlsConfig::new(identity).with_time(crate::tls_support::time());
+    let config =
+        tymist::net::tls::ServerTlsConfig::new(identity).with_time(crate::tls_support::time());
     let error = ServerTls::new(config.with_provider(seeded(1))).unwrap_err();
     assert!(error.to_string().contains("Ed25519 only"), "{error}");
 }
