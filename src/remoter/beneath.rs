@@ -1,10 +1,8 @@
 //! The stream that a connection runs on.
 
-use super::Detached;
-use super::no_stream::NoStream;
-use super::{Phase, Remoter};
+use super::{Detached, Phase, Remoter};
 use crate::error::CloseReason;
-use crate::net::Stream;
+use crate::net::{NoStream, Stream};
 use crate::wire::{Tap, WireLog};
 
 impl Remoter {

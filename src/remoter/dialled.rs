@@ -5,14 +5,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use super::no_stream::NoStream;
 use super::{Phase, Remoter, Shared};
 use crate::backoff::SplitMix;
 use crate::config::Config;
 use crate::connect::Connect;
 use crate::error::CloseReason;
 use crate::id::Id;
-use crate::net::{Addr, Stream};
+use crate::net::{Addr, NoStream, Stream};
 use crate::tyme::Tyme;
 
 /// Where a dialled connection is on its way to being up.

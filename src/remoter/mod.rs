@@ -6,7 +6,6 @@ mod detached;
 mod dialled;
 mod filter;
 mod last;
-mod no_stream;
 mod state;
 #[cfg(feature = "tls")]
 mod tls;

@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use super::error::{HandshakeError, HandshakeFailure, TlsError, TlsFailure, TlsTruncated};
 use super::handshake::Opening;
 use super::info::TlsInfo;
-use crate::net::{Addr, BufferSizes, Stage, Stream, Token};
+use crate::net::{Stage, Stream};
 
 /// Ciphertext read in one go where the caller's buffer is too small to be used for it.
 pub(super) const CHUNK: usize = 4096;
@@ -117,12 +117,6 @@ impl TlsStream {
     /// One that could not even begin; its first step says why.
     pub(super) fn failed(inner: Box<dyn Stream>, error: rustls::Error) -> Self {
         TlsStream::new(inner, Opening::Unable { error }, None)
-    }
-
-    /// The stream below.
-    #[must_use]
-    pub fn inner(&self) -> &dyn Stream {
-        &*self.inner
     }
 
     /// Sends what is held and what the connection has to send; what does not go is held. Afterwards the connection has
@@ -259,12 +253,12 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 impl Stream for TlsStream {
-    fn register(&mut self, token: Token) -> io::Result<()> {
-        self.inner.register(token)
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.inner)
     }
 
-    fn connected(&mut self) -> io::Result<bool> {
-        self.inner.connected()
+    fn below_mut(&mut self) -> Option<&mut dyn Stream> {
+        Some(&mut *self.inner)
     }
 
     fn advance(&mut self) -> io::Result<Stage> {
@@ -362,37 +356,11 @@ impl Stream for TlsStream {
         true
     }
 
-    fn set_abortive(&mut self) -> io::Result<()> {
-        self.inner.set_abortive()
-    }
-
     fn tls(&self) -> Option<&TlsInfo> {
         match self.phase {
             Phase::Live | Phase::Broken(_) => self.info.as_ref(),
             Phase::Opening(_) | Phase::Failed(_) => None,
         }
-    }
-
-    #[cfg(feature = "proxy-protocol")]
-    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
-        self.inner.proxied()
-    }
-
-    fn local_addr(&self) -> &Addr {
-        self.inner.local_addr()
-    }
-
-    fn peer_addr(&self) -> &Addr {
-        self.inner.peer_addr()
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.buffer_sizes()
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.as_fd()
     }
 }
 
