@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::event::{Event, Refusal};
 use crate::id::AcceptorId;
+use crate::net::errno::{self, linux};
 #[cfg(feature = "proxy-protocol")]
 use crate::net::proxy::{ProxyProtocol, ProxyStream};
 #[cfg(feature = "tls")]
@@ -278,7 +279,6 @@ impl Acceptor {
             }
             Err(error) => error,
         };
-        let errno = error.raw_os_error();
         match Trouble::of(&error) {
             Trouble::None => {
                 self.ready = false;
@@ -293,13 +293,13 @@ impl Acceptor {
                 self.skipped = 0;
                 let until = now + pause.max(Duration::from_millis(1));
                 self.resting_until = Some(until);
-                let (acceptor, error) = (self.id, error.kind());
-                Accepted::Trouble(Event::AcceptPaused { acceptor, error, errno, until })
+                let (acceptor, error) = (self.id, (&error).into());
+                Accepted::Trouble(Event::AcceptPaused { acceptor, error, until })
             }
             Trouble::Dead => {
                 self.close_listener();
-                let (acceptor, error) = (self.id, error.kind());
-                Accepted::Trouble(Event::ListenerLost { acceptor, error, errno })
+                let (acceptor, error) = (self.id, (&error).into());
+                Accepted::Trouble(Event::ListenerLost { acceptor, error })
             }
         }
     }
@@ -334,10 +334,14 @@ impl Trouble {
             | Kind::PermissionDenied => Trouble::OfOne,
             Kind::InvalidInput | Kind::NotConnected => Trouble::Dead,
             _ => match error.raw_os_error() {
-                // EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EOPNOTSUPP have no kind of their own.
-                Some(64 | 71 | 92 | 95 | 112) if cfg!(target_os = "linux") => Trouble::OfOne,
-                // EBADF; ENOTSOCK on Linux and on the BSDs.
-                Some(9 | 38 | 88) if cfg!(unix) => Trouble::Dead,
+                Some(
+                    linux::EPROTO
+                    | linux::ENOPROTOOPT
+                    | linux::EHOSTDOWN
+                    | linux::ENONET
+                    | linux::EOPNOTSUPP,
+                ) if errno::LINUX => Trouble::OfOne,
+                Some(errno::EBADF | errno::ENOTSOCK) if cfg!(unix) => Trouble::Dead,
                 _ => Trouble::Exhausted,
             },
         }

@@ -108,7 +108,7 @@ pub use connect::{Connect, Target};
 pub use counters::{Budgets, Closed, Counters, Expired, Refused, RemoterCounters, TlsCounters};
 #[cfg(feature = "tls")]
 pub use error::UpgradeRefused;
-pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
+pub use error::{AdoptError, Cause, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::{AcceptorId, EndpointId, Id};
 pub use net::Layer;

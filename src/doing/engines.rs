@@ -145,8 +145,8 @@ impl<S: Service> Doer for ServerDoer<S> {
         let (mut drained, mut failed) = (false, None);
         self.server.serve_seeing(&mut self.service, |event| {
             drained |= matches!(event, Event::DrainEnded { .. });
-            if let Event::NetFailed { error, errno } = *event {
-                failed = Some(errno.map_or_else(|| error.into(), io::Error::from_raw_os_error));
+            if let Event::NetFailed { error } = *event {
+                failed = Some(io::Error::from(error));
             }
         });
         self.server.service_sends();
@@ -201,8 +201,8 @@ macro_rules! handled {
                 let (mut last, mut failed) = (false, None);
                 while let Some(event) = self.$field.poll_event() {
                     last |= matches!(event, $ends);
-                    if let $event::NetFailed { error, errno } = event {
-                        failed = Some(errno.map_or_else(|| error.into(), io::Error::from_raw_os_error));
+                    if let $event::NetFailed { error } = event {
+                        failed = Some(error.into());
                     }
                     (self.handler)(&mut self.$field, event);
                 }

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 
 use super::Core;
 use crate::config::RxFull;
-use crate::error::CloseReason;
+use crate::error::{Cause, CloseReason};
 use crate::event::Event;
 use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter, Slot};
@@ -13,7 +13,7 @@ use crate::remoter::{Fin, Phase, Remoter, Slot};
 /// Pieces handed to one write.
 const PIECES: usize = 16;
 /// A stream, somebody's middleware, says that it moved more than it was given: no number of it can be trusted.
-const TOO_MUCH: CloseReason = CloseReason::Io(io::ErrorKind::InvalidData);
+const TOO_MUCH: CloseReason = CloseReason::Io(Cause::new(io::ErrorKind::InvalidData));
 
 impl Remoter {
     /// Whether reading may go on: somebody wants the bytes, or they are thrown away.

@@ -28,6 +28,7 @@
 mod addr;
 mod datagram;
 mod descriptor;
+pub(crate) mod errno;
 mod lookup;
 mod no_stream;
 #[cfg(feature = "os")]
@@ -112,7 +113,7 @@ pub trait Net: Send {
     /// A number that the jitter of waits is drawn from where [`Config::seed`](crate::Config::seed) gives none: nobody's guess on a real
     /// network, so that no two programs wait alike; of the seed of its world on a simulated one. 0 by default.
     fn seed(&mut self) -> u64 {
-        self.below_mut().map_or(0, |below| below.seed())
+        self.below_mut().map_or(0, <dyn Net>::seed)
     }
 
     /// Opens a datagram socket.
@@ -182,7 +183,7 @@ pub trait Net: Send {
     /// Whether the last [`harvest`](Net::harvest) may have left something for the next. The engine then does not sleep, nor take those for silent
     /// whose reports may be among it. A network that takes all there is, as by default, says no.
     fn left_more(&self) -> bool {
-        self.below().is_some_and(|below| below.left_more())
+        self.below().is_some_and(<dyn Net>::left_more)
     }
 
     /// In what time, by its own clock as last read, the network wants to be harvested although its poller may show nothing until then; `None`, the
@@ -196,7 +197,7 @@ pub trait Net: Send {
     /// # Errors
     /// If the network has no such thing or no descriptor for it.
     fn waker(&mut self) -> io::Result<Waker> {
-        self.below_mut().map_or_else(unsupported, |below| below.waker())
+        self.below_mut().map_or_else(unsupported, <dyn Net>::waker)
     }
 
     /// A descriptor that polls as readable while [`harvest`](Net::harvest) has something to report, if there is one.
@@ -246,7 +247,7 @@ pub trait Listener: Send {
 
     /// The address it is bound to, with the port that was picked.
     fn local_addr(&self) -> &Addr {
-        self.below().map_or(&UNNAMED, |below| below.local_addr())
+        self.below().map_or(&UNNAMED, <dyn Listener>::local_addr)
     }
 
     /// Sizes of the socket's buffers, inherited by what it accepts.
@@ -254,7 +255,7 @@ pub trait Listener: Send {
     /// # Errors
     /// What the network says.
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.below().map_or_else(unsupported, |below| below.buffer_sizes())
+        self.below().map_or_else(unsupported, <dyn Listener>::buffer_sizes)
     }
 
     /// The socket goes on in another process: what belongs to it beside the descriptor, the file of a Unix socket, stays when this one is closed.

@@ -12,7 +12,9 @@ use bytes::Bytes;
 
 use super::queue::TxGram;
 use super::{Endpoint, GramEvent, GramsFull, RxGram};
+use crate::error::Cause;
 use crate::event::Serviced;
+use crate::net::errno::{self, linux};
 use crate::net::{Addr, Datagram, Gram};
 use crate::tyme::Tyme;
 use crate::wire::Direction;
@@ -61,15 +63,12 @@ impl Trouble {
             | ErrorKind::NetworkDown
             | ErrorKind::TimedOut => Trouble::Report,
             _ => match error.raw_os_error() {
-                // ENOBUFS; WSAENOBUFS, WSAENETRESET.
-                Some(105) if cfg!(target_os = "linux") => Trouble::NoRoom,
-                Some(55) if cfg!(all(unix, not(target_os = "linux"))) => Trouble::NoRoom,
-                Some(10_055) if cfg!(windows) => Trouble::NoRoom,
-                Some(10_052) if cfg!(windows) => Trouble::Report,
-                // EHOSTDOWN, EPROTO, ENOPROTOOPT have no kind of their own.
-                Some(112 | 71 | 92) if cfg!(target_os = "linux") => Trouble::Report,
-                // EBADF; ENOTSOCK on Linux and on the BSDs.
-                Some(9 | 38 | 88) if cfg!(unix) => Trouble::Dead,
+                Some(errno::ENOBUFS) => Trouble::NoRoom,
+                Some(errno::WSAENETRESET) if cfg!(windows) => Trouble::Report,
+                Some(linux::EHOSTDOWN | linux::EPROTO | linux::ENOPROTOOPT) if errno::LINUX => {
+                    Trouble::Report
+                }
+                Some(errno::EBADF | errno::ENOTSOCK) if cfg!(unix) => Trouble::Dead,
                 _ => Trouble::Unknown,
             },
         }
@@ -221,11 +220,11 @@ impl Endpoint {
             }
             // Of an earlier datagram, if the second try goes through.
             Trouble::Report if self.met.is_none() && gram.to.inet().is_some() => {
-                self.met = Some((error.kind(), error.raw_os_error()));
+                self.met = Some((&error).into());
                 Sent::Again
             }
             Trouble::Report | Trouble::Unknown => {
-                self.drop_unsent(at, error.kind(), error.raw_os_error());
+                self.drop_unsent(at, (&error).into());
                 Sent::Gone
             }
         }
@@ -259,9 +258,9 @@ impl Endpoint {
 
     fn met_sent(&mut self, at: usize, serviced: &mut Serviced) {
         let Some(gram) = self.tx.remove(at) else { return };
-        if let Some((error, errno)) = self.met.take() {
+        if let Some(error) = self.met.take() {
             self.counters.unreachable += 1;
-            self.tell(GramEvent::Unreachable { error, errno });
+            self.tell(GramEvent::Unreachable { error });
         }
         let len = gram.data.len();
         self.spent.bytes_out = self.spent.bytes_out.saturating_add(len);
@@ -274,26 +273,26 @@ impl Endpoint {
         }
     }
 
-    fn drop_unsent(&mut self, at: usize, error: ErrorKind, errno: Option<i32>) {
+    fn drop_unsent(&mut self, at: usize, error: Cause) {
         if at == 0 {
             self.met = None;
         }
         if let Some(gram) = self.tx.remove(at) {
             self.counters.unsent += 1;
-            self.tell(GramEvent::Unsent { to: gram.to, len: gram.data.len(), error, errno });
+            self.tell(GramEvent::Unsent { to: gram.to, len: gram.data.len(), error });
         }
     }
 
     fn drop_stalled(&mut self) {
         while self.is_stalled() {
-            self.drop_unsent(0, ErrorKind::TimedOut, None);
+            self.drop_unsent(0, ErrorKind::TimedOut.into());
         }
     }
 
     /// The socket is dead.
     fn lose(&mut self, error: &io::Error) {
         self.dead = true;
-        self.tell(GramEvent::Lost { error: error.kind(), errno: error.raw_os_error() });
+        self.tell(GramEvent::Lost { error: error.into() });
     }
 
     /// Receives until there is no more or a budget ends; `left` is what the whole tick may still take.
@@ -407,7 +406,6 @@ impl Endpoint {
 
     /// Takes note of why a receive brought nothing; returns whether to go on.
     fn met_error(&mut self, error: &io::Error) -> bool {
-        let (kind, errno) = (error.kind(), error.raw_os_error());
         let trouble = Trouble::of(error);
         match trouble {
             Trouble::None => {
@@ -421,7 +419,7 @@ impl Endpoint {
             }
             Trouble::Report => {
                 self.counters.unreachable += 1;
-                self.tell(GramEvent::Unreachable { error: kind, errno });
+                self.tell(GramEvent::Unreachable { error: error.into() });
                 self.errors += 1;
             }
             Trouble::NoRoom | Trouble::Unknown => self.errors += UNKNOWN_WEIGHT,
@@ -431,7 +429,7 @@ impl Endpoint {
             let until = self.now + self.config.pause.max(Duration::from_millis(1));
             self.rx_rest = Some(until);
             self.counters.pauses += 1;
-            self.tell(GramEvent::Paused { error: kind, errno, until });
+            self.tell(GramEvent::Paused { error: error.into(), until });
         }
         true
     }

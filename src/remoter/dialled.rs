@@ -9,7 +9,7 @@ use super::{Phase, Remoter, Shared};
 use crate::backoff::SplitMix;
 use crate::config::Config;
 use crate::connect::Connect;
-use crate::error::CloseReason;
+use crate::error::{Cause, CloseReason};
 use crate::id::Id;
 use crate::net::{Addr, NoStream, Stream};
 use crate::tyme::Tyme;
@@ -44,7 +44,7 @@ pub(crate) struct Dialled {
     /// Those under way, the oldest first.
     pub(crate) attempts: Vec<Attempt>,
     /// What the last one that failed in this round has met.
-    pub(crate) error: io::ErrorKind,
+    pub(crate) error: Cause,
     /// Which round it is: the answers to look-ups of all others come too late.
     pub(crate) ticket: u32,
     /// Rounds and connections in a row that brought no data back.
@@ -77,7 +77,7 @@ impl Dialled {
             step: Step::Begin,
             left: VecDeque::new(),
             attempts: Vec::new(),
-            error: io::ErrorKind::InvalidInput,
+            error: io::ErrorKind::InvalidInput.into(),
             ticket: 0,
             failures: 0,
             random,

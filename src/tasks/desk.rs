@@ -10,15 +10,13 @@
 
 use core::task::{Context, Waker};
 use std::collections::{BTreeSet, VecDeque};
-use std::io;
 
 use super::config::{TaskConfig, TaskCounters};
-use super::errors::Failure;
+use super::errors::Unresolved;
 use super::shared::Late;
+use crate::error::Cause;
 use crate::event::{Event, Serviced};
-use crate::id::AcceptorId;
-use crate::id::EndpointId;
-use crate::id::Id;
+use crate::id::{AcceptorId, EndpointId, Id};
 use crate::peer::GramEvent;
 use crate::remoter::Remoter;
 use crate::server::Server;
@@ -67,7 +65,7 @@ pub(super) struct Entry {
     /// Who writes, or waits until all is out.
     pub(super) writer: Waiter,
     /// Why the last address of one that was dialled failed.
-    pub(super) failure: Option<Box<Failure>>,
+    pub(super) unresolved: Option<Box<Unresolved>>,
 }
 
 impl Entry {
@@ -87,7 +85,7 @@ pub(super) struct Socket {
     pub(super) endpoint: EndpointId,
     pub(super) reader: Waiter,
     pub(super) writer: Waiter,
-    pub(super) error: Option<(io::ErrorKind, Option<i32>)>,
+    pub(super) error: Option<Cause>,
 }
 
 pub(super) struct Desk {
@@ -142,7 +140,7 @@ impl Desk {
     pub(super) fn adopt(&mut self, id: Id, stage: Stage, is_up: bool) {
         self.server.keep(id);
         let (reader, writer) = (Waiter::default(), Waiter::default());
-        let entry = Entry { id, stage, is_up, told: false, reader, writer, failure: None };
+        let entry = Entry { id, stage, is_up, told: false, reader, writer, unresolved: None };
         if self.entries.len() <= id.index() {
             self.entries.resize_with(id.index() + 1, || None);
         }
@@ -330,12 +328,12 @@ impl Desk {
                 entry.is_up = true;
                 [entry.reader.wake(), None]
             }
-            Event::ConnectFailed { error, errno, .. } => {
-                entry.failure = Some(Box::new(Failure::Connect(error, errno)));
+            Event::ConnectFailed { .. } => {
+                entry.unresolved = None;
                 return;
             }
             Event::Unresolved { host, why, .. } => {
-                entry.failure = Some(Box::new(Failure::Unresolved(host, why)));
+                entry.unresolved = Some(Box::new(Unresolved { host, why }));
                 return;
             }
             Event::Closed(..) => return self.meet_end(id, counters),
@@ -373,8 +371,8 @@ impl Desk {
         let (woken, told) = match gram {
             GramEvent::Received => ([socket.reader.wake(), None], false),
             GramEvent::Drained => ([socket.writer.wake(), None], false),
-            GramEvent::Unreachable { error, errno } if connected => {
-                socket.error = Some((*error, *errno));
+            GramEvent::Unreachable { error } if connected => {
+                socket.error = Some(*error);
                 ([socket.reader.wake(), None], false)
             }
             GramEvent::Lost { .. } => ([socket.reader.wake(), socket.writer.wake()], true),
