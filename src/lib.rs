@@ -88,6 +88,7 @@ pub mod guide;
 mod id;
 pub mod net;
 mod peer;
+mod random;
 mod relay;
 mod remoter;
 #[cfg(feature = "os")]

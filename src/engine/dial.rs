@@ -8,12 +8,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::{Core, Engine};
-use crate::backoff::SplitMix;
 use crate::connect::{Connect, Target};
 use crate::error::{Cause, CloseReason, Deadline, Gone};
 use crate::event::{Event, Refusal};
 use crate::id::{Id, REMOTER};
 use crate::net::{Addr, Stream};
+use crate::random::SplitMix;
 use crate::remoter::{Attempt, Dialled, Fin, Phase, Remoter, Slot, Step};
 
 /// Addresses tried in a round; a name may have hundreds.
@@ -64,7 +64,7 @@ impl Engine {
         let given = self.core.config.seed.or(self.seed);
         let seed = given.unwrap_or_else(|| self.net.seed());
         self.seed = Some(seed);
-        let dial = Dialled::new(connect, SplitMix::new(seed, id.as_u64()));
+        let dial = Dialled::new(connect, SplitMix::named(seed, id.as_u64()));
         let core = &self.core;
         let remoter = Remoter::dialled(id, dial, &core.config, Arc::clone(&core.shared), core.now);
         self.slots.fill(id, Box::new(remoter));

@@ -6,12 +6,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::{Phase, Remoter, Shared};
-use crate::backoff::SplitMix;
 use crate::config::Config;
 use crate::connect::Connect;
 use crate::error::{Cause, CloseReason};
 use crate::id::Id;
 use crate::net::{Addr, NoStream, Stream};
+use crate::random::SplitMix;
 use crate::tyme::Tyme;
 
 /// Where a dialled connection is on its way to being up.

@@ -10,6 +10,7 @@ use std::rc::{Rc, Weak};
 
 use super::queue::Key;
 use super::shared::Shared;
+use crate::error::panic_words;
 
 /// Why a task gives no result.
 pub enum JoinError {
@@ -33,19 +34,13 @@ impl JoinError {
     }
 }
 
-/// The words of a panic, where it has any.
-fn words(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("")
-}
-
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinError::Aborted => f.write_str("Aborted"),
             JoinError::Refused => f.write_str("Refused"),
             JoinError::Panicked(payload) => {
-                f.debug_tuple("Panicked").field(&words(&**payload)).finish()
+                f.debug_tuple("Panicked").field(&panic_words(&**payload)).finish()
             }
         }
     }
@@ -56,7 +51,9 @@ impl fmt::Display for JoinError {
         match self {
             JoinError::Aborted => f.write_str("the task was aborted"),
             JoinError::Refused => f.write_str("as many tasks as the limit allows"),
-            JoinError::Panicked(payload) => write!(f, "the task panicked: {}", words(&**payload)),
+            JoinError::Panicked(payload) => {
+                write!(f, "the task panicked: {}", panic_words(&**payload))
+            }
         }
     }
 }

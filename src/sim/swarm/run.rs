@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::plan::{Plan, Role, What};
+use crate::error::panic_words;
 use crate::sim::{Act, HostId, Link, Stats, Step, Tracing, World, WorldSpec};
 use crate::tyme::Tyme;
 
@@ -132,9 +133,7 @@ where
     match lived {
         Ok(result) => result,
         Err(payload) => {
-            let text = payload.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-            let what = text.unwrap_or("a panic without words").to_owned();
+            let what = panic_words(&*payload).to_owned();
             // Programs that have panicked half way may panic again when they are dropped.
             let _ = catch_unwind(AssertUnwindSafe(move || drop(run)));
             Err(Failure { kind: Kind::Panicked, what, at })
