@@ -116,6 +116,9 @@
 //! without a word (Unix sockets under TLS were), and a new method of the trait had to be added to all. So a default is that of the stream below, where there is
 //! one. The price: a backend that forgets to register is told by an error and not by the compiler. `short_read_drains` alone is never taken over unasked.
 //!
+//! *An error that is told later keeps its number* ([`Cause`](crate::Cause)): many have no kind of their own, among them those that an operator must hear of in
+//! words, such as no descriptor left. It is a number beside the kind, not a text, so that events and reasons stay small and can be compared.
+//!
 //! # Datagrams
 //!
 //! *One poller for connections and datagrams.* An [`Endpoint`](crate::Endpoint) is the socket with its queues and passes, and knows no network and no clock.

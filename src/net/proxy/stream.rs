@@ -4,7 +4,8 @@ use core::fmt;
 use std::io::{self, IoSlice};
 
 use super::error::ProxyFailure;
-use super::header::{ProxyVersion, Said, Tlvs, parse};
+use super::header::ProxyVersion;
+use super::parse::{Said, Tlvs, parse};
 use crate::net::{Addr, Stage, Stream};
 
 /// Bytes read at once while the header is on its way.
