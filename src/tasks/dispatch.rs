@@ -68,9 +68,9 @@ impl Desk {
         let acceptor = self.server.remoter(id).and_then(Remoter::acceptor);
         let Some(acceptor) = acceptor else { return false };
         if self.retired.contains(&acceptor) {
-            if let Some(remoter) = self.server.remoter_mut(id) {
-                remoter.abort();
-            }
+            // One of the tasks' to its end, so that the owner never hears of it.
+            self.adopt(id, Stage::Held, true);
+            self.leave(id, true);
             return true;
         }
         if self.listening(acceptor).is_none() {
