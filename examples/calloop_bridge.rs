@@ -5,44 +5,16 @@
 mod common;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use calloop::ping::make_ping;
 use calloop::timer::{TimeoutAction, Timer};
 use calloop::{Dispatcher, EventLoop};
-use common::{Args, Result, say};
+use common::{DRAIN, Result, say};
+use tymist::Server;
 use tymist::doing::{DoError, Echo, Recur, ServerDoer};
 use tymist::net::Waker;
 use tymist::run::Driver;
 use tymist::run::calloop::Source;
-use tymist::{Config, Server};
-
-const USAGE: &str = "usage: calloop_bridge [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
-
-/// How long connections may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
-
-struct Options {
-    bind: common::Bind,
-    config: Config,
-    stats: Option<Duration>,
-}
-
-fn options() -> Result<Options> {
-    let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
-    let mut args = Args::new(USAGE);
-    while let Some(option) = args.next()? {
-        match &*option {
-            "host" => options.bind.host = args.text()?,
-            "port" => options.bind.port = args.port()?,
-            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
-            "max-remoters" => options.config.limits.remoters = args.count()?,
-            "stats" => options.stats = args.secs_or_none()?,
-            _ => return Err(args.unknown()),
-        }
-    }
-    Ok(options)
-}
 
 type Doer = ServerDoer<Echo>;
 /// How it ended, once it has.
@@ -53,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn program() -> Result<()> {
-    let options = options()?;
+    let options = common::Plain::parse("calloop_bridge")?;
     let mut server = Server::new(options.config);
     let acceptor = options.bind.listen(&mut server)?;
     let mut events: EventLoop<'_, Over> = EventLoop::try_new()?;

@@ -7,16 +7,12 @@ mod common;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use common::{Args, Result};
+use common::{Args, DRAIN, Result};
 use tymist::{Config, Event, Id, Server};
 
 const USAGE: &str = "usage: chat [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--max-line BYTES]";
-
-/// How long connections may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// The longest line that can be asked for: one and its sender's address fit into what may wait for each peer.
 const MAX_LINE: usize = 512 << 10;
@@ -29,14 +25,6 @@ struct Options {
     tls: common::tls::Tls,
 }
 
-/// The usage, with what was compiled in.
-fn usage() -> String {
-    #[cfg(feature = "tls")]
-    return format!("{USAGE}\n       {}", common::tls::USAGE);
-    #[cfg(not(feature = "tls"))]
-    USAGE.into()
-}
-
 fn options() -> Result<Options> {
     let mut options = Options {
         bind: common::Bind::default(),
@@ -45,7 +33,7 @@ fn options() -> Result<Options> {
         #[cfg(feature = "tls")]
         tls: common::tls::Tls::default(),
     };
-    let mut args = Args::new(usage());
+    let mut args = Args::new(common::usage(USAGE));
     while let Some(option) = args.next()? {
         match &*option {
             "host" => options.bind.host = args.text()?,
@@ -58,6 +46,8 @@ fn options() -> Result<Options> {
             _ => return Err(args.unknown()),
         }
     }
+    #[cfg(feature = "tls")]
+    options.tls.check(&args)?;
     // A line and its end: a peer whose line is too long must not be held where that cannot be seen yet.
     let limits = &mut options.config.limits;
     limits.rx_bytes = limits.rx_bytes.max(options.max_line + 1);

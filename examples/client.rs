@@ -10,7 +10,7 @@
 
 mod common;
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
@@ -69,7 +69,7 @@ fn options() -> Result<Options> {
     let mut connect = Connect::to_name(host, port);
     #[cfg(feature = "tls")]
     {
-        connect = tls.wrap(connect, host)?;
+        connect = tls.wrap(connect, host, &args)?;
     }
     connect.local = local;
     if reconnect {
@@ -91,7 +91,7 @@ fn program() -> Result<ExitCode> {
 
     let mut typed = Some(input);
     let mut rest = bytes::Bytes::new();
-    let mut clean = true;
+    let mut clean = true; // Nothing was lost, of what was typed or of what the peer said.
     while client.opened() {
         client.wait(None);
         client.service();
@@ -104,7 +104,7 @@ fn program() -> Result<ExitCode> {
             }
             clean &= show(&mut client, &event)?;
         }
-        feed(&mut client, &mut typed, &mut rest);
+        clean &= feed(&mut client, &mut typed, &mut rest);
         let nothing_more = typed.is_none() && over;
         if nothing_more || stop.load(Ordering::Acquire) {
             client.close();
@@ -142,16 +142,24 @@ fn show(client: &mut Client, event: &Event) -> Result<bool> {
     Ok(true)
 }
 
-/// Queues what was typed, as much as fits; at the end of the input ends our half.
-fn feed(client: &mut Client, typed: &mut Option<Receiver<Vec<u8>>>, rest: &mut bytes::Bytes) {
+/// A piece of the input, or why there is no more.
+type Piece = std::io::Result<Vec<u8>>;
+
+/// Queues what was typed, as much as fits; at the end of the input ends our half. Returns whether the input could be read.
+fn feed(client: &mut Client, typed: &mut Option<Receiver<Piece>>, rest: &mut bytes::Bytes) -> bool {
+    let mut readable = true;
     while let Some(input) = typed {
         // An error says that our half is over: nobody is left to tell.
         if !rest.is_empty() && (client.tx_bytes(rest).is_err() || !rest.is_empty()) {
-            return; // Goes on at `Drained`.
+            break; // Goes on at `Drained`.
         }
         match input.try_recv() {
-            Ok(data) => *rest = data.into(),
-            Err(TryRecvError::Empty) => return,
+            Ok(Ok(data)) => *rest = data.into(),
+            Ok(Err(error)) => {
+                say(format_args!("standard input: {error}"));
+                readable = false;
+            }
+            Err(TryRecvError::Empty) => break,
             Err(TryRecvError::Disconnected) => {
                 if let Some(remoter) = client.remoter_mut() {
                     remoter.shutdown_send();
@@ -160,10 +168,11 @@ fn feed(client: &mut Client, typed: &mut Option<Receiver<Vec<u8>>>, rest: &mut b
             }
         }
     }
+    readable
 }
 
 /// Reads standard input on a thread, since that can only block, and wakes the loop for each line.
-fn read_input(waker: Waker) -> Receiver<Vec<u8>> {
+fn read_input(waker: Waker) -> Receiver<Piece> {
     let (sender, receiver) = mpsc::sync_channel(WAITING);
     #[expect(
         clippy::disallowed_methods,
@@ -178,12 +187,17 @@ fn read_input(waker: Waker) -> Receiver<Vec<u8>> {
     receiver
 }
 
-fn send_lines(sender: &SyncSender<Vec<u8>>, waker: &Waker) {
+fn send_lines(sender: &SyncSender<Piece>, waker: &Waker) {
     let mut input = std::io::stdin().lock();
-    // An error of the input is an end of it.
-    while let Ok(data) = input.fill_buf() {
-        let count = data.len();
-        if count == 0 || sender.send(data.to_vec()).is_err() {
+    loop {
+        let piece = match input.fill_buf() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Ok([]) => return,
+            piece => piece.map(<[u8]>::to_vec),
+        };
+        let count = piece.as_ref().map_or(0, Vec::len);
+        let over = piece.is_err();
+        if sender.send(piece).is_err() || over {
             return;
         }
         input.consume(count);

@@ -15,15 +15,12 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Args, Result, say};
+use common::{Args, DRAIN, Result, say};
 use tymist::tyme::Tymer;
 use tymist::{Config, Event, Remoter, Server};
 
 const USAGE: &str = "usage: echo [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] \
                      [--rx-cap BYTES] [--tx-cap BYTES] [--stats SECS] [--unix PATH]";
-
-/// How long connections may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 struct Options {
@@ -34,17 +31,9 @@ struct Options {
     tls: common::tls::Tls,
 }
 
-/// The usage, with what was compiled in.
-fn usage() -> String {
-    #[cfg(feature = "tls")]
-    return format!("{USAGE}\n       {}", common::tls::USAGE);
-    #[cfg(not(feature = "tls"))]
-    USAGE.into()
-}
-
 fn options() -> Result<Options> {
     let mut options = Options::default();
-    let mut args = Args::new(usage());
+    let mut args = Args::new(common::usage(USAGE));
     while let Some(option) = args.next()? {
         match &*option {
             "host" => options.bind.host = args.text()?,
@@ -60,6 +49,8 @@ fn options() -> Result<Options> {
             _ => return Err(args.unknown()),
         }
     }
+    #[cfg(feature = "tls")]
+    options.tls.check(&args)?;
     Ok(options)
 }
 

@@ -14,15 +14,14 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Args, Result, say};
+use common::{Args, DRAIN, Result, say};
 use tymist::tyme::Tymer;
 use tymist::{Config, Connect, Event, Id, Relay, Server, Target};
 
-const USAGE: &str = "usage: forward (--listen ADDR | [--host NAME] [--port N]) --to HOST:PORT [--max N] [--idle-timeout SECS] \
+const USAGE: &str = "usage: forward (--listen ADDR | [--host NAME] [--port N]) --to HOST:PORT [--max N] [--memory BYTES] \
+                     [--idle-timeout SECS] \
                      [--connect-timeout SECS] [--stats SECS]";
 
-/// How long pairs may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
 /// Bytes that may wait at either end, each way: what a pair holds at most is four times this.
 const WAITING: usize = 128 << 10;
 /// Bytes read in a tick before the next write: few enough to be in the processor's cache by then.
@@ -33,6 +32,8 @@ struct Options {
     to: Connect,
     config: Config,
     max: usize,
+    /// Bytes that all pairs together may hold; by default as many as `max` pairs can.
+    memory: Option<usize>,
     stats: Option<Duration>,
     #[cfg(feature = "proxy-protocol")]
     proxy: Proxy,
@@ -62,7 +63,7 @@ impl Proxy {
         self.send = Some(match &*value {
             "v1" => ProxyVersion::V1,
             "v2" => ProxyVersion::V2,
-            other => return Err(format!("--proxy-protocol {other}: v1 or v2").into()),
+            other => return Err(args.refuse_value(other, "v1 or v2")),
         });
         Ok(())
     }
@@ -96,6 +97,7 @@ fn options() -> Result<Options> {
         to: Connect::new(Vec::new()),
         config: config(),
         max: 10_000,
+        memory: None,
         stats: None,
         #[cfg(feature = "proxy-protocol")]
         proxy: Proxy::default(),
@@ -113,6 +115,10 @@ fn options() -> Result<Options> {
             "listen" => options.bind.set(&mut args)?,
             "to" => to = Some(args.text()?),
             "max" => options.max = args.count()?,
+            "memory" => {
+                options.memory =
+                    Some(args.number(Relay::memory(1, &config().limits)..=usize::MAX)?);
+            }
             "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
             "connect-timeout" => options.config.timeouts.connect = args.secs_or_none()?,
             "stats" => options.stats = args.secs_or_none()?,
@@ -130,12 +136,14 @@ fn options() -> Result<Options> {
         }
     }
     let to = to.ok_or_else(|| args.refuse("--to says where to"))?;
-    let target = to.parse::<Target>().map_err(|error| format!("--to {to}: {error}"))?;
+    let target = to.parse::<Target>();
+    let target = target.map_err(|error| args.refuse(format_args!("--to {to}: {error}")))?;
     options.to = Connect::new(target);
     #[cfg(feature = "tls")]
     {
         let host = to.rsplit_once(':').map_or(&*to, |(host, _)| host);
-        options.to = tls_to.wrap(options.to, common::bare(host))?;
+        options.to = tls_to.wrap(options.to, common::bare(host), &args)?;
+        options.tls.check(&args)?;
     }
     Ok(options)
 }
@@ -148,8 +156,10 @@ fn program() -> Result<()> {
     let mut options = options()?;
     // A connection that is refused has a place until it is told so.
     options.config.limits.remoters = options.max.saturating_mul(2).saturating_add(256);
-    // Pairs that stand still take no room from the others: 0.6 MiB for each of `--max`, if all of them do.
-    options.config.limits.buffered = Relay::memory(options.max, &options.config.limits);
+    // Pairs that stand still take no room from the others: 0.6 MiB for each of `--max`, if all of them do. With less, those that do are in the others' way
+    // until they are given up (`Timeouts::write_stall`).
+    let most = Relay::memory(options.max, &options.config.limits);
+    options.config.limits.buffered = options.memory.map_or(most, |memory| memory.min(most));
     let mut server = Server::new(options.config.clone());
     #[cfg(feature = "tls")]
     let acceptor = options.tls.listen(&options.bind, &mut server)?;

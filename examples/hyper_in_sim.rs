@@ -172,7 +172,7 @@ fn options() -> Result<Options> {
                     "none" => 0.0,
                     "light" => 0.01,
                     "heavy" => 0.1,
-                    other => return Err(format!("--faults {other}: none, light or heavy").into()),
+                    other => return Err(args.refuse_value(other, "none, light or heavy")),
                 };
             }
             _ => return Err(args.unknown()),

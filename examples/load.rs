@@ -55,7 +55,7 @@ fn options() -> Result<Options> {
     let port = port.ok_or_else(|| args.refuse("--port says where to"))?;
     if let Some(limit) = descriptors().filter(|limit| *limit < connections + OTHERS) {
         let why = format!("this program may open {limit} descriptors (ulimit -n)");
-        return Err(format!("--connections {connections}: {why}").into());
+        return Err(args.refuse(format_args!("--connections {connections}: {why}")));
     }
     let host = match common::bare(&host) {
         "" => "localhost",

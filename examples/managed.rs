@@ -15,16 +15,13 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Args, Result, say};
+use common::{Args, DRAIN, Result, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tymist::run::{Inbox, Inherited, Manager, Seat, Stopper};
 use tymist::{Config, Server, Service, Session};
 
 const USAGE: &str = "usage: managed [--host NAME] [--port N] [--unix PATH] [--threads N] [--takeover PATH] [--stats SECS]";
-
-/// How long connections may take to end after a signal. After a replacement it is `Timeouts::drain`.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// Longest line; who sends more is closed.
 const LINE: usize = 16 * 1024;

@@ -9,37 +9,10 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Args, Result, say};
+use common::{DRAIN, Result, say};
+use tymist::Server;
 use tymist::doing::{Echo, Recur, ServerDoer};
 use tymist::run::{Driver, Rest};
-use tymist::{Config, Server};
-
-const USAGE: &str = "usage: poll_loop [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
-
-/// How long connections may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
-
-struct Options {
-    bind: common::Bind,
-    config: Config,
-    stats: Option<Duration>,
-}
-
-fn options() -> Result<Options> {
-    let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
-    let mut args = Args::new(USAGE);
-    while let Some(option) = args.next()? {
-        match &*option {
-            "host" => options.bind.host = args.text()?,
-            "port" => options.bind.port = args.port()?,
-            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
-            "max-remoters" => options.config.limits.remoters = args.count()?,
-            "stats" => options.stats = args.secs_or_none()?,
-            _ => return Err(args.unknown()),
-        }
-    }
-    Ok(options)
-}
 
 /// Waits until one of the descriptors is readable, or the time has passed. Others that the loop has would be among them.
 #[cfg(unix)]
@@ -66,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn program() -> Result<()> {
-    let options = options()?;
+    let options = common::Plain::parse("poll_loop")?;
     let mut server = Server::new(options.config);
     let acceptor = options.bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;

@@ -8,43 +8,16 @@ use std::future::pending;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_io::Timer;
-use common::{Args, Result, say};
+use common::{DRAIN, Result, say};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use tymist::Server;
 use tymist::doing::{Echo, Recur, ServerDoer};
 use tymist::run::Driver;
 use tymist::run::smol::turn;
-use tymist::{Config, Server};
-
-const USAGE: &str = "usage: smol_bridge [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
-
-/// How long connections may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
-
-struct Options {
-    bind: common::Bind,
-    config: Config,
-    stats: Option<Duration>,
-}
-
-fn options() -> Result<Options> {
-    let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
-    let mut args = Args::new(USAGE);
-    while let Some(option) = args.next()? {
-        match &*option {
-            "host" => options.bind.host = args.text()?,
-            "port" => options.bind.port = args.port()?,
-            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
-            "max-remoters" => options.config.limits.remoters = args.count()?,
-            "stats" => options.stats = args.secs_or_none()?,
-            _ => return Err(args.unknown()),
-        }
-    }
-    Ok(options)
-}
 
 /// Ready when the next report is due; never, if none is wanted.
 async fn due(every: &mut Option<Timer>) -> Option<Instant> {
@@ -59,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn program() -> Result<()> {
-    let options = options()?;
+    let options = common::Plain::parse("smol_bridge")?;
     let mut server = Server::new(options.config);
     let acceptor = options.bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;

@@ -8,45 +8,18 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Args, Result, say};
+use common::{DRAIN, Result, say};
 use tymist::doing::Recur;
 use tymist::run::Driver;
 use tymist::run::tokio::turn;
-use tymist::{Config, Event, Remoter, Server};
-
-const USAGE: &str = "usage: tokio_bridge [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
-
-/// How long connections may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
-
-struct Options {
-    bind: common::Bind,
-    config: Config,
-    stats: Option<Duration>,
-}
-
-fn options() -> Result<Options> {
-    let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
-    let mut args = Args::new(USAGE);
-    while let Some(option) = args.next()? {
-        match &*option {
-            "host" => options.bind.host = args.text()?,
-            "port" => options.bind.port = args.port()?,
-            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
-            "max-remoters" => options.config.limits.remoters = args.count()?,
-            "stats" => options.stats = args.secs_or_none()?,
-            _ => return Err(args.unknown()),
-        }
-    }
-    Ok(options)
-}
+use tymist::{Event, Remoter, Server};
 
 fn main() -> ExitCode {
     common::run(program)
 }
 
 fn program() -> Result<()> {
-    let options = options()?;
+    let options = common::Plain::parse("tokio_bridge")?;
     let mut server = Server::new(options.config);
     let acceptor = options.bind.listen(&mut server)?;
     // The engine needs no more than one thread; other tasks may want more.

@@ -9,41 +9,14 @@ use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use common::{Args, Result, say};
+use common::{DRAIN, Result, say};
+use tymist::Server;
 use tymist::doing::{Echo, Recur, ServerDoer};
 use tymist::net::Waker;
 use tymist::run::{Driver, Watcher};
-use tymist::{Config, Server};
-
-const USAGE: &str = "usage: window_loop [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
 
 /// The time that a frame has.
 const FRAME: Duration = Duration::from_nanos(16_666_667);
-
-/// How long connections may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
-
-struct Options {
-    bind: common::Bind,
-    config: Config,
-    stats: Option<Duration>,
-}
-
-fn options() -> Result<Options> {
-    let mut options = Options { bind: common::Bind::default(), config: Config::new(), stats: None };
-    let mut args = Args::new(USAGE);
-    while let Some(option) = args.next()? {
-        match &*option {
-            "host" => options.bind.host = args.text()?,
-            "port" => options.bind.port = args.port()?,
-            "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
-            "max-remoters" => options.config.limits.remoters = args.count()?,
-            "stats" => options.stats = args.secs_or_none()?,
-            _ => return Err(args.unknown()),
-        }
-    }
-    Ok(options)
-}
 
 /// What wakes the loop: winit's user events, and a window's own.
 enum Message {
@@ -56,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn program() -> Result<()> {
-    let options = options()?;
+    let options = common::Plain::parse("window_loop")?;
     let mut server = Server::new(options.config);
     let acceptor = options.bind.listen(&mut server)?;
     // In the place of winit's EventLoopProxy.

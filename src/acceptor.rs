@@ -7,9 +7,9 @@ use std::io;
 #[cfg(any(feature = "tls", all(unix, feature = "uds")))]
 use std::sync::Arc;
 
-use crate::error::errno;
 use crate::event::{Event, Refusal};
 use crate::id::AcceptorId;
+use crate::net::errno;
 #[cfg(feature = "proxy-protocol")]
 use crate::net::proxy::{ProxyProtocol, ProxyStream};
 #[cfg(feature = "tls")]
@@ -279,7 +279,6 @@ impl Acceptor {
             }
             Err(error) => error,
         };
-        let number = error.raw_os_error();
         match Trouble::of(&error) {
             Trouble::None => {
                 self.ready = false;
@@ -294,13 +293,13 @@ impl Acceptor {
                 self.skipped = 0;
                 let until = now + pause.max(Duration::from_millis(1));
                 self.resting_until = Some(until);
-                let (acceptor, error) = (self.id, error.kind());
-                Accepted::Trouble(Event::AcceptPaused { acceptor, error, errno: number, until })
+                let (acceptor, error) = (self.id, (&error).into());
+                Accepted::Trouble(Event::AcceptPaused { acceptor, error, until })
             }
             Trouble::Dead => {
                 self.close_listener();
-                let (acceptor, error) = (self.id, error.kind());
-                Accepted::Trouble(Event::ListenerLost { acceptor, error, errno: number })
+                let (acceptor, error) = (self.id, (&error).into());
+                Accepted::Trouble(Event::ListenerLost { acceptor, error })
             }
         }
     }

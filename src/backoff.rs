@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::random::SplitMix;
+
 /// The waits between the tries of a connection that comes again by itself: exponential, with jitter.
 ///
 /// The first wait is about [`first`](Backoff::first), each further one in a row about twice the one before, up to [`most`](Backoff::most).
@@ -53,51 +55,14 @@ impl Default for Backoff {
     }
 }
 
-/// A stream of random numbers: `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). Eight bytes of
-/// state; the same everywhere and for ever, which a crate's generator does not promise. Not for secrets.
-#[derive(Clone, Debug)]
-pub(crate) struct SplitMix(u64);
-
-impl SplitMix {
-    /// The stream called `name` of `seed`. Those of different names have nothing to do with each other.
-    pub(crate) fn new(seed: u64, name: u64) -> Self {
-        let start = SplitMix(seed).next() ^ name;
-        SplitMix(SplitMix(start).next())
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number from 0 to `most`, each as likely as the others to within 2^-64 times `most`.
-    fn up_to(&mut self, most: u64) -> u64 {
-        let wide = u128::from(self.next()) * (u128::from(most) + 1);
-        u64::try_from(wide >> 64).unwrap_or(most)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_generator_is_the_published_one() {
-        // The first numbers for the seed 1234567, as in the reference implementation.
-        let mut random = SplitMix(1_234_567);
-        let numbers: [u64; 3] = core::array::from_fn(|_| random.next());
-        assert_eq!(
-            numbers,
-            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
-        );
-    }
-
-    #[test]
     fn waits_double_up_to_the_longest_and_never_overflow() {
         let backoff = Backoff { jitter: false, ..Backoff::new() };
-        let mut random = SplitMix::new(1, 1);
+        let mut random = SplitMix::named(1, 1);
         let waits: Vec<u128> = [0, 1, 2, 5, 6, 7, 31, 32, 33, u32::MAX]
             .into_iter()
             .map(|failures| backoff.wait(failures, &mut random).as_millis())
@@ -116,7 +81,7 @@ mod tests {
     fn jitter_stays_between_half_and_all_and_uses_that_room() {
         let backoff = Backoff::every(Duration::from_secs(10));
         let backoff = Backoff { jitter: true, ..backoff };
-        let mut random = SplitMix::new(7, 3);
+        let mut random = SplitMix::named(7, 3);
         let waits: Vec<f64> =
             (0..1000).map(|_| backoff.wait(0, &mut random).as_secs_f64()).collect();
         assert!(waits.iter().all(|wait| (5.0..=10.0).contains(wait)));
@@ -128,7 +93,7 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same_and_names_differ() {
         let draw = |seed, name| {
-            let mut random = SplitMix::new(seed, name);
+            let mut random = SplitMix::named(seed, name);
             [random.next(), random.next()]
         };
         assert_eq!(draw(1, 2), draw(1, 2));

@@ -110,6 +110,15 @@
 //!
 //! A write that fails is followed by one more read: what the peer said before it reset may still be in the kernel's queue.
 //!
+//! # The seam
+//!
+//! *Middleware names what is below it and says what it changes.* Written out, a dozen methods stood in each of five wrappers, one forgotten was a feature lost
+//! without a word (Unix sockets under TLS were), and a new method of the trait had to be added to all. So a default is that of the stream below, where there is
+//! one. The price: a backend that forgets to register is told by an error and not by the compiler. `short_read_drains` alone is never taken over unasked.
+//!
+//! *An error that is told later keeps its number* ([`Cause`](crate::Cause)): many have no kind of their own, among them those that an operator must hear of in
+//! words, such as no descriptor left. It is a number beside the kind, not a text, so that events and reasons stay small and can be compared.
+//!
 //! # Datagrams
 //!
 //! *One poller for connections and datagrams.* An [`Endpoint`](crate::Endpoint) is the socket with its queues and passes, and knows no network and no clock.
@@ -191,6 +200,9 @@
 //! it away.
 //!
 //! *Short reads drain nothing there*, since descriptors end a read wherever the peer puts them, also where none is wanted.
+//!
+//! *Descriptors beside the bytes are a value, not a trait*: a stream that can pass them keeps a `net::Files` and lends it, middleware passes the loan
+//! on, and what a closed connection leaves is the same type. Under TLS they go as well, beside the records: the kernel vouches for them, not TLS.
 //!
 //! *In a world they never leave their host*, so no link, loss or partition touches them, and nothing takes tyme; rules do, since those are about calls. What
 //! only an operating system has is left out: directories, permissions, and descriptors to pass. Only a crash, or `leave_file`, leaves a file behind.

@@ -1,17 +1,86 @@
 //! Errors in three drawers: what happened to a connection is a [`CloseReason`]; what the caller asked in vain is an error of the one
 //! call ([`TxError`], [`ListenError`], [`AdoptError`]); what is dead and stays dead can be asked for.
 
-pub(crate) mod errno;
-
-use core::any::Any;
 use core::fmt;
+use core::num::NonZeroU8;
 use std::io;
 
-use crate::net::Addr;
 #[cfg(feature = "proxy-protocol")]
 use crate::net::proxy::ProxyFailure;
 #[cfg(feature = "tls")]
 use crate::net::tls::{HandshakeFailure, TlsError, TlsFailure, TlsTruncated};
+use crate::net::{Addr, errno};
+
+/// What all numbers of errors are greater than, by less than a byte: on Windows those of sockets.
+const BASE: i32 = if cfg!(windows) { 10_000 } else { 0 };
+
+/// An error of the network, small enough to be copied about. It is told in the system's words, whether it has a kind or only a number.
+///
+/// ```
+/// use std::io::ErrorKind;
+/// use tymist::Cause;
+///
+/// let refused = Cause::from(ErrorKind::ConnectionRefused);
+/// assert_eq!(refused.to_string(), "connection refused");
+/// # #[cfg(unix)]
+/// assert!(Cause::from(&std::io::Error::from_raw_os_error(24)).to_string().contains("raise the limit"));
+/// ```
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cause {
+    kind: io::ErrorKind,
+    /// Beyond [`BASE`]. One byte, since each connection has a place for one of these.
+    number: Option<NonZeroU8>,
+}
+
+impl Cause {
+    /// Without a number.
+    pub(crate) const fn new(kind: io::ErrorKind) -> Self {
+        Cause { kind, number: None }
+    }
+
+    /// Its kind; many errors have none of their own.
+    #[must_use]
+    pub fn kind(self) -> io::ErrorKind {
+        self.kind
+    }
+
+    /// Its number, if it came from the operating system.
+    #[must_use]
+    pub fn errno(self) -> Option<i32> {
+        self.number.map(|number| BASE + i32::from(number.get()))
+    }
+}
+
+impl From<&io::Error> for Cause {
+    fn from(error: &io::Error) -> Self {
+        let number = error.raw_os_error().and_then(|errno| u8::try_from(errno - BASE).ok());
+        Cause { kind: error.kind(), number: number.and_then(NonZeroU8::new) }
+    }
+}
+
+impl From<io::ErrorKind> for Cause {
+    fn from(kind: io::ErrorKind) -> Self {
+        Cause::new(kind)
+    }
+}
+
+impl From<Cause> for io::Error {
+    fn from(cause: Cause) -> Self {
+        cause.errno().map_or_else(|| cause.kind.into(), io::Error::from_raw_os_error)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        io::Error::from(*self).fmt(f)?;
+        if cfg!(unix) && matches!(self.errno(), Some(errno::ENFILE | errno::EMFILE)) {
+            f.write_str("; raise the limit of open files (ulimit -n), or allow fewer connections")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Cause {}
 
 /// Why a connection ended. Cut short is never the same as finished.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,8 +96,8 @@ pub enum CloseReason {
     Detached,
     /// You closed the whole `Server` or `Clients`.
     ServerClosed,
-    /// It could not be made: the kind of the error of the last address, such as `ConnectionRefused`; `NotFound` for a name without any.
-    Connect(io::ErrorKind),
+    /// It could not be made: what the last address met, such as `ConnectionRefused`; `NotFound` for a name without any.
+    Connect(Cause),
     /// The peer reset it, or was gone when we sent.
     Reset,
     /// This deadline passed.
@@ -55,7 +124,7 @@ pub enum CloseReason {
     #[cfg(feature = "proxy-protocol")]
     Proxy(ProxyFailure),
     /// The network gave it up for another reason.
-    Io(io::ErrorKind),
+    Io(Cause),
 }
 
 impl CloseReason {
@@ -81,7 +150,7 @@ impl CloseReason {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::ConnectionAborted => CloseReason::Reset,
-            kind => CloseReason::Io(kind),
+            _ => CloseReason::Io(error.into()),
         }
     }
 
@@ -116,7 +185,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Aborted => f.write_str("aborted here"),
             CloseReason::Detached => f.write_str("taken out of the server"),
             CloseReason::ServerClosed => f.write_str("all of its server or clients was closed"),
-            CloseReason::Connect(kind) => write!(f, "not connected: {kind}"),
+            CloseReason::Connect(cause) => write!(f, "not connected: {cause}"),
             CloseReason::Reset => f.write_str("reset by the peer"),
             CloseReason::Expired(which) => write!(f, "{which} timeout"),
             CloseReason::TooSlow => f.write_str("slower than Timeouts::min_rate asks"),
@@ -135,7 +204,7 @@ impl fmt::Display for CloseReason {
             CloseReason::TlsTruncated => f.write_str("TLS stream cut short by the peer"),
             #[cfg(feature = "proxy-protocol")]
             CloseReason::Proxy(why) => write!(f, "PROXY header: {why}"),
-            CloseReason::Io(kind) => write!(f, "network error: {kind}"),
+            CloseReason::Io(cause) => write!(f, "network error: {cause}"),
         }
     }
 }
@@ -308,6 +377,13 @@ impl From<ListenError> for io::Error {
     }
 }
 
+/// What a panic says.
+pub(crate) fn panic_words(payload: &(dyn core::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without words")
+}
+
 /// A socket could not be taken over; gives it back.
 #[derive(Debug)]
 pub struct AdoptError<T> {
@@ -327,10 +403,4 @@ impl<T: fmt::Debug> std::error::Error for AdoptError<T> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }
-}
-
-/// What a panic says, where it says something.
-pub(crate) fn panic_words(payload: &(dyn Any + Send)) -> Option<&str> {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }

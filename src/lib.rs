@@ -88,6 +88,7 @@ pub mod guide;
 mod id;
 pub mod net;
 mod peer;
+mod random;
 mod relay;
 mod remoter;
 #[cfg(feature = "os")]
@@ -111,7 +112,7 @@ pub use counters::{
 };
 #[cfg(feature = "tls")]
 pub use error::UpgradeRefused;
-pub use error::{AdoptError, CloseReason, Deadline, Gone, ListenError, TxError};
+pub use error::{AdoptError, Cause, CloseReason, Deadline, Gone, ListenError, TxError};
 pub use event::{Event, Refusal, Serviced, Wake};
 pub use id::{AcceptorId, EndpointId, Id};
 pub use net::Layer;

@@ -50,8 +50,8 @@ fn without_descriptors() {
     fillers.pop();
     let mut client = connect(rig.addr);
     let event = rig.until(|event| matches!(event, Event::AcceptPaused { .. }));
-    let Event::AcceptPaused { errno, until, acceptor, .. } = event else { unreachable!() };
-    assert_eq!((errno, acceptor), (Some(EMFILE), rig.acceptor));
+    let Event::AcceptPaused { error, until, acceptor } = event else { unreachable!() };
+    assert_eq!((error.errno(), acceptor), (Some(EMFILE), rig.acceptor));
     assert_eq!(until, Tyme::ZERO + rig.server.config().timeouts.accept_pause);
 
     // No spinning, no more events, and the others are served.

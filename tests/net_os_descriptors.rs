@@ -71,10 +71,10 @@ fn unix_round(net: &mut OsNet) {
     let mut stream = net.connect(&Dial::new(path.as_path())).unwrap();
     stream.register(Token(6)).unwrap();
     let files = (0..3).map(|_| std::io::pipe().unwrap().0.into()).collect();
-    stream.unix().unwrap().push_files(files).unwrap();
+    stream.files().unwrap().queue(files).unwrap();
     stream.write(&[IoSlice::new(b"x")]).unwrap();
     let files = vec![std::io::pipe().unwrap().0.into()];
-    stream.unix().unwrap().push_files(files).unwrap();
+    stream.files().unwrap().queue(files).unwrap();
     let mut accepted = listener.accept().unwrap();
     accepted.register(Token(7)).unwrap();
     assert_eq!(accepted.read(&mut [0; 10]).unwrap(), 1);

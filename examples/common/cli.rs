@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each example uses its part")]
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
 use std::ops::RangeInclusive;
@@ -83,7 +84,11 @@ impl Args {
 
     /// The name of the next option. `--help` ends the program.
     pub(crate) fn next(&mut self) -> Result<Option<String>> {
-        let name = match self.parser.next()? {
+        let next = match self.parser.next() {
+            Ok(next) => next,
+            Err(error) => return Err(self.refuse(error)),
+        };
+        let name = match next {
             None => return Ok(None),
             Some(Arg::Long("help") | Arg::Short('h')) => {
                 print(&self.usage)?;
@@ -92,7 +97,7 @@ impl Args {
             Some(Arg::Long(name)) => name.to_owned(),
             Some(other) => {
                 let error = other.unexpected();
-                return Err(self.refuse(&error));
+                return Err(self.refuse(error));
             }
         };
         self.option = format!("--{name}");
@@ -109,13 +114,22 @@ impl Args {
         format!("{why}\n{}", self.usage).into()
     }
 
+    /// The error for the value of the last option.
+    pub(crate) fn refuse_value(&self, value: impl Display, why: impl Display) -> Box<dyn Error> {
+        self.refuse(format_args!("{} {value}: {why}", self.option))
+    }
+
+    fn raw(&mut self) -> Result<OsString> {
+        self.parser.value().map_err(|error| self.refuse(error))
+    }
+
     pub(crate) fn text(&mut self) -> Result<String> {
-        let text = self.parser.value()?.string();
-        text.map_err(|_| format!("{}: not UTF-8", self.option).into())
+        let text = self.raw()?.string();
+        text.map_err(|_| self.refuse(format_args!("{}: not UTF-8", self.option)))
     }
 
     pub(crate) fn path(&mut self) -> Result<PathBuf> {
-        Ok(self.parser.value()?.into())
+        Ok(self.raw()?.into())
     }
 
     /// Names, separated by commas.
@@ -125,7 +139,7 @@ impl Args {
 
     pub(crate) fn value<T: FromStr<Err: Display>>(&mut self) -> Result<T> {
         let text = self.text()?;
-        text.parse().map_err(|error| format!("{} {text}: {error}", self.option).into())
+        text.parse().map_err(|error| self.refuse_value(&text, error))
     }
 
     pub(crate) fn number<T>(&mut self, range: RangeInclusive<T>) -> Result<T>
@@ -142,7 +156,7 @@ impl Args {
     {
         let text = self.text()?;
         let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("{} {text}: not {wanted}", self.option).into())
+        number.ok_or_else(|| self.refuse_value(&text, format_args!("not {wanted}")))
     }
 
     /// How many at most: with none no program could live.
@@ -171,10 +185,7 @@ impl Args {
         match text.parse() {
             Ok(0.0) => Ok(None),
             Ok(secs @ 0.001..=1e9) => Ok(Some(Duration::from_secs_f64(secs))),
-            _ => {
-                let wanted = "seconds from 0.001 to 1e9, or 0 for none";
-                Err(format!("{} {text}: not {wanted}", self.option).into())
-            }
+            _ => Err(self.refuse_value(&text, "not seconds from 0.001 to 1e9, or 0 for none")),
         }
     }
 }

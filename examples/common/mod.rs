@@ -18,7 +18,7 @@ pub(crate) use cli::{Args, Result, print, run, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tymist::net::{Addr, Listen, Waker};
 use tymist::tyme::{Tyme, Tymer};
-use tymist::{AcceptorId, Id, Server};
+use tymist::{AcceptorId, Config, Id, Server};
 
 /// `--host` and `--port`, which every server has, and `--unix`.
 pub(crate) struct Bind {
@@ -59,7 +59,7 @@ impl Bind {
     /// Another address, as `HOST:PORT`.
     pub(crate) fn set(&mut self, args: &mut Args) -> Result<()> {
         let text = args.text()?;
-        let wrong = || format!("--listen {text}: not HOST:PORT, with port 0 for any");
+        let wrong = || args.refuse_value(&text, "not HOST:PORT, with port 0 for any");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         self.host = host.into();
         self.port = port.parse().map_err(|_| wrong())?;
@@ -79,6 +79,43 @@ impl Bind {
     }
 }
 
+/// The options of an echo server that is about the loop it runs in.
+pub(crate) struct Plain {
+    pub(crate) bind: Bind,
+    pub(crate) config: Config,
+    /// How often it says how it goes.
+    pub(crate) stats: Option<Duration>,
+}
+
+impl Plain {
+    /// Those of the command line of the program `name`.
+    pub(crate) fn parse(name: &str) -> Result<Self> {
+        let usage =
+            "[--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--stats SECS]";
+        let mut args = Args::new(format!("usage: {name} {usage}"));
+        let mut options = Plain { bind: Bind::default(), config: Config::new(), stats: None };
+        while let Some(option) = args.next()? {
+            match &*option {
+                "host" => options.bind.host = args.text()?,
+                "port" => options.bind.port = args.port()?,
+                "idle-timeout" => options.config.timeouts.idle = args.secs_or_none()?,
+                "max-remoters" => options.config.limits.remoters = args.count()?,
+                "stats" => options.stats = args.secs_or_none()?,
+                _ => return Err(args.unknown()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// The usage of a server that may speak TLS, where that was compiled in.
+pub(crate) fn usage(own: &str) -> String {
+    #[cfg(feature = "tls")]
+    return format!("{own}\n       {}", tls::USAGE);
+    #[cfg(not(feature = "tls"))]
+    own.into()
+}
+
 /// A host without the brackets of an IPv6 address.
 pub(crate) fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
@@ -89,6 +126,9 @@ pub(crate) fn announce(server: &Server, acceptor: AcceptorId) -> Result<()> {
     let addr = server.local_addr(acceptor).ok_or("it does not listen")?;
     print(format_args!("listening on {addr}"))
 }
+
+/// How long connections may take to end after a signal.
+pub(crate) const DRAIN: Duration = Duration::from_secs(2);
 
 /// How often a server that ends looks who has nothing more to say, which no event tells.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);

@@ -43,20 +43,27 @@ impl Tls {
         Ok(())
     }
 
+    /// Whether its options go together, once all are taken in.
+    pub(crate) fn check(&self, args: &Args) -> Result<()> {
+        let files = [&self.cert, &self.key, &self.client_ca];
+        if !self.on && (files.iter().any(|file| file.is_some()) || !self.alpn.is_empty()) {
+            let why = "--cert, --key, --client-ca and --alpn need TLS to be switched on";
+            return Err(args.refuse(why));
+        }
+        if self.cert.is_some() != self.key.is_some() {
+            return Err(args.refuse("--cert and --key go together"));
+        }
+        Ok(())
+    }
+
     /// Listens there, with TLS if so asked.
     pub(crate) fn listen(&mut self, bind: &Bind, server: &mut Server) -> Result<AcceptorId> {
         if !self.on {
-            let files = [&self.cert, &self.key, &self.client_ca];
-            if files.iter().any(|file| file.is_some()) || !self.alpn.is_empty() {
-                let why = "--cert, --key, --client-ca and --alpn need TLS to be switched on";
-                return Err(why.into());
-            }
             return bind.listen(server);
         }
         let mut config = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => ServerTlsConfig::new(Identity::new(&**cert, &**key)),
-            (None, None) => self.made_here(bind)?,
-            _ => return Err("--cert and --key go together".into()),
+            _ => self.made_here(bind)?,
         };
         if let Some(authority) = &self.client_ca {
             let trust = ClientTrust::new(Material::file(authority));

@@ -48,31 +48,31 @@ impl TlsTo {
     }
 
     /// The same way, with TLS if so asked; without a name given the server must prove to be `host`.
-    pub(crate) fn wrap(&self, connect: Connect, host: &str) -> Result<Connect> {
+    pub(crate) fn wrap(&self, connect: Connect, host: &str, args: &Args) -> Result<Connect> {
         if !self.on {
             let files = [&self.ca, &self.cert, &self.key];
             let named = self.server_name.is_some() || !self.alpn.is_empty();
             if files.iter().any(|file| file.is_some()) || named || self.insecure {
                 let why = "--ca, --insecure, --server-name, --alpn, --cert and --key need TLS to be switched on";
-                return Err(why.into());
+                return Err(args.refuse(why));
             }
             return Ok(connect);
         }
-        let mut config = ClientTlsConfig::new(self.trust()?).with_alpn(self.alpn.clone());
+        let mut config = ClientTlsConfig::new(self.trust(args)?).with_alpn(self.alpn.clone());
         match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
                 config = config.with_identity(Identity::new(&**cert, &**key));
             }
             (None, None) => {}
-            _ => return Err("--cert and --key go together".into()),
+            _ => return Err(args.refuse("--cert and --key go together")),
         }
         let name = self.server_name.as_deref().unwrap_or(host);
         Ok(connect.with_tls(&ClientTls::new(&config)?, name)?)
     }
 
-    fn trust(&self) -> Result<ServerTrust> {
+    fn trust(&self, args: &Args) -> Result<ServerTrust> {
         match (&self.ca, self.insecure) {
-            (Some(_), true) => Err("--ca and --insecure exclude each other".into()),
+            (Some(_), true) => Err(args.refuse("--ca and --insecure exclude each other")),
             (None, true) => Ok(ServerTrust::DangerousAnyone),
             (Some(ca), false) => Ok(ServerTrust::Roots(vec![Material::file(ca)])),
             (None, false) => everybody(),

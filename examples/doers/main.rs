@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{Args, Result, print, say};
+use common::{Args, DRAIN, Result, print, say};
 use tymist::doing::{DoError, Doer, Doist, Echo, Handle, Recur, ServerDoer};
 use tymist::net::os::OsNet;
 use tymist::net::{Addr, Descriptor};
@@ -23,9 +23,6 @@ use tymist::{Client, Config, Connect, Event, Server, Service, Wake};
 
 const USAGE: &str = "usage: doers [--host NAME] [--port N] [--clients N] [--beat SECS] [--seconds SECS] \
                      [--simulated] [--seed N]";
-
-/// How long connections may take to end after a signal.
-const DRAIN: Duration = Duration::from_secs(2);
 
 struct Options {
     bind: common::Bind,

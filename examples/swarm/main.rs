@@ -27,7 +27,9 @@ fn main() -> ExitCode {
 }
 
 fn program() -> cli::Result<ExitCode> {
-    let request = Request::parse(std::env::args_os().skip(1))?;
+    let request = Request::parse(std::env::args_os().skip(1));
+    let request =
+        request.map_err(|error| format!("{error}\nusage: {PROGRAM} {}", Request::USAGE))?;
     let make = || Scene::play(Bug::None);
     let kept = request.live(PROGRAM, &Shape::default(), make, &mut std::io::stdout())?;
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -69,7 +69,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::Failed(failed) => failed.fmt(f),
-            RunError::Io(error) => write!(f, "cannot wait: {error}"),
+            RunError::Io(error) => write!(f, "cannot wait for what the doers name: {error}"),
         }
     }
 }

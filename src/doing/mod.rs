@@ -22,6 +22,7 @@ mod echo;
 mod engines;
 mod finish;
 mod handle;
+mod handled;
 mod log;
 
 #[cfg(feature = "sim")]
@@ -32,9 +33,9 @@ pub(crate) use deed::Life;
 pub use doer::{DoError, Doer, Recur};
 pub use doist::Doist;
 pub use echo::Echo;
-pub use engines::{ClientDoer, ClientsDoer, PeerDoer, ServerDoer};
 #[cfg(feature = "os")]
 pub use finish::RunError;
 pub use finish::{Failed, Finish, OnError};
 pub use handle::{DoerId, Handle};
+pub use handled::{ClientDoer, ClientsDoer, PeerDoer, ServerDoer};
 pub use log::WireLogDoer;

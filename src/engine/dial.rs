@@ -8,12 +8,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::{Core, Engine};
-use crate::backoff::SplitMix;
 use crate::connect::{Connect, Target};
-use crate::error::{CloseReason, Deadline, Gone};
+use crate::error::{Cause, CloseReason, Deadline, Gone};
 use crate::event::{Event, Refusal};
 use crate::id::{Id, REMOTER};
 use crate::net::{Addr, Stream};
+use crate::random::SplitMix;
 use crate::remoter::{Attempt, Dialled, Fin, Phase, Remoter, Slot, Step};
 
 /// Addresses tried in a round; a name may have hundreds.
@@ -39,10 +39,9 @@ impl Remoter {
 
 impl Core {
     /// Tells that one address failed.
-    fn tell_failure(&mut self, id: Id, addr: Addr, error: &io::Error) {
+    fn tell_failure(&mut self, id: Id, addr: Addr, error: Cause) {
         self.counters.dial_failures += 1;
-        let (error, errno) = (error.kind(), error.raw_os_error());
-        self.events.push(Event::ConnectFailed { id, addr, error, errno });
+        self.events.push(Event::ConnectFailed { id, addr, error });
     }
 }
 
@@ -65,7 +64,7 @@ impl Engine {
         let given = self.core.config.seed.or(self.seed);
         let seed = given.unwrap_or_else(|| self.net.seed());
         self.seed = Some(seed);
-        let dial = Dialled::new(connect, SplitMix::new(seed, id.as_u64()));
+        let dial = Dialled::new(connect, SplitMix::named(seed, id.as_u64()));
         let core = &self.core;
         let remoter = Remoter::dialled(id, dial, &core.config, Arc::clone(&core.shared), core.now);
         self.slots.fill(id, Box::new(remoter));
@@ -149,7 +148,7 @@ impl Engine {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.renew(&mut self.core);
         let Some(dial) = &mut remoter.dial else { return };
-        dial.error = io::ErrorKind::InvalidInput;
+        dial.error = io::ErrorKind::InvalidInput.into();
         dial.due = false;
         dial.ticket = dial.ticket.wrapping_add(1);
         if let Target::Addrs(addrs) = &dial.connect.to {
@@ -189,8 +188,8 @@ impl Engine {
                     return;
                 }
                 Err(error) => {
-                    dial.error = error.kind();
-                    self.core.tell_failure(id, addr, &error);
+                    dial.error = (&error).into();
+                    self.core.tell_failure(id, addr, dial.error);
                 }
             }
         }
@@ -248,9 +247,9 @@ impl Engine {
                 }
                 Err(error) => error,
             };
-            dial.error = error.kind();
+            dial.error = (&error).into();
             let failed = dial.attempts.remove(at);
-            self.core.tell_failure(id, failed.addr, &error);
+            self.core.tell_failure(id, failed.addr, dial.error);
         }
         if dial.attempts.len() < before {
             if !dial.left.is_empty() {
@@ -337,8 +336,7 @@ impl Engine {
         }
         for attempt in core::mem::take(&mut dial.attempts) {
             if late {
-                let error = io::ErrorKind::TimedOut.into();
-                self.core.tell_failure(id, attempt.addr, &error);
+                self.core.tell_failure(id, attempt.addr, io::ErrorKind::TimedOut.into());
             }
         }
         dial.left.clear();

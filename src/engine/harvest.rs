@@ -34,7 +34,7 @@ impl Engine {
     pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
         let before = self.harvested.len();
         if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
-            let event = Event::NetFailed { error: error.kind(), errno: error.raw_os_error() };
+            let event = Event::NetFailed { error: (&error).into() };
             self.core.events.push_once(event);
         }
         self.fresh = true;

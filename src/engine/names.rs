@@ -239,7 +239,7 @@ impl Engine {
         let host = dial.host();
         self.core.counters.lookup_failures += 1;
         self.core.events.push(Event::Unresolved { id, host, why });
-        self.cut(id, CloseReason::Connect(io::ErrorKind::NotFound));
+        self.cut(id, CloseReason::Connect(io::ErrorKind::NotFound.into()));
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use super::Core;
 use crate::config::RxFull;
-use crate::error::CloseReason;
+use crate::error::{Cause, CloseReason};
 use crate::id::Id;
 use crate::remoter::{Fin, Phase, Remoter};
 
 /// A stream, somebody's middleware, says that it moved more than it was given: no number of it can be trusted.
-pub(super) const TOO_MUCH: CloseReason = CloseReason::Io(std::io::ErrorKind::InvalidData);
+pub(super) const TOO_MUCH: CloseReason =
+    CloseReason::Io(Cause::new(std::io::ErrorKind::InvalidData));
 
 impl Remoter {
     /// Whether reading may go on: somebody wants the bytes, or they are thrown away.

@@ -1,10 +1,10 @@
 //! What a datagram endpoint tells, and counts.
 
 use core::fmt;
-use std::io;
 
 use bytes::Bytes;
 
+use crate::error::Cause;
 use crate::net::Addr;
 use crate::tyme::Tyme;
 
@@ -38,41 +38,31 @@ pub enum GramEvent {
         to: Addr,
         /// Its length.
         len: usize,
-        /// Kind of the error.
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// Why.
+        error: Cause,
     },
     /// The network reports (by ICMP, mostly) that an earlier datagram did not arrive. Most never are reported. On Linux and macOS only a socket in connected
     /// mode ([`Bind::peer`](crate::net::Bind::peer)) hears of it at all: one that is not connected gets no report. On Windows both do.
     Unreachable {
-        /// Kind of the error: `ConnectionRefused` where nobody listens.
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// Why: `ConnectionRefused` where nobody listens.
+        error: Cause,
     },
     /// Only errors come: receiving rests until then. At most one of these waits, the first; [`GramCounters::pauses`] counts all.
     Paused {
-        /// Kind of the last error.
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// The last error.
+        error: Cause,
         /// When it goes on.
         until: Tyme,
     },
     /// The socket is dead and was closed.
     Lost {
-        /// Kind of the error.
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// Why.
+        error: Cause,
     },
     /// The poller itself has failed (told by a [`Peer`](crate::Peer); a server has an event of its own).
     NetFailed {
-        /// Kind of the error.
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// Why.
+        error: Cause,
     },
 }
 

@@ -4,10 +4,9 @@ mod gram;
 
 use core::fmt;
 use core::time::Duration;
-use std::io;
 use std::sync::Arc;
 
-use crate::error::{CloseReason, Deadline};
+use crate::error::{Cause, CloseReason, Deadline};
 use crate::id::{AcceptorId, EndpointId, Id};
 use crate::net::Addr;
 use crate::tyme::Tyme;
@@ -34,10 +33,8 @@ pub enum Event {
         id: Id,
         /// The address.
         addr: Addr,
-        /// Kind of the error: refused, unreachable, timed out …
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// Why: refused, unreachable, timed out …
+        error: Cause,
     },
     /// The name of a dialled connection could not be looked up, or has no address; `Disconnected` or `Closed` follows.
     Unresolved {
@@ -119,10 +116,8 @@ pub enum Event {
     AcceptPaused {
         /// Which.
         acceptor: AcceptorId,
-        /// Kind of the error.
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// Why.
+        error: Cause,
         /// When it goes on.
         until: Tyme,
     },
@@ -130,10 +125,8 @@ pub enum Event {
     ListenerLost {
         /// Which.
         acceptor: AcceptorId,
-        /// Kind of the error.
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// Why.
+        error: Cause,
     },
     /// Draining goes on with so many connections left; told when that changes.
     Draining {
@@ -150,10 +143,8 @@ pub enum Event {
     /// The poller itself has failed; without it nothing becomes ready any more. On the operating system a wait then lasts 10 ms at most, so that a loop which
     /// goes on does not spin.
     NetFailed {
-        /// Kind of the error.
-        error: io::ErrorKind,
-        /// The number of the error, if it came from the operating system.
-        errno: Option<i32>,
+        /// Why.
+        error: Cause,
     },
 }
 

@@ -3,15 +3,28 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Addr, BufferSizes, Token};
+use super::{Addr, BufferSizes, Token, UNNAMED, unsupported};
 
-/// A datagram socket.
+/// A datagram socket. Middleware names the one [below](Datagram::below), which does what the wrapper does not do itself; but each way to send or to receive is
+/// the wrapper's own, so that none goes past it unseen.
 pub trait Datagram: Send {
+    /// The socket that this one is wrapped around, if it is middleware.
+    fn below(&self) -> Option<&dyn Datagram> {
+        None
+    }
+
+    /// The same, to be used. Either both name one, or neither does.
+    fn below_mut(&mut self) -> Option<&mut dyn Datagram> {
+        None
+    }
+
     /// Starts reporting readiness as `token`.
     ///
     /// # Errors
     /// What the poller says.
-    fn register(&mut self, token: Token) -> io::Result<()>;
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.below_mut().map_or_else(unsupported, |below| below.register(token))
+    }
 
     /// Takes the next datagram into `buf`: its length there, whether it was cut to fit, and who sent it. An empty datagram is one too.
     ///
@@ -26,7 +39,7 @@ pub trait Datagram: Send {
     fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()>;
 
     /// Sends the first of these datagrams, and as many of the others as can be sent with it at no further cost; returns how many went. Each goes whole or
-    /// not at all.
+    /// not at all. The default is a [`send`](Datagram::send) of the first.
     ///
     /// # Errors
     /// As [`send`](Datagram::send), of the first one.
@@ -38,12 +51,14 @@ pub trait Datagram: Send {
     }
 
     /// The address it is bound to.
-    fn local_addr(&self) -> &Addr;
+    fn local_addr(&self) -> &Addr {
+        self.below().map_or(&UNNAMED, <dyn Datagram>::local_addr)
+    }
 
     /// Whether the network itself lets nobody but the peer send to it, in connected mode and from its first moment on. Where it does not, senders are compared
     /// with the peer's address, which Unix paths do not stand: one file has many spellings.
     fn refuses_strangers(&self) -> bool {
-        false
+        self.below().is_some_and(<dyn Datagram>::refuses_strangers)
     }
 
     /// Changes an option.
@@ -51,8 +66,7 @@ pub trait Datagram: Send {
     /// # Errors
     /// What the network says; [`Unsupported`](io::ErrorKind::Unsupported) where it has no such option.
     fn set_option(&mut self, option: GramOption) -> io::Result<()> {
-        let _ = option;
-        Err(io::ErrorKind::Unsupported.into())
+        self.below_mut().map_or_else(unsupported, |below| below.set_option(option))
     }
 
     /// Sizes of the socket's buffers.
@@ -60,13 +74,13 @@ pub trait Datagram: Send {
     /// # Errors
     /// What the network says; [`Unsupported`](io::ErrorKind::Unsupported) where it has none.
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        Err(io::ErrorKind::Unsupported.into())
+        self.below().map_or_else(unsupported, <dyn Datagram>::buffer_sizes)
     }
 
     /// Its descriptor, for options that this crate does not know.
     #[cfg(unix)]
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        None
+        self.below()?.as_fd()
     }
 
     /// As [`receive`](Datagram::receive), with the descriptors that came along put into `files`.
@@ -95,7 +109,7 @@ pub trait Datagram: Send {
         files: &[std::os::fd::OwnedFd],
     ) -> io::Result<()> {
         let _ = (data, to, files);
-        Err(io::ErrorKind::Unsupported.into())
+        unsupported()
     }
 }
 

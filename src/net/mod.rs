@@ -18,30 +18,34 @@
 //!
 //! # Middleware
 //!
-//! Whatever wraps a `Box<dyn Stream>` and is a [`Stream`] is middleware: [`Tap`](crate::wire::Tap) is one. It passes
-//! every method on, changes what it is about, and keeps the contract. `Stream` has [`Any`] as its supertrait, so a wrapper can be
-//! found again and taken off.
+//! Whatever wraps a `Box<dyn Stream>` and is a [`Stream`] is middleware: [`Tap`](crate::wire::Tap) is one. It names the stream [below](Stream::below),
+//! which does all that the wrapper does not do itself, changes what it is about, and keeps the contract. `Stream` has [`Any`](core::any::Any) as its
+//! supertrait, so a wrapper can be found again and taken off. Networks, listeners and datagram sockets are wrapped in the same way.
+//!
+//! What has nothing below does itself what a source must: where a method is left out that has a default, the answer is that of a thing that cannot do it,
+//! [`Unsupported`](io::ErrorKind::Unsupported) mostly.
 
 mod addr;
 mod datagram;
 mod descriptor;
+pub(crate) mod errno;
 mod lookup;
+mod no_stream;
 #[cfg(feature = "os")]
 pub mod os;
 #[cfg(feature = "proxy-protocol")]
 pub mod proxy;
+mod ready;
 mod spec;
+mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(all(unix, feature = "uds"))]
 mod unix;
 
-use core::any::Any;
-use core::fmt;
 use core::sync::atomic::AtomicUsize;
 use core::time::Duration;
 use std::io;
-use std::net::Shutdown;
 use std::sync::Arc;
 
 pub use crate::id::Token;
@@ -50,14 +54,36 @@ pub use datagram::{Datagram, Gram, GramOption, Interface};
 pub use descriptor::Descriptor;
 pub(crate) use lookup::{Answer, Inbox, Wish};
 pub use lookup::{Lookup, Resolve};
+pub(crate) use no_stream::NoStream;
+pub use ready::{Readiness, Waker};
 pub use spec::{Bind, BufferSizes, Dial, KeepAlive, Listen, SocketFile, SocketOptions};
+pub use stream::{Layer, Stage, Stream};
 #[cfg(all(unix, feature = "uds"))]
-pub use unix::{Credentials, MAX_FILES, UnixStream};
+pub use unix::{Credentials, Files, MAX_FILES};
 
 use crate::tyme::Tyme;
 
+/// What has no name of its own and nothing below that has one.
+static UNNAMED: Addr = Addr::Unnamed;
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// A network: makes sockets and waits until some of them are ready.
+///
+/// Middleware names the network [below](Net::below), which does what the wrapper does not do itself.
 pub trait Net: Send {
+    /// The network that this one is wrapped around, if it is middleware.
+    fn below(&self) -> Option<&dyn Net> {
+        None
+    }
+
+    /// The same, to be used. Either both name one, or neither does.
+    fn below_mut(&mut self) -> Option<&mut dyn Net> {
+        None
+    }
+
     /// The monotonic time of this network, since an origin of its own; never goes back. An engine that is not wound
     /// to a clock goes by it.
     fn now(&mut self) -> Tyme;
@@ -73,19 +99,21 @@ pub trait Net: Send {
     /// # Errors
     /// What the network says at once; most refusals come later, from [`Stream::connected`].
     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
-        let _ = spec;
-        Err(io::ErrorKind::Unsupported.into())
+        self.below_mut().map_or_else(unsupported, |below| below.connect(spec))
     }
 
     /// Looks a name up, without blocking: keeps the [`Lookup`] and answers it whenever it can.
     fn lookup(&mut self, lookup: Lookup) {
-        lookup.answer(Err(io::Error::other("this network knows no names")));
+        match self.below_mut() {
+            Some(below) => below.lookup(lookup),
+            None => lookup.answer(Err(io::Error::other("this network knows no names"))),
+        }
     }
 
     /// A number that the jitter of waits is drawn from where [`Config::seed`](crate::Config::seed) gives none: nobody's guess on a real
     /// network, so that no two programs wait alike; of the seed of its world on a simulated one. 0 by default.
     fn seed(&mut self) -> u64 {
-        0
+        self.below_mut().map_or(0, <dyn Net>::seed)
     }
 
     /// Opens a datagram socket.
@@ -94,8 +122,7 @@ pub trait Net: Send {
     /// What the network says: address in use, no such address, no permission, no descriptors left;
     /// [`Unsupported`](io::ErrorKind::Unsupported) from a network without datagrams.
     fn bind(&mut self, spec: &Bind) -> io::Result<Box<dyn Datagram>> {
-        let _ = spec;
-        Err(io::ErrorKind::Unsupported.into())
+        self.below_mut().map_or_else(unsupported, |below| below.bind(spec))
     }
 
     /// Takes over a listening socket made elsewhere, such as by a service manager.
@@ -107,8 +134,10 @@ pub trait Net: Send {
         listener: std::net::TcpListener,
         options: &SocketOptions,
     ) -> Result<Box<dyn Listener>, (io::Error, std::net::TcpListener)> {
-        let _ = options;
-        Err((io::ErrorKind::Unsupported.into(), listener))
+        match self.below_mut() {
+            Some(below) => below.adopt_listener(listener, options),
+            None => Err((io::ErrorKind::Unsupported.into(), listener)),
+        }
     }
 
     /// Takes over a listening Unix socket made elsewhere; `own_file` says whether its file goes with it when it is closed.
@@ -122,8 +151,10 @@ pub trait Net: Send {
         options: &SocketOptions,
         own_file: bool,
     ) -> Result<Box<dyn Listener>, (io::Error, std::os::unix::net::UnixListener)> {
-        let _ = (options, own_file);
-        Err((io::ErrorKind::Unsupported.into(), listener))
+        match self.below_mut() {
+            Some(below) => below.adopt_unix_listener(listener, options, own_file),
+            None => Err((io::ErrorKind::Unsupported.into(), listener)),
+        }
     }
 
     /// Takes over a connected stream made elsewhere.
@@ -135,8 +166,10 @@ pub trait Net: Send {
         stream: std::net::TcpStream,
         options: &SocketOptions,
     ) -> Result<Box<dyn Stream>, (io::Error, std::net::TcpStream)> {
-        let _ = options;
-        Err((io::ErrorKind::Unsupported.into(), stream))
+        match self.below_mut() {
+            Some(below) => below.adopt_stream(stream, options),
+            None => Err((io::ErrorKind::Unsupported.into(), stream)),
+        }
     }
 
     /// Appends to `ready` what has become ready since the last time; if nothing has, waits for it up to `wait`
@@ -148,32 +181,37 @@ pub trait Net: Send {
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
 
     /// Whether the last [`harvest`](Net::harvest) may have left something for the next. The engine then does not sleep, nor take those for silent
-    /// whose reports may be among it. A network that takes all there is, as by default, says no; middleware passes the answer on.
+    /// whose reports may be among it. A network that takes all there is, as by default, says no.
     fn left_more(&self) -> bool {
-        false
+        self.below().is_some_and(<dyn Net>::left_more)
     }
 
     /// In what time, by its own clock as last read, the network wants to be harvested although its poller may show nothing until then; `None`, the
     /// default, if never. For middleware that reports by the clock. Engines make it part of when they want to be serviced.
     fn due_in(&self) -> Option<Duration> {
-        None
+        self.below()?.due_in()
     }
 
     /// A handle that ends a wait in [`harvest`](Net::harvest) from another thread.
     ///
     /// # Errors
     /// If the network has no such thing or no descriptor for it.
-    fn waker(&mut self) -> io::Result<Waker>;
+    fn waker(&mut self) -> io::Result<Waker> {
+        self.below_mut().map_or_else(unsupported, <dyn Net>::waker)
+    }
 
     /// A descriptor that polls as readable while [`harvest`](Net::harvest) has something to report, if there is one.
     #[cfg(unix)]
     fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        None
+        self.below()?.poll_fd()
     }
 
     /// A handle to [`poll_fd`](Net::poll_fd) that can be kept. By default a duplicate of that, another one each time: a network that has it in a
     /// shareable shape better gives that.
     fn descriptor(&self) -> Option<Descriptor> {
+        if let Some(below) = self.below() {
+            return below.descriptor();
+        }
         #[cfg(unix)]
         return self.poll_fd()?.try_clone_to_owned().ok().map(Descriptor::new);
         #[cfg(not(unix))]
@@ -181,13 +219,25 @@ pub trait Net: Send {
     }
 }
 
-/// A listening socket.
+/// A listening socket. Middleware names the one [below](Listener::below), which does what the wrapper does not do itself.
 pub trait Listener: Send {
+    /// The listener that this one is wrapped around, if it is middleware.
+    fn below(&self) -> Option<&dyn Listener> {
+        None
+    }
+
+    /// The same, to be used. Either both name one, or neither does.
+    fn below_mut(&mut self) -> Option<&mut dyn Listener> {
+        None
+    }
+
     /// Starts reporting readiness as `token`.
     ///
     /// # Errors
     /// What the poller says.
-    fn register(&mut self, token: Token) -> io::Result<()>;
+    fn register(&mut self, token: Token) -> io::Result<()> {
+        self.below_mut().map_or_else(unsupported, |below| below.register(token))
+    }
 
     /// Takes the next connection from the queue, not yet registered.
     ///
@@ -196,196 +246,36 @@ pub trait Listener: Send {
     fn accept(&mut self) -> io::Result<Box<dyn Stream>>;
 
     /// The address it is bound to, with the port that was picked.
-    fn local_addr(&self) -> &Addr;
+    fn local_addr(&self) -> &Addr {
+        self.below().map_or(&UNNAMED, <dyn Listener>::local_addr)
+    }
 
     /// Sizes of the socket's buffers, inherited by what it accepts.
     ///
     /// # Errors
     /// What the network says.
-    fn buffer_sizes(&self) -> io::Result<BufferSizes>;
+    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        self.below().map_or_else(unsupported, <dyn Listener>::buffer_sizes)
+    }
 
     /// The socket goes on in another process: what belongs to it beside the descriptor, the file of a Unix socket, stays when this one is closed.
-    fn leave_file(&mut self) {}
+    fn leave_file(&mut self) {
+        if let Some(below) = self.below_mut() {
+            below.leave_file();
+        }
+    }
 
     /// The other way round: what belongs to it goes with it, unless `holds` is above zero when it is closed. For a socket that was taken over, whose file is
     /// somebody else's until that one has given it up.
     fn own_file(&mut self, holds: Arc<AtomicUsize>) {
-        let _ = holds;
+        if let Some(below) = self.below_mut() {
+            below.own_file(holds);
+        }
     }
 
     /// Its descriptor, for options that this crate does not know and for handing it to another process.
     #[cfg(unix)]
     fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        None
-    }
-}
-
-/// One connection: an ordered stream of bytes each way.
-pub trait Stream: Any + Send {
-    /// Starts reporting readiness, both ways, as `token`. Called once.
-    ///
-    /// # Errors
-    /// What the poller says.
-    fn register(&mut self, token: Token) -> io::Result<()>;
-
-    /// Whether a connection begun by [`Net::connect`] has come up. Asked whenever its token was reported, until it has, or has failed; only then
-    /// is it read and written. Both ends' addresses are known from then on. Asked again when something happens after the peer's end.
-    ///
-    /// # Errors
-    /// Why it did not: refused, unreachable, timed out; or why it was lost since.
-    fn connected(&mut self) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    /// Takes one bounded step towards being usable, as a TLS handshake does.
-    ///
-    /// # Errors
-    /// `WouldBlock` while the peer has to say something first; otherwise why it failed for good.
-    fn advance(&mut self) -> io::Result<Stage> {
-        Ok(Stage::Live)
-    }
-
-    /// Reads what is there into `buf`. `Ok(0)` is the clean end of the peer's half, for a `buf` that is not empty.
-    ///
-    /// # Errors
-    /// `WouldBlock` when nothing is there; otherwise why the connection is lost.
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
-
-    /// Reads what is there to throw it away, in whatever state a layer's own protocol is: how the engine waits for the peer's end once there is nothing
-    /// more to be said. `Ok(0)` is the end of the transport. The default is a [`read`](Stream::read).
-    ///
-    /// # Errors
-    /// As [`read`](Stream::read).
-    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read(buf)
-    }
-
-    /// Whether a read that did not fill its buffer proves that nothing more was there, so that the read that would only say
-    /// `WouldBlock` can be saved. Holds for edge-triggered kernel sockets; not for layers with records or buffers.
-    fn short_read_drains(&self) -> bool {
-        false
-    }
-
-    /// Writes some of `bufs`, in order; returns how many bytes were taken, at least one.
-    ///
-    /// # Errors
-    /// `WouldBlock` when none was taken; otherwise why the connection is lost.
-    fn write(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize>;
-
-    /// Bytes that [`write`](Stream::write), [`shutdown`](Stream::shutdown) or [`advance`](Stream::advance) took and that still wait in here to go out,
-    /// as sealed TLS records do. While it is not zero the engine calls [`flush`](Stream::flush) when writable.
-    fn held(&self) -> usize {
-        0
-    }
-
-    /// Sends on what is [held](Stream::held).
-    ///
-    /// # Errors
-    /// `WouldBlock` when some is left; otherwise why the connection is lost.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Ends one half or both, in order: what was written before arrives before the end does.
-    ///
-    /// # Errors
-    /// `NotConnected` where the peer is already gone; what else the network says.
-    fn shutdown(&mut self, how: Shutdown) -> io::Result<()>;
-
-    /// Whether `shutdown(Write)` tells the peer something that a mere drop would not, as TLS's `close_notify` does.
-    fn says_goodbye(&self) -> bool {
-        false
-    }
-
-    /// Makes the coming drop an abortive one: the peer sees a reset, and what was not sent is thrown away.
-    ///
-    /// # Errors
-    /// What the network says; the drop then closes as usual.
-    fn set_abortive(&mut self) -> io::Result<()>;
-
-    /// What a TLS layer has agreed with the peer, once it is live. A layer above one passes this on.
-    #[cfg(feature = "tls")]
-    fn tls(&self) -> Option<&tls::TlsInfo> {
-        None
-    }
-
-    /// What a proxy has told of the connection, once its header was read. A layer above one that reads it passes this on.
-    #[cfg(feature = "proxy-protocol")]
-    fn proxied(&self) -> Option<&proxy::Proxied> {
-        None
-    }
-
-    /// Our end.
-    fn local_addr(&self) -> &Addr;
-
-    /// The peer's end; behind a trusted proxy, from the end of its header on, that of whom the connection is for.
-    fn peer_addr(&self) -> &Addr;
-
-    /// Sizes of the socket's buffers.
-    ///
-    /// # Errors
-    /// What the network says.
-    fn buffer_sizes(&self) -> io::Result<BufferSizes>;
-
-    /// Its descriptor, for options that this crate does not know.
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        None
-    }
-
-    /// What only a Unix socket can do; `None` of all others.
-    #[cfg(all(unix, feature = "uds"))]
-    fn unix(&mut self) -> Option<&mut dyn UnixStream> {
-        None
-    }
-}
-
-/// Middleware put around each stream that an acceptor takes, or that is dialled.
-pub type Layer = Arc<dyn Fn(Box<dyn Stream>) -> Box<dyn Stream> + Send + Sync>;
-
-/// How far a stream is on its way to being usable.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Made a step; has more to do.
-    Handshaking,
-    /// Usable.
-    Live,
-}
-
-/// That a source has become ready, and for what. All of it is a hint; the call that follows tells the truth.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Readiness {
-    /// Who.
-    pub token: Token,
-    /// A read (an accept, a receive) would do something.
-    pub readable: bool,
-    /// A write would do something.
-    pub writable: bool,
-    /// An end, a reset or an error is on the way in: reads must go on until they have met it, short ones too.
-    pub ending: bool,
-}
-
-/// Ends the wait of an engine from any thread; see `Server::waker`.
-#[derive(Clone)]
-pub struct Waker(Arc<dyn Fn() -> io::Result<()> + Send + Sync>);
-
-impl Waker {
-    /// A waker that calls `wake`.
-    pub fn new(wake: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Waker(Arc::new(wake))
-    }
-
-    /// Makes the wait under way, or else the next one, return at once. Several calls before that count as one.
-    ///
-    /// # Errors
-    /// What the operating system says; in practice none while the process has memory.
-    pub fn wake(&self) -> io::Result<()> {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Waker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Waker")
+        self.below()?.as_fd()
     }
 }

@@ -1,33 +1,57 @@
 //! What only Unix sockets can do.
 
-use std::io;
+use core::mem;
 use std::os::fd::OwnedFd;
 
 /// Descriptors that go with one write or one datagram at most (Linux: `SCM_MAX_FD`).
 pub const MAX_FILES: usize = 253;
 
-/// What a stream can do because it is a Unix socket.
-///
-/// Descriptors travel beside the bytes: each batch goes with the first byte that is written after it was queued, and arrives
+/// Descriptors that travel beside the bytes of a stream: each batch goes with the first byte that is written after it was queued, and arrives
 /// no later than that byte.
-pub trait UnixStream {
-    /// Who is at the other end.
+///
+/// A stream that can pass them keeps one of these and gives it out by [`Stream::files`](super::Stream::files): its reads fill the inbox, its
+/// writes empty the outbox.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// What came in and was not taken yet, in order.
+    pub inbox: Vec<OwnedFd>,
+    /// What goes with the next byte.
+    pub outbox: Vec<OwnedFd>,
+    /// Descriptors that came beyond what [`SocketOptions::files`](super::SocketOptions::files) allows, and were closed. A batch that the kernel itself
+    /// cut counts as one.
+    pub dropped: u64,
+    /// The stream is gone, so that nothing goes out any more.
+    over: bool,
+}
+
+impl Files {
+    /// None in either direction.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Queues descriptors to go with the next byte.
     ///
     /// # Errors
-    /// What the system says.
-    fn credentials(&self) -> io::Result<Credentials>;
+    /// Gives them back where more than [`MAX_FILES`] would wait, or the stream is gone.
+    pub fn queue(&mut self, mut files: Vec<OwnedFd>) -> Result<(), Vec<OwnedFd>> {
+        if self.over || self.outbox.len() + files.len() > MAX_FILES {
+            return Err(files);
+        }
+        self.outbox.append(&mut files);
+        Ok(())
+    }
 
-    /// Queues descriptors to go with the next byte. They are closed here once they have gone.
-    ///
-    /// # Errors
-    /// Gives them back where more than 253, the most that fit, would wait.
-    fn push_files(&mut self, files: Vec<OwnedFd>) -> Result<(), Vec<OwnedFd>>;
+    /// Takes what has come in, in order.
+    pub fn take(&mut self) -> Vec<OwnedFd> {
+        mem::take(&mut self.inbox)
+    }
 
-    /// Takes the descriptors that have come in, in order.
-    fn take_files(&mut self) -> Vec<OwnedFd>;
-
-    /// Descriptors that came beyond what `SocketOptions::files` allows, and were closed. A batch that the kernel itself cut counts as one.
-    fn files_dropped(&self) -> u64;
+    /// What can still be taken once the stream is gone.
+    pub(crate) fn left_over(&mut self) -> Self {
+        Files { inbox: self.take(), outbox: Vec::new(), dropped: self.dropped, over: true }
+    }
 }
 
 /// A process at the other end of a Unix stream, as it was when it connected (or listened).

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::outbox::Outbox;
 use super::queue::{Queue, TxGram};
 use super::{GramConfig, GramCounters, GramError, RxGram};
+use crate::error::Cause;
 use crate::net::{Addr, Bind, BufferSizes, Datagram, GramOption, Interface, Net, Token};
 use crate::tyme::Tyme;
 use crate::wire::WireLog;
@@ -31,7 +32,7 @@ pub struct Endpoint {
     /// Something was left after a send: `Drained` is owed.
     pub(super) backlogged: bool,
     /// The error that the first in line met; it is tried once more, since the error may be about an earlier one.
-    pub(super) met: Option<(io::ErrorKind, Option<i32>)>,
+    pub(super) met: Option<Cause>,
     /// Until when sending rests, where no edge tells that there is room again. The next tick tries all the same.
     pub(super) tx_rest: Option<Tyme>,
     pub(super) rx_rest: Option<Tyme>,

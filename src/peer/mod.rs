@@ -220,7 +220,7 @@ impl Peer {
 
     fn harvest(&mut self, wait: Option<Duration>) {
         if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
-            let event = GramEvent::NetFailed { error: error.kind(), errno: error.raw_os_error() };
+            let event = GramEvent::NetFailed { error: (&error).into() };
             if self.endpoint.outbox.last() != Some(&event) {
                 self.endpoint.tell(event);
             }

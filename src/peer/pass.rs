@@ -49,7 +49,7 @@ impl Endpoint {
     /// The socket is dead.
     pub(super) fn lose(&mut self, error: &io::Error) {
         self.dead = true;
-        self.tell(GramEvent::Lost { error: error.kind(), errno: error.raw_os_error() });
+        self.tell(GramEvent::Lost { error: error.into() });
     }
 
     /// When a rest, or a wait for room, is over; the earliest.

@@ -126,7 +126,6 @@ impl Endpoint {
 
     /// Takes note of why a receive brought nothing; returns whether to go on.
     fn on_receive_error(&mut self, error: &io::Error) -> bool {
-        let (kind, errno) = (error.kind(), error.raw_os_error());
         let trouble = Trouble::of(error);
         match trouble {
             Trouble::None => {
@@ -140,7 +139,7 @@ impl Endpoint {
             }
             Trouble::Report => {
                 self.counters.unreachable += 1;
-                self.tell(GramEvent::Unreachable { error: kind, errno });
+                self.tell(GramEvent::Unreachable { error: error.into() });
                 self.errors += 1;
             }
             Trouble::NoRoom | Trouble::Unknown => self.errors += UNKNOWN_WEIGHT,
@@ -150,7 +149,7 @@ impl Endpoint {
             let until = self.now + self.config.pause.max(Duration::from_millis(1));
             self.rx_rest = Some(until);
             self.counters.pauses += 1;
-            self.tell(GramEvent::Paused { error: kind, errno, until });
+            self.tell(GramEvent::Paused { error: error.into(), until });
         }
         true
     }

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use super::queue::TxGram;
 use super::trouble::Trouble;
 use super::{Endpoint, GramEvent};
+use crate::error::Cause;
 use crate::event::Serviced;
 use crate::net::{Addr, Datagram};
 use crate::tyme::Tyme;
@@ -140,11 +141,11 @@ impl Endpoint {
             }
             // Of an earlier datagram, if the second try goes through.
             Trouble::Report if self.met.is_none() && gram.to.inet().is_some() => {
-                self.met = Some((error.kind(), error.raw_os_error()));
+                self.met = Some((&error).into());
                 Sent::Again
             }
             Trouble::Report | Trouble::Unknown => {
-                self.drop_unsent(at, error.kind(), error.raw_os_error());
+                self.drop_unsent(at, (&error).into());
                 Sent::Gone
             }
         }
@@ -178,9 +179,9 @@ impl Endpoint {
 
     fn on_sent(&mut self, at: usize, serviced: &mut Serviced) {
         let Some(gram) = self.tx.remove(at) else { return };
-        if let Some((error, errno)) = self.met.take() {
+        if let Some(error) = self.met.take() {
             self.counters.unreachable += 1;
-            self.tell(GramEvent::Unreachable { error, errno });
+            self.tell(GramEvent::Unreachable { error });
         }
         let len = gram.data.len();
         self.spent.bytes_out = self.spent.bytes_out.saturating_add(len);
@@ -193,19 +194,19 @@ impl Endpoint {
         }
     }
 
-    fn drop_unsent(&mut self, at: usize, error: ErrorKind, errno: Option<i32>) {
+    fn drop_unsent(&mut self, at: usize, error: Cause) {
         if at == 0 {
             self.met = None;
         }
         if let Some(gram) = self.tx.remove(at) {
             self.counters.unsent += 1;
-            self.tell(GramEvent::Unsent { to: gram.to, len: gram.data.len(), error, errno });
+            self.tell(GramEvent::Unsent { to: gram.to, len: gram.data.len(), error });
         }
     }
 
     fn drop_stalled(&mut self) {
         while self.is_stalled() {
-            self.drop_unsent(0, ErrorKind::TimedOut, None);
+            self.drop_unsent(0, ErrorKind::TimedOut.into());
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind};
 
-use crate::error::errno;
+use crate::net::errno;
 
 /// Whom it concerns, and so what to do.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

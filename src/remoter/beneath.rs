@@ -1,9 +1,8 @@
 //! The stream that a connection runs on.
 
-use super::no_stream::NoStream;
 use super::{Detached, Phase, Remoter};
 use crate::error::CloseReason;
-use crate::net::Stream;
+use crate::net::{NoStream, Stream};
 use crate::wire::{Tap, WireLog};
 
 /// # The stream beneath

@@ -5,14 +5,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use super::no_stream::NoStream;
 use super::{Phase, Remoter, Shared};
-use crate::backoff::SplitMix;
 use crate::config::Config;
 use crate::connect::Connect;
-use crate::error::CloseReason;
+use crate::error::{Cause, CloseReason};
 use crate::id::Id;
-use crate::net::{Addr, Stream};
+use crate::net::{Addr, NoStream, Stream};
+use crate::random::SplitMix;
 use crate::tyme::Tyme;
 
 /// Where a dialled connection is on its way to being up.
@@ -45,7 +44,7 @@ pub(crate) struct Dialled {
     /// Those under way, the oldest first.
     pub(crate) attempts: Vec<Attempt>,
     /// What the last one that failed in this round has met.
-    pub(crate) error: io::ErrorKind,
+    pub(crate) error: Cause,
     /// Which round it is: the answers to look-ups of all others come too late.
     pub(crate) ticket: u32,
     /// Rounds and connections in a row that brought no data back.
@@ -78,7 +77,7 @@ impl Dialled {
             step: Step::Begin,
             left: VecDeque::new(),
             attempts: Vec::new(),
-            error: io::ErrorKind::InvalidInput,
+            error: io::ErrorKind::InvalidInput.into(),
             ticket: 0,
             failures: 0,
             random,

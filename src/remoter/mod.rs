@@ -17,7 +17,6 @@ mod beneath;
 mod detached;
 mod dialled;
 mod filter;
-mod no_stream;
 mod shared;
 mod slot;
 mod state;

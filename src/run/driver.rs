@@ -134,20 +134,6 @@ impl<D: Doer> Driver<D> {
     }
 }
 
-/// Lets other tasks of an executor have their turns.
-#[cfg(all(unix, any(feature = "tokio", feature = "smol")))]
-pub(super) async fn yield_now() {
-    let mut yielded = false;
-    core::future::poll_fn(|cx| {
-        if core::mem::replace(&mut yielded, true) {
-            return core::task::Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        core::task::Poll::Pending
-    })
-    .await;
-}
-
 /// Leaves out those whose number was there before.
 pub(super) fn single(descriptors: &mut Vec<Descriptor>) {
     #[cfg(unix)]

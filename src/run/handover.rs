@@ -132,7 +132,12 @@ fn pack(held: Vec<Held>) -> Option<(Vec<u8>, Vec<std::os::fd::OwnedFd>)> {
 
 /// What was asked for, of each socket, and whether its file goes with it; `None` while some of it is still to come.
 fn unpack(mut data: Bytes) -> io::Result<Option<Vec<(Addr, bool)>>> {
-    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "what is there offers no sockets");
+    let wrong = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "what listens there offers no sockets; is it another program, or another version?",
+        )
+    };
     let shown = data.len().min(GREETING.len());
     if data[..shown] != GREETING[..shown] {
         return Err(wrong());
@@ -192,7 +197,7 @@ impl Heir {
         match self.over {
             Some(reason) => Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
-                format!("the process that offers its sockets did not go on: {reason}"),
+                format!("the process that offers its sockets went no further: {reason}"),
             )),
             None => Ok(()),
         }
@@ -207,16 +212,25 @@ impl Inherited {
     /// # Errors
     /// If something else is there, another user's process, or one that does not answer.
     pub fn take_over(path: impl AsRef<Path>) -> io::Result<Inherited> {
-        let mut connect = Connect::new(path.as_ref());
+        let path = path.as_ref();
+        let at =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        Self::take_over_at(path).map_err(at)
+    }
+
+    fn take_over_at(path: &Path) -> io::Result<Inherited> {
+        let mut connect = Connect::new(path);
         connect.socket.files = MAX_FILES;
         let mut heir =
             Heir { client: Client::new(config(), connect), over: None, files: File::default() };
         heir.client.reopen().map_err(io::Error::other)?;
         loop {
             heir.turn();
-            if let Some(CloseReason::Connect(
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused,
-            )) = heir.over
+            if let Some(CloseReason::Connect(cause)) = heir.over
+                && matches!(
+                    cause.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                )
             {
                 return Ok(Inherited::new());
             }
@@ -226,7 +240,7 @@ impl Inherited {
                 continue;
             };
             if !is_trusted(remoter) {
-                let text = "another user's process offers its sockets there";
+                let text = "another user's process offers its sockets there; run this one as the same user";
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
             }
             let Some(asked) = unpack(Bytes::copy_from_slice(remoter.rx()))? else {
@@ -236,7 +250,8 @@ impl Inherited {
             remoter.take();
             let files = remoter.take_files();
             if files.len() != asked.len() {
-                let text = format!("{} sockets were told of, {} came", asked.len(), files.len());
+                let text =
+                    format!("{} sockets were to come, and {} have", asked.len(), files.len());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
             let mut inherited = Inherited::new();

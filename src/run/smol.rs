@@ -36,8 +36,9 @@ use std::io;
 
 use async_io::{Async, Timer};
 
-use super::driver::{Driver, yield_now};
+use super::driver::Driver;
 use crate::doing::{DoError, Doer, Recur};
+use crate::tasks::yield_now;
 
 /// Waits until the doer wants its turn; if that is at once, until other tasks had theirs. Dropping it loses nothing.
 ///

@@ -56,7 +56,8 @@ pub fn sockets() -> io::Result<Inherited> {
             inherited.push_unix(socket, false)?;
             continue;
         }
-        return Err(error);
+        let text = format!("socket {at} of those in LISTEN_FDS is none to listen on: {error}");
+        return Err(io::Error::new(error.kind(), text));
     }
     Ok(inherited)
 }

@@ -49,9 +49,10 @@ use ::tokio::io::Interest;
 use ::tokio::io::unix::AsyncFd;
 use ::tokio::time::sleep;
 
-use super::driver::{Driver, yield_now};
+use super::driver::Driver;
 use crate::doing::{DoError, Doer, Recur};
 use crate::net::Descriptor;
+use crate::tasks::yield_now;
 
 /// Waits until the doer wants its turn; if that is at once, until other tasks had theirs. Dropping it loses nothing.
 ///

@@ -2,113 +2,17 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 
-use bytes::{Bytes, BytesMut};
-
-use super::{Service, Session};
+use super::{Service, Session, Streams};
 use crate::config::{Config, RxFull, TxFull};
-use crate::error::{AdoptError, CloseReason, ListenError};
+use crate::error::{AdoptError, ListenError};
 use crate::event::{Serviced, Wake};
 use crate::id::AcceptorId;
-use crate::id::Id;
 #[cfg(feature = "tls")]
 use crate::net::tls::ServerTls;
 use crate::net::{Addr, Listen, Listener, Net, SocketOptions};
 use crate::server::Server;
-
-/// A [`Service`] that makes another one for each connection, and passes on to it what happens there: the callbacks and the filters. Its `event`, `grams`,
-/// `tick` and `wake` are not called: they are not about one connection. Costs a look-up in a tree per callback.
-pub struct Streams<H, S> {
-    handle: H,
-    streams: BTreeMap<Id, S>,
-}
-
-impl<H, S> Streams<H, S>
-where
-    H: FnMut(&mut Session<'_>, &Addr) -> S + 'static,
-    S: Service,
-{
-    /// Calls `handle` with each connection that comes in (turbo's `handle_stream`), and its peer's address; what it returns deals with that connection from
-    /// then on.
-    pub fn new(handle: H) -> Self {
-        Streams { handle, streams: BTreeMap::new() }
-    }
-
-    /// What deals with that connection, while it is open.
-    #[must_use]
-    pub fn get(&self, id: Id) -> Option<&S> {
-        self.streams.get(&id)
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.streams.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.streams.is_empty()
-    }
-}
-
-impl<H, S> Service for Streams<H, S>
-where
-    H: FnMut(&mut Session<'_>, &Addr) -> S + 'static,
-    S: Service,
-{
-    fn opened(&mut self, session: &mut Session<'_>) {
-        let address = session.peer_addr().clone();
-        let mut stream = (self.handle)(session, &address);
-        stream.opened(session);
-        self.streams.insert(session.id(), stream);
-    }
-
-    fn received(&mut self, session: &mut Session<'_>) {
-        if let Some(stream) = self.streams.get_mut(&session.id()) {
-            stream.received(session);
-        }
-    }
-
-    fn drained(&mut self, session: &mut Session<'_>) {
-        if let Some(stream) = self.streams.get_mut(&session.id()) {
-            stream.drained(session);
-        }
-    }
-
-    fn ended(&mut self, session: &mut Session<'_>) {
-        if let Some(stream) = self.streams.get_mut(&session.id()) {
-            stream.ended(session);
-        }
-    }
-
-    fn closed(&mut self, session: &mut Session<'_>, reason: CloseReason) {
-        if let Some(mut stream) = self.streams.remove(&session.id()) {
-            stream.closed(session, reason);
-        }
-    }
-
-    fn incoming(&mut self, id: Id, data: &mut BytesMut) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.incoming(id, data);
-        }
-    }
-
-    fn outgoing(&mut self, id: Id, data: &mut Bytes) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.outgoing(id, data);
-        }
-    }
-}
-
-impl<H, S> fmt::Debug for Streams<H, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Streams").field("len", &self.streams.len()).finish_non_exhaustive()
-    }
-}
 
 /// A callback-style server: sockets that are listened on at once or [bound](TcpServer::bind) now and [started](TcpServer::start) later, and an object for each
 /// connection.
@@ -337,7 +241,7 @@ impl<H, S> fmt::Debug for TcpServer<H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpServer")
             .field("server", &self.server)
-            .field("streams", &self.streams.streams.len())
+            .field("streams", &self.streams)
             .field("bound", &self.bound.len())
             .finish_non_exhaustive()
     }

@@ -1,5 +1,7 @@
 //! Random numbers that are the same everywhere, for ever.
 
+use crate::random::SplitMix;
+
 /// A stream of random numbers: xoshiro256++ (Blackman and Vigna, 2019), seeded by `SplitMix64`.
 ///
 /// Written out here because reproducing an old run from its seed must not depend on the version of another crate.
@@ -22,9 +24,8 @@ impl Rng {
     /// The stream that belongs to `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut mix = seed;
-        let state = core::array::from_fn(|_| split_mix(&mut mix));
-        Rng { state }
+        let mut seeds = SplitMix::new(seed);
+        Rng { state: core::array::from_fn(|_| seeds.next()) }
     }
 
     /// The stream called `name` of `seed`. Streams of different names are independent, so drawing more from one
@@ -35,8 +36,7 @@ impl Rng {
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        let mut mix = seed;
-        Rng::new(split_mix(&mut mix) ^ hash)
+        Rng::new(SplitMix::new(seed).next() ^ hash)
     }
 
     /// The next 64 bits.
@@ -101,27 +101,12 @@ impl Rng {
     }
 }
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014).
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut word = *state;
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_are_those_of_the_reference() {
-        let mut mix = 1_234_567;
-        let words: Vec<u64> = (0..3).map(|_| split_mix(&mut mix)).collect();
-        assert_eq!(
-            words,
-            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
-        );
         let mut rng = Rng { state: [1, 2, 3, 4] };
         let words: Vec<u64> = (0..5).map(|_| rng.next_u64()).collect();
         let reference = [

@@ -5,9 +5,9 @@ use std::net::Shutdown;
 
 use super::machine::{Shared, Source};
 use super::{Errno, HostId, Key};
-use crate::net::{Addr, Bind, BufferSizes, Datagram, Dial, Gram, Listen, Listener, Stream, Token};
 #[cfg(all(unix, feature = "uds"))]
-use crate::net::{Credentials, UnixStream};
+use crate::net::Credentials;
+use crate::net::{Addr, Bind, BufferSizes, Datagram, Dial, Gram, Listen, Listener, Stream, Token};
 
 /// Who is at the other end, on whatever host: user and group 1000, and the host's place in the order of adding, from 1, as the process.
 #[cfg(all(unix, feature = "uds"))]
@@ -119,6 +119,7 @@ impl Drop for SimUnixListener {
     }
 }
 
+/// A world has no descriptors, so none goes over and none comes in.
 struct SimUnixStream {
     shared: Shared,
     #[cfg_attr(not(all(unix, feature = "uds")), expect(dead_code, reason = "for credentials"))]
@@ -168,32 +169,9 @@ impl Stream for SimUnixStream {
     }
 
     #[cfg(all(unix, feature = "uds"))]
-    fn unix(&mut self) -> Option<&mut dyn UnixStream> {
-        Some(self)
-    }
-}
-
-/// A world has no descriptors, so none goes over and none comes in.
-#[cfg(all(unix, feature = "uds"))]
-impl UnixStream for SimUnixStream {
-    fn credentials(&self) -> io::Result<Credentials> {
+    fn peer_credentials(&self) -> io::Result<Credentials> {
         let pid = i32::try_from(self.host.index() + 1).ok();
         Ok(Credentials { pid, uid: USER, gid: USER })
-    }
-
-    fn push_files(
-        &mut self,
-        files: Vec<std::os::fd::OwnedFd>,
-    ) -> Result<(), Vec<std::os::fd::OwnedFd>> {
-        Err(files)
-    }
-
-    fn take_files(&mut self) -> Vec<std::os::fd::OwnedFd> {
-        Vec::new()
-    }
-
-    fn files_dropped(&self) -> u64 {
-        0
     }
 }
 

@@ -230,7 +230,7 @@ impl Conn {
                 return Poll::Ready(Ok(()));
             }
             if let Some(reason) = reason {
-                return Poll::Ready(Err(dial_error(reason, entry.failure.as_deref())));
+                return Poll::Ready(Err(dial_error(reason, entry.unresolved.as_deref())));
             }
             entry.reader.wait(context);
             Poll::Pending

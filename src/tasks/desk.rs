@@ -5,22 +5,15 @@
 //! * A connection that a task knows of has an entry from its `Accepted` or its dial on, until its `Closed` was taken *and* whoever had it has let go. Until
 //!   then its place in the engine stays taken (`Server::keep`), so nothing unread is lost, entries are found by the index of the id, and an id that is stale
 //!   meets an entry of another id.
-//! * Events of such connections go no further than to here; all others go to the owner, in their order.
-//! * A waker is called only for who waits: a read that is not under way is not woken. And it is called when the desk is free again, since some poll at once.
 
 use core::task::{Context, Waker};
 use std::collections::{BTreeSet, VecDeque};
-use std::io;
 
-use super::config::{TaskConfig, TaskCounters};
-use super::errors::Failure;
+use super::errors::Unresolved;
 use super::shared::Late;
-use crate::event::{Event, Serviced};
-use crate::id::AcceptorId;
-use crate::id::EndpointId;
-use crate::id::Id;
-use crate::peer::GramEvent;
-use crate::remoter::Remoter;
+use crate::error::Cause;
+use crate::event::Event;
+use crate::id::{AcceptorId, EndpointId, Id};
 use crate::server::Server;
 
 /// Somebody who waits, or has waited and may again.
@@ -39,7 +32,7 @@ impl Waiter {
     }
 
     /// Whom to wake, if anybody waits.
-    fn wake(&mut self) -> Option<Waker> {
+    pub(super) fn wake(&mut self) -> Option<Waker> {
         if core::mem::take(&mut self.waiting) { self.waker.take() } else { None }
     }
 }
@@ -61,13 +54,13 @@ pub(super) struct Entry {
     /// It has come up, if it was dialled.
     pub(super) is_up: bool,
     /// Its `Closed` was taken.
-    told: bool,
+    pub(super) told: bool,
     /// Who reads, or waits for it to come up.
     pub(super) reader: Waiter,
     /// Who writes, or waits until all is out.
     pub(super) writer: Waiter,
     /// Why the last address of one that was dialled failed.
-    pub(super) failure: Option<Box<Failure>>,
+    pub(super) unresolved: Option<Box<Unresolved>>,
 }
 
 impl Entry {
@@ -87,7 +80,7 @@ pub(super) struct Socket {
     pub(super) endpoint: EndpointId,
     pub(super) reader: Waiter,
     pub(super) writer: Waiter,
-    pub(super) error: Option<(io::ErrorKind, Option<i32>)>,
+    pub(super) error: Option<Cause>,
 }
 
 pub(super) struct Desk {
@@ -96,10 +89,10 @@ pub(super) struct Desk {
     entries: Vec<Option<Entry>>,
     /// How many there are.
     known: usize,
-    listeners: Vec<Listening>,
+    pub(super) listeners: Vec<Listening>,
     sockets: Vec<Socket>,
     /// Acceptors that are gone while some of their connections shake hands; never more than there are connections.
-    retired: Vec<AcceptorId>,
+    pub(super) retired: Vec<AcceptorId>,
     /// For the owner.
     pub(super) events: VecDeque<Event>,
     /// Listeners may have been closed without a word.
@@ -142,7 +135,7 @@ impl Desk {
     pub(super) fn adopt(&mut self, id: Id, stage: Stage, is_up: bool) {
         self.server.keep(id);
         let (reader, writer) = (Waiter::default(), Waiter::default());
-        let entry = Entry { id, stage, is_up, told: false, reader, writer, failure: None };
+        let entry = Entry { id, stage, is_up, told: false, reader, writer, unresolved: None };
         if self.entries.len() <= id.index() {
             self.entries.resize_with(id.index() + 1, || None);
         }
@@ -150,7 +143,7 @@ impl Desk {
         self.known += 1;
     }
 
-    fn forget(&mut self, id: Id) {
+    pub(super) fn forget(&mut self, id: Id) {
         self.entries[id.index()] = None;
         self.known -= 1;
         if self.known == 0 {
@@ -211,7 +204,7 @@ impl Desk {
     }
 
     /// Nobody has that connection any more.
-    fn leave(&mut self, id: Id, abort: bool) {
+    pub(super) fn leave(&mut self, id: Id, abort: bool) {
         let Some(entry) = self.entry(id) else { return };
         if entry.told {
             self.server.let_go(id, true);
@@ -243,144 +236,5 @@ impl Desk {
             self.retired.push(acceptor);
             self.retired.retain(|acceptor| shaking.contains(acceptor));
         }
-    }
-
-    // The tick.
-
-    /// Services the server, and wakes who waits for what it tells.
-    pub(super) fn service(&mut self, config: &TaskConfig, counters: &mut TaskCounters) -> Serviced {
-        let serviced = self.server.service();
-        while let Some(event) = self.server.poll_event() {
-            if let Some(event) = self.dispatch(event, counters) {
-                self.tell_owner(event, config, counters);
-            }
-        }
-        if core::mem::take(&mut self.watch_listeners) {
-            let waiting = self.listeners.iter_mut().filter_map(|listening| listening.waiter.wake());
-            self.woken.extend(waiting);
-        }
-        if !self.retired.is_empty() && self.server.cxes() == 0 {
-            self.retired = Vec::new();
-        }
-        serviced
-    }
-
-    fn tell_owner(&mut self, event: Event, config: &TaskConfig, counters: &mut TaskCounters) {
-        self.watch_listeners |= matches!(
-            event,
-            Event::ListenerLost { .. } | Event::Draining { .. } | Event::DrainEnded { .. }
-        );
-        if self.events.len() < config.events.max(1) {
-            self.events.push_back(event);
-        } else {
-            counters.events_dropped += 1;
-        }
-    }
-
-    /// Wakes whom an event is for; gives back those that are for the owner.
-    fn dispatch(&mut self, event: Event, counters: &mut TaskCounters) -> Option<Event> {
-        if let Some(id) = event.id()
-            && self.entry(id).is_some()
-        {
-            self.meet(id, event, counters);
-            return None;
-        }
-        match &event {
-            Event::Accepted(id) if self.take_in(*id) => return None,
-            Event::HandshakeFailed { acceptor: Some(acceptor), .. }
-                if self.listening(*acceptor).is_some() =>
-            {
-                self.server.give_room(*acceptor);
-            }
-            Event::Gram(endpoint, gram) if !self.meet_gram(*endpoint, gram) => return None,
-            _ => {}
-        }
-        Some(event)
-    }
-
-    /// A connection has come in; returns whether it was for a task.
-    fn take_in(&mut self, id: Id) -> bool {
-        let acceptor = self.server.remoter(id).and_then(Remoter::acceptor);
-        let Some(acceptor) = acceptor else { return false };
-        if self.retired.contains(&acceptor) {
-            if let Some(remoter) = self.server.remoter_mut(id) {
-                remoter.abort();
-            }
-            return true;
-        }
-        if self.listening(acceptor).is_none() {
-            return false;
-        }
-        self.adopt(id, Stage::Unaccepted(acceptor), true);
-        if let Some(listening) = self.listening(acceptor) {
-            listening.backlog.push_back(id);
-            let woken = listening.waiter.wake();
-            self.woken.extend(woken);
-        }
-        true
-    }
-
-    /// Something happened to a connection that tasks know of.
-    fn meet(&mut self, id: Id, event: Event, counters: &mut TaskCounters) {
-        let Some(entry) = self.entry(id) else { return };
-        let woken = match event {
-            Event::Received(_) | Event::Eof(_) => [entry.reader.wake(), None],
-            Event::Drained(_) => [entry.writer.wake(), None],
-            Event::Connected(_) => {
-                entry.is_up = true;
-                [entry.reader.wake(), None]
-            }
-            Event::ConnectFailed { error, errno, .. } => {
-                entry.failure = Some(Box::new(Failure::Connect(error, errno)));
-                return;
-            }
-            Event::Unresolved { host, why, .. } => {
-                entry.failure = Some(Box::new(Failure::Unresolved(host, why)));
-                return;
-            }
-            Event::Closed(..) => return self.meet_end(id, counters),
-            // `Upgraded` among others: whoever waits looks for itself.
-            _ => [entry.reader.wake(), entry.writer.wake()],
-        };
-        self.woken.extend(woken.into_iter().flatten());
-    }
-
-    fn meet_end(&mut self, id: Id, counters: &mut TaskCounters) {
-        let Some(entry) = self.entry(id) else { return };
-        entry.told = true;
-        match entry.stage {
-            Stage::Held => {
-                let woken = [entry.reader.wake(), entry.writer.wake()];
-                self.woken.extend(woken.into_iter().flatten());
-            }
-            Stage::Unaccepted(acceptor) => {
-                counters.unaccepted += 1;
-                if let Some(listening) = self.listening(acceptor) {
-                    listening.backlog.retain(|other| *other != id);
-                }
-                self.server.give_room(acceptor);
-                self.leave(id, false);
-            }
-            Stage::Left => self.forget(id),
-        }
-    }
-
-    /// Something happened at a datagram socket; returns whether the owner is to know of it.
-    fn meet_gram(&mut self, endpoint: EndpointId, gram: &GramEvent) -> bool {
-        let Some(endpoint_is) = self.server.endpoint(endpoint) else { return true };
-        let connected = endpoint_is.peer_addr().is_some();
-        let Some(socket) = self.socket(endpoint) else { return true };
-        let (woken, told) = match gram {
-            GramEvent::Received => ([socket.reader.wake(), None], false),
-            GramEvent::Drained => ([socket.writer.wake(), None], false),
-            GramEvent::Unreachable { error, errno } if connected => {
-                socket.error = Some((*error, *errno));
-                ([socket.reader.wake(), None], false)
-            }
-            GramEvent::Lost { .. } => ([socket.reader.wake(), socket.writer.wake()], true),
-            _ => return true,
-        };
-        self.woken.extend(woken.into_iter().flatten());
-        told
     }
 }

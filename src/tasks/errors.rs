@@ -6,17 +6,10 @@ use std::sync::Arc;
 
 use crate::error::CloseReason;
 
-/// Why a dialled connection has not come up yet.
-#[derive(Clone, Debug)]
-pub(super) enum Failure {
-    Connect(io::ErrorKind, Option<i32>),
-    Unresolved(Arc<str>, Arc<str>),
-}
-
 /// The kind that a reason is.
 fn kind_of(reason: CloseReason) -> io::ErrorKind {
     match reason {
-        CloseReason::Connect(kind) | CloseReason::Io(kind) => kind,
+        CloseReason::Connect(cause) | CloseReason::Io(cause) => cause.kind(),
         CloseReason::Reset => io::ErrorKind::ConnectionReset,
         CloseReason::Expired(_) | CloseReason::TooSlow => io::ErrorKind::TimedOut,
         CloseReason::Detached => io::ErrorKind::NotConnected,
@@ -34,24 +27,21 @@ pub(super) fn error_of(reason: CloseReason) -> io::Error {
 }
 
 /// What a dial meets that came to nothing.
-pub(super) fn dial_error(reason: CloseReason, failure: Option<&Failure>) -> io::Error {
-    match (reason, failure) {
-        (CloseReason::Connect(_), Some(Failure::Connect(_, Some(errno)))) => {
-            io::Error::from_raw_os_error(*errno)
+pub(super) fn dial_error(reason: CloseReason, unresolved: Option<&Unresolved>) -> io::Error {
+    match (reason, unresolved) {
+        (CloseReason::Connect(cause), Some(unresolved)) => {
+            io::Error::new(cause.kind(), unresolved.clone())
         }
-        (CloseReason::Connect(_), Some(Failure::Connect(kind, None))) => (*kind).into(),
-        (CloseReason::Connect(kind), Some(Failure::Unresolved(host, why))) => {
-            let (host, why) = (Arc::clone(host), Arc::clone(why));
-            io::Error::new(kind, Unresolved { host, why })
-        }
+        (CloseReason::Connect(cause), None) => cause.into(),
         _ => error_of(reason),
     }
 }
 
-#[derive(Debug)]
-struct Unresolved {
-    host: Arc<str>,
-    why: Arc<str>,
+/// A name that could not be looked up, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Unresolved {
+    pub(super) host: Arc<str>,
+    pub(super) why: Arc<str>,
 }
 
 impl fmt::Display for Unresolved {
@@ -71,7 +61,7 @@ pub(super) fn send_shut() -> io::Error {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail")]
     use super::*;
-    use crate::error::Deadline;
+    use crate::error::{Cause, Deadline};
 
     #[test]
     fn the_reason_is_inside_its_error() {
@@ -89,16 +79,17 @@ mod tests {
 
     #[test]
     fn a_dial_says_what_the_last_address_said() {
-        let refused = CloseReason::Connect(io::ErrorKind::ConnectionRefused);
-        let failure = Failure::Connect(io::ErrorKind::ConnectionRefused, Some(111));
-        assert_eq!(dial_error(refused, Some(&failure)).raw_os_error(), Some(111));
-        let unresolved = Failure::Unresolved("nobody".into(), "no such name".into());
-        let error = dial_error(CloseReason::Connect(io::ErrorKind::NotFound), Some(&unresolved));
+        let refused = Cause::from(&io::Error::from_raw_os_error(111));
+        let error = dial_error(CloseReason::Connect(refused), None);
+        assert_eq!(error.raw_os_error(), Some(111));
+        let unresolved = Unresolved { host: "nobody".into(), why: "no such name".into() };
+        let none = CloseReason::Connect(io::ErrorKind::NotFound.into());
+        let error = dial_error(none, Some(&unresolved));
         assert_eq!(
             (error.kind(), error.to_string().as_str()),
             (io::ErrorKind::NotFound, "nobody: no such name")
         );
-        let late = dial_error(CloseReason::Expired(Deadline::Connect), Some(&failure));
+        let late = dial_error(CloseReason::Expired(Deadline::Connect), None);
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -59,15 +59,7 @@ impl Handle {
 
     /// Lets everything else have its turn, the network included, and goes on in the next tick.
     pub async fn yield_now(&self) {
-        let mut yielded = false;
-        poll_fn(|context| {
-            if core::mem::replace(&mut yielded, true) {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        yield_now().await;
     }
 
     // Time.
@@ -190,6 +182,19 @@ impl Handle {
         });
         opened.unwrap_or_else(|error| Err(ListenError::new(addr, error)))
     }
+}
+
+/// Lets others have their turns, in whatever executor, and goes on when they had them.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl fmt::Debug for Handle {

@@ -40,7 +40,7 @@ impl fmt::Debug for JoinError {
             JoinError::Aborted => f.write_str("Aborted"),
             JoinError::Refused => f.write_str("Refused"),
             JoinError::Panicked(payload) => {
-                f.debug_tuple("Panicked").field(&panic_words(&**payload).unwrap_or("")).finish()
+                f.debug_tuple("Panicked").field(&panic_words(&**payload)).finish()
             }
         }
     }
@@ -52,7 +52,7 @@ impl fmt::Display for JoinError {
             JoinError::Aborted => f.write_str("the task was aborted"),
             JoinError::Refused => f.write_str("as many tasks as the limit allows"),
             JoinError::Panicked(payload) => {
-                write!(f, "the task panicked: {}", panic_words(&**payload).unwrap_or(""))
+                write!(f, "the task panicked: {}", panic_words(&**payload))
             }
         }
     }

@@ -52,8 +52,10 @@
 mod config;
 mod conn;
 mod desk;
+mod dispatch;
 mod doer;
 mod errors;
+mod halves;
 mod handle;
 mod job;
 mod join;
@@ -63,6 +65,7 @@ mod queue;
 mod shared;
 mod socket;
 mod stream;
+mod table;
 mod time;
 #[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
 mod traits;
@@ -71,12 +74,15 @@ mod traits;
 use crate::Server;
 
 pub use config::{Panics, TaskConfig, TaskCounters};
+pub use halves::{ReadHalf, WriteHalf};
 pub use handle::Handle;
+#[cfg(all(unix, any(feature = "tokio", feature = "smol")))]
+pub(crate) use handle::yield_now;
 pub use join::{JoinError, JoinHandle};
 pub use listener::TaskListener;
 pub use owner::Tasks;
 pub use socket::TaskSocket;
-pub use stream::{ReadHalf, TaskStream, WriteHalf};
+pub use stream::TaskStream;
 pub use time::{Elapsed, Interval, Sleep};
 #[cfg(feature = "hyper")]
 pub use traits::hyper::HyperTimer;

@@ -1,36 +1,27 @@
-//! What the owner, the handles and the streams have in common, and the table of tasks.
+//! What the owner, the handles and the streams have in common: the server, the clock, the queue of who was woken.
 
 use core::any::Any;
 use core::cell::{Cell, RefCell};
-use core::future::Future;
-use core::task::Poll;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 use bytes::Bytes;
-use slab::Slab;
 
-use super::config::{Panics, TaskConfig, TaskCounters};
+use super::config::{TaskConfig, TaskCounters};
 use super::desk::Desk;
-use super::job::{Job, Work};
-use super::join::{Join, JoinError, JoinHandle};
-use super::queue::{Key, Queue, Ticket};
+use super::queue::Queue;
+use super::table::{Table, resume};
 use super::time::Timers;
 use crate::event::Serviced;
-use crate::id::Id;
+use crate::id::{AcceptorId, EndpointId, Id};
 use crate::server::Server;
-use crate::{AcceptorId, EndpointId};
-
-/// Panics kept for the owner; more are only counted.
-const PANICS: usize = 16;
 
 pub(super) struct Shared {
     /// `None` once the owner is gone. Never borrowed while a task runs.
     desk: RefCell<Option<Box<Desk>>>,
-    table: RefCell<Table>,
+    pub(super) table: RefCell<Table>,
     pub(super) queue: Arc<Queue>,
     pub(super) timers: Arc<Timers>,
     pub(super) config: Cell<TaskConfig>,
@@ -39,7 +30,7 @@ pub(super) struct Shared {
     late: RefCell<Vec<Late>>,
     pub(super) panics: RefCell<Vec<Box<dyn Any + Send>>>,
     /// What a task that has panicked leaves behind is being dropped.
-    failing: Cell<bool>,
+    pub(super) failing: Cell<bool>,
 }
 
 /// What is to be done once the server is at hand.
@@ -53,42 +44,13 @@ pub(super) enum Late {
     Unbind(EndpointId),
 }
 
-struct Table {
-    slots: Slab<Entry>,
-    generation: u32,
-    /// The owner is gone: nothing begins any more.
-    closed: bool,
-}
-
-struct Entry {
-    generation: u32,
-    job: Rc<dyn Work>,
-}
-
-impl Table {
-    fn get(&self, key: Key) -> Option<&Rc<dyn Work>> {
-        let entry = self.slots.get(key.index())?;
-        (entry.generation == key.generation()).then_some(&entry.job)
-    }
-
-    fn remove(&mut self, key: Key) -> Option<Rc<dyn Work>> {
-        self.get(key)?;
-        let job = self.slots.remove(key.index()).job;
-        if self.slots.is_empty() {
-            self.slots.shrink_to_fit();
-        }
-        Some(job)
-    }
-}
-
 impl Shared {
     pub(super) fn new(server: Server, config: TaskConfig) -> Rc<Self> {
         let queue = Arc::new(Queue::new());
         let timers = Arc::new(Timers::new(server.tyme(), Arc::clone(&queue)));
-        let table = Table { slots: Slab::new(), generation: 0, closed: false };
         Rc::new(Shared {
             desk: RefCell::new(Some(Box::new(Desk::new(server)))),
-            table: RefCell::new(table),
+            table: RefCell::default(),
             queue,
             timers,
             config: Cell::new(config),
@@ -183,180 +145,15 @@ impl Shared {
         self.counters.get()
     }
 
-    // Tasks.
-
-    pub(super) fn tasks(&self) -> usize {
-        self.table.borrow().slots.len()
-    }
-
-    pub(super) fn try_spawn<F>(self: &Rc<Self>, future: F) -> Result<JoinHandle<F::Output>, F>
-    where
-        F: Future + 'static,
-    {
-        let mut table = self.table.borrow_mut();
-        if table.closed || table.slots.len() >= self.config.get().tasks {
-            self.count(|counters| counters.refused += 1);
-            return Err(future);
-        }
-        // Never that of `run_until`, nor nobody's.
-        table.generation = (table.generation + 1) % (u32::MAX - 1);
-        let generation = table.generation;
-        let key = Key::new(table.slots.vacant_key(), generation);
-        let ticket = Ticket::new(&self.queue, key);
-        let join = Join::new();
-        let job = Job::new(future, Arc::clone(&ticket), Rc::clone(&join));
-        table.slots.insert(Entry { generation, job });
-        drop(table);
-        self.count(|counters| counters.spawned += 1);
-        ticket.wake();
-        Ok(JoinHandle::new(join, self, Some(key)))
-    }
-
-    pub(super) fn spawn<F>(self: &Rc<Self>, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + 'static,
-    {
-        self.try_spawn(future).unwrap_or_else(|refused| {
-            drop(refused);
-            let join = Join::new();
-            join.set(Err(JoinError::Refused));
-            JoinHandle::new(join, self, None)
-        })
-    }
-
-    pub(super) fn abort(&self, key: Key) {
-        let job = self.table.borrow().get(key).map(Rc::clone);
-        if let Some(panic) = job.and_then(|job| self.stop(key, &*job)) {
-            resume(panic);
-        }
-    }
-
-    /// Drops a task's future, unless it runs; a panic of its destructors that is to go on.
-    fn stop(&self, key: Key, job: &dyn Work) -> Option<Box<dyn Any + Send>> {
-        match stopped(job) {
-            Ok(false) => None,
-            Ok(true) => {
-                let removed = self.table.borrow_mut().remove(key);
-                if removed.is_some() {
-                    self.count(|counters| counters.aborted += 1);
-                    job.fail(JoinError::Aborted);
-                }
-                None
-            }
-            Err(payload) => {
-                self.table.borrow_mut().remove(key);
-                self.tell_panic(job, payload)
-            }
-        }
-    }
-
-    /// Lets a task run; a panic that is to go on.
-    pub(super) fn run(&self, key: Key) -> Option<Box<dyn Any + Send>> {
-        let job = self.table.borrow().get(key).map(Rc::clone)?;
-        self.queue.set_running(Some(key));
-        // What a panic leaves half done is the task's own, and that ends with it.
-        let polled = catch_unwind(AssertUnwindSafe(|| job.poll()));
-        self.queue.set_running(None);
-        match polled {
-            Ok(Poll::Pending) => {
-                if job.is_aborted() {
-                    self.stop(key, &*job)
-                } else {
-                    None
-                }
-            }
-            Ok(Poll::Ready(())) => {
-                self.table.borrow_mut().remove(key);
-                self.count(|counters| counters.finished += 1);
-                None
-            }
-            Err(payload) => self.met_panic(key, &*job, payload),
-        }
-    }
-
-    fn met_panic(
-        &self,
-        key: Key,
-        job: &dyn Work,
-        payload: Box<dyn Any + Send>,
-    ) -> Option<Box<dyn Any + Send>> {
-        self.failing.set(true);
-        let second = stopped(job).err();
-        self.failing.set(false);
-        self.table.borrow_mut().remove(key);
-        let resumed = self.tell_panic(job, payload);
-        // Nobody waits for that one, whoever waits for the task.
-        if let Some(second) = second {
-            self.keep_panic(second);
-        }
-        resumed
-    }
-
-    /// Tells who waits for a task that it has panicked; gives the panic back if nobody does and it is to go on.
-    fn tell_panic(
-        &self,
-        job: &dyn Work,
-        payload: Box<dyn Any + Send>,
-    ) -> Option<Box<dyn Any + Send>> {
-        self.count(|counters| counters.panicked += 1);
-        let Some(JoinError::Panicked(payload)) = job.fail(JoinError::Panicked(payload)) else {
-            return None;
-        };
-        if self.config.get().panics == Panics::Resume {
-            return Some(payload);
-        }
-        self.keep_panic(payload);
-        None
-    }
-
-    fn keep_panic(&self, payload: Box<dyn Any + Send>) {
-        let mut panics = self.panics.borrow_mut();
-        if panics.len() < PANICS {
-            panics.push(payload);
-        }
-    }
-
     /// The owner goes: all tasks are dropped, then the server.
     pub(super) fn close(&self) {
-        self.table.borrow_mut().closed = true;
+        self.table.borrow_mut().close();
         let panic = self.abort_all();
         let desk = self.desk.try_borrow_mut().map(|mut desk| desk.take());
         drop(desk);
         if let Some(panic) = panic {
             resume(panic);
         }
-    }
-
-    /// Drops all tasks, in the order of their places; the first panic of their destructors, if that is to go on.
-    pub(super) fn abort_all(&self) -> Option<Box<dyn Any + Send>> {
-        let jobs: Vec<Rc<dyn Work>> =
-            self.table.borrow_mut().slots.drain().map(|entry| entry.job).collect();
-        let mut resumed = None;
-        for job in jobs {
-            match stopped(&*job) {
-                Ok(_) => {
-                    self.count(|counters| counters.aborted += 1);
-                    job.fail(JoinError::Aborted);
-                }
-                Err(payload) => resumed = resumed.or(self.tell_panic(&*job, payload)),
-            }
-        }
-        resumed
-    }
-}
-
-/// Drops a task's future; false while it runs.
-///
-/// # Errors
-/// What its destructors panic with. All that is theirs is gone with it.
-fn stopped(job: &dyn Work) -> Result<bool, Box<dyn Any + Send>> {
-    catch_unwind(AssertUnwindSafe(|| job.stop()))
-}
-
-/// Goes on with a panic, unless there is one already: two end the process.
-pub(super) fn resume(panic: Box<dyn Any + Send>) {
-    if !std::thread::panicking() {
-        resume_unwind(panic);
     }
 }
 

@@ -75,9 +75,8 @@ impl TaskSocket {
             }
             let opened = there.opened();
             let socket = desk.socket(endpoint)?;
-            if let Some((kind, errno)) = socket.error.take() {
-                let of_errno = errno.map(io::Error::from_raw_os_error);
-                return Some(Err(of_errno.unwrap_or_else(|| kind.into())));
+            if let Some(error) = socket.error.take() {
+                return Some(Err(error.into()));
             }
             if !opened {
                 return Some(Err(closed()));

@@ -9,7 +9,8 @@ pub(super) mod hyper;
 mod tokio_io;
 
 use super::conn::Conn;
-use super::stream::{ReadHalf, TaskStream, WriteHalf};
+use super::halves::{ReadHalf, WriteHalf};
+use super::stream::TaskStream;
 
 /// What has a connection below it.
 trait HasConn {

@@ -3,10 +3,9 @@
 use core::any::Any;
 use core::fmt;
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 
 use super::{Direction, WireLog};
-use crate::net::{Addr, BufferSizes, Stage, Stream, Token};
+use crate::net::Stream;
 
 /// A stream that passes everything on and writes to a [`WireLog`] what moved.
 pub struct Tap {
@@ -41,16 +40,12 @@ impl Tap {
 }
 
 impl Stream for Tap {
-    fn register(&mut self, token: Token) -> io::Result<()> {
-        self.inner.register(token)
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.inner)
     }
 
-    fn connected(&mut self) -> io::Result<bool> {
-        self.inner.connected()
-    }
-
-    fn advance(&mut self) -> io::Result<Stage> {
-        self.inner.advance()
+    fn below_mut(&mut self) -> Option<&mut dyn Stream> {
+        Some(&mut *self.inner)
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -63,10 +58,6 @@ impl Stream for Tap {
         Ok(count)
     }
 
-    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.discard(buf)
-    }
-
     fn short_read_drains(&self) -> bool {
         self.inner.short_read_drains()
     }
@@ -77,58 +68,6 @@ impl Stream for Tap {
             self.log.record(Direction::Tx, self.inner.peer_addr(), bufs, count);
         }
         Ok(count)
-    }
-
-    fn held(&self) -> usize {
-        self.inner.held()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-
-    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        self.inner.shutdown(how)
-    }
-
-    fn says_goodbye(&self) -> bool {
-        self.inner.says_goodbye()
-    }
-
-    fn set_abortive(&mut self) -> io::Result<()> {
-        self.inner.set_abortive()
-    }
-
-    fn local_addr(&self) -> &Addr {
-        self.inner.local_addr()
-    }
-
-    fn peer_addr(&self) -> &Addr {
-        self.inner.peer_addr()
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.buffer_sizes()
-    }
-
-    #[cfg(feature = "tls")]
-    fn tls(&self) -> Option<&crate::net::tls::TlsInfo> {
-        self.inner.tls()
-    }
-
-    #[cfg(feature = "proxy-protocol")]
-    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
-        self.inner.proxied()
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.as_fd()
-    }
-
-    #[cfg(all(unix, feature = "uds"))]
-    fn unix(&mut self) -> Option<&mut dyn crate::net::UnixStream> {
-        self.inner.unix()
     }
 }
 

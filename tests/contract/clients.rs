@@ -115,8 +115,9 @@ pub(crate) fn is_refused_where_nobody_listens(mut bed: Bed) {
     let target = bed.listen().local_addr().clone();
     let id = near.dial(&bed, &target, false);
     let reason = near.until_closed(&mut bed, id);
-    assert_eq!(reason, CloseReason::Connect(ErrorKind::ConnectionRefused));
-    let failed = |event: &Event| matches!(event, Event::ConnectFailed { error: ErrorKind::ConnectionRefused, addr, .. } if *addr == target);
+    let CloseReason::Connect(why) = reason else { panic!("{reason}") };
+    assert_eq!(why.kind(), ErrorKind::ConnectionRefused);
+    let failed = |event: &Event| matches!(event, Event::ConnectFailed { error, addr, .. } if *addr == target && error.kind() == ErrorKind::ConnectionRefused);
     assert_eq!((near.told(failed), near.log.len()), (1, 2), "{:?}", near.log);
     near.tick();
     assert!(near.is_empty() && near.clients.remoter(id).is_none());

@@ -97,7 +97,10 @@ pub(crate) fn hear_that_nobody_listens_where_connected(mut bed: Bed) {
     let mut near = Near::new(&mut bed, Some(&target), |_| ());
     near.peer.tx_peer(b"anybody there?").unwrap();
     let refused = |event: &GramEvent| {
-        matches!(event, GramEvent::Unreachable { error: ErrorKind::ConnectionRefused, .. })
+        matches!(
+            event,
+            GramEvent::Unreachable { error, .. } if error.kind() == ErrorKind::ConnectionRefused
+        )
     };
     bed.until("news", |_| {
         near.tick();
@@ -113,7 +116,10 @@ pub(crate) fn cannot_send_more_than_the_protocol_allows(mut bed: Bed) {
     bed.until("the error", |_| {
         near.tick();
         let too_long = |event: &GramEvent| {
-            matches!(event, GramEvent::Unsent { len: 65_508, errno: Some(90), .. })
+            matches!(
+                event,
+                GramEvent::Unsent { len: 65_508, error, .. } if error.errno() == Some(90)
+            )
         };
         near.log.iter().any(too_long).then_some(())
     });

@@ -194,6 +194,6 @@ pub(crate) fn read_the_rest_then_the_reset_then_the_end(bed: Bed) {
 pub(crate) fn know_who_is_at_the_other_end(bed: Bed) {
     let mut bed = bed.on_unix();
     let (mut near, mut far, _listener) = bed.connection();
-    let asked = |stream: &mut Box<dyn Stream>| stream.unix().unwrap().credentials().unwrap();
+    let asked = |stream: &mut Box<dyn Stream>| stream.peer_credentials().unwrap();
     assert_eq!(asked(&mut near.stream), asked(&mut far.stream), "one process on both ends");
 }

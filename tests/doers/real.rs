@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use tymist::doing::{
-    DoError, Doer, DoerId, Doist, Echo, Finish, Handle, PeerDoer, Recur, ServerDoer,
+    DoError, Doer, DoerId, Doist, Echo, Finish, Handle, PeerDoer, Recur, RunError, ServerDoer,
 };
 use tymist::net::Descriptor;
 use tymist::tyme::{Tyme, Tymist};
@@ -220,6 +220,61 @@ fn what_was_left_is_told_again() {
     near.write_all(&[7; 100]).unwrap();
     let mut doist = Doist::new();
     doist.add(Sipper { from: Arc::new(far), left: 100 });
+    assert_eq!(run(&mut doist), Finish::Done);
+}
+
+/// Waits on a file, which epoll does not take.
+#[cfg(target_os = "linux")]
+struct Deaf {
+    file: Descriptor,
+    exits: Rc<Cell<u32>>,
+}
+
+#[cfg(target_os = "linux")]
+impl Doer for Deaf {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
+        Ok(Recur::Again)
+    }
+
+    fn exit(&mut self) -> Result<(), DoError> {
+        self.exits.set(self.exits.get() + 1);
+        Ok(())
+    }
+
+    fn wake(&self) -> Wake {
+        Wake::OnIo
+    }
+
+    fn descriptors(&self, into: &mut Vec<Descriptor>) {
+        into.push(self.file.clone());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_waited_on_ends_the_run_with_an_error_once_all_are_left() {
+    let exits = Rc::new(Cell::new(0));
+    let mut doist = Doist::new();
+    for _ in 0..2 {
+        let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        doist.add(Deaf { file: Descriptor::new(file), exits: Rc::clone(&exits) });
+    }
+    let error = doist.run(&mut Tymist::realtime()).unwrap_err();
+    assert!(matches!(error, RunError::Io(_)), "{error}");
+    assert!(error.to_string().contains("cannot wait"), "{error}");
+    assert_eq!((exits.get(), doist.finish()), (2, Some(Finish::Stopped)));
+}
+
+/// Two doers may wait on one thing, and a thing may go by another number than before.
+#[test]
+fn one_descriptor_for_two_is_watched_once() {
+    let (mut near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+    far.set_nonblocking(true).unwrap();
+    let far = Arc::new(far);
+    let mut doist = Doist::new();
+    doist.add(Sipper { from: Arc::clone(&far), left: 1 });
+    doist.add(Sipper { from: far, left: 1 });
+    near.write_all(&[7; 2]).unwrap();
     assert_eq!(run(&mut doist), Finish::Done);
 }
 

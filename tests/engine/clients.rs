@@ -248,7 +248,7 @@ fn behaviour_47_refused_is_tried_again_on_later_ticks_until_somebody_listens() {
     for second in 1..=3 {
         let failed = desk.until(|event| matches!(event, Event::ConnectFailed { .. }));
         let Event::ConnectFailed { id: of, addr: to, error, .. } = failed else { unreachable!() };
-        assert_eq!((of, to, error), (id, addr.into(), ErrorKind::ConnectionRefused));
+        assert_eq!((of, to, error.kind()), (id, addr.into(), ErrorKind::ConnectionRefused));
         desk.tymist.set(Tyme::from_secs(second)).unwrap();
     }
     assert_eq!(desk.clients.counters().dialled, 3);
@@ -361,15 +361,16 @@ fn hio_27_a_refusal_can_be_read() {
     let mut desk = Desk::new();
     let id = desk.clients.connect(addr).unwrap();
     let closed = desk.until(|event| matches!(event, Event::Closed(..)));
-    assert_eq!(closed, Event::Closed(id, CloseReason::Connect(ErrorKind::ConnectionRefused)));
-    let [Event::ConnectFailed { addr: to, errno, .. }, _] = &desk.log[..] else {
+    let [Event::ConnectFailed { addr: to, error, .. }, _] = &desk.log[..] else {
         panic!("{:?}", desk.log)
     };
-    assert_eq!(to, &addr.into());
-    assert!(errno.is_some());
+    assert_eq!((to, error.kind()), (&addr.into(), ErrorKind::ConnectionRefused));
+    assert!(error.errno().is_some());
+    assert_eq!(closed, Event::Closed(id, CloseReason::Connect(*error)));
     assert_eq!(closed.id(), Some(id));
     let reason = desk.clients.remoter(id).unwrap().close_reason();
-    assert_eq!(reason.unwrap().to_string(), "not connected: connection refused");
+    let text = reason.unwrap().to_string();
+    assert!(text.to_lowercase().starts_with("not connected: connection refused"), "{text}");
 }
 
 #[test]
@@ -381,14 +382,14 @@ fn hio_27_a_handshake_that_fails_ends_one_connection_and_not_the_tick() {
     let mut peer = accept_after(&mut desk, &listener, 1);
     peer.write_all(b"-").unwrap();
     let closed = desk.until(|event| matches!(event, Event::Closed(..)));
-    assert_eq!(closed, Event::Closed(once, CloseReason::Io(ErrorKind::InvalidData)));
+    assert_eq!(closed, Event::Closed(once, CloseReason::Io(ErrorKind::InvalidData.into())));
     // The same, coming again: cut off, then a time-out, then well.
     connect.reconnect = Some(Backoff::every(Duration::from_secs(1)));
     let id = desk.clients.connect(connect).unwrap();
     drop(accept_after(&mut desk, &listener, 2));
     let ended = |event: &Event| matches!(event, Event::Disconnected { .. });
     let Event::Disconnected { reason, retry_at, .. } = desk.until(ended) else { unreachable!() };
-    assert_eq!(reason, CloseReason::Io(ErrorKind::UnexpectedEof));
+    assert_eq!(reason, CloseReason::Io(ErrorKind::UnexpectedEof.into()));
     desk.tymist.set(retry_at).unwrap();
     let silent = accept_after(&mut desk, &listener, 3);
     desk.tymist.tick_by(Duration::from_secs(10));
@@ -442,7 +443,10 @@ fn a_name_that_cannot_be_is_told_by_the_operating_system() {
         }
     }
     let closed = desk.log.iter().filter(|event| {
-        matches!(event, Event::Closed(_, CloseReason::Connect(ErrorKind::NotFound)))
+        matches!(
+            event,
+            Event::Closed(_, CloseReason::Connect(why)) if why.kind() == ErrorKind::NotFound
+        )
     });
     assert_eq!(closed.count(), 20);
 }
@@ -538,8 +542,8 @@ fn a_socket_that_meets_itself_is_refused() {
     connect.local = Some(addr.into());
     let id = desk.clients.connect(connect).unwrap();
     let failed = desk.until(|event| matches!(event, Event::ConnectFailed { .. }));
-    let error = ErrorKind::ConnectionRefused;
-    assert_eq!(failed, Event::ConnectFailed { id, addr: addr.into(), error, errno: None });
+    let error = ErrorKind::ConnectionRefused.into();
+    assert_eq!(failed, Event::ConnectFailed { id, addr: addr.into(), error });
     // Nothing of it is left, not even in TIME_WAIT, where only those who ask for it may bind.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&addr.into()).unwrap();
@@ -589,7 +593,10 @@ fn an_address_that_cannot_be_ours_is_a_failure_told() {
     desk.clients.connect(connect).unwrap();
     let failed = desk.until(|event| matches!(event, Event::ConnectFailed { .. }));
     assert!(
-        matches!(failed, Event::ConnectFailed { error: ErrorKind::AddrNotAvailable, .. }),
+        matches!(
+            failed,
+            Event::ConnectFailed { error, .. } if error.kind() == ErrorKind::AddrNotAvailable
+        ),
         "{failed:?}"
     );
 }

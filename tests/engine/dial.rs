@@ -9,8 +9,8 @@ use crate::far::{Desk, Far, addr, shy};
 use tymist::net::{Addr, Dial, Lookup};
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{
-    Backoff, Client, Clients, CloseReason, Config, Connect, Deadline, Event, Gone, Refusal, Server,
-    Target, TxError, TxFull, Wake,
+    Backoff, Cause, Client, Clients, CloseReason, Config, Connect, Deadline, Event, Gone, Refusal,
+    Server, Target, TxError, TxFull, Wake,
 };
 
 // Numbers of errors, those of Linux, of which the kinds are the same everywhere.
@@ -30,9 +30,12 @@ fn secs(secs: u64) -> Tyme {
     Tyme::from_secs(secs)
 }
 
+fn cause(errno: i32) -> Cause {
+    Cause::from(&std::io::Error::from_raw_os_error(errno))
+}
+
 fn refused(id: tymist::Id, port: u16) -> Event {
-    let (error, errno) = (ErrorKind::ConnectionRefused, Some(ECONNREFUSED));
-    Event::ConnectFailed { id, addr: addr(port), error, errno }
+    Event::ConnectFailed { id, addr: addr(port), error: cause(ECONNREFUSED) }
 }
 
 // Several addresses.
@@ -84,10 +87,10 @@ fn an_address_that_fails_is_followed_by_the_next_in_the_same_tick() {
     assert_eq!(desk.far.ports(), [1, 2], "the second has its full time");
     desk.far.fail_at_once([ENETUNREACH]);
     let events = desk.tick_after(NANO);
-    let (error, errno) = (ErrorKind::NetworkUnreachable, Some(ENETUNREACH));
-    assert_eq!(events, [Event::ConnectFailed { id, addr: addr(3), error, errno }]);
+    let error = cause(ENETUNREACH);
+    assert_eq!(events, [Event::ConnectFailed { id, addr: addr(3), error }]);
     desk.far.fail(1, ECONNREFUSED);
-    let closed = Event::Closed(id, CloseReason::Connect(ErrorKind::ConnectionRefused));
+    let closed = Event::Closed(id, CloseReason::Connect(cause(ECONNREFUSED)));
     assert_eq!(desk.tick(), [refused(id, 2), closed]);
     assert_eq!(desk.clients.counters().dial_failures, 3);
     assert_eq!(desk.clients.counters().closed.connect, 1);
@@ -140,7 +143,7 @@ fn a_report_without_news_changes_nothing() {
 fn a_list_without_addresses_and_one_with_too_many() {
     let mut desk = Desk::new();
     let none = desk.dial(Vec::<Addr>::new());
-    let closed = Event::Closed(none, CloseReason::Connect(ErrorKind::InvalidInput));
+    let closed = Event::Closed(none, CloseReason::Connect(ErrorKind::InvalidInput.into()));
     assert_eq!(desk.log, [closed]);
     desk.far.fail_always(Some(ECONNREFUSED));
     desk.dial((1..=100).map(addr).collect::<Vec<_>>());
@@ -166,7 +169,7 @@ fn what_the_socket_is_to_be_like_is_handed_to_the_network() {
 // Time-outs.
 
 fn timed_out(id: tymist::Id, port: u16) -> Event {
-    Event::ConnectFailed { id, addr: addr(port), error: ErrorKind::TimedOut, errno: None }
+    Event::ConnectFailed { id, addr: addr(port), error: ErrorKind::TimedOut.into() }
 }
 
 #[test]
@@ -300,7 +303,7 @@ fn a_retry_comes_at_its_nanosecond() {
     let mut desk = Desk::new();
     let id = desk.dial(every(2));
     desk.far.fail(0, ECONNREFUSED);
-    let reason = CloseReason::Connect(ErrorKind::ConnectionRefused);
+    let reason = CloseReason::Connect(cause(ECONNREFUSED));
     let told = Event::Disconnected { id, reason, retry_at: secs(2) };
     assert_eq!(desk.tick(), [refused(id, 1), told]);
     assert_eq!(desk.clients.wake(), Wake::At(secs(2)));
@@ -409,8 +412,10 @@ fn exhaustion_is_a_failure_like_others_and_does_not_spin() {
     desk.far.fail_always(Some(EMFILE));
     let id = desk.dial(every(1));
     assert!(
-        matches!(desk.log[0], Event::ConnectFailed { errno: Some(EMFILE), id: of, .. } if of == id)
+        matches!(desk.log[0], Event::ConnectFailed { error, id: of, .. } if of == id && error.errno() == Some(EMFILE))
     );
+    let Event::Disconnected { reason, .. } = desk.log[1] else { panic!("{:?}", desk.log) };
+    assert!(reason.to_string().contains("open files"), "in words: {reason}");
     assert_eq!(desk.clients.wake(), Wake::At(secs(1)));
     desk.far.fail_always(None);
     desk.tick_at(secs(1));
@@ -422,7 +427,7 @@ fn a_reset_while_connecting_is_a_failure() {
     let mut desk = Desk::new();
     let id = desk.dial(addr(1));
     desk.far.fail(0, ECONNRESET);
-    let reason = CloseReason::Connect(ErrorKind::ConnectionReset);
+    let reason = CloseReason::Connect(cause(ECONNRESET));
     assert_eq!(desk.tick()[1..], [Event::Closed(id, reason)]);
 }
 
@@ -868,7 +873,7 @@ fn a_name_is_looked_up_without_stopping_the_tick_and_its_addresses_tried() {
 #[test]
 fn a_name_that_does_not_resolve_is_told_with_its_reason() {
     let (mut desk, asked) = with_names(|_| {});
-    let closed = |id| Event::Closed(id, CloseReason::Connect(ErrorKind::NotFound));
+    let closed = |id| Event::Closed(id, CloseReason::Connect(ErrorKind::NotFound.into()));
     let mut answer = |with: fn(Lookup)| {
         let id = desk.dial(Connect::to_name("example.org", 80));
         with(asked.lock().unwrap().pop().unwrap());

@@ -509,7 +509,7 @@ fn a_stream_that_claims_too_much_is_ended() {
                 queue(script, id, 10);
                 script.tick()
             };
-            let why = CloseReason::Io(std::io::ErrorKind::InvalidData);
+            let why = CloseReason::Io(std::io::ErrorKind::InvalidData.into());
             assert_eq!(events, [Event::Closed(id, why)]);
             script.tick();
             let counters = script.server.counters();

@@ -462,10 +462,10 @@ fn accept_pause() {
             }
         }
         let until = Tyme::ZERO + rest;
-        let Some(Event::AcceptPaused { errno, until: told, .. }) = event else {
+        let Some(Event::AcceptPaused { error, until: told, .. }) = event else {
             panic!("{event:?}")
         };
-        assert_eq!((errno, told), (Some(EMFILE), until));
+        assert_eq!((error.errno(), told), (Some(EMFILE), until));
         assert_eq!(server.wake(), Wake::At(until));
         assert_eq!(server.acceptor(acceptor).unwrap().resting_until(), Some(until));
 

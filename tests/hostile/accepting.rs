@@ -27,7 +27,7 @@ fn exhaustion_rests_that_acceptor_tells_it_once_and_goes_on_by_itself() {
         let events = script.tick();
         let until = Tyme::from_nanos(100_000_000);
         assert!(
-            matches!(events[..], [Event::AcceptPaused { errno: Some(it), until: rest, .. }] if it == errno && rest == until),
+            matches!(events[..], [Event::AcceptPaused { error, until: rest, .. }] if rest == until && error.errno() == Some(errno)),
             "{errno}: {events:?}"
         );
         assert_eq!(script.server.acceptor(script.acceptor).unwrap().resting_until(), Some(until));
@@ -90,7 +90,7 @@ fn a_dead_listener_is_told_once_and_the_rest_goes_on() {
         script.accepts([Accept::Fails(errno)]);
         let events = script.tick();
         assert!(
-            matches!(events[..], [Event::ListenerLost { errno: Some(it), .. }] if it == errno),
+            matches!(events[..], [Event::ListenerLost { error, .. }] if error.errno() == Some(errno)),
             "{errno}: {events:?}"
         );
         assert!(!script.server.opened());
@@ -124,8 +124,7 @@ fn a_poller_that_fails_is_told_and_does_not_grow() {
     for _ in 0..100 {
         script.server.service();
     }
-    let failed =
-        Event::NetFailed { error: std::io::Error::from_raw_os_error(9).kind(), errno: Some(9) };
+    let failed = Event::NetFailed { error: (&std::io::Error::from_raw_os_error(9)).into() };
     assert_eq!(script.server.poll_event(), Some(failed));
     assert_eq!(script.server.poll_event(), None, "once until it was taken");
     script.server.tx(id, b"what needs no poller works").unwrap();

@@ -87,7 +87,10 @@ fn nobody_listening_is_an_event_and_the_socket_goes_on() {
     let mut rig = Rig::on(bind, |_| {});
     rig.peer.tx_peer(b"anybody?").unwrap();
     let refused = |event: &GramEvent| {
-        matches!(event, GramEvent::Unreachable { error: ErrorKind::ConnectionRefused, .. })
+        matches!(
+            event,
+            GramEvent::Unreachable { error, .. } if error.kind() == ErrorKind::ConnectionRefused
+        )
     };
     rig.until_event(refused);
     assert_eq!(rig.peer.counters().unreachable, 1);

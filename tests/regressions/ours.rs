@@ -144,7 +144,10 @@ fn ours_an_accept_that_fails_for_ever_is_given_a_rest() {
     let mut script = Script::new(Config::new());
     script.accepts([Accept::Always(1)]); // EPERM
     let events = script.ticks(1000);
-    assert!(matches!(events[..], [Event::AcceptPaused { errno: Some(1), .. }]), "{events:?}");
+    assert!(
+        matches!(events[..], [Event::AcceptPaused { error, .. }] if error.errno() == Some(1)),
+        "{events:?}"
+    );
     assert!(matches!(script.server.wake(), Wake::At(_)));
     assert!(script.accept_calls() < 1000, "{} calls", script.accept_calls());
     script.tymist.tick_by(Duration::from_millis(100));

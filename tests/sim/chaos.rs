@@ -196,9 +196,9 @@ mod real {
         let mut net = chaos(&Faults::new(1));
         let mut listener = net.listen(&Listen::new(dir.join("s").as_path())).unwrap();
         let mut dialled = net.connect(&Dial::new(listener.local_addr().clone())).unwrap();
-        let mut accepted = listener.accept().unwrap();
-        assert!(dialled.unix().is_some());
-        assert!(accepted.unix().unwrap().credentials().is_ok());
+        let accepted = listener.accept().unwrap();
+        assert!(dialled.files().is_some());
+        assert!(accepted.peer_credentials().is_ok());
         let mut bind = Bind::new(Addr::from(dir.join("d").as_path()));
         bind.files = 1;
         let mut socket = net.bind(&bind).unwrap();

@@ -73,6 +73,31 @@ fn tls_ends_with_a_farewell_or_is_cut_short() {
     pair.run_out();
 }
 
+/// The listener is gone, the handshake is not: whoever it is done for is reset, and the owner, who knows nothing of it, is told nothing.
+#[test]
+fn a_handshake_that_outlives_its_listener_ends_in_a_reset() {
+    let (client, server) = pki::world().ends();
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let listener = handle.listen_tls(([0, 0, 0, 0], PORT), &server).unwrap();
+        handle.sleep(millis(4)).await;
+        drop(listener);
+    });
+    pair.near(move |handle, target| async move {
+        // By TLS 1.3 the client may believe itself connected before the server does.
+        let error = match handle.connect(dial(target, &client)).await {
+            Ok(mut stream) => stream.read(&mut [0]).await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    });
+    pair.world.run_for(Duration::from_micros(3_500));
+    assert_eq!(pair.tasks_at_far().server().cxes(), 1, "it shakes hands");
+    pair.run();
+    assert_eq!(pair.far_mut().poll_event(), None);
+    pair.run_out();
+}
+
 #[test]
 fn a_handshake_that_fails_is_an_error_here_and_an_event_there() {
     let (_, server) = pki::world().ends();

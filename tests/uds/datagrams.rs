@@ -108,7 +108,7 @@ fn a_missing_or_dead_receiver_is_an_event_and_the_next_datagram_goes() {
     peer.service();
     let told: Vec<_> = std::iter::from_fn(|| peer.poll_event())
         .map(|event| match event {
-            GramEvent::Unsent { to, error, .. } => (to, error),
+            GramEvent::Unsent { to, error, .. } => (to, error.kind()),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -232,7 +232,10 @@ fn connected_mode_knows_its_peer() {
     peer.service();
     let event = peer.poll_event();
     assert!(
-        matches!(event, Some(GramEvent::Unsent { error: ErrorKind::ConnectionRefused, .. })),
+        matches!(
+            event,
+            Some(GramEvent::Unsent { error, .. }) if error.kind() == ErrorKind::ConnectionRefused
+        ),
         "{event:?}"
     );
     // Nobody there from the start is an error of the opening.

@@ -38,7 +38,7 @@ fn rig(dir: &Dir, files: usize) -> (Rig, Box<dyn Stream>, OsNet) {
 
 #[track_caller]
 fn send(stream: &mut dyn Stream, data: &[u8], files: Vec<OwnedFd>) {
-    stream.unix().unwrap().push_files(files).unwrap();
+    stream.files().unwrap().queue(files).unwrap();
     assert_eq!(stream.write(&[IoSlice::new(data)]).unwrap(), data.len());
 }
 
@@ -60,13 +60,13 @@ fn descriptors_come_with_the_bytes_and_go_back() {
     rig.server.service_sends();
     let mut buf = [0; 10];
     assert_eq!(stream.read(&mut buf).unwrap(), 3);
-    let files = stream.unix().unwrap().take_files();
+    let files = stream.files().unwrap().take();
     assert_eq!(files.into_iter().map(read).collect::<Vec<_>>(), [b"third"]);
     // They went once.
     rig.server.tx(id, b"more").unwrap();
     rig.server.service_sends();
     assert_eq!(stream.read(&mut buf).unwrap(), 4);
-    assert!(stream.unix().unwrap().take_files().is_empty());
+    assert!(stream.files().unwrap().take().is_empty());
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn as_many_as_fit_and_not_one_more() {
     let (mut rig, mut stream, _net) = rig(&dir, 1000);
     let id = rig.accepted();
     let many = |count: usize| (0..count).map(|_| pipe(b"")).collect::<Vec<_>>();
-    assert_eq!(stream.unix().unwrap().push_files(many(254)).unwrap_err().len(), 254);
+    assert_eq!(stream.files().unwrap().queue(many(254)).unwrap_err().len(), 254);
     send(&mut *stream, b"x", many(253));
     rig.unread(id, 1);
     let remoter = rig.server.remoter_mut(id).unwrap();
@@ -135,6 +135,32 @@ fn they_can_be_taken_from_a_closed_connection_like_its_bytes() {
     let remoter = rig.server.remoter_mut(id).unwrap();
     assert_eq!(remoter.take_files().into_iter().map(read).collect::<Vec<_>>(), [b"the estate"]);
     assert_eq!(remoter.tx_files(vec![pipe(b"")]).unwrap_err().len(), 1);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn they_and_credentials_are_there_under_tls_too() {
+    use crate::tls_support::{drive, pki};
+    let dir = Dir::new();
+    let path = dir.path("s");
+    let mut net = OsNet::new();
+    let mut listen = Listen::new(path.as_path());
+    listen.socket.files = 10;
+    let mut listener = net.listen(&listen).unwrap();
+    let near = net.connect(&Dial::new(path.as_path())).unwrap();
+    let far = listener.accept().unwrap();
+    let (client, server) = pki::world().ends();
+    let mut near = client.connect(near, "server.test").unwrap();
+    let mut far = server.accept(far);
+    let (at_client, at_server) = drive(&mut near, &mut far);
+    at_client.unwrap().unwrap();
+    at_server.unwrap().unwrap();
+    assert_eq!(near.peer_credentials().unwrap(), far.peer_credentials().unwrap());
+    send(&mut near, b"take this", vec![pipe(b"sealed?")]);
+    let mut buf = [0; 100];
+    assert_eq!(far.read(&mut buf).unwrap(), 9);
+    let files = far.files().unwrap().take();
+    assert_eq!(files.into_iter().map(read).collect::<Vec<_>>(), [b"sealed?"]);
 }
 
 #[test]

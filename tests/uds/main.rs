@@ -8,6 +8,9 @@ mod datagrams;
 mod descriptors;
 mod paths;
 mod streams;
+#[cfg(feature = "tls")]
+#[path = "../tls_support/mod.rs"]
+mod tls_support;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

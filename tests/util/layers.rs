@@ -4,16 +4,13 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tymist::Layer;
 use tymist::net::os::OsNet;
-use tymist::net::{
-    Addr, BufferSizes, Listen, Listener, Net, Readiness, SocketOptions, Stage, Stream, Token, Waker,
-};
+use tymist::net::{Addr, Listen, Listener, Net, Readiness, Stage, Stream};
 use tymist::tyme::Tyme;
 
 /// What one `advance()` of a scripted handshake does.
@@ -61,8 +58,12 @@ pub(crate) fn narrow(inner: Box<dyn Stream>, most: usize) -> Box<dyn Stream> {
 }
 
 impl Stream for Scripted {
-    fn register(&mut self, token: Token) -> io::Result<()> {
-        self.inner.register(token)
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Stream> {
+        Some(&mut *self.inner)
     }
 
     fn advance(&mut self) -> io::Result<Stage> {
@@ -88,26 +89,6 @@ impl Stream for Scripted {
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let first = &bufs[0];
         self.inner.write(&[IoSlice::new(&first[..first.len().min(self.most)])])
-    }
-
-    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        self.inner.shutdown(how)
-    }
-
-    fn set_abortive(&mut self) -> io::Result<()> {
-        self.inner.set_abortive()
-    }
-
-    fn local_addr(&self) -> &Addr {
-        self.inner.local_addr()
-    }
-
-    fn peer_addr(&self) -> &Addr {
-        self.inner.peer_addr()
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.buffer_sizes()
     }
 }
 
@@ -140,6 +121,14 @@ struct WatchedNet {
 }
 
 impl Net for WatchedNet {
+    fn below(&self) -> Option<&dyn Net> {
+        Some(&self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Net> {
+        Some(&mut self.inner)
+    }
+
     fn now(&mut self) -> Tyme {
         self.inner.now()
     }
@@ -149,38 +138,9 @@ impl Net for WatchedNet {
         Ok(Box::new(WatchedListener { watched: self.watched.clone(), inner }))
     }
 
-    fn adopt_listener(
-        &mut self,
-        listener: TcpListener,
-        options: &SocketOptions,
-    ) -> Result<Box<dyn Listener>, (io::Error, TcpListener)> {
-        self.inner.adopt_listener(listener, options)
-    }
-
-    fn adopt_stream(
-        &mut self,
-        stream: TcpStream,
-        options: &SocketOptions,
-    ) -> Result<Box<dyn Stream>, (io::Error, TcpStream)> {
-        self.inner.adopt_stream(stream, options)
-    }
-
-    fn left_more(&self) -> bool {
-        self.inner.left_more()
-    }
-
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         self.watched.harvests.fetch_add(1, Ordering::Relaxed);
         self.inner.harvest(wait, ready)
-    }
-
-    fn waker(&mut self) -> io::Result<Waker> {
-        self.inner.waker()
-    }
-
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.poll_fd()
     }
 }
 
@@ -190,8 +150,12 @@ struct WatchedListener {
 }
 
 impl Listener for WatchedListener {
-    fn register(&mut self, token: Token) -> io::Result<()> {
-        self.inner.register(token)
+    fn below(&self) -> Option<&dyn Listener> {
+        Some(&*self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Listener> {
+        Some(&mut *self.inner)
     }
 
     fn accept(&mut self) -> io::Result<Box<dyn Stream>> {
@@ -200,13 +164,5 @@ impl Listener for WatchedListener {
             return Err(io::Error::from_raw_os_error(errno));
         }
         self.inner.accept()
-    }
-
-    fn local_addr(&self) -> &Addr {
-        self.inner.local_addr()
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.buffer_sizes()
     }
 }

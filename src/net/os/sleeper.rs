@@ -1,7 +1,11 @@
 //! Sleeping until any of several descriptors has something, a waker calls, or a time has passed.
 
 use core::time::Duration;
+#[cfg(unix)]
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
+#[cfg(unix)]
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use crate::net::{Descriptor, Waker};
@@ -18,14 +22,22 @@ pub(crate) struct Sleeper {
     poll: mio::Poll,
     events: mio::Events,
     waker: Option<Arc<mio::Waker>>,
-    watched: Vec<Descriptor>,
+    /// By their numbers.
+    #[cfg(unix)]
+    watched: BTreeMap<RawFd, Descriptor>,
 }
 
 impl Sleeper {
     /// Takes one descriptor.
     pub(crate) fn new() -> io::Result<Self> {
         let (poll, events) = (mio::Poll::new()?, mio::Events::with_capacity(64));
-        Ok(Sleeper { poll, events, waker: None, watched: Vec::new() })
+        Ok(Sleeper {
+            poll,
+            events,
+            waker: None,
+            #[cfg(unix)]
+            watched: BTreeMap::new(),
+        })
     }
 
     /// A handle that ends the sleep under way, or else the next one.
@@ -63,31 +75,35 @@ impl Sleeper {
 
         use mio::unix::SourceFd;
 
+        let numbered = descriptors.iter().map(|descriptor| (descriptor.as_raw_fd(), descriptor));
+        let wanted: BTreeMap<RawFd, &Descriptor> = numbered.collect();
         let registry = self.poll.registry();
-        self.watched.retain(|old| {
-            let stays = descriptors.iter().any(|new| new.same(old));
+        self.watched.retain(|number, old| {
+            let stays = wanted.get(number).is_some_and(|new| new.same(old));
             if !stays {
                 // It was registered, and is open while it is held: there is no error that would mean anything.
-                let _ = registry.deregister(&mut SourceFd(&old.as_raw_fd()));
+                let _ = registry.deregister(&mut SourceFd(number));
             }
             stays
         });
-        for descriptor in descriptors {
-            let number = descriptor.as_raw_fd();
+        for (number, descriptor) in wanted {
             let (source, token) = (&mut SourceFd(&number), mio::Token(0));
-            if self.watched.iter().any(|held| held.as_raw_fd() == number) {
-                registry.reregister(source, token, mio::Interest::READABLE)?;
-            } else {
-                registry.register(source, token, mio::Interest::READABLE)?;
-                self.watched.push(descriptor.clone());
+            match self.watched.entry(number) {
+                Entry::Occupied(_) => {
+                    registry.reregister(source, token, mio::Interest::READABLE)?;
+                }
+                Entry::Vacant(place) => {
+                    registry.register(source, token, mio::Interest::READABLE)?;
+                    place.insert(descriptor.clone());
+                }
             }
         }
         Ok(())
     }
 
+    /// There are none.
     #[cfg(not(unix))]
-    fn watch(&mut self, descriptors: &[Descriptor]) -> io::Result<()> {
-        self.watched.extend_from_slice(descriptors);
+    fn watch(&mut self, _: &[Descriptor]) -> io::Result<()> {
         Ok(())
     }
 }

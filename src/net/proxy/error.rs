@@ -40,9 +40,11 @@ impl ProxyFailure {
 impl fmt::Display for ProxyFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ProxyFailure::NotProxy => "no PROXY header",
-            ProxyFailure::Malformed => "malformed",
-            ProxyFailure::TooLong => "too long",
+            ProxyFailure::NotProxy => "none; does the proxy send one?",
+            ProxyFailure::Malformed => {
+                "malformed: an address, a port, a length or the end of the line is wrong"
+            }
+            ProxyFailure::TooLong => "longer than the protocol, or header_max, allows",
             ProxyFailure::Unsupported => "of an unknown version, command or family",
             ProxyFailure::BadChecksum => "with a wrong checksum",
             ProxyFailure::Eof => "closed by the proxy before its end",

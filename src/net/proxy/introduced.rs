@@ -3,8 +3,7 @@
 use std::io::{self, IoSlice};
 
 use super::header::ProxyHeader;
-use super::stream::pass_on;
-use crate::net::{Addr, BufferSizes, Stage, Stream, Token};
+use crate::net::{Stage, Stream};
 
 /// The dialling side: the header goes out in [`advance`](Stream::advance), before what lies above has its first word.
 pub(crate) struct Introduced {
@@ -20,6 +19,14 @@ impl Introduced {
 }
 
 impl Stream for Introduced {
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Stream> {
+        Some(&mut *self.inner)
+    }
+
     fn advance(&mut self) -> io::Result<Stage> {
         if self.inner.advance()? == Stage::Handshaking {
             return Ok(Stage::Handshaking);
@@ -40,13 +47,11 @@ impl Stream for Introduced {
         self.inner.read(buf)
     }
 
-    fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.discard(buf)
+    fn short_read_drains(&self) -> bool {
+        self.inner.short_read_drains()
     }
 
-    fn peer_addr(&self) -> &Addr {
-        self.inner.peer_addr()
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.inner.write(bufs)
     }
-
-    pass_on!();
 }

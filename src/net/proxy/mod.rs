@@ -22,6 +22,7 @@
 mod error;
 mod header;
 mod introduced;
+mod parse;
 mod stream;
 mod unix;
 
@@ -30,9 +31,10 @@ use core::str::FromStr;
 use std::net::IpAddr;
 
 pub use error::ProxyFailure;
-pub use header::{NoRoom, ProxyHeader, ProxyVersion, Tlvs};
+pub use header::{NoRoom, ProxyHeader, ProxyVersion};
 pub(crate) use introduced::Introduced;
 pub use ipnet::{AddrParseError, IpNet};
+pub use parse::Tlvs;
 pub use stream::{Proxied, ProxyStream};
 
 use crate::net::Addr;

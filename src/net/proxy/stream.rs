@@ -4,76 +4,12 @@ use core::fmt;
 use std::io::{self, IoSlice};
 
 use super::error::ProxyFailure;
-use super::header::{ProxyVersion, Said, Tlvs, parse};
-use crate::net::{Addr, BufferSizes, Stage, Stream, Token};
+use super::header::ProxyVersion;
+use super::parse::{Said, Tlvs, parse};
+use crate::net::{Addr, Stage, Stream};
 
 /// Bytes read at once while the header is on its way.
 const CHUNK: usize = 512;
-
-/// What every stream of this module leaves to the one below.
-macro_rules! pass_on {
-    () => {
-        fn register(&mut self, token: Token) -> io::Result<()> {
-            self.inner.register(token)
-        }
-
-        fn connected(&mut self) -> io::Result<bool> {
-            self.inner.connected()
-        }
-
-        fn short_read_drains(&self) -> bool {
-            self.inner.short_read_drains()
-        }
-
-        fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            self.inner.write(bufs)
-        }
-
-        fn held(&self) -> usize {
-            self.inner.held()
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            self.inner.flush()
-        }
-
-        fn shutdown(&mut self, how: std::net::Shutdown) -> io::Result<()> {
-            self.inner.shutdown(how)
-        }
-
-        fn says_goodbye(&self) -> bool {
-            self.inner.says_goodbye()
-        }
-
-        fn set_abortive(&mut self) -> io::Result<()> {
-            self.inner.set_abortive()
-        }
-
-        #[cfg(feature = "tls")]
-        fn tls(&self) -> Option<&crate::net::tls::TlsInfo> {
-            self.inner.tls()
-        }
-
-        fn local_addr(&self) -> &Addr {
-            self.inner.local_addr()
-        }
-
-        fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-            self.inner.buffer_sizes()
-        }
-
-        #[cfg(unix)]
-        fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-            self.inner.as_fd()
-        }
-
-        #[cfg(all(unix, feature = "uds"))]
-        fn unix(&mut self) -> Option<&mut dyn crate::net::UnixStream> {
-            self.inner.unix()
-        }
-    };
-}
-pub(super) use pass_on;
 
 /// What a proxy has told of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +153,14 @@ impl Told {
 }
 
 impl Stream for ProxyStream {
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Stream> {
+        Some(&mut *self.inner)
+    }
+
     fn advance(&mut self) -> io::Result<Stage> {
         if self.inner.advance()? == Stage::Handshaking {
             return Ok(Stage::Handshaking);
@@ -247,6 +191,14 @@ impl Stream for ProxyStream {
         }
     }
 
+    fn short_read_drains(&self) -> bool {
+        self.inner.short_read_drains()
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.inner.write(bufs)
+    }
+
     fn proxied(&self) -> Option<&Proxied> {
         match &self.state {
             State::Told(told) => Some(&told.proxied),
@@ -258,8 +210,6 @@ impl Stream for ProxyStream {
         let told = self.proxied().and_then(Proxied::source);
         told.unwrap_or_else(|| self.inner.peer_addr())
     }
-
-    pass_on!();
 }
 
 impl fmt::Debug for ProxyStream {

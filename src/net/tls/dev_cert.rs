@@ -35,7 +35,7 @@ impl DevCert {
         time: &TlsTime,
     ) -> Result<Self, TlsConfigError> {
         const DAY: Duration = Duration::from_secs(86_400);
-        let failed = |error: rcgen::Error| TlsConfigError::new(Problem::BadName(error.to_string()));
+        let failed = |error: rcgen::Error| TlsConfigError::new(Problem::DevCert(error.to_string()));
         let now = time.now().ok_or_else(|| TlsConfigError::new(Problem::ClockFailed))?;
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let mut params = CertificateParams::new(names).map_err(failed)?;

@@ -131,16 +131,16 @@ impl fmt::Display for HandshakeFailure {
         f.write_str(match self {
             Self::PlainHttp => "plain HTTP on a TLS port",
             Self::NotTls => "not TLS",
-            Self::Decode => "undecodable message",
+            Self::Decode => "a message that cannot be decoded or decrypted",
             Self::Misbehaved => "message against the protocol",
             Self::NoCommonVersion => "no TLS version in common",
             Self::NoCommonSuite => "no cipher suite or signature scheme in common",
             Self::NoCommonGroup => "no key exchange group in common",
             Self::NoCommonAlpn => "no application protocol in common",
-            Self::UnknownName => "unknown server name",
-            Self::Refused => "refused",
-            Self::HelloTooLarge => "ClientHello too large",
-            Self::TooManyBytes => "handshake too large",
+            Self::UnknownName => "a server name that is not served here",
+            Self::Refused => "refused by the chooser",
+            Self::HelloTooLarge => "ClientHello longer than hello_max",
+            Self::TooManyBytes => "more bytes than handshake_max",
             Self::CertRequired => "no certificate from the peer",
             Self::CertExpired => "certificate expired",
             Self::CertNotYetValid => "certificate not valid yet",
@@ -153,7 +153,7 @@ impl fmt::Display for HandshakeFailure {
             Self::PeerAlert(code) => return write!(f, "alert {code} from the peer"),
             Self::Eof => "closed by the peer before the end",
             Self::Plaintext => "plaintext put back during the upgrade",
-            Self::Other => "other",
+            Self::Other => "for another reason",
         })
     }
 }
@@ -227,11 +227,11 @@ impl TlsFailure {
 impl fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::BadRecord => "bad record",
+            Self::BadRecord => "a record that is damaged or forged",
             Self::Misbehaved => "message against the protocol",
             Self::Barren => "too many bytes without application data",
             Self::PeerAlert(code) => return write!(f, "alert {code} from the peer"),
-            Self::Other => "other",
+            Self::Other => "for another reason",
         })
     }
 }
@@ -296,7 +296,11 @@ impl BadServerName {
 
 impl fmt::Display for BadServerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is neither a DNS name nor an IP address", self.0)
+        write!(
+            f,
+            "{:?} is neither a DNS name nor an IP address, so that no server can prove to be it",
+            self.0
+        )
     }
 }
 

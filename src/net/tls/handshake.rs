@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::error::{HandshakeError, HandshakeFailure};
 use super::hello::{Choice, Collector, Hello, Verdict, alert};
 use super::info::TlsInfo;
+use super::records::CHUNK;
 use super::server::Active;
 use super::session::{Greeting, Refusal};
-use super::stream::{CHUNK, Phase, TlsStream};
+use super::stream::{Phase, TlsStream};
 use crate::net::{Stage, Stream};
 
 /// Held bytes that do not keep us from reading.

@@ -80,12 +80,6 @@ impl TlsInfo {
         self.session.group().map(|group| group.as_str().unwrap_or_default())
     }
 
-    /// The IANA number of the key exchange group.
-    #[must_use]
-    pub fn group_id(&self) -> Option<u16> {
-        self.session.group().map(u16::from)
-    }
-
     /// The application protocol (ALPN, RFC 7301), if one was agreed.
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {

@@ -264,6 +264,9 @@ pub enum Problem {
     NothingEnabled,
     /// The verifier could not be made.
     Verifier(String),
+    /// A certificate for development could not be made.
+    #[cfg(feature = "dev-cert")]
+    DevCert(String),
 }
 
 impl fmt::Display for TlsConfigError {
@@ -277,7 +280,7 @@ impl fmt::Display for TlsConfigError {
             Problem::EncryptedKey => f.write_str(
                 "expected a private key, found an encrypted one; decrypt it with `openssl pkey -in KEY -out PLAIN`",
             ),
-            Problem::Unsupported(error) => write!(f, "not supported by the crypto provider: {error}"),
+            Problem::Unsupported(error) => write!(f, "the crypto provider cannot use it: {error}"),
             Problem::KeyMismatch(Some(place)) => write!(
                 f,
                 "the key belongs to certificate {} of the chain; the server's own must be the first",
@@ -286,18 +289,22 @@ impl fmt::Display for TlsConfigError {
             Problem::KeyMismatch(None) => {
                 f.write_str("the key does not belong to the certificate; is one of the two files an old one?")
             }
-            Problem::Expired(at) => write!(f, "the certificate expired at {at} (UNIX time)"),
-            Problem::NotValidYet(at) => write!(f, "the certificate is not valid before {at} (UNIX time)"),
-            Problem::NoIdentity => f.write_str("no certificate and key"),
-            Problem::NoRoots => f.write_str("no trusted roots to verify certificates with"),
-            Problem::NoClock => f.write_str("no clock; set `time`"),
-            Problem::ClockFailed => f.write_str("the clock does not tell the time"),
-            Problem::BadName(name) => write!(f, "{name:?} is no server name"),
+            Problem::Expired(at) => write!(f, "the certificate expired at {at} (UNIX time); renew it, or set the clock"),
+            Problem::NotValidYet(at) => write!(f, "the certificate is not valid before {at} (UNIX time); is the clock right?"),
+            Problem::NoIdentity => f.write_str("no certificate and key; a server needs one identity at least"),
+            Problem::NoRoots => f.write_str("no trusted roots to verify certificates with; name a file with some"),
+            Problem::NoClock => f.write_str("no clock for validity; set TlsCommon::time"),
+            Problem::ClockFailed => f.write_str("the clock of TlsCommon::time does not tell the time"),
+            Problem::BadName(name) => write!(f, "{name:?} is no server name, such as example.org or *.example.org"),
             Problem::BadLimit(what) => f.write_str(what),
             Problem::NothingEnabled => {
-                f.write_str("the versions and cipher suites leave nothing to agree on")
+                f.write_str(
+                    "TlsCommon::versions and suites leave nothing to agree on: no suite is of one of the versions",
+                )
             }
             Problem::Verifier(why) => write!(f, "cannot verify certificates: {why}"),
+            #[cfg(feature = "dev-cert")]
+            Problem::DevCert(why) => write!(f, "cannot make a certificate for these names: {why}"),
         }
     }
 }

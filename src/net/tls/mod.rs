@@ -44,6 +44,7 @@ mod hello;
 mod identity;
 mod info;
 mod material;
+mod records;
 mod server;
 mod session;
 mod stream;

@@ -7,13 +7,9 @@ use std::net::Shutdown;
 use super::error::{HandshakeError, HandshakeFailure, TlsError, TlsFailure, TlsTruncated};
 use super::handshake::Opening;
 use super::info::TlsInfo;
-use crate::net::{Addr, BufferSizes, Stage, Stream, Token};
+use super::records::{HEADROOM, Held, Progress, is_passing};
+use crate::net::{Stage, Stream};
 
-/// Ciphertext read in one go where the caller's buffer is too small to be used for it.
-pub(super) const CHUNK: usize = 4096;
-/// Most of a record that can be inside rustls, unread: a caller's buffer gets ciphertext behind this much room, so
-/// that the plaintext of what is inside and of what was fed never reaches what was not.
-const HEADROOM: usize = 5 + 16_384 + 2_048;
 /// Ciphertext that one read works through without any plaintext coming of it.
 const BARREN_MAX: usize = 256 * 1024;
 
@@ -33,8 +29,8 @@ pub struct TlsStream {
     /// The connection and what it tells; `None` until the ClientHello is whole.
     pub(super) info: Option<TlsInfo>,
     pub(super) held: Held,
-    send: SendHalf,
-    receive: ReceiveHalf,
+    pub(super) send: SendHalf,
+    pub(super) receive: ReceiveHalf,
 }
 
 /// How far a connection has come.
@@ -48,7 +44,7 @@ pub(super) enum Phase {
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
-enum SendHalf {
+pub(super) enum SendHalf {
     Open,
     /// The close_notify is made; the transport's half closes once everything held has left.
     Closing,
@@ -56,50 +52,11 @@ enum SendHalf {
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
-enum ReceiveHalf {
+pub(super) enum ReceiveHalf {
     Open,
     /// We closed it ourselves.
     Shut,
     Truncated,
-}
-
-/// What one read from the transport came to, in bytes.
-struct Progress {
-    plain: usize,
-    got: usize,
-}
-
-/// Ciphertext that the transport did not take, in order. Empty, and without memory, in the common case.
-#[derive(Default)]
-pub(super) struct Held {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Held {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn len(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn send(&mut self, inner: &mut dyn Stream) -> io::Result<()> {
-        while !self.is_empty() {
-            let sent = inner.write(&[IoSlice::new(&self.bytes[self.sent..])])?;
-            if sent == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            self.sent += sent;
-        }
-        *self = Held::default();
-        Ok(())
-    }
 }
 
 impl TlsStream {
@@ -119,125 +76,6 @@ impl TlsStream {
         TlsStream::new(inner, Opening::Unable { error }, None)
     }
 
-    /// The stream below.
-    #[must_use]
-    pub fn inner(&self) -> &dyn Stream {
-        &*self.inner
-    }
-
-    /// Sends what is held and what the connection has to send; what does not go is held. Afterwards the connection has
-    /// nothing to send inside, so `held` tells all.
-    pub(super) fn send_out(&mut self) -> io::Result<()> {
-        let sent = self.held.send(&mut *self.inner);
-        let Some(info) = &mut self.info else { return sent };
-        let session = &mut info.session;
-        let mut result = sent;
-        while session.has_ciphertext() {
-            let inner = &mut *self.inner;
-            let held = &mut self.held;
-            let blocked = result.is_err();
-            let taken = session.take(&mut |bufs| {
-                if !blocked {
-                    return inner.write(bufs);
-                }
-                bufs.iter().for_each(|buf| held.push(buf));
-                Ok(bufs.iter().map(|buf| buf.len()).sum())
-            });
-            match taken {
-                Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(error) => result = Err(error),
-            }
-        }
-        result
-    }
-
-    /// As [`send_out`](Self::send_out), where a transport that takes nothing now is no failure: what it did not take is held.
-    pub(super) fn send_some(&mut self) -> io::Result<()> {
-        match self.send_out() {
-            Err(error) if is_passing(&error) => Ok(()),
-            result => result,
-        }
-    }
-
-    fn finish_send(&mut self) -> io::Result<()> {
-        self.send_out()?;
-        self.inner.flush()?;
-        if self.send == SendHalf::Closing {
-            self.send = SendHalf::Closed;
-            return self.inner.shutdown(Shutdown::Write);
-        }
-        Ok(())
-    }
-
-    /// Ends the connection for good over what the peer sent; rustls has made the alert, which goes out now or is held.
-    fn break_off(&mut self, error: rustls::Error) -> io::Error {
-        let failure = TlsFailure::from_rustls(&error);
-        self.phase = Phase::Broken(failure);
-        // The error at hand says more than one of sending the alert.
-        let _ = self.send_out();
-        TlsError::io(failure, Some(Box::new(error)))
-    }
-
-    /// Reads ciphertext into `buf` behind the headroom, and makes of it plaintext at its front: one system call for
-    /// as much as the buffer holds, and no copy of the ciphertext but rustls's own.
-    fn read_in_place(&mut self, buf: &mut [u8]) -> io::Result<Progress> {
-        let got = self.inner.read(&mut buf[HEADROOM..])?;
-        if got == 0 {
-            return self.transport_ended();
-        }
-        let Some(info) = &mut self.info else { return Ok(Progress { plain: 0, got }) };
-        let session = &mut info.session;
-        let (mut plain, mut fed) = (0, 0);
-        while fed < got {
-            let (done, rest) = buf.split_at_mut(HEADROOM + fed);
-            let result = session.feed(&rest[..got - fed]);
-            plain += session.read(&mut done[plain..]);
-            match result {
-                Ok(taken) => fed += taken,
-                Err(error) => {
-                    let error = self.break_off(error);
-                    // What came before the bad record is good; the error comes again at the next read.
-                    return if plain > 0 { Ok(Progress { plain, got }) } else { Err(error) };
-                }
-            }
-        }
-        let _ = self.send_some();
-        Ok(Progress { plain, got })
-    }
-
-    /// The same for a small `buf`. What does not fit stays inside for the next read.
-    fn read_chunk(&mut self, buf: &mut [u8]) -> io::Result<Progress> {
-        let mut chunk = [0; CHUNK];
-        let got = self.inner.read(&mut chunk)?;
-        if got == 0 {
-            return self.transport_ended();
-        }
-        let Some(info) = &mut self.info else { return Ok(Progress { plain: 0, got }) };
-        let session = &mut info.session;
-        let mut fed = 0;
-        let mut result = Ok(());
-        while fed < got && result.is_ok() {
-            result = session.feed(&chunk[fed..got]).map(|taken| fed += taken);
-        }
-        let plain = session.read(buf);
-        match result {
-            Ok(()) => {
-                let _ = self.send_some();
-                Ok(Progress { plain, got })
-            }
-            Err(error) => {
-                let error = self.break_off(error);
-                if plain > 0 { Ok(Progress { plain, got }) } else { Err(error) }
-            }
-        }
-    }
-
-    fn transport_ended(&mut self) -> io::Result<Progress> {
-        self.receive = ReceiveHalf::Truncated;
-        Err(TlsTruncated::io())
-    }
-
     fn broken(failure: TlsFailure) -> io::Error {
         TlsError::io(failure, None)
     }
@@ -253,18 +91,13 @@ impl TlsStream {
     }
 }
 
-/// Whether the same call may succeed later.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
 impl Stream for TlsStream {
-    fn register(&mut self, token: Token) -> io::Result<()> {
-        self.inner.register(token)
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.inner)
     }
 
-    fn connected(&mut self) -> io::Result<bool> {
-        self.inner.connected()
+    fn below_mut(&mut self) -> Option<&mut dyn Stream> {
+        Some(&mut *self.inner)
     }
 
     fn advance(&mut self) -> io::Result<Stage> {
@@ -362,37 +195,11 @@ impl Stream for TlsStream {
         true
     }
 
-    fn set_abortive(&mut self) -> io::Result<()> {
-        self.inner.set_abortive()
-    }
-
     fn tls(&self) -> Option<&TlsInfo> {
         match self.phase {
             Phase::Live | Phase::Broken(_) => self.info.as_ref(),
             Phase::Opening(_) | Phase::Failed(_) => None,
         }
-    }
-
-    #[cfg(feature = "proxy-protocol")]
-    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
-        self.inner.proxied()
-    }
-
-    fn local_addr(&self) -> &Addr {
-        self.inner.local_addr()
-    }
-
-    fn peer_addr(&self) -> &Addr {
-        self.inner.peer_addr()
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.buffer_sizes()
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.as_fd()
     }
 }
 

@@ -26,6 +26,7 @@ use rustls::{
 };
 
 use super::config::ring_provider;
+use crate::random::{STEP, mix};
 
 /// `ecdhe_private_use` of RFC 8422 section 5.1.1.
 const GROUP: u16 = 0xfe00;
@@ -73,19 +74,12 @@ fn null_suite() -> Option<SupportedCipherSuite> {
     suite.map(SupportedCipherSuite::Tls13)
 }
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014).
+/// `SplitMix64` whose state many share.
 #[derive(Debug)]
 struct Seeded(AtomicU64);
 
-fn mix(state: u64) -> u64 {
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 impl SecureRandom for Seeded {
     fn fill(&self, buf: &mut [u8]) -> Result<(), GetRandomFailed> {
-        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         for chunk in buf.chunks_mut(8) {
             let state = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
             chunk.copy_from_slice(&mix(state).to_le_bytes()[..chunk.len()]);

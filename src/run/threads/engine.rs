@@ -147,7 +147,7 @@ impl Rounds<'_> {
             }
             let mut failed = None;
             server.serve_seeing(service, |event| {
-                if let Event::NetFailed { error, .. } = event {
+                if let Event::NetFailed { error } = event {
                     failed = Some(*error);
                 }
             });

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use crate::error::{ListenError, panic_words};
+use crate::error::{Cause, ListenError, panic_words};
 
 /// What a service, or the making of one, fails with.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -43,8 +43,8 @@ pub enum Failure {
     Net {
         /// Its number.
         engine: usize,
-        /// The kind of the error.
-        error: io::ErrorKind,
+        /// Why.
+        error: Cause,
     },
     /// A service has [given up](super::Stopper::fail).
     Service(Arc<dyn Error + Send + Sync>),
@@ -65,16 +65,15 @@ impl Failure {
 
     /// What a panic says.
     pub(super) fn panicked(engine: usize, payload: &(dyn core::any::Any + Send)) -> Self {
-        let words = panic_words(payload).unwrap_or("no message");
-        Failure::Panicked { engine, message: words.into() }
+        Failure::Panicked { engine, message: panic_words(payload).into() }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Running => f.write_str("it runs already"),
-            Failure::Thread(error) => write!(f, "no thread: {error}"),
+            Failure::Running => f.write_str("it runs already; stop it before it is started again"),
+            Failure::Thread(error) => write!(f, "no thread, or no descriptor for one: {error}"),
             Failure::Listen { engine, source } => write!(f, "engine {engine}: {source}"),
             Failure::Build { engine, source } => {
                 write!(f, "engine {engine}: its service could not be made: {source}")
@@ -96,7 +95,8 @@ impl Error for Failure {
             Failure::Thread(source) => Some(&**source),
             Failure::Listen { source, .. } => Some(&**source),
             Failure::Build { source, .. } | Failure::Service(source) => Some(&**source),
-            _ => None,
+            Failure::Net { error, .. } => Some(error),
+            Failure::Running | Failure::Panicked { .. } => None,
         }
     }
 }

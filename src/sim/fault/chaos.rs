@@ -11,8 +11,8 @@ use super::rule::{Effect, Site};
 use super::stream::ChaosStream;
 use super::{Faults, Verdict};
 use crate::net::{
-    Addr, Bind, Datagram, Descriptor, Dial, Listen, Listener, Lookup, Net, Readiness,
-    SocketOptions, Stream, Token, Waker,
+    Addr, Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream,
+    Token,
 };
 use crate::sim::{Op, Side};
 use crate::tyme::Tyme;
@@ -219,6 +219,14 @@ impl ChaosNet {
 }
 
 impl Net for ChaosNet {
+    fn below(&self) -> Option<&dyn Net> {
+        Some(&*self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Net> {
+        Some(&mut *self.inner)
+    }
+
     fn now(&mut self) -> Tyme {
         self.tell_time()
     }
@@ -264,10 +272,6 @@ impl Net for ChaosNet {
         }
     }
 
-    fn seed(&mut self) -> u64 {
-        self.inner.seed()
-    }
-
     fn adopt_listener(
         &mut self,
         listener: std::net::TcpListener,
@@ -297,10 +301,6 @@ impl Net for ChaosNet {
         Ok(self.link.wrap(inner, Side::Accepted))
     }
 
-    fn left_more(&self) -> bool {
-        self.inner.left_more()
-    }
-
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         let now = self.tell_time();
         let before = ready.len();
@@ -326,19 +326,6 @@ impl Net for ChaosNet {
         });
         let own = own.flatten().map(|at| at - self.link.now());
         own.into_iter().chain(self.inner.due_in()).min()
-    }
-
-    fn waker(&mut self) -> io::Result<Waker> {
-        self.inner.waker()
-    }
-
-    #[cfg(unix)]
-    fn poll_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.poll_fd()
-    }
-
-    fn descriptor(&self) -> Option<Descriptor> {
-        self.inner.descriptor()
     }
 }
 

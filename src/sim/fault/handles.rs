@@ -1,6 +1,5 @@
 //! Listeners and datagram sockets that fail by rules.
 
-use core::sync::atomic::AtomicUsize;
 use std::io;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use super::Hit;
 use super::chaos::{Link, Who};
 use super::rule::Effect;
 use super::way::Way;
-use crate::net::{Addr, BufferSizes, Datagram, Gram, GramOption, Listener, Stream, Token};
+use crate::net::{Addr, Datagram, Gram, Listener, Stream, Token};
 use crate::sim::{Errno, Op, Side};
 
 pub(super) struct ChaosListener {
@@ -27,6 +26,14 @@ impl ChaosListener {
 }
 
 impl Listener for ChaosListener {
+    fn below(&self) -> Option<&dyn Listener> {
+        Some(&*self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Listener> {
+        Some(&mut *self.inner)
+    }
+
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.token = Some(token);
         self.inner.register(token)
@@ -62,27 +69,6 @@ impl Listener for ChaosListener {
         let taken = self.inner.accept();
         self.way.settle(&self.link, &taken);
         Ok(self.link.wrap(taken?, Side::Accepted))
-    }
-
-    fn local_addr(&self) -> &Addr {
-        self.inner.local_addr()
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.buffer_sizes()
-    }
-
-    fn leave_file(&mut self) {
-        self.inner.leave_file();
-    }
-
-    fn own_file(&mut self, holds: Arc<AtomicUsize>) {
-        self.inner.own_file(holds);
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.as_fd()
     }
 }
 
@@ -158,6 +144,14 @@ impl ChaosDatagram {
 }
 
 impl Datagram for ChaosDatagram {
+    fn below(&self) -> Option<&dyn Datagram> {
+        Some(&*self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Datagram> {
+        Some(&mut *self.inner)
+    }
+
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.token = Some(token);
         self.inner.register(token)
@@ -182,23 +176,6 @@ impl Datagram for ChaosDatagram {
         }
     }
 
-    fn local_addr(&self) -> &Addr {
-        self.inner.local_addr()
-    }
-
-    fn set_option(&mut self, option: GramOption) -> io::Result<()> {
-        self.inner.set_option(option)
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.buffer_sizes()
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.as_fd()
-    }
-
     #[cfg(all(unix, feature = "uds"))]
     fn receive_files(
         &mut self,
@@ -216,9 +193,5 @@ impl Datagram for ChaosDatagram {
         files: &[std::os::fd::OwnedFd],
     ) -> io::Result<()> {
         self.send_by(data.len(), |inner| inner.send_files(data, to, files))
-    }
-
-    fn refuses_strangers(&self) -> bool {
-        self.inner.refuses_strangers()
     }
 }

@@ -1,24 +1,21 @@
 //! Streams that fail by rules.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::sync::Arc;
 
 use super::Hit;
 use super::chaos::{Link, Who};
 use super::rule::Effect;
 use super::way::Way;
-use crate::net::{Addr, BufferSizes, Stage, Stream, Token};
+use crate::net::{NoStream, Stream, Token};
 use crate::sim::{Errno, Op};
 
-/// A stream that fails by rules. Holds its stream until a reset has dropped it.
+/// A stream that fails by rules. A reset drops the stream below, and puts one in its place that says `NotConnected`.
 pub(super) struct ChaosStream {
-    inner: Option<Box<dyn Stream>>,
+    inner: Box<dyn Stream>,
     link: Arc<Link>,
     who: Who,
     token: Option<Token>,
-    local: Addr,
-    peer: Addr,
     read: u64,
     written: u64,
     /// The rule that has ended it, for reads or for good.
@@ -38,14 +35,11 @@ enum Plan {
 
 impl ChaosStream {
     pub(super) fn new(inner: Box<dyn Stream>, link: Arc<Link>, who: Who) -> Self {
-        let (local, peer) = (inner.local_addr().clone(), inner.peer_addr().clone());
         ChaosStream {
-            inner: Some(inner),
+            inner,
             link,
             who,
             token: None,
-            local,
-            peer,
             read: 0,
             written: 0,
             over: None,
@@ -55,10 +49,7 @@ impl ChaosStream {
     }
 
     fn is_plain(&self) -> bool {
-        !self.link.faults.armed()
-            && self.over.is_none()
-            && self.ways.iter().all(Way::is_free)
-            && self.inner.is_some()
+        !self.link.faults.armed() && self.over.is_none() && self.ways.iter().all(Way::is_free)
     }
 
     /// Applies the rules to a call that would move up to `len` bytes.
@@ -84,12 +75,9 @@ impl ChaosStream {
             }
             Effect::Fail(errno) => Err(errno.error()),
             Effect::Reset => {
-                if let Some(mut inner) = self.inner.take() {
-                    (self.local, self.peer) =
-                        (inner.local_addr().clone(), inner.peer_addr().clone());
-                    // What cannot be reset is closed instead.
-                    let _ = inner.set_abortive();
-                }
+                // What cannot be reset is closed instead.
+                let _ = self.inner.set_abortive();
+                self.inner = Box::new(NoStream::instead_of(&mut *self.inner));
                 self.over = Some((Arc::clone(&hit.1), Effect::Reset));
                 Err(Errno::Econnreset.error())
             }
@@ -138,9 +126,8 @@ impl ChaosStream {
         match self.plan(Op::Read, self.read, buf.len()) {
             Plan::Stop(result) => result,
             Plan::Move(limit, fault) => {
-                let Some(inner) = &mut self.inner else { return Ok(0) };
                 let len = buf.len();
-                let result = read(&mut **inner, &mut buf[..len.min(limit)]);
+                let result = read(&mut *self.inner, &mut buf[..len.min(limit)]);
                 self.settle(Op::Read, limit, len, fault, &result);
                 self.read += result.as_ref().map_or(0, |&count| count as u64);
                 result
@@ -149,18 +136,21 @@ impl ChaosStream {
     }
 }
 
-fn gone() -> io::Error {
-    Errno::Enotconn.error()
-}
-
 impl Stream for ChaosStream {
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Stream> {
+        Some(&mut *self.inner)
+    }
+
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.token = Some(token);
-        self.inner.as_mut().ok_or_else(gone)?.register(token)
+        self.inner.register(token)
     }
 
     fn connected(&mut self) -> io::Result<bool> {
-        let inner = self.inner.as_mut().ok_or_else(gone)?;
         if self.up.is_stalled(&self.link, Op::Connected) {
             return Ok(false);
         }
@@ -177,7 +167,7 @@ impl Stream for ChaosStream {
                 _ => self.link.faults.retract(hit.0),
             }
         }
-        let result = inner.connected();
+        let result = self.inner.connected();
         // Not up yet is what `WouldBlock` is elsewhere.
         let shown = match &result {
             Ok(false) => Err(Errno::Eagain.error()),
@@ -187,16 +177,10 @@ impl Stream for ChaosStream {
         result
     }
 
-    fn advance(&mut self) -> io::Result<Stage> {
-        self.inner.as_mut().ok_or_else(gone)?.advance()
-    }
-
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.is_plain()
-            && let Some(inner) = &mut self.inner
-        {
-            let result = inner.read(buf);
+        if self.is_plain() {
+            let result = self.inner.read(buf);
             self.read += result.as_ref().map_or(0, |&count| count as u64);
             return result;
         }
@@ -210,15 +194,13 @@ impl Stream for ChaosStream {
 
     fn short_read_drains(&self) -> bool {
         // A read that a rule cut is followed by an echo.
-        self.inner.as_ref().is_some_and(|inner| inner.short_read_drains())
+        self.inner.short_read_drains()
     }
 
     #[inline]
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.is_plain()
-            && let Some(inner) = &mut self.inner
-        {
-            let result = inner.write(bufs);
+        if self.is_plain() {
+            let result = self.inner.write(bufs);
             self.written += result.as_ref().map_or(0, |&count| count as u64);
             return result;
         }
@@ -230,7 +212,6 @@ impl Stream for ChaosStream {
         match self.plan(Op::Write, self.written, len) {
             Plan::Stop(result) => result,
             Plan::Move(limit, fault) => {
-                let Some(inner) = &mut self.inner else { return Err(Errno::Epipe.error()) };
                 let mut left = limit;
                 let cut: Vec<IoSlice<'_>> = bufs
                     .iter()
@@ -240,63 +221,11 @@ impl Stream for ChaosStream {
                         (!part.is_empty()).then(|| IoSlice::new(part))
                     })
                     .collect();
-                let result = inner.write(&cut);
+                let result = self.inner.write(&cut);
                 self.settle(Op::Write, limit, len, fault, &result);
                 self.written += result.as_ref().map_or(0, |&count| count as u64);
                 result
             }
         }
-    }
-
-    fn held(&self) -> usize {
-        self.inner.as_ref().map_or(0, |inner| inner.held())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.as_mut().map_or(Ok(()), |inner| inner.flush())
-    }
-
-    fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        self.inner.as_mut().ok_or_else(gone)?.shutdown(how)
-    }
-
-    fn says_goodbye(&self) -> bool {
-        self.inner.as_ref().is_some_and(|inner| inner.says_goodbye())
-    }
-
-    #[cfg(feature = "tls")]
-    fn tls(&self) -> Option<&crate::net::tls::TlsInfo> {
-        self.inner.as_ref()?.tls()
-    }
-
-    fn set_abortive(&mut self) -> io::Result<()> {
-        self.inner.as_mut().map_or(Ok(()), |inner| inner.set_abortive())
-    }
-
-    #[cfg(feature = "proxy-protocol")]
-    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
-        self.inner.as_ref()?.proxied()
-    }
-
-    fn local_addr(&self) -> &Addr {
-        self.inner.as_ref().map_or(&self.local, |inner| inner.local_addr())
-    }
-
-    fn peer_addr(&self) -> &Addr {
-        self.inner.as_ref().map_or(&self.peer, |inner| inner.peer_addr())
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.as_ref().ok_or_else(gone)?.buffer_sizes()
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.as_ref()?.as_fd()
-    }
-
-    #[cfg(all(unix, feature = "uds"))]
-    fn unix(&mut self) -> Option<&mut dyn crate::net::UnixStream> {
-        self.inner.as_mut()?.unix()
     }
 }

@@ -133,7 +133,7 @@ where
     match lived {
         Ok(result) => result,
         Err(payload) => {
-            let what = panic_words(&*payload).unwrap_or("a panic without words").to_owned();
+            let what = panic_words(&*payload).to_owned();
             // Programs that have panicked half way may panic again when they are dropped.
             let _ = catch_unwind(AssertUnwindSafe(move || drop(run)));
             Err(Failure { kind: Kind::Panicked, what, at })

@@ -196,9 +196,9 @@ impl GramWatch {
 
     pub(crate) fn event(&mut self, event: &GramEvent, now: Tyme, config: &GramConfig) {
         match event {
-            GramEvent::Unsent { error, errno, .. } => {
+            GramEvent::Unsent { error, .. } => {
                 self.unsent += 1;
-                if (*error, *errno) != (ErrorKind::TimedOut, None) {
+                if *error != ErrorKind::TimedOut.into() {
                     return;
                 }
                 // Before anything is sent in a tick, the first are given up.

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use socket2::{SockRef, Type};
@@ -10,9 +10,7 @@ use socket2::{SockRef, Type};
 use super::path::{self, Bound};
 use super::{bad, rights, socket, to_system};
 use crate::net::os::options;
-use crate::net::{
-    Addr, BufferSizes, Credentials, Dial, MAX_FILES, SocketFile, Stream, Token, UnixStream as Unix,
-};
+use crate::net::{Addr, BufferSizes, Credentials, Dial, Files, SocketFile, Stream, Token};
 
 pub(in crate::net::os) struct UnixStream {
     /// Our own name, where we took one. Before the socket, so that it is dropped before it.
@@ -23,15 +21,7 @@ pub(in crate::net::os) struct UnixStream {
     registry: Arc<mio::Registry>,
     /// Descriptors of the peer's that may wait here.
     limit: usize,
-    /// Only of those that have to do with descriptors.
-    files: Option<Box<Files>>,
-}
-
-#[derive(Default)]
-struct Files {
-    inbox: Vec<OwnedFd>,
-    outbox: Vec<OwnedFd>,
-    dropped: u64,
+    files: Files,
 }
 
 impl UnixStream {
@@ -42,7 +32,7 @@ impl UnixStream {
         limit: usize,
         registry: Arc<mio::Registry>,
     ) -> Self {
-        UnixStream { file: None, inner, local, peer, registry, limit, files: None }
+        UnixStream { file: None, inner, local, peer, registry, limit, files: Files::new() }
     }
 
     /// Connects; between Unix sockets that is done at once or not at all.
@@ -69,10 +59,6 @@ impl UnixStream {
         stream.file = file;
         Ok(stream)
     }
-
-    fn files(&mut self) -> &mut Files {
-        self.files.get_or_insert_default()
-    }
 }
 
 /// While another descriptor for the socket is about, closing this one does not end its registration.
@@ -97,20 +83,16 @@ impl Stream for UnixStream {
             // The kernel closes what comes along.
             return self.inner.read(buf);
         }
-        let limit = self.limit;
-        let mut inbox = core::mem::take(&mut self.files().inbox);
-        let received = rights::receive(self.inner.as_fd(), buf, &mut inbox, limit);
-        let files = self.files();
-        files.inbox = inbox;
-        let received = received?;
-        files.dropped += received.dropped;
+        let inbox = &mut self.files.inbox;
+        let received = rights::receive(self.inner.as_fd(), buf, inbox, self.limit)?;
+        self.files.dropped += received.dropped;
         Ok(received.len)
     }
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if let Some(files) = self.files.as_mut().filter(|files| !files.outbox.is_empty()) {
-            let sent = rights::send(self.inner.as_fd(), bufs, None, &files.outbox)?;
-            files.outbox = Vec::new();
+        if !self.files.outbox.is_empty() {
+            let sent = rights::send(self.inner.as_fd(), bufs, None, &self.files.outbox)?;
+            self.files.outbox = Vec::new();
             return Ok(sent);
         }
         // Flags instead of `writev`, against SIGPIPE.
@@ -143,31 +125,12 @@ impl Stream for UnixStream {
         Some(self.inner.as_fd())
     }
 
-    fn unix(&mut self) -> Option<&mut dyn Unix> {
-        Some(self)
-    }
-}
-
-impl Unix for UnixStream {
-    fn credentials(&self) -> io::Result<Credentials> {
+    fn peer_credentials(&self) -> io::Result<Credentials> {
         credentials(self.inner.as_fd())
     }
 
-    fn push_files(&mut self, mut files: Vec<OwnedFd>) -> Result<(), Vec<OwnedFd>> {
-        let own = self.files();
-        if own.outbox.len() + files.len() > MAX_FILES {
-            return Err(files);
-        }
-        own.outbox.append(&mut files);
-        Ok(())
-    }
-
-    fn take_files(&mut self) -> Vec<OwnedFd> {
-        self.files.as_mut().map(|files| core::mem::take(&mut files.inbox)).unwrap_or_default()
-    }
-
-    fn files_dropped(&self) -> u64 {
-        self.files.as_ref().map_or(0, |files| files.dropped)
+    fn files(&mut self) -> Option<&mut Files> {
+        Some(&mut self.files)
     }
 }
 

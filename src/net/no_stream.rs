@@ -2,87 +2,50 @@
 
 use std::io;
 
-use crate::net::{Addr, BufferSizes, Stream, Token};
+use super::{Addr, BufferSizes, Stage, Stream, Token};
 
 /// What stands where a stream was: knows the ends, and says `NotConnected` to everything.
-pub(super) struct NoStream {
+pub(crate) struct NoStream {
     local: Addr,
     peer: Addr,
     #[cfg(feature = "proxy-protocol")]
-    proxied: Option<Box<crate::net::proxy::Proxied>>,
+    proxied: Option<Box<super::proxy::Proxied>>,
     /// What came in and was not taken, like the unread bytes.
     #[cfg(all(unix, feature = "uds"))]
-    unix: unix::Files,
+    files: Option<super::Files>,
 }
 
 impl NoStream {
     /// What is to stand in the place of `stream`.
-    pub(super) fn after(stream: &dyn Stream) -> Self {
+    pub(crate) fn after(stream: &dyn Stream) -> Self {
         NoStream {
             local: stream.local_addr().clone(),
             peer: stream.peer_addr().clone(),
             #[cfg(feature = "proxy-protocol")]
             proxied: stream.proxied().cloned().map(Box::new),
             #[cfg(all(unix, feature = "uds"))]
-            unix: unix::Files::default(),
+            files: None,
         }
     }
 
     /// What stands where a stream will be.
-    pub(super) fn nowhere() -> Self {
+    pub(crate) fn nowhere() -> Self {
         NoStream {
             local: Addr::Unnamed,
             peer: Addr::Unnamed,
             #[cfg(feature = "proxy-protocol")]
             proxied: None,
             #[cfg(all(unix, feature = "uds"))]
-            unix: unix::Files::default(),
+            files: None,
         }
     }
 
     /// What is to stand in the place of a stream that is to be dropped: what can still be taken stays.
-    pub(super) fn instead_of(stream: &mut dyn Stream) -> Self {
+    pub(crate) fn instead_of(stream: &mut dyn Stream) -> Self {
         NoStream {
             #[cfg(all(unix, feature = "uds"))]
-            unix: unix::Files::of(stream),
+            files: stream.files().map(super::Files::left_over),
             ..Self::after(stream)
-        }
-    }
-}
-
-#[cfg(all(unix, feature = "uds"))]
-mod unix {
-    use std::io;
-    use std::os::fd::OwnedFd;
-
-    use crate::net::{Credentials, Stream, UnixStream};
-
-    /// The descriptors left by a closed stream.
-    #[derive(Default)]
-    pub(super) struct Files {
-        inbox: Vec<OwnedFd>,
-        dropped: u64,
-    }
-
-    impl Files {
-        pub(super) fn of(stream: &mut dyn Stream) -> Self {
-            let Some(unix) = stream.unix() else { return Files::default() };
-            Files { inbox: unix.take_files(), dropped: unix.files_dropped() }
-        }
-    }
-
-    impl UnixStream for Files {
-        fn credentials(&self) -> io::Result<Credentials> {
-            super::not_connected()
-        }
-        fn push_files(&mut self, files: Vec<OwnedFd>) -> Result<(), Vec<OwnedFd>> {
-            Err(files)
-        }
-        fn take_files(&mut self) -> Vec<OwnedFd> {
-            core::mem::take(&mut self.inbox)
-        }
-        fn files_dropped(&self) -> u64 {
-            self.dropped
         }
     }
 }
@@ -92,36 +55,58 @@ fn not_connected<T>() -> io::Result<T> {
 }
 
 impl Stream for NoStream {
-    #[cfg(feature = "proxy-protocol")]
-    fn proxied(&self) -> Option<&crate::net::proxy::Proxied> {
-        self.proxied.as_deref()
-    }
     fn register(&mut self, _: Token) -> io::Result<()> {
         not_connected()
     }
+
+    fn connected(&mut self) -> io::Result<bool> {
+        not_connected()
+    }
+
+    fn advance(&mut self) -> io::Result<Stage> {
+        not_connected()
+    }
+
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         not_connected()
     }
+
     fn write(&mut self, _: &[io::IoSlice<'_>]) -> io::Result<usize> {
         not_connected()
     }
+
     fn shutdown(&mut self, _: std::net::Shutdown) -> io::Result<()> {
         not_connected()
     }
+
     fn set_abortive(&mut self) -> io::Result<()> {
         not_connected()
     }
+
+    #[cfg(feature = "proxy-protocol")]
+    fn proxied(&self) -> Option<&super::proxy::Proxied> {
+        self.proxied.as_deref()
+    }
+
     fn local_addr(&self) -> &Addr {
         &self.local
     }
+
     fn peer_addr(&self) -> &Addr {
         &self.peer
     }
+
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {
         not_connected()
     }
+
     #[cfg(all(unix, feature = "uds"))]
-    fn unix(&mut self) -> Option<&mut dyn crate::net::UnixStream> {
-        Some(&mut self.unix)
+    fn peer_credentials(&self) -> io::Result<super::Credentials> {
+        not_connected()
+    }
+
+    #[cfg(all(unix, feature = "uds"))]
+    fn files(&mut self) -> Option<&mut super::Files> {
+        self.files.as_mut()
     }
 }
