@@ -143,7 +143,7 @@ pub(crate) fn have_abstract_names(bed: Bed) {
     let mut bed = bed.on_unix();
     let name = Addr::abstract_name(bed.path("name").to_string());
     let mut listener = bed.far.listen(&Listen::new(name.clone())).unwrap();
-    assert_eq!(listen_error(&mut bed, &Listen::new(name.clone())), own_words(ErrorKind::AddrInUse));
+    assert_eq!(listen_error(&mut bed, &Listen::new(name.clone())), as_told(Errno::Eaddrinuse));
     // Those of datagrams are others.
     let gram = bed.far.bind(&Bind::new(name.clone())).unwrap();
     let _near = dial(&mut bed.near, &name).unwrap();
