@@ -244,7 +244,7 @@ fn program() -> Result<()> {
     }
     weather(&mut world, &options, &hosts);
     world.run_until(Tyme::from_secs(60 * options.minutes));
-    world.finish()?;
+    world.all_fired()?;
 
     let mut wrong = 0;
     for (name, (_, count)) in ["HTTP/1", "HTTP/2"].iter().zip(&counts) {

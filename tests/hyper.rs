@@ -273,7 +273,7 @@ fn simulated(version: Version, seed: u64) -> (u64, Tally) {
         world.plan(at + Duration::from_secs(10), Act::Heal);
     }
     world.run_until(Tyme::from_secs(180));
-    world.finish().unwrap();
+    world.all_fired().unwrap();
     let tally = std::mem::take(&mut *tally.borrow_mut());
     (world.hash(), tally)
 }

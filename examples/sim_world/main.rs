@@ -59,7 +59,7 @@ fn program() -> Result<()> {
     let real = clock() - start;
 
     // What was planned and never happened would make the run look better than it was.
-    world.finish()?;
+    world.all_fired()?;
     report(&world, &options, &count.borrow(), incidents, real)?;
     write_down(&world, &options)?;
     print(format_args!("hash: {:016x}", world.hash()))?;

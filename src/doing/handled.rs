@@ -222,7 +222,7 @@ handled! {
     /// #     Beacon { client, next: Tyme::ZERO, left: 3 }
     /// # });
     /// # world.run_for(Duration::from_secs(10));
-    /// # assert!(matches!(world.end(host), Some(tymist::doing::End::Done)));
+    /// # assert!(matches!(world.ended(host), Some(tymist::doing::End::Done)));
     /// # assert_eq!(world.program::<ServerDoer<Echo>>(server).unwrap().service.bytes, 12);
     /// # }
     /// ```

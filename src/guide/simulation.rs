@@ -138,7 +138,7 @@
 //!     let client: &Client = world.program(client).expect("it runs");
 //!     assert_eq!(client.lost, 1);
 //!     assert!(client.answers > 15);
-//!     world.finish().expect("all that was planned came to pass");
+//!     world.all_fired().expect("all that was planned came to pass");
 //!     world.trace()
 //! }
 //!
@@ -158,8 +158,8 @@
 //!
 //! [`World::rule`](crate::sim::World::rule) makes calls fail: short reads and writes, `WouldBlock` storms, errors of your choice, resets after so many bytes;
 //! see [`fault`](crate::sim::fault), whose rules work on real sockets as well. [`Act`](crate::sim::Act) lists what befalls hosts and links: partitions, clogs,
-//! crashes and restarts, pauses, lost listeners. What was planned and did not happen makes [`finish`](crate::sim::World::finish) fail, so that no test passes
-//! for want of its faults.
+//! crashes and restarts, pauses, lost listeners. What was planned and did not happen makes [`all_fired`](crate::sim::World::all_fired) fail, so that no test
+//! passes for want of its faults.
 //!
 //! Unix sockets are there too, between the programs of a host; see [`sim`](crate::sim) for what they are in a world.
 //!

@@ -159,7 +159,7 @@
 //!     });
 //!     world.rule(Rule::new("reset", Effect::Reset).chance(0.1));
 //!     world.run_for(Duration::from_secs(10));
-//!     world.finish().expect("connections were reset");
+//!     world.all_fired().expect("connections were reset");
 //!     world.hash()
 //! }
 //!

@@ -162,7 +162,7 @@ fn in_a_world(seed: u64) -> (u64, Tyme) {
     link.loss = 0.02;
     world.set_route(host, host, link);
     world.start(host, |host| program(&|| host.net()));
-    assert!(world.run_while_not(Tyme::from_secs(200), |world| world.end(host).is_some()));
+    assert!(world.run_while_not(Tyme::from_secs(200), |world| world.ended(host).is_some()));
     check(world.program(host).unwrap());
     (world.hash(), world.tyme())
 }

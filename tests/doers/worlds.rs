@@ -23,10 +23,10 @@ fn a_program_that_is_done_is_left_and_can_be_looked_at() {
     let said = log.clone();
     let host = world.add("host", move |_| Actor::done_at("a", &said, 3));
     assert_eq!(log.take(), "+a", "entered at once");
-    assert!(world.end(host).is_none());
+    assert!(world.ended(host).is_none());
     world.run_until(at(1));
     assert_eq!(log.take(), "a0 a1 a2 a3 -a");
-    assert!(matches!(world.end(host), Some(End::Done)));
+    assert!(matches!(world.ended(host), Some(End::Done)));
     assert_eq!(world.program::<Actor>(host).unwrap().turns, 4);
     world.act(&Act::Pause(host, Duration::from_secs(1)));
     world.run_until(at(5));
@@ -53,9 +53,9 @@ fn a_program_that_fails_is_left_and_others_go_on() {
     let good = world.add("good", move |_| Actor::done_at("c", &Log::default(), 100));
     world.run_until(at(1));
     assert_eq!(log.take(), "+a +b -b a0 a1 -a");
-    assert_eq!(world.end(bad).and_then(End::error).unwrap().to_string(), "no more");
-    assert_eq!(world.end(closed).and_then(End::error).unwrap().to_string(), "not in");
-    assert!(matches!(world.end(good), Some(End::Done)));
+    assert_eq!(world.ended(bad).and_then(End::error).unwrap().to_string(), "no more");
+    assert_eq!(world.ended(closed).and_then(End::error).unwrap().to_string(), "not in");
+    assert!(matches!(world.ended(good), Some(End::Done)));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn behaviour_58_sixteen_ticks_do_for_an_echo_and_buffers_survive_the_end() {
     for host in [server, client] {
         let doist: &Doist = world.program(host).unwrap();
         assert_eq!(doist.finish(), Some(Finish::Limit));
-        assert!(matches!(world.end(host), Some(End::Done)));
+        assert!(matches!(world.ended(host), Some(End::Done)));
         assert_eq!(world.sockets(host), 0, "all is closed");
     }
     let doist: &Doist = world.program(client).unwrap();

@@ -26,7 +26,7 @@ fn a_stall_or_a_storm_where_nothing_was_has_not_fired() {
             pair.run(millis(5));
             harvest(&mut pair.server_net);
         }
-        assert_eq!(pair.world.finish().unwrap_err().rules, ["read", "accept"]);
+        assert_eq!(pair.world.all_fired().unwrap_err().rules, ["read", "accept"]);
         write_all(&mut dialled, b"here");
         let _again = pair.dial(80);
         pair.run(millis(5));
@@ -36,7 +36,7 @@ fn a_stall_or_a_storm_where_nothing_was_has_not_fired() {
         harvest(&mut pair.server_net);
         expect_read(&mut accepted, b"here");
         assert!(listener.accept().is_ok());
-        pair.world.finish().unwrap();
+        pair.world.all_fired().unwrap();
     }
 }
 
@@ -51,12 +51,12 @@ fn a_short_receive_that_cut_nothing_has_not_fired() {
     client.send(b"four", &pair.target(53)).unwrap();
     pair.run(MS);
     assert_eq!(server.receive(&mut buf).unwrap().len, 4);
-    assert!(pair.world.finish().is_err());
+    assert!(pair.world.all_fired().is_err());
     assert_eq!(pair.world.stats().faults, 0);
     client.send(b"fives", &pair.target(53)).unwrap();
     pair.run(MS);
     assert!(server.receive(&mut buf).unwrap().truncated);
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn look_up(rule: Rule) -> Vec<(Duration, Event)> {
             world.set_wake(client, clients.wake());
         }
     }
-    world.finish().unwrap();
+    world.all_fired().unwrap();
     told
 }
 

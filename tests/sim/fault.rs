@@ -30,7 +30,7 @@ fn short_reads_and_writes_lose_nothing_and_are_reported_again() {
     assert_eq!(reports(&mut pair.server_net), [(1, true, false, false)], "there is more");
     assert_eq!(accepted.read(&mut buf).unwrap(), 1);
     assert_eq!(&buf[..1], b"c");
-    assert!(pair.world.finish().is_ok());
+    assert!(pair.world.all_fired().is_ok());
     assert_eq!(pair.world.stats().faults, 2, "the last read was short by itself");
 }
 
@@ -44,7 +44,7 @@ fn would_block_storms_pass() {
     let pinger = world.program::<Pinger>(client).unwrap();
     assert_eq!((pinger.answered, pinger.wrong, pinger.connects), (50, 0, 1));
     assert!(world.stats().faults > 50);
-    world.finish().unwrap();
+    world.all_fired().unwrap();
     assert_eq!(world.program::<Echo>(server).unwrap().open(), 0);
 }
 
@@ -63,7 +63,7 @@ fn a_reset_after_so_many_bytes_hits_both_sides() {
     assert_eq!(write_error(&mut accepted), ErrorKind::BrokenPipe);
     pair.run(MS);
     assert_eq!(read_error(&mut dialled), ErrorKind::ConnectionReset);
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn chosen_errors_come_from_each_call() {
     socket.send(b"x", &to).unwrap();
     let error = socket.receive(&mut [0; 4]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
 }
 
 #[test]
@@ -143,13 +143,13 @@ fn an_aborted_accept_loses_the_connection() {
     let rule = Rule::new("gone", Effect::Fail(Errno::Econnaborted)).on(&[Op::Accept]).times(1);
     pair.world.rule(rule);
     assert_eq!(listener.accept().err().unwrap().kind(), ErrorKind::WouldBlock);
-    assert!(pair.world.finish().is_err(), "nobody was there to lose");
+    assert!(pair.world.all_fired().is_err(), "nobody was there to lose");
     let mut dialled = pair.dial(80);
     pair.run(millis(5));
     assert_eq!(listener.accept().err().unwrap().kind(), ErrorKind::ConnectionAborted);
     pair.run(millis(5));
     assert_eq!(read_error(&mut dialled), ErrorKind::ConnectionReset);
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn guards_by_connection_port_call_tyme_and_chance_hold() {
     assert_eq!(round(&mut pair), [true, true, false]);
     pair.run(millis(100));
     assert_eq!(round(&mut pair), [true, true, true]);
-    assert_eq!(pair.world.finish().unwrap_err().rules, ["other host"]);
+    assert_eq!(pair.world.all_fired().unwrap_err().rules, ["other host"]);
     pair.world.rule(Rule::new("chance", none("")).on(&[Op::Write]).chance(0.5));
     let bad = (0..300).flat_map(|_| round(&mut pair)).filter(|ok| !ok).count();
     assert!((380..520).contains(&bad), "{bad} of 900");
@@ -225,7 +225,7 @@ fn datagrams_fail_by_rules_too() {
     pair.run(MS);
     assert_eq!(reports(&mut pair.server_net), [(1, true, false, false)]);
     assert_eq!(server.receive(&mut buf).unwrap().len, 6);
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_lost_listener_says_so() {
     assert_eq!(dialled.connected().unwrap_err().kind(), ErrorKind::ConnectionRefused);
     drop(listener);
     pair.listen(80);
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn crashes_and_restarts_run_the_program_anew() {
     let pinger = world.program::<Pinger>(client).unwrap();
     assert_eq!((pinger.answered, pinger.wrong, pinger.connects), (100, 0, 2));
     assert_eq!(world.program::<Echo>(server).unwrap().accepted, 1);
-    world.finish().unwrap();
+    world.all_fired().unwrap();
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn what_never_fired_is_named() {
     world.plan(Tyme::from_secs(9), Act::Restart(host));
     world.plan(Tyme::from_secs(99), Act::Crash(host));
     world.run_until(Tyme::from_secs(10));
-    let unfired = world.finish().unwrap_err();
+    let unfired = world.all_fired().unwrap_err();
     assert_eq!(unfired.rules, ["never"]);
     assert_eq!(unfired.acts.len(), 2, "{unfired}");
     assert!(unfired.to_string().contains("\"never\""), "{unfired}");

@@ -162,11 +162,11 @@ fn acts_that_change_nothing_are_told() {
     }
     let link = world.route(hosts[0], hosts[1]);
     world.act(&Act::Relink { from: hosts[0], to: hosts[1], link });
-    assert_eq!(world.finish().unwrap_err().acts.len(), 3);
+    assert_eq!(world.all_fired().unwrap_err().acts.len(), 3);
     world.act(&Act::Partition(Cut::Isolate(hosts[0])));
-    assert_eq!(world.finish().unwrap_err().acts.len(), 3);
+    assert_eq!(world.all_fired().unwrap_err().acts.len(), 3);
     world.act(&Act::Partition(Cut::Pair(hosts[0], hosts[1])));
-    assert_eq!(world.finish().unwrap_err().acts.len(), 4, "it was severed already");
+    assert_eq!(world.all_fired().unwrap_err().acts.len(), 4, "it was severed already");
 }
 
 #[test]

@@ -121,6 +121,6 @@ fn a_server_lives_through_faults() {
         let echo = world.program::<EchoServer>(server).unwrap();
         assert_eq!(echo.closed.len(), echo.accepted, "seed {seed}");
         assert_eq!(world.sockets(server), 1, "seed {seed}");
-        world.finish().unwrap();
+        world.all_fired().unwrap();
     }
 }

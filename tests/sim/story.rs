@@ -64,6 +64,7 @@ fn packets_that_pile_up_or_are_dropped_leave_a_record_and_a_mark() {
     let (from, server) = (pair.client, pair.server);
     pair.world.act(&Act::Clog { from, to: server });
     socket.send(&[7; 100], &to).unwrap();
+    let _held = pair.dial(80);
     pair.run(millis(5));
     pair.world.act(&Act::Unclog { from, to: server });
     let _late = pair.dial(80);
@@ -73,7 +74,13 @@ fn packets_that_pile_up_or_are_dropped_leave_a_record_and_a_mark() {
     let dropped = |why| count(&trace, |it| matches!(it, What::Dropped { why: w, .. } if *w == why));
     assert_eq!((dropped(Why::Buffer), dropped(Why::Down)), (2, 1));
     assert_eq!(count(&trace, |what| matches!(what, What::Held { conn: None, .. })), 1);
+    assert_eq!(count(&trace, |what| matches!(what, What::Held { conn: Some(0), .. })), 1);
     let page = timeline(&trace);
+    // What piled up is no arrow that arrives, and all else is.
+    let drawn = |class: &str| page.matches(&format!("class=\"arrow {class}\"")).count();
+    assert_eq!((drawn("held gram"), drawn("gram")), (1, 2));
+    assert_eq!((drawn("held syn"), drawn("syn")), (1, 1));
+    assert_eq!(page.matches("class=\"gate\"").count(), 2);
     for wanted in
         ["piles up", "dropped: the socket&apos;s buffer is full", "dropped: the host is down"]
     {

@@ -306,7 +306,7 @@ fn a_partition_delays_until_healed() {
     pair.world.act(&Act::Heal);
     pair.run(60 * SECOND);
     expect_read(&mut accepted, b"through at last");
-    assert!(pair.world.finish().is_ok());
+    assert!(pair.world.all_fired().is_ok());
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn story(last: &[u8]) -> Trace {
     pair.world.act(&Act::Crash(pair.client));
     pair.run(millis(5));
     pair.world.act(&Act::Restart(pair.client));
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
     pair.world.trace()
 }
 

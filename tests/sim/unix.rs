@@ -200,7 +200,7 @@ fn run(seed: u64) -> (u64, u32) {
     world.plan(Tyme::ZERO + Duration::from_millis(10), Act::Crash(host));
     world.plan(Tyme::ZERO + Duration::from_millis(30), Act::Restart(host));
     world.run_until(CALM + Duration::from_secs(10));
-    world.finish().unwrap();
+    world.all_fired().unwrap();
     let Both(echo, callers) = world.program::<Both>(host).unwrap();
     for call in &callers.calls {
         assert_eq!((call.sent, call.heard), (MESSAGE, MESSAGE));
@@ -345,7 +345,7 @@ fn a_rule_that_resets_ends_the_other_side() {
     let error = near.write(&[std::io::IoSlice::new(b"hello")]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     assert_eq!(far.read(&mut [0; 64]).unwrap(), 0);
-    world.finish().unwrap();
+    world.all_fired().unwrap();
 }
 
 #[test]

@@ -221,7 +221,7 @@ fn busy(seed: u64, tracing: Tracing) -> World {
             if flags.has(Flags::RST))
     };
     assert!(open <= world.trace().records().filter(torn).count(), "seed {seed}: {open}");
-    world.finish().unwrap();
+    world.all_fired().unwrap();
     world
 }
 
@@ -316,7 +316,7 @@ fn a_host_that_was_clogged_to_itself_is_unclogged_both_ways() {
     pair.run(MS);
     assert!(dialled.connected().unwrap());
     drop(listener.accept().unwrap());
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
 }
 
 #[test]

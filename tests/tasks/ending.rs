@@ -190,7 +190,7 @@ fn a_dial_says_why_it_came_to_nothing() {
         assert!(handle.tyme() - begun <= Duration::from_secs(3) + millis(1));
     });
     pair.run();
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
     pair.run_out();
 }
 

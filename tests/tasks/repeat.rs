@@ -100,7 +100,7 @@ fn live(seed: u64) -> (u64, u64) {
     world.plan(Tyme::from_secs(200), Act::Crash(hosts[0]));
     world.plan(Tyme::from_secs(210), Act::Restart(hosts[0]));
     world.run_until(Tyme::from_secs(300));
-    world.finish().unwrap();
+    world.all_fired().unwrap();
     (world.hash(), answered.get())
 }
 

@@ -69,7 +69,7 @@ fn tls_ends_with_a_farewell_or_is_cut_short() {
     let cut = Rule::new("cut", Effect::Eof).on(&[Op::Read]).host("near").conn(1);
     pair.world.rule(cut.from(Tyme::from_secs(10)));
     pair.run();
-    pair.world.finish().unwrap();
+    pair.world.all_fired().unwrap();
     pair.run_out();
 }
 

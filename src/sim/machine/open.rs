@@ -3,10 +3,11 @@
 use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
+use super::host::plain;
 use super::path::{Body, Segment, Syn};
-use super::ports::{Holder, Pair, Scope};
+use super::ports::{Holder, Pair, Ports, Scope};
 use super::tcp::{Owner, State};
-use super::{Core, READ, Source, WRITE, plain};
+use super::{Core, READ, Source, WRITE};
 use crate::net::Dial;
 use crate::sim::queue::Event;
 use crate::sim::topology::HostId;
@@ -70,8 +71,7 @@ impl Core {
         let own = self.host_mut(host);
         let port = match wished {
             0 => {
-                let fits =
-                    |ports: &super::Ports, port| ports.may_dial(SocketAddr::new(ip, port), target);
+                let fits = |ports: &Ports, port| ports.may_dial(SocketAddr::new(ip, port), target);
                 own.ports.pick(own.spec.ephemeral_ports, fits).ok_or(Errno::Eaddrnotavail)?
             }
             port if !own.ports.may_hold(port, &holder) => return Err(Errno::Eaddrinuse),

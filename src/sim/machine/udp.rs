@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::group::{Groups, is_many};
+use super::host::plain;
 use super::path::Body;
-use super::ports::{Bound, Scope};
-use super::{Core, Poll, READ, Source, WRITE, plain};
+use super::ports::{Bound, Ports, Scope};
+use super::{Core, Poll, READ, Source, WRITE};
 use crate::net::Bind;
 use crate::sim::topology::HostId;
 use crate::sim::trace::{Fate, What, Why};
@@ -99,7 +100,7 @@ impl Core {
             0 => {
                 // A port that was not asked for is shared with nobody.
                 let alone = Bound { reuse_addr: false, reuse_port: false, ..bound };
-                let fits = |ports: &super::Ports, port| ports.may_bind(port, &alone);
+                let fits = |ports: &Ports, port| ports.may_bind(port, &alone);
                 own.ports.pick(own.spec.ephemeral_ports, fits)
             }
             port => own.ports.may_bind(port, &bound).then_some(port),

@@ -1,109 +1,21 @@
-//! The bytes of a record.
-//!
-//! Numbers are LEB128 (seven bits a byte, low ones first, the top bit set on all but the last); texts and payloads have their length
-//! before them; an address is 4 or 6, its bytes, and for an end its port as a number. A record is its tyme in nanoseconds, the number
-//! of its kind, and the fields in the order of [`What`].
-
-use std::net::{IpAddr, SocketAddr};
+//! The bytes of a record: its tyme in nanoseconds, the number of its kind, and the fields in the order of [`What`].
 
 use bytes::Bytes;
 
-use super::record::{Fate, Flags, Timer, What, Why};
-use crate::sim::{Errno, HostId, Op, Side};
+use super::fields::{
+    put, put_bytes, put_end, put_fate, put_host, put_ip, put_opt, put_opt_host, put_result,
+    put_timer, put_why, take, take_bytes, take_end, take_fate, take_host, take_ip, take_opt,
+    take_opt_host, take_result, take_text, take_timer, take_u8, take_u32, take_why,
+};
+use super::record::{Flags, What};
+use crate::sim::{HostId, Op, Side};
 use crate::tyme::Tyme;
-
-pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        #[expect(clippy::cast_possible_truncation, reason = "the low seven bits are meant")]
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "below 0x80")]
-    out.push(number as u8);
-}
-
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => {
-            out.push(4);
-            out.extend_from_slice(&ip.octets());
-        }
-        IpAddr::V6(ip) => {
-            out.push(6);
-            out.extend_from_slice(&ip.octets());
-        }
-    }
-}
-
-fn put_end(out: &mut Vec<u8>, end: SocketAddr) {
-    put_ip(out, end.ip());
-    put(out, u64::from(end.port()));
-}
-
-fn put_fate(out: &mut Vec<u8>, fate: Fate) {
-    match fate {
-        Fate::Arrives(tyme) => {
-            out.push(0);
-            put(out, tyme.as_nanos());
-        }
-        Fate::Lost(why) => out.push(why_code(why)),
-    }
-}
-
-fn why_code(why: Why) -> u8 {
-    match why {
-        Why::Cut => 1,
-        Why::Chance => 2,
-        Why::Queue => 3,
-        Why::NoHost => 4,
-        Why::Never => 5,
-        Why::Down => 6,
-        Why::Buffer => 7,
-    }
-}
-
-fn why_of(code: u8) -> Option<Why> {
-    Some(match code {
-        1 => Why::Cut,
-        2 => Why::Chance,
-        3 => Why::Queue,
-        4 => Why::NoHost,
-        5 => Why::Never,
-        6 => Why::Down,
-        7 => Why::Buffer,
-        _ => return None,
-    })
-}
-
-fn put_opt(out: &mut Vec<u8>, number: Option<u32>) {
-    put(out, number.map_or(0, |number| u64::from(number) + 1));
-}
-
-fn put_result(out: &mut Vec<u8>, result: Result<u64, Errno>) {
-    match result {
-        Ok(number) => {
-            out.push(0);
-            put(out, number);
-        }
-        // Linux's numbers are all below 256.
-        Err(errno) => out.push(u8::try_from(errno.number()).unwrap_or(u8::MAX)),
-    }
-}
-
-fn put_opt_host(out: &mut Vec<u8>, host: Option<HostId>) {
-    put_opt(out, host.map(|host| host.0));
-}
 
 pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
     put(out, tyme.as_nanos());
     let kind = |out: &mut Vec<u8>, kind: u8, host: HostId| {
         out.push(kind);
-        put(out, u64::from(host.0));
+        put_host(out, host);
     };
     match what {
         What::Host { host, name, addrs } => {
@@ -146,7 +58,7 @@ pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
         }
         What::Unreachable { from, to, source, target, fate } => {
             kind(out, 6, *from);
-            put(out, u64::from(to.0));
+            put_host(out, *to);
             put_end(out, *source);
             put_end(out, *target);
             put_fate(out, *fate);
@@ -171,112 +83,26 @@ pub(super) fn encode(tyme: Tyme, what: &What, out: &mut Vec<u8>) {
         }
         What::Held { from, to, conn } => {
             kind(out, 11, *from);
-            put(out, u64::from(to.0));
+            put_host(out, *to);
             put_opt(out, *conn);
         }
         What::Dropped { from, to, conn, why } => {
             kind(out, 12, *from);
-            put(out, u64::from(to.0));
+            put_host(out, *to);
             put_opt(out, *conn);
-            out.push(why_code(*why));
+            put_why(out, *why);
+        }
+        What::Timer { host, conn, timer } => {
+            kind(out, 13, *host);
+            put(out, u64::from(*conn));
+            put_timer(out, *timer);
         }
         What::Local { host, on, data } => {
             kind(out, 14, *host);
             put(out, u64::from(*on));
             put_bytes(out, data);
         }
-        What::Timer { host, conn, timer } => {
-            kind(out, 13, *host);
-            put(out, u64::from(*conn));
-            out.push(*timer as u8);
-        }
     }
-}
-
-fn take_u8(rest: &mut &[u8]) -> Option<u8> {
-    let (&first, tail) = rest.split_first()?;
-    *rest = tail;
-    Some(first)
-}
-
-fn take(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let byte = take_u8(rest)?;
-        let bits = u64::from(byte & 0x7f);
-        if shift == 63 && bits > 1 {
-            return None;
-        }
-        number |= bits << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-fn take_u32(rest: &mut &[u8]) -> Option<u32> {
-    u32::try_from(take(rest)?).ok()
-}
-
-fn take_slice<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
-    let (head, tail) = rest.split_at_checked(len)?;
-    *rest = tail;
-    Some(head)
-}
-
-pub(super) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let len = usize::try_from(take(rest)?).ok()?;
-    take_slice(rest, len)
-}
-
-fn take_text(rest: &mut &[u8]) -> Option<String> {
-    String::from_utf8(take_bytes(rest)?.to_vec()).ok()
-}
-
-fn take_ip(rest: &mut &[u8]) -> Option<IpAddr> {
-    match take_u8(rest)? {
-        4 => <[u8; 4]>::try_from(take_slice(rest, 4)?).ok().map(IpAddr::from),
-        6 => <[u8; 16]>::try_from(take_slice(rest, 16)?).ok().map(IpAddr::from),
-        _ => None,
-    }
-}
-
-fn take_end(rest: &mut &[u8]) -> Option<SocketAddr> {
-    let ip = take_ip(rest)?;
-    Some(SocketAddr::new(ip, u16::try_from(take(rest)?).ok()?))
-}
-
-fn take_fate(rest: &mut &[u8]) -> Option<Fate> {
-    match take_u8(rest)? {
-        0 => Some(Fate::Arrives(Tyme::from_nanos(take(rest)?))),
-        code => why_of(code).map(Fate::Lost),
-    }
-}
-
-fn take_result(rest: &mut &[u8]) -> Option<Result<u64, Errno>> {
-    match take_u8(rest)? {
-        0 => take(rest).map(Ok),
-        errno => Errno::from_number(i32::from(errno)).map(Err),
-    }
-}
-
-fn take_host(rest: &mut &[u8]) -> Option<HostId> {
-    take_u32(rest).map(HostId)
-}
-
-fn take_opt(rest: &mut &[u8]) -> Option<Option<u32>> {
-    let number = take(rest)?.checked_sub(1);
-    number.map(u32::try_from).transpose().ok()
-}
-
-fn take_opt_host(rest: &mut &[u8]) -> Option<Option<HostId>> {
-    Some(take_opt(rest)?.map(HostId))
-}
-
-fn take_timer(rest: &mut &[u8]) -> Option<Timer> {
-    let all = [Timer::Retry, Timer::GiveUp, Timer::KeepAlive];
-    all.get(usize::from(take_u8(rest)?)).copied()
 }
 
 /// `None` if the bytes are no record, or more than one.
@@ -340,16 +166,16 @@ pub(super) fn decode(mut body: &[u8]) -> Option<(Tyme, What)> {
             from: take_host(rest)?,
             to: take_host(rest)?,
             conn: take_opt(rest)?,
-            why: why_of(take_u8(rest)?)?,
+            why: take_why(rest)?,
         },
+        13 => {
+            What::Timer { host: take_host(rest)?, conn: take_u32(rest)?, timer: take_timer(rest)? }
+        }
         14 => What::Local {
             host: take_host(rest)?,
             on: take_u32(rest)?,
             data: Bytes::copy_from_slice(take_bytes(rest)?),
         },
-        13 => {
-            What::Timer { host: take_host(rest)?, conn: take_u32(rest)?, timer: take_timer(rest)? }
-        }
         _ => return None,
     };
     rest.is_empty().then_some((tyme, what))
@@ -373,7 +199,11 @@ fn decode_segment(rest: &mut &[u8]) -> Option<What> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::record::{Fate, Timer, Why};
     use super::*;
+    use crate::sim::Errno;
 
     fn samples() -> Vec<What> {
         let (a, b) = (HostId(0), HostId(300));

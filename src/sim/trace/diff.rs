@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Record, Trace, codec};
+use super::{Record, Trace, codec, fields};
 
 /// The first record in which two traces differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) fn first(left: &Trace, right: &Trace) -> Option<Difference> {
         Some(Record { index, tyme, what })
     };
     loop {
-        let (one, two) = (codec::take_bytes(&mut a), codec::take_bytes(&mut b));
+        let (one, two) = (fields::take_bytes(&mut a), fields::take_bytes(&mut b));
         if one != two {
             let before = index.checked_sub(1).and_then(|index| record(before, index));
             return Some(Difference {

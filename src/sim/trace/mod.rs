@@ -1,7 +1,7 @@
 //! What happened, record by record, with a running hash.
 //!
 //! * [`record`](self) — [`Record`], [`What`], and how they read as text
-//! * `codec` — their bytes, in memory and in a file
+//! * `codec` — their bytes, in memory and in a file; `fields` — what these are made of
 //! * `diff` — where two runs part
 //! * `pcapng` — for Wireshark
 //! * `timeline` — a page to look at
@@ -11,6 +11,7 @@
 
 mod codec;
 mod diff;
+mod fields;
 mod pcapng;
 mod record;
 mod timeline;
@@ -61,7 +62,7 @@ struct Log {
 
 impl Log {
     fn put(&mut self, record: &[u8]) {
-        codec::put_bytes(&mut self.bytes, record);
+        fields::put_bytes(&mut self.bytes, record);
         self.count += 1;
     }
 }
@@ -162,7 +163,7 @@ impl Trace {
         let mut rest = self.log.as_slice();
         let mut index = 0;
         core::iter::from_fn(move || {
-            let body = codec::take_bytes(&mut rest)?;
+            let body = fields::take_bytes(&mut rest)?;
             let (tyme, what) = codec::decode(body)?;
             index += 1;
             Some(Record { index: index - 1, tyme, what })
@@ -204,7 +205,7 @@ impl Trace {
         let mut rest = log.as_slice();
         while !rest.is_empty() {
             let at = log.len() - rest.len() + 16;
-            let body = codec::take_bytes(&mut rest);
+            let body = fields::take_bytes(&mut rest);
             let Some(body) = body.filter(|body| codec::decode(body).is_some()) else {
                 return Err(bad(format!("record {count} at byte {at} is damaged")));
             };

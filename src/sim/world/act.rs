@@ -1,8 +1,12 @@
-//! What may befall a world.
+//! What may befall a world, and whether all of it has.
 
+use core::fmt;
 use core::time::Duration;
 
+use super::World;
+use crate::sim::fault::{Faults, Rule};
 use crate::sim::topology::{Cut, HostId, Link};
+use crate::tyme::Tyme;
 
 /// Something that befalls a world, [now](super::World::act) or at a [planned](super::World::plan) tyme.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,3 +65,73 @@ impl Act {
         }
     }
 }
+
+/// # What befalls it
+impl World {
+    /// The rules by which calls fail. They apply to all hosts; each [`Rule`] says where.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Adds a rule.
+    pub fn rule(&mut self, rule: Rule) {
+        self.faults.add(rule);
+    }
+
+    /// Plans an act for this tyme; if that has passed, for the next step.
+    ///
+    /// # Panics
+    /// If it names a host of another world.
+    pub fn plan(&mut self, at: Tyme, act: Act) {
+        act.hosts().into_iter().for_each(|host| self.known(host));
+        self.shared.lock().plan(at, act);
+    }
+
+    /// Does an act now. One that finds nothing to act on (a crash of a host that is down, a partition that severs no way) counts as unfired.
+    ///
+    /// # Panics
+    /// If it names a host of another world.
+    pub fn act(&mut self, act: &Act) {
+        act.hosts().into_iter().for_each(|host| self.known(host));
+        let step = self.shared.lock().perform(act);
+        self.follow(step);
+    }
+
+    /// Whether all that was planned has come to pass: every rule fired, every act found something to act on.
+    ///
+    /// # Errors
+    /// The names of those that did not. A test that passes without its faults has tested nothing.
+    pub fn all_fired(&self) -> Result<(), Unfired> {
+        let rules = self.faults.unfired();
+        let acts = self.shared.lock().unfired_acts();
+        if rules.is_empty() && acts.is_empty() {
+            return Ok(());
+        }
+        Err(Unfired { rules, acts })
+    }
+}
+
+/// Faults that were planned and never happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfired {
+    /// Names of rules.
+    pub rules: Vec<String>,
+    /// Acts, in words.
+    pub acts: Vec<String>,
+}
+
+impl fmt::Display for Unfired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("planned faults that never happened:")?;
+        for rule in &self.rules {
+            write!(f, "\n  rule {rule:?}")?;
+        }
+        for act in &self.acts {
+            write!(f, "\n  {act}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Unfired {}

@@ -26,6 +26,7 @@ const SVG_STYLE: &str = "text{font:11px system-ui,DejaVu Sans,sans-serif;fill:#3
 .down{fill:#d64545;opacity:.13}.arrow{fill:none;stroke-width:1.6}.arrow:hover{stroke-width:4}\
 .data{stroke:#2563c9}.syn{stroke:#15924b}.fin{stroke:#d07a00}.rst{stroke:#d02020}\
 .ack{stroke:#b9b9b9;stroke-width:1}.gram{stroke:#8a3fc0}.lost{stroke-dasharray:5 4}\
+.held{stroke-dasharray:5 4}.gate{stroke:#d02020;stroke-width:3}\
 .cross{stroke:#d02020;stroke-width:2}.fault{fill:#d02020}.note{fill:#0b7285}.call{fill:#555}\
 .error{fill:#d02020}.timer{fill:none;stroke:#d07a00;stroke-width:2}.act{stroke:#d02020;stroke-dasharray:2 3}.red{fill:#b01818}.teal{fill:#0b7285}\
 .break{stroke:#999;fill:#fff}";
@@ -63,6 +64,12 @@ impl<'a, W: Write> Page<'a, W> {
 
     fn y(&self, host: HostId) -> f64 {
         TOP + LANE * (f64::from(host.0) + 0.5)
+    }
+
+    /// Where a packet stops that piles up: short of the lane that it is for.
+    fn gate(&self, from: HostId, to: HostId) -> f64 {
+        let before = if from <= to { -14.0 } else { 14.0 };
+        self.y(to) + before
     }
 
     pub(super) fn head(&mut self, trace: &Trace) -> io::Result<()> {
@@ -180,17 +187,16 @@ impl<'a, W: Write> Page<'a, W> {
                 let mark = format!("<circle class=\"note\" cx=\"{x:.1}\" cy=\"{y}\" r=\"4\"/>");
                 self.mark(record, &mark, x, y, text, "teal")
             }
-            What::Held { to: host, .. } | What::Dropped { to: host, .. } => {
+            What::Dropped { to: host, why, .. } => {
                 let y = self.y(*host);
-                let (l, r, t, b) = (x - 4.0, x + 4.0, y - 4.0, y + 4.0);
-                let mark = format!(
-                    "<path class=\"cross\" d=\"M{l:.1} {t}L{r:.1} {b}M{l:.1} {b}L{r:.1} {t}\"/>"
-                );
-                let text = match &record.what {
-                    What::Dropped { why, .. } => format!("dropped: {why}"),
-                    _ => "piles up".to_owned(),
-                };
-                self.mark(record, &mark, x, y, &text, "red")
+                let mark = cross(x, y, 4.0);
+                self.mark(record, &mark, x, y, &format!("dropped: {why}"), "red")
+            }
+            What::Held { from, to, .. } => {
+                let (y, before) = (self.y(*to), self.gate(*from, *to));
+                let (l, r) = (x - 8.0, x + 8.0);
+                let mark = format!("<path class=\"gate\" d=\"M{l:.1} {before}L{r:.1} {before}\"/>");
+                self.mark(record, &mark, x, y, "piles up", "red")
             }
             What::Timer { host, timer, .. } => {
                 let y = self.y(*host);
@@ -214,11 +220,8 @@ impl<'a, W: Write> Page<'a, W> {
                     Ok(_) => ("call", op.to_string()),
                     Err(errno) => ("error", format!("{op}: {errno}")),
                 };
-                let (l, r, t, b) = (x - 3.0, x + 3.0, y - 3.0, y + 3.0);
                 let shape = match op {
-                    Op::Close | Op::Abort => format!(
-                        "<path class=\"cross\" d=\"M{l:.1} {t}L{r:.1} {b}M{l:.1} {b}L{r:.1} {t}\"/>"
-                    ),
+                    Op::Close | Op::Abort => cross(x, y, 3.0),
                     _ => format!("<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y}\" r=\"2.6\"/>"),
                 };
                 let colour = if result.is_err() { "red" } else { "small" };
@@ -268,6 +271,13 @@ impl<'a, W: Write> Page<'a, W> {
         let (y, end) = (self.y(from), to.map_or(TOP, |to| self.y(to)));
         let title = escape(&record.to_string());
         match arrival(&record.what) {
+            Some(at) if self.scene.is_held(&record.what, from, to, at) => {
+                let (x2, y2) = (self.scene.scale.x(at), self.gate(from, to.unwrap_or(from)));
+                write!(
+                    self.out,
+                    "<path class=\"arrow held {class}\" d=\"M{x:.1} {y}L{x2:.1} {y2}\"><title>{title}</title></path>"
+                )
+            }
             Some(at) if to == Some(from) => {
                 let (x2, high) = (self.scene.scale.x(at), y - 34.0);
                 write!(
@@ -291,12 +301,11 @@ impl<'a, W: Write> Page<'a, W> {
             }
             None => {
                 let (mx, my) = (x + 24.0, y + (end - y) * 0.4);
-                let (l, r, t, b) = (mx - 4.0, mx + 4.0, my - 4.0, my + 4.0);
+                let mark = cross(mx, my, 4.0);
                 write!(
                     self.out,
                     "<g><path class=\"arrow lost {class}\" d=\"M{x:.1} {y}L{mx:.1} {my:.1}\"/>\
-                     <path class=\"cross\" d=\"M{l:.1} {t:.1}L{r:.1} {b:.1}M{l:.1} {b:.1}L{r:.1} {t:.1}\"/>\
-                     <title>{title}</title></g>"
+                     {mark}<title>{title}</title></g>"
                 )
             }
         }
@@ -321,6 +330,14 @@ impl<'a, W: Write> Page<'a, W> {
         self.out.write_all(b"</svg></div></body></html>\n")?;
         self.out.flush()
     }
+}
+
+/// A cross of this size around a point.
+fn cross(x: f64, y: f64, size: f64) -> String {
+    let (l, r, t, b) = (x - size, x + size, y - size, y + size);
+    format!(
+        "<path class=\"cross\" d=\"M{l:.1} {t:.1}L{r:.1} {b:.1}M{l:.1} {b:.1}L{r:.1} {t:.1}\"/>"
+    )
 }
 
 /// A tyme without the zeros at its end.

@@ -36,6 +36,8 @@ struct Scene {
     left_out: (u64, u64),
     /// When hosts were down.
     down: Vec<(HostId, Tyme, Tyme)>,
+    /// Packets that piled up at the end of a clogged way: from where to where, of which connection, and when.
+    held: BTreeSet<(HostId, HostId, Option<u32>, Tyme)>,
     scale: Scale,
 }
 
@@ -46,6 +48,7 @@ impl Scene {
         let mut shown: Vec<Record> = Vec::new();
         let mut left_out = (0, 0);
         let mut down: Vec<(HostId, Tyme, Tyme)> = Vec::new();
+        let mut held = BTreeSet::new();
         for record in trace.records() {
             match &record.what {
                 What::Host { name, .. } => hosts.push(name.clone()),
@@ -58,6 +61,9 @@ impl Scene {
                     if let Some((_, _, until)) = last {
                         *until = record.tyme;
                     }
+                }
+                What::Held { from, to, conn } => {
+                    held.insert((*from, *to, *conn, record.tyme));
                 }
                 _ => {}
             }
@@ -73,7 +79,16 @@ impl Scene {
             }
         }
         let scale = Scale::new(&shown);
-        Scene { hosts, conns, shown, left_out, down, scale }
+        Scene { hosts, conns, shown, left_out, down, held, scale }
+    }
+
+    /// Whether a packet that gets to this host at this tyme piles up there.
+    fn is_held(&self, what: &What, from: HostId, to: Option<HostId>, at: Tyme) -> bool {
+        let conn = match what {
+            What::Segment { conn, .. } => Some(*conn),
+            _ => None,
+        };
+        to.is_some_and(|to| self.held.contains(&(from, to, conn, at)))
     }
 
     /// From where to where a packet goes.
