@@ -3,15 +3,14 @@
 
 #[path = "util/far.rs"]
 mod far;
+#[path = "util/sealed.rs"]
+mod sealed;
 
-use std::io::{self, ErrorKind, IoSlice};
-use std::net::Shutdown;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use far::{Desk, addr};
-use tymist::net::{Addr, BufferSizes, Stage, Stream, Token};
+use sealed::sealed;
 use tymist::{Backoff, CloseReason, Connect, Deadline, Event, TxError, Wake};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -92,93 +91,6 @@ fn new_timeouts_do_not_put_off_the_try_that_was_told() {
     assert_eq!(desk.clients.wake(), Wake::At(retry_at));
     desk.tick_at(retry_at);
     assert_eq!(desk.far.tries(), 2);
-}
-
-/// A layer like TLS: it has a farewell, keeps what the network does not take, and sends that on also when it is read.
-#[derive(Clone, Default)]
-struct Sealed {
-    held: Arc<AtomicUsize>,
-    /// There is room for it as soon as it is read.
-    room_at_read: Arc<AtomicBool>,
-}
-
-struct Sealing {
-    inner: Box<dyn Stream>,
-    sealed: Sealed,
-}
-
-impl Sealed {
-    fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
-    }
-}
-
-impl Stream for Sealing {
-    fn register(&mut self, token: Token) -> io::Result<()> {
-        self.inner.register(token)
-    }
-
-    fn advance(&mut self) -> io::Result<Stage> {
-        Ok(Stage::Live)
-    }
-
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.sealed.room_at_read.load(Ordering::Relaxed) {
-            self.sealed.held.store(0, Ordering::Relaxed);
-        }
-        self.inner.read(buf)
-    }
-
-    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let count = bufs.iter().map(|buf| buf.len()).sum();
-        self.sealed.held.fetch_add(count, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    fn held(&self) -> usize {
-        self.sealed.held()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.sealed.held() > 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    }
-
-    fn shutdown(&mut self, _: Shutdown) -> io::Result<()> {
-        self.sealed.held.fetch_add(26, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn says_goodbye(&self) -> bool {
-        true
-    }
-
-    fn set_abortive(&mut self) -> io::Result<()> {
-        self.inner.set_abortive()
-    }
-
-    fn local_addr(&self) -> &Addr {
-        self.inner.local_addr()
-    }
-
-    fn peer_addr(&self) -> &Addr {
-        self.inner.peer_addr()
-    }
-
-    fn buffer_sizes(&self) -> io::Result<BufferSizes> {
-        self.inner.buffer_sizes()
-    }
-}
-
-fn sealed() -> (Desk, Sealed, tymist::Id) {
-    let mut desk = Desk::with(|config| config.timeouts.write_stall = Some(SECOND));
-    let sealed = Sealed::default();
-    let mut connect = Connect::new(addr(1));
-    let own = sealed.clone();
-    connect.layer = Some(Arc::new(move |inner| Box::new(Sealing { inner, sealed: own.clone() })));
-    let id = desk.dial(connect);
-    desk.far.up(0);
-    assert_eq!(desk.tick(), [Event::Connected(id)]);
-    (desk, sealed, id)
 }
 
 #[test]

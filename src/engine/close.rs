@@ -243,7 +243,7 @@ impl Engine {
         open
     }
 
-    /// Forgets a closed connection for good.
+    /// Forgets a closed connection for good, and with the last one the memory that connections share.
     pub(super) fn forget(&mut self, id: Id) {
         if let Some(remoter) = self.slots.remove(id) {
             self.core.shared.sub(remoter.rx.len());
@@ -254,5 +254,31 @@ impl Engine {
             self.core.scratch = BytesMut::new();
             self.core.pool = Pool::default();
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "os")]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
+    use super::*;
+    use crate::config::Config;
+    use crate::connect::Connect;
+    use crate::net::os::OsNet;
+
+    #[test]
+    fn buffers_that_all_share_go_with_the_last_connection() {
+        let mut engine = Engine::new(Config::new(), Box::new(OsNet::new()));
+        let ids = [0, 1].map(|_| engine.connect(Connect::to_name("nobody.test", 1)).unwrap());
+        engine.begin_tick();
+        engine.core.pool.put_back_mut(BytesMut::with_capacity(4096));
+        for (id, left) in ids.into_iter().zip([1, 0]) {
+            engine.cut(id, CloseReason::Local);
+            while engine.poll_event().is_some() {}
+            engine.forget_closed();
+            assert_eq!(engine.slots.len(), left);
+            assert_eq!(engine.core.scratch.capacity() > 0, left > 0);
+        }
+        assert!(engine.core.pool.spare(4096).is_none());
     }
 }

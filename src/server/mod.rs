@@ -1,6 +1,7 @@
 //! The server: acceptors that take connections, remoters that live them, one tick that serves all.
 //!
-//! One file for each section on the page of [`Server`]; [`accept`] lets connections in, [`keep`] is for tasks. Which connections there are, and what a tick does with them, is the engine's.
+//! One file for each section on the page of [`Server`]; [`accept`] lets connections in, [`keep`] is for tasks. Which connections there are, and what a tick
+//! does with them, is the engine's.
 
 // In the order of those sections.
 mod making;

@@ -41,3 +41,23 @@ impl Ring {
         self.dropped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::net::Addr;
+    use crate::wire::Direction;
+
+    #[test]
+    fn what_just_fits_stays() {
+        let (tyme, direction, peer) = (None, Direction::Rx, Addr::Unnamed);
+        let record = Record { tyme, direction, peer, len: 3, data: Bytes::from_static(b"abc") };
+        for (cap, kept) in [(2 * size(&record), 2), (2 * size(&record) - 1, 1)] {
+            let mut ring = Ring::new(cap);
+            (0..3).for_each(|_| ring.push(record.clone()));
+            assert_eq!((ring.records().count(), ring.dropped()), (kept, 3 - kept as u64));
+        }
+    }
+}

@@ -503,6 +503,19 @@ fn a_handshake_that_takes_too_long_is_tried_again() {
 }
 
 #[test]
+fn what_waits_for_a_handshake_that_fails_is_nothing_that_was_cut_off() {
+    let mut desk = Desk::new();
+    let id = desk.dial(shy(every(1)));
+    desk.clients.tx(id, b"not begun").unwrap();
+    desk.far.up(0);
+    assert_eq!(desk.tick(), []);
+    desk.tick_at(secs(10));
+    let it = desk.far.get(0);
+    assert!(it.dropped && !it.aborted, "a plain end");
+    assert_eq!(desk.clients.remoter(id).unwrap().tx_len(), 9, "it waits for the next");
+}
+
+#[test]
 fn one_that_is_still_in_line_from_its_last_connection_is_served_on_the_new_one() {
     const GREEDY: usize = 10;
     // One byte a tick: only the first in line is served.

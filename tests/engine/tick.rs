@@ -222,6 +222,35 @@ fn closing_the_server_gives_each_a_try_whatever_the_budget_to_send() {
     assert_eq!(script.server.counters().closed.server_closed, 3);
 }
 
+#[test]
+fn closing_the_server_gives_each_a_try_whatever_the_wait_before_has_sent() {
+    let mut script = Script::with(|config| config.limits.remoter_tick_bytes = 100);
+    let (peers, ids) = silent(&mut script, 1);
+    queue(&mut script, ids[0], 100);
+    script.server.wait(Some(Duration::ZERO));
+    assert_eq!(sent(&peers), [100]);
+    queue(&mut script, ids[0], 100);
+    script.server.close();
+    assert_eq!(sent(&peers), [200]);
+    assert!(!peers[0].far().abortive);
+}
+
+/// It is judged by what its turn brings, and then at once.
+#[test]
+fn who_was_kept_waiting_and_had_nothing_to_say_expires_in_the_next_tick() {
+    let mut script = Script::with(|config| {
+        config.timeouts.first_byte = Some(SECOND);
+        config.limits.tick_bytes = 4;
+    });
+    let (peers, ids) = silent(&mut script, 2);
+    peers[0].then([Read::Bytes(pattern(4))]);
+    peers[1].report(true, false); // A false alarm.
+    assert_eq!(script.tick_after(SECOND), [Event::Received(ids[0])]);
+    let reason = CloseReason::Expired(Deadline::FirstByte);
+    let late = [Event::Expired(ids[1], Deadline::FirstByte), Event::Closed(ids[1], reason)];
+    assert_eq!(script.tick_after(Duration::from_nanos(1)), late);
+}
+
 /// How many reports of readiness a harvest takes was a budget that nobody was told of; and whoever came after it was taken for silent.
 #[test]
 fn who_has_spoken_but_was_not_reported_yet_is_not_silent() {
