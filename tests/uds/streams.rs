@@ -3,9 +3,10 @@
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use tymist::net::os::OsNet;
-use tymist::net::{Addr, Dial, Listen, Net};
+use tymist::net::{Addr, Dial, Listen, Net, Token};
 use tymist::{CloseReason, Config, Event};
 
 use super::{Dir, Rig, addr};
@@ -230,4 +231,38 @@ fn a_server_dials_a_path_and_is_told_where_nobody_is() {
     assert_ne!(inbound, out);
     assert_eq!(rig.server.remoter(inbound).unwrap().rx(), b"hello");
     assert_eq!(rig.server.remoter(out).unwrap().peer_addr(), &addr(&path));
+}
+
+/// What the far end takes makes room here. Was that reported, a server that answers would be woken twice for each question.
+#[test]
+fn what_the_far_end_takes_wakes_nobody() {
+    let dir = Dir::new();
+    let mut net = OsNet::new();
+    let mut listener = net.listen(&Listen::new(&*dir.path("here"))).unwrap();
+    listener.register(Token(1)).unwrap();
+    let mut far = UnixStream::connect(dir.path("here")).unwrap();
+    let mut near = listener.accept().unwrap();
+    near.register(Token(2)).unwrap();
+    let reports = |net: &mut OsNet| {
+        let mut ready = Vec::new();
+        net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
+        ready.retain(|report| report.token == Token(2));
+        ready
+    };
+    assert_eq!(reports(&mut net), []);
+    for _ in 0..3 {
+        near.write(&[IoSlice::new(b"answer")]).unwrap();
+        far.read_exact(&mut [0; 6]).unwrap();
+        assert_eq!(reports(&mut net), []);
+    }
+    // Where there was no room it is told, once.
+    while near.write(&[IoSlice::new(&[1; 65536])]).is_ok() {}
+    assert!(!reports(&mut net).iter().any(|report| report.writable));
+    far.set_nonblocking(true).unwrap();
+    while far.read(&mut [0; 65536]).is_ok() {}
+    assert!(reports(&mut net).iter().any(|report| report.writable));
+    near.write(&[IoSlice::new(b"more")]).unwrap();
+    reports(&mut net);
+    far.read(&mut [0; 4]).unwrap();
+    assert_eq!(reports(&mut net), []);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::options;
+use super::room::Room;
 use crate::net::{Addr, Bind, BufferSizes, Datagram, Gram, GramOption, Interface, Token};
 
 pub(super) struct OsDatagram {
@@ -14,10 +15,7 @@ pub(super) struct OsDatagram {
     local: Addr,
     connected: bool,
     registry: Arc<mio::Registry>,
-    /// What it is registered as.
-    token: Option<Token>,
-    /// Whether room is watched for. Only while there is none: each datagram that leaves makes room, and would wake whoever waits for the next one to come.
-    watches_room: bool,
+    room: Room,
 }
 
 /// A bound socket with its options, nonblocking, and connected if so wanted.
@@ -66,25 +64,7 @@ impl OsDatagram {
         let inner = mio::net::UdpSocket::from_std(socket.into());
         let local = Addr::Inet(inner.local_addr()?);
         let connected = spec.peer.is_some();
-        Ok(OsDatagram { inner, local, connected, registry, token: None, watches_room: false })
-    }
-
-    /// Takes note of how a call to send went: after one that found no room, room is watched for.
-    fn sent<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        let full = matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        let Some(token) = self.token else { return result };
-        if full == self.watches_room || (result.is_err() && !full) {
-            return result;
-        }
-        let (news, room) = (mio::Interest::READABLE, mio::Interest::WRITABLE);
-        let interest = if full { news | room } else { news };
-        match self.registry.reregister(&mut self.inner, mio::Token(token.0), interest) {
-            Ok(()) => self.watches_room = full,
-            // Nothing would tell of the room: it is to be tried again after a while.
-            Err(_) if full => return Err(io::ErrorKind::OutOfMemory.into()),
-            Err(_) => {} // Woken more often than need be.
-        }
-        result
+        Ok(OsDatagram { inner, local, connected, registry, room: Room::given() })
     }
 
     fn is_v6(&self) -> bool {
@@ -102,8 +82,7 @@ impl Drop for OsDatagram {
 
 impl Datagram for OsDatagram {
     fn register(&mut self, token: Token) -> io::Result<()> {
-        self.token = Some(token);
-        self.registry.register(&mut self.inner, mio::Token(token.0), mio::Interest::READABLE)
+        self.room.register(&mut self.inner, &self.registry, token)
     }
 
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram> {
@@ -123,7 +102,7 @@ impl Datagram for OsDatagram {
         // BSD refuses an address on a connected socket.
         let sent =
             if self.connected { self.inner.send(data) } else { self.inner.send_to(data, to) };
-        self.sent(sent.map(|_| ()))
+        self.room.after(&mut self.inner, &self.registry, sent.map(|_| ()))
     }
 
     #[cfg(target_os = "linux")]
@@ -136,7 +115,7 @@ impl Datagram for OsDatagram {
             }
             _ => {
                 let sent = super::batch::send(&self.inner, grams);
-                self.sent(sent)
+                self.room.after(&mut self.inner, &self.registry, sent)
             }
         }
     }
@@ -247,49 +226,4 @@ fn member_by_index(
 )))]
 fn member_by_index(_: &SockRef<'_>, _: Ipv4Addr, _: Interface, _: bool) -> io::Result<()> {
     Err(no_such_interface())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::os::OsNet;
-    use crate::net::{Net, Readiness};
-
-    fn reports(net: &mut OsNet) -> Vec<Readiness> {
-        let mut ready = Vec::new();
-        net.harvest(Some(core::time::Duration::ZERO), &mut ready).expect("a poller");
-        ready
-    }
-
-    /// On the loopback there is always room; so the call is told that there was none.
-    #[test]
-    fn room_is_watched_for_while_there_is_none() {
-        let mut net = OsNet::new();
-        let registry = net.registry().expect("a poller");
-        let mut socket =
-            OsDatagram::open(&Bind::new(([127, 0, 0, 1], 0)), registry).expect("a port");
-        let to = socket.local_addr().clone();
-        let full = |socket: &mut OsDatagram| {
-            let none: io::Result<()> = Err(io::ErrorKind::WouldBlock.into());
-            assert_eq!(
-                socket.sent(none).map_err(|error| error.kind()),
-                Err(io::ErrorKind::WouldBlock)
-            );
-        };
-        full(&mut socket); // Nobody would be told.
-        socket.register(Token(7)).expect("a place");
-        assert_eq!(reports(&mut net), []);
-
-        for _ in 0..2 {
-            full(&mut socket);
-            assert!(
-                reports(&mut net).iter().any(|report| report.token == Token(7) && report.writable)
-            );
-            full(&mut socket);
-            socket.send(b"", &to).expect("room");
-            reports(&mut net);
-            socket.send(b"", &to).expect("room");
-            assert!(!reports(&mut net).iter().any(|report| report.writable));
-        }
-    }
 }

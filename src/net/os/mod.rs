@@ -1,6 +1,6 @@
 //! The operating system's network, on mio and socket2: the only room that names them.
 //!
-//! One poller, edge-triggered, one registration per socket for its whole life. A stream is written at once and never
+//! One poller, edge-triggered. A socket is registered once, for its whole life; one that would tell of room all the time is only asked while there is none. A stream is written at once and never
 //! waited for first. `harvest` takes up to 1024 reports a call.
 
 #[cfg(target_os = "linux")]
@@ -9,6 +9,7 @@ mod datagram;
 mod listener;
 mod lookups;
 mod options;
+mod room;
 mod sleeper;
 mod stream;
 #[cfg(all(unix, feature = "uds"))]

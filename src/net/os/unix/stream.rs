@@ -10,6 +10,7 @@ use socket2::{SockRef, Type};
 use super::path::{self, Bound};
 use super::{bad, rights, socket, to_system};
 use crate::net::os::options;
+use crate::net::os::room::Room;
 use crate::net::{Addr, BufferSizes, Credentials, Dial, Files, SocketFile, Stream, Token};
 
 pub(in crate::net::os) struct UnixStream {
@@ -22,6 +23,7 @@ pub(in crate::net::os) struct UnixStream {
     /// Descriptors of the peer's that may wait here.
     limit: usize,
     files: Files,
+    room: Room,
 }
 
 impl UnixStream {
@@ -32,7 +34,8 @@ impl UnixStream {
         limit: usize,
         registry: Arc<mio::Registry>,
     ) -> Self {
-        UnixStream { file: None, inner, local, peer, registry, limit, files: Files::new() }
+        let (files, room) = (Files::new(), Room::given());
+        UnixStream { file: None, inner, local, peer, registry, limit, files, room }
     }
 
     /// Connects; between Unix sockets that is done at once or not at all.
@@ -56,8 +59,21 @@ impl UnixStream {
         let inner = mio::net::UnixStream::from_std(socket.into());
         let limit = spec.socket.files;
         let mut stream = Self::connected(inner, local, spec.addr.clone(), limit, registry);
-        stream.file = file;
+        (stream.file, stream.room) = (file, Room::awaited());
         Ok(stream)
+    }
+}
+
+impl UnixStream {
+    fn send(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        if !self.files.outbox.is_empty() {
+            let sent = rights::send(self.inner.as_fd(), bufs, None, &self.files.outbox)?;
+            self.files.outbox = Vec::new();
+            return Ok(sent);
+        }
+        // Flags instead of `writev`, against SIGPIPE.
+        let flags = rights::quiet().bits().cast_signed();
+        SockRef::from(&self.inner).send_vectored_with_flags(bufs, flags)
     }
 }
 
@@ -72,8 +88,7 @@ impl Drop for UnixStream {
 
 impl Stream for UnixStream {
     fn register(&mut self, token: Token) -> io::Result<()> {
-        let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
-        self.registry.register(&mut self.inner, mio::Token(token.0), both)
+        self.room.register(&mut self.inner, &self.registry, token)
     }
 
     /// A short read may be one that descriptors ended, also where they are not wanted, so it drains nothing
@@ -90,14 +105,8 @@ impl Stream for UnixStream {
     }
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if !self.files.outbox.is_empty() {
-            let sent = rights::send(self.inner.as_fd(), bufs, None, &self.files.outbox)?;
-            self.files.outbox = Vec::new();
-            return Ok(sent);
-        }
-        // Flags instead of `writev`, against SIGPIPE.
-        let flags = rights::quiet().bits().cast_signed();
-        SockRef::from(&self.inner).send_vectored_with_flags(bufs, flags)
+        let sent = self.send(bufs);
+        self.room.after(&mut self.inner, &self.registry, sent)
     }
 
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
