@@ -6,17 +6,15 @@
 //! # Hosts and programs
 //!
 //! A [`Doer`](crate::doing::Doer) has a turn when the network has something for it, or when the tyme has come that it asked for. A server is one by
-//! its `service()` and its `wake()`. Here is a service that drops who is silent for 30 s, a client that says something every 10 s and dials again
+//! its `service()` and its `wake()`. Here is a service that drops who is silent for 30 s, a client that says something every 10 s and comes again
 //! when it must, and a minute in which they cannot reach each other:
 //!
 //! ```
-//! use std::io::{ErrorKind, IoSlice};
 //! use std::time::Duration;
-//! use tymist::net::{Dial, Net, Stream, Token};
 //! use tymist::doing::{DoError, Doer, Recur};
-//! use tymist::sim::{Act, Cut, Host, Link, Trace, Tracing, World, WorldSpec};
+//! use tymist::sim::{Act, Cut, Host, Trace, Tracing, World, WorldSpec};
 //! use tymist::tyme::Tyme;
-//! use tymist::{CloseReason, Config, Deadline, Event, Server, Wake};
+//! use tymist::{Backoff, Client, CloseReason, Config, Connect, Deadline, Event, Server, Wake};
 //!
 //! struct Service {
 //!     server: Server,
@@ -61,57 +59,43 @@
 //!     }
 //! }
 //!
-//! struct Client {
-//!     net: Box<dyn Net>,
-//!     dial: Dial,
-//!     stream: Option<Box<dyn Stream>>,
+//! struct Caller {
+//!     client: Client,
 //!     next: Tyme,
-//!     answers: u32,
+//!     answers: usize,
 //!     lost: u32,
 //! }
 //!
-//! impl Client {
+//! impl Caller {
 //!     fn new(host: &Host) -> Self {
-//!         let dial = Dial::new((host.resolve("service")[0], 7));
-//!         Client { net: host.net(), dial, stream: None, next: host.tyme(), answers: 0, lost: 0 }
-//!     }
-//!
-//!     fn talk(&mut self, now: Tyme) -> std::io::Result<()> {
-//!         let beat = now >= self.next;
-//!         if beat {
-//!             self.next = now + Duration::from_secs(10);
-//!         }
-//!         let Some(stream) = &mut self.stream else {
-//!             let mut stream = self.net.connect(&self.dial)?;
-//!             stream.register(Token(0))?;
-//!             self.stream = Some(stream);
-//!             return Ok(());
-//!         };
-//!         if beat {
-//!             stream.write(&[IoSlice::new(b"!")])?;
-//!         }
-//!         match stream.read(&mut [0; 64])? {
-//!             0 => Err(ErrorKind::UnexpectedEof.into()),
-//!             _ => Ok(self.answers += 1),
-//!         }
+//!         let mut connect = Connect::to_name("service", 7); // a world knows the names of its hosts
+//!         connect.reconnect = Some(Backoff::every(Duration::from_secs(5)));
+//!         let mut client = Client::with_net(Config::new(), host.net(), connect);
+//!         client.wind(host.tymth());
+//!         client.reopen().expect("it is the first");
+//!         Caller { client, next: host.tyme(), answers: 0, lost: 0 }
 //!     }
 //! }
 //!
-//! impl Doer for Client {
+//! impl Doer for Caller {
 //!     fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
-//!         let _ = self.net.harvest(None, &mut Vec::new()); // one stream: whatever it reports, it is this one
-//!         match self.talk(now) {
-//!             Err(error) if error.kind() != ErrorKind::WouldBlock => {
-//!                 self.stream = None;
-//!                 self.lost += 1;
+//!         self.client.service();
+//!         while let Some(event) = self.client.poll_event() {
+//!             match event {
+//!                 Event::Received(_) => self.answers += self.client.take().len(),
+//!                 Event::Disconnected { .. } => self.lost += 1, // it comes again by itself
+//!                 _ => {}
 //!             }
-//!             _ => {}
+//!         }
+//!         if now >= self.next {
+//!             self.next = now + Duration::from_secs(10);
+//!             let _ = self.client.tx(b"!"); // waits where there is no connection
 //!         }
 //!         Ok(Recur::Again)
 //!     }
 //!
 //!     fn wake(&self) -> Wake {
-//!         Wake::At(self.next)
+//!         self.client.wake().min(Wake::At(self.next))
 //!     }
 //! }
 //!
@@ -122,7 +106,7 @@
 //!     spec.link.loss = 0.01;
 //!     let mut world = World::with(spec);
 //!     let service = world.add("service", Service::new);
-//!     let client = world.add("client", Client::new);
+//!     let client = world.add("client", Caller::new);
 //!     let at = |secs| Tyme::from_secs(secs);
 //!     world.plan(at(100), Act::Partition(Cut::Isolate(client)));
 //!     world.plan(at(160), Act::Heal);
@@ -135,7 +119,7 @@
 //!     assert_eq!(*reason, CloseReason::Expired(Deadline::Idle));
 //!     assert!(at(120) < *tyme && *tyme < at(131), "{tyme}");
 //!     // And the client came again.
-//!     let client: &Client = world.program(client).expect("it runs");
+//!     let client: &Caller = world.program(client).expect("it runs");
 //!     assert_eq!(client.lost, 1);
 //!     assert!(client.answers > 15);
 //!     world.all_fired().expect("all that was planned came to pass");
