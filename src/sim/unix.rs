@@ -28,7 +28,10 @@ fn told(errno: Errno, addr: &Addr) -> io::Error {
         Errno::Eexist => format!(
             "{addr} was left behind by a dead server; SocketFile::replace_stale replaces it"
         ),
-        Errno::Eaddrinuse => format!("{addr} belongs to a live socket"),
+        // Of an abstract name there is no more to say than the number does.
+        Errno::Eaddrinuse if matches!(addr, Addr::Path(_)) => {
+            format!("{addr} belongs to a live socket")
+        }
         other => return other.error(),
     };
     io::Error::new(errno.kind(), text)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tymist::net::os::OsNet;
 use tymist::net::tls::{ClientTls, ServerTls};
 use tymist::net::{Addr, Dial, Listen, Listener, Net, Readiness, Stage, Stream, Token};
-use tymist::sim::{HostSpec, World};
+use tymist::sim::{Errno, HostSpec, World};
 
 use super::tls_support::pki;
 
@@ -22,6 +22,35 @@ pub(crate) struct Arm {
     pub(crate) sim: bool,
     pub(crate) tls: bool,
     pub(crate) tiny: bool,
+}
+
+/// What of an error must be the same on both networks: its kind and, on Linux, its number.
+pub(crate) type Told = (ErrorKind, Option<i32>);
+
+pub(crate) fn told(error: &io::Error) -> Told {
+    (error.kind(), error.raw_os_error().filter(|_| cfg!(target_os = "linux")))
+}
+
+pub(crate) fn as_told(errno: Errno) -> Told {
+    told(&errno.error())
+}
+
+impl Arm {
+    /// That it is this very error. Under TLS some are in the layer's own words, and have no number.
+    #[track_caller]
+    pub(crate) fn is(self, error: &io::Error, errno: Errno) {
+        let (is, must) = (told(error), as_told(errno));
+        let own = self.tls && is.1.is_none() && is.0 == must.0;
+        assert!(is == must || own, "{error:?} is not {errno}");
+    }
+
+    /// That it is one of these errors.
+    #[track_caller]
+    pub(crate) fn is_among(self, error: &io::Error, errnos: &[Errno]) {
+        let kind = |errno: &&Errno| errno.error().kind() == error.kind();
+        let errno = errnos.iter().find(kind);
+        self.is(error, *errno.unwrap_or_else(|| panic!("{error:?} is none of {errnos:?}")));
+    }
 }
 
 pub(crate) struct Bed {
@@ -237,7 +266,7 @@ impl Bed {
         self.until("accept", |bed| match bed.accept(listener) {
             Ok(end) => Some(end),
             Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                bed.arm.is(&error, Errno::Eagain);
                 None
             }
         })
@@ -275,12 +304,12 @@ impl Bed {
     pub(crate) fn transfer(&mut self, from: &mut End, to: &mut End, data: &[u8]) {
         let bite = self.bite();
         let (mut sent, mut got) = (0, Vec::new());
-        self.until("transfer", |_| {
+        self.until("transfer", |bed| {
             while sent < data.len() {
                 match from.write(&data[sent..(sent + bite).min(data.len())]) {
                     Ok(count) => sent += count,
                     Err(error) => {
-                        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                        bed.arm.is(&error, Errno::Eagain);
                         break;
                     }
                 }

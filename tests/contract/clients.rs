@@ -165,7 +165,7 @@ pub(crate) fn aborts_as_a_reset_to_the_other_side(mut bed: Bed) {
     near.clients.remoter_mut(id).unwrap().abort();
     assert_eq!(near.until_closed(&mut bed, id), CloseReason::Aborted);
     let (_, end) = bed.rest(&mut far);
-    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    bed.arm.is(&end.unwrap_err(), tymist::sim::Errno::Econnreset);
 }
 
 pub(crate) fn moves_bytes_both_ways_in_pieces(mut bed: Bed) {

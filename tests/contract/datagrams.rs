@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use tymist::net::{Bind, Datagram};
+use tymist::sim::Errno;
 
 use super::bed::Bed;
 
@@ -17,7 +18,7 @@ fn pair(bed: &mut Bed) -> (Box<dyn Datagram>, Box<dyn Datagram>) {
 pub(crate) fn come_whole_and_from_somebody(mut bed: Bed) {
     let (mut near, mut far) = pair(&mut bed);
     let mut buf = [0; 2048];
-    assert_eq!(far.receive(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
+    bed.arm.is(&far.receive(&mut buf).unwrap_err(), Errno::Eagain);
     for len in [5, 0, 1400] {
         let data: Vec<u8> = (0..len).map(|at| at as u8).collect();
         near.send(&data, far.local_addr()).unwrap();
@@ -53,14 +54,14 @@ pub(crate) fn say_that_nobody_listens_where_connected(mut bed: Bed) {
     let error = bed.until("news", |_| {
         near.receive(&mut [0; 8]).err().filter(|error| error.kind() != ErrorKind::WouldBlock)
     });
-    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    bed.arm.is(&error, Errno::Econnrefused);
 }
 
 pub(crate) fn cannot_be_longer_than_the_protocol_allows(mut bed: Bed) {
     let (mut near, mut far) = pair(&mut bed);
     let target = far.local_addr().clone();
     let error = near.send(&[0; 65_508], &target).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(90), "EMSGSIZE: {error}");
+    bed.arm.is(&error, Errno::Emsgsize);
     near.send(&[1; 20_000], &target).unwrap();
     let mut buf = vec![0; 65_536];
     assert_eq!(bed.until("datagram", |_| far.receive(&mut buf).ok()).len, 20_000);

@@ -3,8 +3,9 @@
 use std::io::ErrorKind;
 
 use tymist::net::{Addr, Bind, Datagram, Listen};
+use tymist::sim::Errno;
 
-use super::bed::{Bed, pattern};
+use super::bed::{Bed, Told, as_told, pattern, told};
 
 type Socket = Box<dyn Datagram>;
 
@@ -26,8 +27,8 @@ fn connected(bed: &mut Bed, name: &str, peer: &str) -> Socket {
 }
 
 #[track_caller]
-fn send_error(socket: &mut Socket, to: &Addr) -> ErrorKind {
-    socket.send(b"hello", to).unwrap_err().kind()
+fn send_error(socket: &mut Socket, to: &Addr) -> Told {
+    told(&socket.send(b"hello", to).unwrap_err())
 }
 
 #[track_caller]
@@ -44,7 +45,7 @@ fn fill(socket: &mut Socket, to: &Addr) -> usize {
         match socket.send(&[number as u8], to) {
             Ok(()) => {}
             Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                assert_eq!(told(&error), as_told(Errno::Eagain));
                 return number;
             }
         }
@@ -56,7 +57,7 @@ pub(crate) fn come_whole_and_from_a_path(bed: Bed) {
     let mut bed = bed.on_unix();
     let (mut near, mut far) = (near(&mut bed, "near"), far(&mut bed, "far"));
     let mut buf = vec![0; 100_000];
-    assert_eq!(far.receive(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
+    bed.arm.is(&far.receive(&mut buf).unwrap_err(), Errno::Eagain);
     for len in [5, 0, 1400, 70_000] {
         let data = pattern(len);
         near.send(&data, far.local_addr()).unwrap();
@@ -70,8 +71,11 @@ pub(crate) fn come_whole_and_from_a_path(bed: Bed) {
     let mut nobody = bed.near.bind(&Bind::new(Addr::Unnamed)).unwrap();
     nobody.send(b"guess who", far.local_addr()).unwrap();
     assert_eq!(far.receive(&mut buf).unwrap().from, Addr::Unnamed);
-    assert_eq!(send_error(&mut far, &Addr::Unnamed), ErrorKind::Unsupported);
-    assert_eq!(send_error(&mut far, &Addr::from(([127, 0, 0, 1], 0))), ErrorKind::Unsupported);
+    assert_eq!(send_error(&mut far, &Addr::Unnamed), (ErrorKind::Unsupported, None));
+    assert_eq!(
+        send_error(&mut far, &Addr::from(([127, 0, 0, 1], 0))),
+        (ErrorKind::Unsupported, None)
+    );
     let sizes = far.buffer_sizes().unwrap();
     assert!(sizes.recv > 0 && sizes.send > 0, "{sizes:?}");
 }
@@ -91,24 +95,25 @@ pub(crate) fn say_who_is_not_there(bed: Bed) {
     let mut bed = bed.on_unix();
     let mut near = near(&mut bed, "near");
     let (missing, dead) = (bed.path("missing"), bed.path("dead"));
-    assert_eq!(send_error(&mut near, &missing), ErrorKind::NotFound);
+    assert_eq!(send_error(&mut near, &missing), as_told(Errno::Enoent));
     let mut listener = bed.far.listen(&Listen::new(dead.clone())).unwrap();
     let error = near.send(b"hello", &dead).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(91), "EPROTOTYPE: {error}");
+    bed.arm.is(&error, Errno::Eprototype);
     listener.leave_file();
     drop(listener);
-    assert_eq!(send_error(&mut near, &dead), ErrorKind::ConnectionRefused);
-    for (peer, kind) in [(missing, ErrorKind::NotFound), (dead, ErrorKind::ConnectionRefused)] {
+    assert_eq!(send_error(&mut near, &dead), as_told(Errno::Econnrefused));
+    for (peer, errno) in [(missing, Errno::Enoent), (dead, Errno::Econnrefused)] {
         let own = bed.path("own");
         let mut spec = Bind::new(own.clone());
         spec.peer = Some(peer);
-        assert_eq!(bed.near.bind(&spec).err().unwrap().kind(), kind);
-        assert_eq!(send_error(&mut near, &own), ErrorKind::NotFound, "it left its name");
+        bed.arm.is(&bed.near.bind(&spec).err().unwrap(), errno);
+        assert_eq!(send_error(&mut near, &own), as_told(Errno::Enoent), "it left its name");
     }
     let mut spec = Bind::new(bed.path("own"));
     spec.peer = Some(bed.path("own"));
     let error = bed.near.bind(&spec).err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::NotFound, "it connects before it has its name");
+    // It connects before it has its name.
+    bed.arm.is(&error, Errno::Enoent);
     let own = near.local_addr().clone();
     assert_eq!(bed.far.bind(&Bind::new(own)).err().unwrap().kind(), ErrorKind::AddrInUse);
 }
@@ -159,7 +164,7 @@ pub(crate) fn keep_strangers_out(bed: Bed) {
     let mut near = connected(&mut bed, "near", "far");
     let mut stranger = self::near(&mut bed, "stranger");
     let error = stranger.send(b"let me in", near.local_addr()).unwrap_err();
-    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::PermissionDenied, Some(1)));
+    bed.arm.is(&error, Errno::Eperm);
     assert!(near.refuses_strangers() && !stranger.refuses_strangers());
     far.send(b"hi", near.local_addr()).unwrap();
     expect(&mut near, b"hi");
@@ -168,7 +173,7 @@ pub(crate) fn keep_strangers_out(bed: Bed) {
     expect(&mut far, b"hello");
     let mut spec = Bind::new(Addr::Unnamed);
     spec.peer = Some(near.local_addr().clone());
-    assert_eq!(bed.far.bind(&spec).err().unwrap().kind(), ErrorKind::PermissionDenied);
+    bed.arm.is(&bed.far.bind(&spec).err().unwrap(), Errno::Eperm);
 }
 
 pub(crate) fn lose_their_peer(bed: Bed) {
@@ -178,10 +183,10 @@ pub(crate) fn lose_their_peer(bed: Bed) {
     let to = far.local_addr().clone();
     far.send(b"last words", near.local_addr()).unwrap();
     drop(far);
-    assert_eq!(send_error(&mut near, &to), ErrorKind::ConnectionRefused);
+    assert_eq!(send_error(&mut near, &to), as_told(Errno::Econnrefused));
     // With the connection goes what came over it.
-    assert_eq!(near.receive(&mut [0; 64]).unwrap_err().kind(), ErrorKind::WouldBlock);
-    assert_eq!(send_error(&mut near, &to), ErrorKind::NotConnected);
+    bed.arm.is(&near.receive(&mut [0; 64]).unwrap_err(), Errno::Eagain);
+    assert_eq!(send_error(&mut near, &to), as_told(Errno::Enotconn));
     // From then on it hears everybody.
     let mut stranger = self::near(&mut bed, "stranger");
     stranger.send(b"hello", near.local_addr()).unwrap();
@@ -193,6 +198,6 @@ pub(crate) fn cannot_be_longer_than_the_buffer(bed: Bed) {
     let (mut near, far) = (near(&mut bed, "near"), far(&mut bed, "far"));
     let send = near.buffer_sizes().unwrap().send;
     let error = near.send(&vec![0; send - 31], far.local_addr()).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(90), "EMSGSIZE: {error}");
+    bed.arm.is(&error, Errno::Emsgsize);
     near.send(&vec![0; send - 32], far.local_addr()).unwrap();
 }
