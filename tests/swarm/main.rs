@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
+mod cores;
 mod request;
 mod scene;
 
@@ -30,7 +31,7 @@ fn a_thousand_worlds_keep_their_promises() {
         assert!(kept, "{text}");
         return println!("{text}");
     }
-    let summary = sweep(0..seeds, &shape, || Scene::play(Bug::None));
+    let summary = cores::sweep(0..seeds, &shape, || Scene::play(Bug::None));
     let summary = summary.unwrap_or_else(|found| {
         let [whole, least] = [&found.plan, &found.reduced.plan].map(|plan| plan.command(PROGRAM));
         panic!("{found}\nthe whole run again:\n    {whole}\nthe least of it:\n    {least}")

@@ -1,11 +1,12 @@
 //! Making a failing plan smaller, and going through many seeds.
 
 use core::fmt;
+use core::ops::AddAssign;
 use core::time::Duration;
 
 use super::plan::{Plan, Role, Shape};
 use super::run::{Failure, Moment, Report, Stage, run};
-use crate::sim::Tracing;
+use crate::sim::{Stats, Tracing};
 use crate::tyme::Tyme;
 
 /// Runs that a reduction may take.
@@ -158,14 +159,22 @@ pub struct Summary {
     pub faults: u64,
 }
 
-impl Summary {
-    fn add(&mut self, report: &Report) {
-        self.seeds += 1;
-        self.steps += report.steps;
-        self.connections += report.stats.connections;
-        self.bytes += report.stats.bytes;
-        self.grams += report.stats.grams;
-        self.faults += report.stats.faults;
+impl From<&Report> for Summary {
+    fn from(report: &Report) -> Self {
+        let Stats { connections, bytes, grams, faults, .. } = report.stats;
+        Summary { seeds: 1, steps: report.steps, connections, bytes, grams, faults }
+    }
+}
+
+impl AddAssign for Summary {
+    fn add_assign(&mut self, more: Summary) {
+        let Summary { seeds, steps, connections, bytes, grams, faults } = more;
+        self.seeds += seeds;
+        self.steps += steps;
+        self.connections += connections;
+        self.bytes += bytes;
+        self.grams += grams;
+        self.faults += faults;
     }
 }
 
@@ -198,6 +207,8 @@ impl std::error::Error for Found {}
 
 /// Lives one plan after another, until one fails, which it [reduces](reduce).
 ///
+/// A world is for one thread. On several cores let each sweep seeds of its own, and add up the summaries.
+///
 /// # Errors
 /// What was found. Print it: it says how to get it again.
 pub fn sweep<S>(
@@ -212,7 +223,7 @@ where
     for seed in seeds {
         let plan = Plan::draw(seed, shape);
         match run(&plan, Tracing::Hash, make(), |_| ()) {
-            Ok(report) => summary.add(&report),
+            Ok(report) => summary += Summary::from(&report),
             Err(failure) => {
                 let reduced = reduce(&plan, &failure, &mut make);
                 return Err(Box::new(Found { plan, failure, reduced }));

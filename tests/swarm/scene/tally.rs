@@ -208,8 +208,7 @@ impl Watch {
         }
     }
 
-    pub(super) fn limits(&mut self, engine: &impl Engine) {
-        let (now, wake) = (engine.tyme(), engine.wake());
+    pub(super) fn limits(&mut self, engine: &impl Engine, now: Tyme, wake: Wake) {
         let (all, shaking) = engine.places();
         let mut broken = Vec::new();
         let mut keep = |name: &str, value: usize, limit: usize| {

@@ -1,6 +1,6 @@
 //! What an engine promises, watched from outside: events in order, limits kept, deadlines neither early nor late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tymist::tyme::Tyme;
@@ -50,7 +50,7 @@ pub(crate) struct Watch {
     pub(super) config: Config,
     pub(super) lives: BTreeMap<Id, Life>,
     /// All ids there ever were.
-    pub(super) ids: Vec<Id>,
+    pub(super) ids: BTreeSet<Id>,
     pub(super) ledger: Ledger,
     /// Which turn of its program it is.
     pub(super) turn: u64,
@@ -64,7 +64,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(config: Config, ledger: Ledger, shakes: Shakes) -> Self {
-        let (lives, ids, last_turn) = (BTreeMap::new(), Vec::new(), Tyme::ZERO);
+        let (lives, ids, last_turn) = (BTreeMap::new(), BTreeSet::new(), Tyme::ZERO);
         let (tally, drain) = (Tally::new(shakes), None);
         Watch { config, lives, ids, ledger, turn: 1, last_turn, expired: 0, tally, drain }
     }
@@ -103,10 +103,9 @@ impl Watch {
     }
 
     fn name(&mut self, id: Id) {
-        if self.ids.contains(&id) {
+        if !self.ids.insert(id) {
             self.ledger.wrong(|| format!("{id:?} given out twice"));
         }
-        self.ids.push(id);
     }
 
     pub(crate) fn event(&mut self, engine: &impl Engine, event: &Event) {
@@ -303,7 +302,7 @@ impl Watch {
     /// To be called at the end of each turn, when all is sent that can be.
     pub(crate) fn turn_ends(&mut self, engine: &impl Engine) {
         let (now, wake) = (engine.tyme(), engine.wake());
-        self.limits(engine);
+        self.limits(engine, now, wake);
         let full = self.tally.stood_still(engine);
         let most = self.config.limits.remoter_tick_bytes.max(1) as u64 * (1 + engine.ticks());
         let closed = self.tally.closed;
