@@ -1,4 +1,4 @@
-//! A world of three hosts that talk TCP and datagrams with each other in all weathers.
+//! A world of three hosts that talk TCP and datagrams with each other in all weathers, by IPv4 or IPv6, and over Unix sockets with themselves.
 //!
 //! What must hold, whatever the operations: every byte read is the byte sent, in order, once; an end comes only after all that was sent; a datagram
 //! that arrives was sent to there, and comes twice at most; with nobody rude everything arrives in the end; nothing is left when all have gone;
@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use tymist::net::{Addr, Bind, Datagram, Dial, Listen, Listener};
+use tymist::net::{Addr, Bind, Datagram, Dial, KeepAlive, Listen, Listener};
 use tymist::sim::fault::{Effect, Rule};
 use tymist::sim::{Act, Cut, Errno, HostId, HostSpec, Link, Op as Call, World, WorldSpec};
 
@@ -29,8 +29,11 @@ enum Op {
     Read { host: u8, end: u8, len: u16 },
     Finish { host: u8, end: u8 },
     Drop { host: u8, end: u8, abort: bool },
+    Deaf { host: u8, end: u8 },
     Gram { from: u8, to: u8, len: u16 },
     Grams { host: u8 },
+    Talk { from: u8, len: u16 },
+    Local { host: u8 },
     Run { micros: u16 },
     RunLong { millis: u8 },
     Cut { from: u8, to: u8, kind: u8 },
@@ -78,7 +81,11 @@ struct Place {
     id: HostId,
     side: Side,
     listener: Option<Box<dyn Listener>>,
+    local: Option<Box<dyn Listener>>,
     grams: Option<Box<dyn Datagram>>,
+    /// In connected mode, with the next host.
+    talks: Option<Box<dyn Datagram>>,
+    next: Addr,
     backlog: u32,
     waiting: bool,
     up: bool,
@@ -91,6 +98,47 @@ struct Life {
     /// Whether connections were ended before their time.
     rude: bool,
     rules: usize,
+    /// Connections to themselves so far.
+    locals: usize,
+    setting: Setting,
+}
+
+/// How connections are made.
+#[derive(Copy, Clone)]
+struct Setting {
+    v6: bool,
+    keep_alive: Option<KeepAlive>,
+    user_timeout: Option<Duration>,
+}
+
+impl Setting {
+    fn new(bits: u8) -> Setting {
+        let second = Duration::from_secs(1);
+        let keep_alive = KeepAlive { idle: 2 * second, interval: second, retries: 2 };
+        Setting {
+            v6: bits & 1 > 0,
+            keep_alive: (bits & 6 == 2).then_some(keep_alive),
+            user_timeout: (bits & 6 == 4).then_some(3 * second),
+        }
+    }
+
+    /// Whether connections may be given up that fair weather would have mended.
+    fn is_impatient(self) -> bool {
+        self.keep_alive.is_some() || self.user_timeout.is_some()
+    }
+
+    fn any(self, port: u16) -> Addr {
+        match self.v6 {
+            true => Addr::from((std::net::Ipv6Addr::UNSPECIFIED, port)),
+            false => Addr::from(([0, 0, 0, 0], port)),
+        }
+    }
+
+    /// The host's address of the family that is spoken.
+    fn ip(self, world: &World, host: HostId) -> std::net::IpAddr {
+        let ips = world.host(host).addrs();
+        ips.into_iter().find(|ip| ip.is_ipv6() == self.v6).unwrap()
+    }
 }
 
 struct SentGram {
@@ -100,24 +148,37 @@ struct SentGram {
 }
 
 impl Life {
-    fn new([seed, sizes, backlog, _]: [u8; 4]) -> Life {
+    fn new([seed, sizes, backlog, bits]: [u8; 4]) -> Life {
+        let setting = Setting::new(bits);
         let mut world = World::with(WorldSpec::new(seed.into()));
-        let places = (0..HOSTS).map(|number| {
+        let ids = [0, 1, 2].map(|number: usize| {
             let mut spec = HostSpec::new(format!("host {number}"));
             let size = |bits: u8| [1, 10, 1000, 65_536][usize::from(bits & 3)];
             spec.recv_buffer = size(sizes >> number);
             spec.send_buffer = size(sizes >> (number + 3));
-            let id = world.add_host(spec);
-            let net = world.host(id).net();
-            let side = Side { net, ends: Vec::new() };
-            let backlog = u32::from(backlog >> number & 3);
-            let (listener, grams) = (None, None);
-            let mut place = Place { id, side, listener, grams, backlog, waiting: false, up: true };
-            place.open();
+            world.add_host(spec)
+        });
+        let places = (0..HOSTS).map(|number| {
+            let id = ids[number];
+            let side = Side { net: world.host(id).net(), ends: Vec::new() };
+            let mut place = Place {
+                id,
+                side,
+                listener: None,
+                local: None,
+                grams: None,
+                talks: None,
+                next: Addr::from((setting.ip(&world, ids[(number + 1) % HOSTS]), UDP)),
+                backlog: u32::from(backlog >> number & 3),
+                waiting: false,
+                up: true,
+            };
+            place.open(setting);
             place
         });
         let places = places.collect();
-        Life { world, places, sent_grams: Vec::new(), rude: false, rules: 0 }
+        let (sent_grams, rude) = (Vec::new(), setting.is_impatient());
+        Life { world, places, sent_grams, rude, rules: 0, locals: 0, setting }
     }
 
     fn id(&self, number: u8) -> HostId {
@@ -125,7 +186,7 @@ impl Life {
     }
 
     fn ip(&self, number: usize) -> std::net::IpAddr {
-        self.world.host(self.places[number].id).addrs()[0]
+        self.setting.ip(&self.world, self.places[number].id)
     }
 
     fn end(&mut self, host: u8, end: u8) -> Option<&mut End> {
@@ -161,7 +222,24 @@ impl Life {
                     stream.set_abortive().unwrap();
                 }
             }
-            Op::Gram { from, to, len } => self.gram(from, to, len.into()),
+            Op::Deaf { host, end } => {
+                self.rude = true;
+                if let Some(end) = self.end(host, end) {
+                    end.turn_away();
+                }
+            }
+            Op::Gram { from, to, len } => {
+                let (from, to) = (usize::from(from) % HOSTS, usize::from(to) % HOSTS);
+                let target = Addr::from((self.ip(to), UDP));
+                self.gram(from, to, len.into(), |place| Some((place.grams.as_mut()?, target)));
+            }
+            Op::Talk { from, len } => {
+                let from = usize::from(from) % HOSTS;
+                self.gram(from, (from + 1) % HOSTS, len.into(), |place| {
+                    Some((place.talks.as_mut()?, place.next.clone()))
+                });
+            }
+            Op::Local { host } => self.dial_locally(usize::from(host) % HOSTS),
             Op::Grams { host } => self.grams(usize::from(host) % HOSTS),
             Op::Run { micros } => {
                 self.world.run_for(Duration::from_micros(micros.into()));
@@ -213,21 +291,46 @@ impl Life {
         if !place.up {
             return;
         }
-        let stream = place.side.net.connect(&Dial::new(target)).unwrap();
+        let mut dial = Dial::new(target);
+        dial.socket.keep_alive = self.setting.keep_alive;
+        dial.socket.user_timeout = self.setting.user_timeout;
+        let stream = place.side.net.connect(&dial).unwrap();
         place.side.add(stream, true);
     }
 
+    /// Each with a name of its own, so that both ends can be told from others.
+    fn dial_locally(&mut self, host: usize) {
+        let place = &mut self.places[host];
+        if !place.up {
+            return;
+        }
+        let mut dial = Dial::new(local());
+        self.locals += 1;
+        dial.local = Some(Addr::from(std::path::PathBuf::from(format!("caller {}", self.locals))));
+        match place.side.net.connect(&dial) {
+            Ok(stream) => place.side.add(stream, true),
+            // There is no room for more, and nobody waits for it.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ResourceBusy),
+        }
+    }
+
     /// The first four bytes of a datagram are its number.
-    fn gram(&mut self, from: u8, to: u8, len: usize) {
-        let (len, to) = (len.clamp(4, 65_507), usize::from(to) % HOSTS);
-        let target = Addr::from((self.ip(to), UDP));
+    fn gram(
+        &mut self,
+        from: usize,
+        to: usize,
+        len: usize,
+        socket: impl FnOnce(&mut Place) -> Option<(&mut Box<dyn Datagram>, Addr)>,
+    ) {
+        let len = len.clamp(4, 65_507);
         let number = u32::try_from(self.sent_grams.len()).unwrap();
-        let Some(socket) = &mut self.places[usize::from(from) % HOSTS].grams else { return };
+        let Some((socket, target)) = socket(&mut self.places[from]) else { return };
         let mut data = vec![number.to_be_bytes()[3]; len];
         data[..4].copy_from_slice(&number.to_be_bytes());
         match socket.send(&data, &target) {
             Ok(()) => self.sent_grams.push(SentGram { to, len, copies: 0 }),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            // In connected mode it is told that nobody was there for one before.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
         }
     }
 
@@ -272,7 +375,7 @@ impl Life {
                 self.world.act(&Act::Restart(place.id));
                 if !place.up {
                     place.up = true;
-                    place.open();
+                    place.open(self.setting);
                 }
             }
             Rude::LoseListener(host) => self.world.act(&Act::LoseListener(self.id(host), TCP)),
@@ -312,7 +415,7 @@ impl Life {
         for (dialled, accepted) in self.pairs() {
             for (one, other) in [(dialled, accepted), (accepted, dialled)] {
                 assert!(one.got <= other.sent, "more than was sent");
-                if one.ended {
+                if one.ended && !one.deaf {
                     assert!(other.finished || other.stream.is_none(), "an end that nobody made");
                     assert_eq!(one.got, other.sent, "an end before the end");
                 }
@@ -394,37 +497,56 @@ impl Life {
 }
 
 impl Place {
-    fn open(&mut self) {
-        let mut listen = Listen::new(([0, 0, 0, 0], TCP));
+    fn open(&mut self, setting: Setting) {
+        let mut listen = Listen::new(setting.any(TCP));
         listen.backlog = self.backlog;
         let mut listener = self.side.net.listen(&listen).unwrap();
         listener.register(token(usize::MAX)).unwrap();
         self.listener = Some(listener);
-        self.grams = Some(self.side.net.bind(&Bind::new(([0, 0, 0, 0], UDP))).unwrap());
+        let mut listen = Listen::new(local());
+        listen.backlog = self.backlog;
+        let mut listener = self.side.net.listen(&listen).unwrap();
+        listener.register(token(usize::MAX)).unwrap();
+        self.local = Some(listener);
+        self.grams = Some(self.side.net.bind(&Bind::new(setting.any(UDP))).unwrap());
+        let mut bind = Bind::new(setting.any(0));
+        bind.peer = Some(self.next.clone());
+        self.talks = Some(self.side.net.bind(&bind).unwrap());
     }
 
     /// Lets go of all it holds.
     fn crash(&mut self) {
         self.up = false;
         self.waiting = false;
-        self.listener = None;
-        self.grams = None;
+        (self.listener, self.local) = (None, None);
+        (self.grams, self.talks) = (None, None);
         self.side.ends.iter_mut().for_each(|end| end.stream = None);
     }
 
     fn harvest(&mut self) {
         self.waiting |= self.side.harvest();
-        self.waiting &= self.listener.is_some();
-        let Some(listener) = self.listener.as_mut().filter(|_| self.waiting) else { return };
-        match listener.accept() {
-            Ok(stream) => self.side.add(stream, false),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.waiting = false,
-            Err(error) if error.raw_os_error() == Some(Errno::Einval.number()) => {
+        if !self.waiting {
+            return;
+        }
+        self.waiting = false;
+        for listener in [&mut self.listener, &mut self.local] {
+            match listener.as_mut().map(|listener| listener.accept()) {
+                Some(Ok(stream)) => {
+                    self.waiting = true;
+                    self.side.add(stream, false);
+                }
                 // It does not listen any more.
-                self.waiting = false;
-                self.listener = None;
+                Some(Err(error)) if error.raw_os_error() == Some(Errno::Einval.number()) => {
+                    *listener = None;
+                }
+                Some(Err(error)) => self.waiting |= error.kind() != ErrorKind::WouldBlock,
+                None => {}
             }
-            Err(_) => {}
         }
     }
+}
+
+/// Where each host listens for its own.
+fn local() -> Addr {
+    Addr::from(std::path::PathBuf::from("local"))
 }

@@ -13,7 +13,7 @@ pub struct End {
     pub stream: Option<Box<dyn Stream>>,
     /// Names the connection on both sides: the caller's address and the other.
     pub name: String,
-    /// The caller's port, by which patterns differ.
+    /// The caller's port, by which patterns differ; of Unix sockets a number made of its name.
     pub port: u16,
     pub caller: bool,
     pub readable: bool,
@@ -24,6 +24,8 @@ pub struct End {
     pub finished: bool,
     pub got: u64,
     pub ended: bool,
+    /// It has said that it will read no more: its end is none of the other's.
+    pub deaf: bool,
     pub failed: Option<ErrorKind>,
 }
 
@@ -31,7 +33,9 @@ impl End {
     pub fn new(stream: Box<dyn Stream>, caller: bool) -> Self {
         let (ours, theirs) = (stream.local_addr(), stream.peer_addr());
         let (from, to) = if caller { (ours, theirs) } else { (theirs, ours) };
-        let (name, port) = (format!("{from} to {to}"), from.port().unwrap());
+        let name = format!("{from} to {to}");
+        let number = || name.bytes().fold(0_u16, |sum, it| sum.rotate_left(3) ^ u16::from(it));
+        let port = from.port().unwrap_or_else(number);
         End {
             stream: Some(stream),
             name,
@@ -45,6 +49,7 @@ impl End {
             finished: false,
             got: 0,
             ended: false,
+            deaf: false,
             failed: None,
         }
     }
@@ -105,6 +110,18 @@ impl End {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) => self.fail(error.kind()),
+        }
+    }
+
+    /// Reads no more than what is there.
+    pub fn turn_away(&mut self) {
+        if self.up
+            && let Some(stream) = &mut self.stream
+        {
+            self.deaf = true;
+            if let Err(error) = stream.shutdown(Shutdown::Read) {
+                self.fail(error.kind());
+            }
         }
     }
 

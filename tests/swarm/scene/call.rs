@@ -5,7 +5,7 @@ use std::time::Duration;
 use tymist::Remoter;
 use tymist::sim::Rng;
 
-use super::ledger::{Ledger, Way, pattern};
+use super::ledger::{Ledger, Route, Way, pattern};
 use super::service::{CLOSES, ECHO, HALF, HEAD};
 
 pub(crate) struct Call {
@@ -31,7 +31,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn draw(rng: &mut Rng, ledger: &Ledger, calm: bool) -> Call {
+    pub(crate) fn draw(rng: &mut Rng, ledger: &Ledger, calm: bool, route: Route) -> Call {
         let len = |rng: &mut Rng| {
             let bits = rng.below(if calm { 9 } else { 15 });
             if rng.chance(0.1) { 0 } else { rng.between(1 << bits, 2 << bits) }
@@ -41,7 +41,7 @@ impl Call {
         let up = len(rng);
         let down = if mode & ECHO > 0 { up } else { len(rng) };
         Call {
-            number: ledger.open(),
+            number: ledger.open(route),
             mode,
             up,
             down,

@@ -13,7 +13,7 @@ use tymist::{Backoff, Clients, CloseReason, Config, Connect, Event, Id, Layer, R
 
 use super::Bug;
 use super::call::Call;
-use super::ledger::{Ledger, Way};
+use super::ledger::{Ledger, Route, Way};
 use super::tally::Shakes;
 use super::watch::Watch;
 
@@ -32,13 +32,16 @@ pub(crate) struct Goal {
 /// Whom it calls, and how.
 #[derive(Clone)]
 pub(crate) struct Line {
-    /// All that lead to the same service: addresses one by one, and a name.
+    /// All that lead to the same service: addresses one by one, and a name, but to one over Unix sockets.
     pub(crate) addrs: Vec<Addr>,
-    pub(crate) name: String,
+    pub(crate) name: Option<String>,
     pub(crate) port: u16,
+    pub(crate) route: Route,
     pub(crate) layer: Option<Layer>,
     /// Whether connections of these lanes come again by themselves.
     pub(crate) comes_again: bool,
+    /// Each turn begins with a wait.
+    pub(crate) waits: bool,
 }
 
 #[derive(Default)]
@@ -151,9 +154,9 @@ impl Caller {
 
     fn draw_connect(&mut self) -> Connect {
         let rng = &mut self.rng;
-        let mut connect = match rng.below(3) {
-            0 => Connect::to_name(&self.line.name, self.line.port),
-            1 => Connect::new(self.line.addrs.clone()),
+        let mut connect = match (rng.below(3), &self.line.name) {
+            (0, Some(name)) => Connect::to_name(name, self.line.port),
+            (1, _) => Connect::new(self.line.addrs.clone()),
             _ => Connect::new(self.line.addrs[self.line.addrs.len() - 1].clone()),
         };
         connect.stagger = Duration::from_micros(1 << rng.between(0, 20));
@@ -186,7 +189,8 @@ impl Caller {
 
     /// A new call on the lane's connection, up or not.
     fn begin(&mut self, at: usize, now: Tyme) {
-        let call = Call::draw(&mut self.rng, &self.ledger, self.goal.calm.get());
+        let calm = self.goal.calm.get();
+        let call = Call::draw(&mut self.rng, &self.ledger, calm, self.line.route);
         let lane = &mut self.lanes[at];
         (lane.up, lane.eof, lane.paced) = (false, false, false);
         let early = call.early;
@@ -363,6 +367,10 @@ impl Caller {
 
 impl Caller {
     pub(crate) fn turn(&mut self, now: Tyme) {
+        if self.line.waits {
+            self.clients.wait(Some(Duration::ZERO));
+            self.watch.waited();
+        }
         self.clients.service();
         while let Some(event) = self.clients.poll_event() {
             if self.bug == Bug::ForgetsEnd && matches!(event, Event::Disconnected { .. }) {

@@ -21,6 +21,8 @@ pub(crate) struct Dialling {
     pub(super) handshake: bool,
     /// It comes again by itself, after this time at the most.
     most: Option<Duration>,
+    /// Its engine drains: what has ended stays so.
+    drains: bool,
     /// A new one was asked for.
     pub(crate) reopen: bool,
     pub(crate) expired: Option<Deadline>,
@@ -39,6 +41,7 @@ impl Dialling {
             up: None,
             handshake,
             most,
+            drains: false,
             reopen: false,
             expired: None,
             bytes: (0, 0),
@@ -70,7 +73,7 @@ impl Dialling {
         Ok(Dialling {
             not_before: if self.reopen { retry_at.min(now) } else { retry_at },
             bytes: self.bytes,
-            ..Dialling::new(now, turn, self.handshake, self.most)
+            ..Dialling::new(now, turn, self.handshake, self.most.filter(|_| !self.drains))
         })
     }
 
@@ -82,11 +85,20 @@ impl Dialling {
         }
     }
 
-    /// Whether it must come again after it ended for this reason.
-    pub(crate) fn comes_again(&self, reason: CloseReason) -> bool {
+    /// Its engine drains: what has ended stays so.
+    pub(crate) fn comes_no_more(&mut self) {
+        self.drains = true;
+    }
+
+    /// Whether it may be told to come again, or not to, after it ended for this reason. What had ended before its engine drains may be told so later.
+    pub(crate) fn may(&self, again: bool, reason: CloseReason) -> bool {
+        (again && self.drains && self.most.is_some()) || self.comes_again(reason) == again
+    }
+
+    fn comes_again(&self, reason: CloseReason) -> bool {
         let by_the_caller =
             matches!(reason, CloseReason::Local | CloseReason::Aborted | CloseReason::ServerClosed);
-        self.reopen || (self.most.is_some() && !by_the_caller)
+        self.reopen || (self.most.is_some() && !self.drains && !by_the_caller)
     }
 
     /// A round is on, at the latest since this tick.

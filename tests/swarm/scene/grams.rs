@@ -2,7 +2,7 @@
 //! network may have doubled it; and what an endpoint promises of its queues and counters.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::rc::Rc;
 
@@ -11,6 +11,7 @@ use tymist::tyme::Tyme;
 use tymist::{Endpoint, GramConfig, GramCounters, GramEvent, RxGram, Wake};
 
 use super::ledger::{Ledger, Way, byte};
+use super::speaker::SPEAKS;
 use super::watch::wakes_after;
 
 /// Bytes of a datagram that say which one it is.
@@ -20,7 +21,8 @@ struct Sent {
     from: Addr,
     to: Addr,
     len: usize,
-    seen: u64,
+    /// Where it has come, once for each time.
+    came: Vec<Addr>,
     /// Which one it answers.
     answers: Option<u32>,
     answered: bool,
@@ -29,8 +31,10 @@ struct Sent {
 #[derive(Default)]
 struct Books {
     sent: Vec<Sent>,
-    /// Between two ends: datagrams too short for a name that were sent at all, and that came.
+    /// Between two ends, of which the other may be a group: datagrams that were sent, and that came.
     between: BTreeMap<(Addr, Addr), (u64, u64)>,
+    /// Where what is sent to the group may come.
+    members: BTreeSet<Addr>,
     /// What each endpoint there ever was has counted.
     counters: Vec<GramCounters>,
 }
@@ -42,6 +46,11 @@ pub(crate) struct Grams {
     ledger: Ledger,
     /// How often one may arrive.
     copies: u64,
+}
+
+/// Of those who speak, some hear what is sent to all of them.
+pub(crate) fn group() -> Addr {
+    Addr::from(([239, 255, 0, 7], SPEAKS))
 }
 
 fn fill(name: u32, len: usize) -> Vec<u8> {
@@ -67,7 +76,7 @@ impl Grams {
         let name = u32::try_from(books.sent.len()).unwrap();
         let (from, to) = (from.clone(), to.clone());
         books.between.entry((from.clone(), to.clone())).or_default().0 += 1;
-        books.sent.push(Sent { from, to, len, seen: 0, answers, answered: false });
+        books.sent.push(Sent { from, to, len, came: Vec::new(), answers, answered: false });
         (name, fill(name, len))
     }
 
@@ -92,6 +101,11 @@ impl Grams {
         self.books.borrow().sent[name as usize].answered
     }
 
+    /// This end has joined the group.
+    pub(crate) fn joined(&self, at: &Addr) {
+        self.books.borrow_mut().members.insert(at.clone());
+    }
+
     /// A place for the counters of one endpoint's life.
     fn place(&self) -> usize {
         let mut books = self.books.borrow_mut();
@@ -109,12 +123,16 @@ impl Grams {
 
 impl Books {
     fn read(&mut self, at: &Addr, gram: &RxGram, copies: u64) -> Result<Option<u32>, String> {
-        let key = (gram.from.clone(), at.clone());
-        let Some((sent, came)) = self.between.get_mut(&key) else {
-            return Err("nothing was sent from there".into());
-        };
+        let from = &gram.from;
+        let group = self.members.contains(at).then(group);
+        let to_us = |to: &Addr| to == at || group.as_ref() == Some(to);
+        let to_all =
+            group.as_ref().and_then(|group| self.between.get(&(from.clone(), group.clone())));
+        let to_all = to_all.map_or(0, |(sent, _)| *sent);
+        let (sent, came) = self.between.entry((from.clone(), at.clone())).or_default();
         *came += 1;
-        if *came > *sent * copies {
+        let sent = *sent + to_all;
+        if *came > sent * copies {
             return Err(format!("{came} came of {sent}"));
         }
         let len = gram.data.len();
@@ -122,8 +140,8 @@ impl Books {
             let fits = |it: &&Sent| {
                 it.len >= len
                     && (it.len > len) == gram.truncated
-                    && it.from == key.0
-                    && it.to == key.1
+                    && it.from == *from
+                    && to_us(&it.to)
             };
             let found = self.sent.iter().find(fits);
             return found.map(|_| None).ok_or(format!("{len} bytes that nobody sent"));
@@ -132,7 +150,7 @@ impl Books {
         let Some(sent) = self.sent.get_mut(name as usize) else {
             return Err(format!("number {name}, which there never was"));
         };
-        if (&sent.from, &sent.to) != (&key.0, &key.1) {
+        if sent.from != *from || !to_us(&sent.to) {
             return Err(format!("number {name} was from {} to {}", sent.from, sent.to));
         }
         if gram.truncated != (len < sent.len) || len > sent.len {
@@ -141,9 +159,10 @@ impl Books {
         if gram.data != fill(name, len) {
             return Err(format!("number {name} has other bytes than were sent"));
         }
-        sent.seen += 1;
-        if sent.seen > copies {
-            return Err(format!("number {name} came {} times", sent.seen));
+        sent.came.push(at.clone());
+        let times = sent.came.iter().filter(|it| *it == at).count() as u64;
+        if times > copies {
+            return Err(format!("number {name} came {times} times"));
         }
         if let (Some(answers), false) = (sent.answers, gram.truncated) {
             self.sent[answers as usize].answered = true;

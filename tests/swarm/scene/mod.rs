@@ -25,12 +25,12 @@ use tymist::doing::ServerDoer;
 use tymist::net::{Addr, Listen};
 use tymist::sim::swarm::{Moment, Stage, What, draw_config, draw_gram_config};
 use tymist::sim::{Act, Host, HostId, Rng, World};
-use tymist::{Config, OverLimit, RxFull, TxFull};
+use tymist::{Config, Layer, OverLimit, RxFull, Server, TxFull};
 
 use caller::{Caller, Goal, Line};
 use client::Client;
 use grams::Grams;
-use ledger::Ledger;
+use ledger::{Ledger, Route};
 use relay::Relay;
 use service::Service;
 use site::{Site, without_ends};
@@ -119,18 +119,26 @@ impl Scene {
         let gram_config = draw_gram_config(&mut rng);
         let (grams, own) = (self.grams(stage), v4(&stage.world.host(host), ANSWERS));
         let relay = self.relay(stage, host);
-        let peers = stage.plan.places.len();
+        let waits = stage.plan.rng(&format!("waits {host:?}")).chance(0.5);
+        let neighbour = self.neighbour(stage, host, tls);
+        let peers = if neighbour.is_some() { usize::MAX } else { stage.plan.places.len() };
         let shakes = Shakes { accepted: layer.is_some(), peers };
         stage.world.start(host, move |host| {
             let service = Service::new(config.clone(), ledger.clone(), shakes, bug, piece);
             let mut program = ServerDoer::on_host(host, config.clone(), service);
-            match &layer {
-                Some(layer) => program.server.listen_with(listen.clone(), layer.clone()).unwrap(),
-                None => program.server.listen(listen.clone()).unwrap(),
-            };
+            open(&mut program.server, listen.clone(), layer.as_ref());
+            if neighbour.is_some() {
+                let mut local = Listen::new(local());
+                // A crash leaves it behind.
+                local.file.replace_stale = true;
+                local.backlog = listen.backlog;
+                open(&mut program.server, local, layer.as_ref());
+            }
             let bound = program.server.bind(([0, 0, 0, 0], ANSWERS), gram_config.clone());
             program.service.answer(bound.unwrap(), own.clone(), grams.clone());
-            Site { service: program, relay: relay.as_ref().map(|relay| relay(host)) }
+            let relay = relay.as_ref().map(|relay| relay(host));
+            let neighbour = neighbour.as_ref().map(|neighbour| neighbour(host));
+            Site { service: program, relay, neighbour, waits }
         });
     }
 
@@ -156,17 +164,30 @@ impl Scene {
         }))
     }
 
-    fn call(&mut self, stage: &mut Stage<'_>, host: HostId, tls: Option<&Tls>) {
-        let goal = Rc::new(Goal::default());
-        let mut rng = stage.plan.rng(&format!("caller {host:?}"));
-        goal.wanted.set(rng.between(1, 20));
-        let lanes = 1 + rng.below(4);
-        let (mut server, mut port) = (self.servers[rng.index(self.servers.len())], PORT);
-        let relayed = rng.chance(0.5);
-        if let Some(relay) = rng.pick(&self.relays).copied().filter(|_| relayed) {
-            (server, port) = (relay, RELAYS);
+    /// What makes the caller on a server's own host, in half of those that have sockets for both ends.
+    fn neighbour(&mut self, stage: &Stage<'_>, host: HostId, tls: Option<&Tls>) -> Maker<Caller> {
+        let mut rng = stage.plan.rng(&format!("neighbour {host:?}"));
+        if has_few_sockets(stage, host) || rng.chance(0.5) {
+            return None;
         }
-        let line = draw_line(stage, server, port, &mut rng, tls);
+        let line = Line {
+            addrs: vec![local()],
+            name: None,
+            port: 0,
+            route: Route::Local,
+            layer: tls.map(Tls::dial_layer),
+            comes_again: rng.chance(0.5),
+            waits: rng.chance(0.5),
+        };
+        let lanes = 1 + rng.below(3);
+        Some(self.caller(line, lanes, rng))
+    }
+
+    /// What makes a caller, with its goal.
+    fn caller(&mut self, line: Line, lanes: u64, mut rng: Rng) -> Box<dyn Fn(&Host) -> Caller> {
+        let goal = Rc::new(Goal::default());
+        goal.wanted.set(rng.between(1, 20));
+        self.goals.push(Rc::clone(&goal));
         let mut config = draw_config(&mut rng);
         config.seed = Some(rng.next_u64());
         config.limits.remoters = config.limits.remoters.max(1);
@@ -174,20 +195,32 @@ impl Scene {
             // A connection keeps this through all of its lives, and after healing each call must be done.
             config.tx_full = TxFull::Partial;
         }
-        let (ledger, goal_too, bug) = (self.ledger.clone(), Rc::clone(&goal), self.bug);
-        let plan_rng = stage.plan.rng(&format!("calls {host:?}"));
+        let (ledger, bug) = (self.ledger.clone(), self.bug);
+        Box::new(move |host| {
+            let mut rng = rng.clone();
+            (0..goal.lives.get()).for_each(|_| _ = rng.next_u64());
+            let (goal, ledger) = (Rc::clone(&goal), ledger.clone());
+            let config = if goal.calm.get() { patient(&config) } else { config.clone() };
+            Caller::new(host, config, line.clone(), rng, ledger, goal, lanes, bug)
+        })
+    }
+
+    fn call(&mut self, stage: &mut Stage<'_>, host: HostId, tls: Option<&Tls>) {
+        let mut rng = stage.plan.rng(&format!("caller {host:?}"));
+        let lanes = 1 + rng.below(4);
+        let (mut server, mut port) = (self.servers[rng.index(self.servers.len())], PORT);
+        let relayed = rng.chance(0.5);
+        if let Some(relay) = rng.pick(&self.relays).copied().filter(|_| relayed) {
+            (server, port) = (relay, RELAYS);
+        }
+        let mut line = draw_line(stage, server, port, &mut rng, tls);
+        line.waits = stage.plan.rng(&format!("waits {host:?}")).chance(0.5);
+        let caller = self.caller(line, lanes, rng);
         let speak = self.speak(stage, host);
         stage.world.start(host, move |host| {
-            let mut rng = plan_rng.clone();
-            (0..goal_too.lives.get()).for_each(|_| _ = rng.next_u64());
-            let (goal, ledger) = (Rc::clone(&goal_too), ledger.clone());
-            let config = if goal.calm.get() { patient(&config) } else { config.clone() };
             let speaker = speak.as_ref().map(|speak| speak(host));
-            let line = line.clone();
-            let caller = Caller::new(host, config, line, rng, ledger, goal, lanes, bug);
-            Client { caller, speaker }
+            Client { caller: caller(host), speaker }
         });
-        self.goals.push(goal);
     }
 
     /// What makes the datagram peer of a client's host, in half of them.
@@ -202,7 +235,9 @@ impl Scene {
         let others = stage.world.hosts().take(others).filter(|id| *id != host);
         let others = others.map(|id| v4(&stage.world.host(id), SPEAKS)).collect();
         let only = rng.chance(0.3).then(|| servers[rng.index(servers.len())].clone());
-        let whom = Whom { servers, others, only };
+        let mut more = stage.plan.rng(&format!("speaker joins {host:?}"));
+        let (joins, waits) = (only.is_none() && more.chance(0.7), more.chance(0.5));
+        let whom = Whom { servers, others, only, joins, waits };
         let config = draw_gram_config(&mut rng);
         let (grams, ledger, bug) = (self.grams(stage), self.ledger.clone(), self.bug);
         let talk = Rc::new(Talk::default());
@@ -222,10 +257,27 @@ impl Scene {
     }
 }
 
+/// Opens a server's port, with this around what comes in.
+fn open(server: &mut Server, listen: Listen, layer: Option<&Layer>) {
+    let opened = match layer {
+        Some(layer) => server.listen_with(listen, Layer::clone(layer)),
+        None => server.listen(listen),
+    };
+    opened.unwrap();
+}
+
+/// Where a service listens for callers on its own host.
+fn local() -> Addr {
+    Addr::from(std::path::Path::new("service"))
+}
+
+fn has_few_sockets(stage: &Stage<'_>, host: HostId) -> bool {
+    stage.plan.places[host.index()].spec.max_sockets < 1000
+}
+
 /// Whether a server's host has a forwarder.
 fn forwards(stage: &Stage<'_>, host: HostId) -> bool {
-    let few = stage.plan.places[host.index()].spec.max_sockets < 1000;
-    !few && stage.plan.rng(&format!("forwards {host:?}")).chance(0.5)
+    !has_few_sockets(stage, host) && stage.plan.rng(&format!("forwards {host:?}")).chance(0.5)
 }
 
 /// The IPv4 address of a host, with this port.
@@ -250,7 +302,9 @@ fn draw_line(
     }
     let addrs = ips.into_iter().map(|ip| Addr::from((ip, port))).collect();
     let comes_again = rng.chance(0.5);
-    Line { addrs, name: host.name(), port, layer: tls.map(Tls::dial_layer), comes_again }
+    let (name, layer) = (Some(host.name()), tls.map(Tls::dial_layer));
+    let route = if port == RELAYS { Route::Relayed } else { Route::Direct };
+    Line { addrs, name, port, route, layer, comes_again, waits: false }
 }
 
 /// Settings under which every call must succeed in the end.
@@ -297,7 +351,7 @@ impl Scene {
     fn heal(&self, stage: &mut Stage<'_>) {
         for &host in &self.servers {
             let site: &mut Site = stage.world.program_mut(host).unwrap();
-            site.heal(calm);
+            site.heal(calm, patient);
         }
         for &host in &self.clients {
             if let Some(client) = stage.world.program_mut::<Client>(host) {
@@ -334,6 +388,9 @@ impl Scene {
             if let Some(relay) = &site.relay {
                 text += &format!("\n    forwards: {:?}", relay.server.config().limits);
                 relay.server.remoters().for_each(|it| text += &format!("\n    {it:?}"));
+            }
+            if let Some(neighbour) = &site.neighbour {
+                text += &format!("\n    neighbour: {}", neighbour.state());
             }
         }
         for &host in &self.clients {
@@ -380,16 +437,15 @@ impl Scene {
             let mut rng = stage.plan.rng(&format!("drain {host:?}"));
             let within = Duration::from_micros(1 << rng.between(0, 19));
             let site: &mut Site = stage.world.program_mut(host).unwrap();
-            site.drain(Some(within));
+            site.drain(within);
         }
     }
 
     fn left(&self, stage: &mut Stage<'_>) -> Result<(), String> {
         if self.drains {
             for &host in &self.servers {
-                let server = &self.site(stage.world, host).service.server;
-                if let Some(draining) = server.draining() {
-                    return Err(format!("{draining:?} at {}", server.tyme()));
+                if let Some(draining) = self.site(stage.world, host).draining() {
+                    return Err(format!("{draining:?} at {}", stage.world.tyme()));
                 }
             }
             for &host in &self.clients {

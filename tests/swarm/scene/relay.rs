@@ -14,6 +14,7 @@ use super::watch::Watch;
 
 pub(crate) struct Relay {
     to: Addr,
+    ledger: Ledger,
     pub(crate) watch: Watch,
     pairs: tymist::Relay,
     /// Dialled and not up yet.
@@ -24,13 +25,22 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn new(config: Config, to: Addr, ledger: Ledger, bug: Bug) -> Self {
-        let watch = Watch::new(config, ledger, Shakes::default());
-        Relay { to, watch, pairs: tymist::Relay::new(), coming: BTreeSet::new(), bug, lost: None }
+        let watch = Watch::new(config, ledger.clone(), Shakes::default());
+        let (pairs, coming) = (tymist::Relay::new(), BTreeSet::new());
+        Relay { to, ledger, watch, pairs, coming, bug, lost: None }
     }
 
     pub(crate) fn heal(&mut self, server: &mut Server, config: Config) {
         *server.config_mut() = config.clone();
         self.watch.change(config);
+    }
+
+    /// Lets those that are there end, for so long.
+    pub(crate) fn drain(&mut self, server: &mut Server, within: Duration) {
+        self.lost = None;
+        self.ledger.relays_drain();
+        server.drain(Some(within));
+        self.watch.drains(server, server.tyme() + within);
     }
 
     /// Sides that it still knows of.

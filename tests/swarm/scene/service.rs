@@ -146,12 +146,10 @@ impl Service {
     }
 
     /// Lets those that are there end, for so long.
-    pub(crate) fn drain(&mut self, server: &mut Server, within: Option<Duration>) {
+    pub(crate) fn drain(&mut self, server: &mut Server, within: Duration) {
         self.lost = None;
-        let usual = server.config().timeouts.drain;
-        server.drain(within);
-        let within = within.or(usual).filter(|within| !within.is_zero());
-        self.watch.drains(server, within.map_or(Tyme::NEVER, |within| server.tyme() + within));
+        server.drain(Some(within));
+        self.watch.drains(server, server.tyme() + within);
     }
 
     pub(crate) fn talks(&self) -> usize {

@@ -4,19 +4,31 @@ use std::time::Duration;
 
 use tymist::doing::{DoError, Doer, Recur, ServerDoer};
 use tymist::tyme::Tyme;
-use tymist::{Config, Wake};
+use tymist::{Config, Draining, Wake};
 
+use super::caller::Caller;
 use super::relay::Relay;
 use super::service::Service;
 
 pub(crate) struct Site {
     pub(crate) service: ServerDoer<Service>,
     pub(crate) relay: Option<ServerDoer<Relay>>,
+    /// Calls the service from its own host, over a Unix socket.
+    pub(crate) neighbour: Option<Caller>,
+    /// Each turn begins with a wait.
+    pub(crate) waits: bool,
 }
 
 impl Site {
     /// From now on every caller must get what it asks for; `calm` makes settings such that it can.
-    pub(crate) fn heal(&mut self, calm: impl Fn(&Config) -> Config) {
+    pub(crate) fn heal(
+        &mut self,
+        calm: impl Fn(&Config) -> Config,
+        patient: impl Fn(&Config) -> Config,
+    ) {
+        if let Some(neighbour) = &mut self.neighbour {
+            neighbour.heal(patient(neighbour.clients.config()));
+        }
         let service = &mut self.service;
         let config = calm(service.server.config());
         service.service.heal(&mut service.server, config);
@@ -28,6 +40,7 @@ impl Site {
 
     /// The end: closes all, takes what that has told, and a tick more to forget it.
     pub(crate) fn close(&mut self, now: Tyme) {
+        self.neighbour.iter_mut().for_each(Caller::close);
         self.service.server.close();
         self.service.service.watch.closed();
         if let Some(relay) = &mut self.relay {
@@ -39,9 +52,19 @@ impl Site {
     }
 
     /// The end of some: what is there may go on for a while.
-    pub(crate) fn drain(&mut self, within: Option<Duration>) {
+    pub(crate) fn drain(&mut self, within: Duration) {
+        self.neighbour.iter_mut().for_each(Caller::outlast);
         let ServerDoer { server, service } = &mut self.service;
         service.drain(server, within);
+        if let Some(ServerDoer { server, service }) = &mut self.relay {
+            service.drain(server, within);
+        }
+    }
+
+    /// What drains still, though it is time.
+    pub(crate) fn draining(&self) -> Option<Draining> {
+        let relay = self.relay.as_ref().and_then(|relay| relay.server.draining());
+        self.service.server.draining().or(relay)
     }
 
     pub(crate) fn left(&self) -> Result<(), String> {
@@ -51,6 +74,9 @@ impl Site {
         if let Some(relay) = &self.relay {
             relay.service.watch.left(&relay.server)?;
             legs = relay.service.legs();
+        }
+        if let Some(neighbour) = &self.neighbour {
+            neighbour.watch.left(&neighbour.clients)?;
         }
         if talks + legs > 0 {
             return Err(format!("{talks} talks and {legs} sides of connections that are gone"));
@@ -74,15 +100,25 @@ pub(crate) fn without_ends(mut config: Config) -> Config {
 
 impl Doer for Site {
     fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
+        if self.waits {
+            self.service.server.wait(Some(Duration::ZERO));
+        }
         let _ = self.service.recur(now)?;
         if let Some(relay) = &mut self.relay {
+            if self.waits {
+                relay.server.wait(Some(Duration::ZERO));
+            }
             let _ = relay.recur(now)?;
+        }
+        if let Some(neighbour) = &mut self.neighbour {
+            neighbour.turn(now);
         }
         Ok(Recur::Again)
     }
 
     fn wake(&self) -> Wake {
-        let service = self.service.wake();
-        self.relay.as_ref().map_or(service, |relay| service.min(relay.wake()))
+        let relay = self.relay.as_ref().map(Doer::wake);
+        let neighbour = self.neighbour.as_ref().map(Caller::wake);
+        relay.into_iter().chain(neighbour).fold(self.service.wake(), Wake::min)
     }
 }

@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tymist::net::{Addr, Bind};
+use tymist::net::{Addr, Bind, Interface};
 use tymist::sim::{Host, Rng};
 use tymist::tyme::Tyme;
 use tymist::{GramConfig, GramError, Peer, Wake};
 
 use super::Bug;
-use super::grams::{GramWatch, Grams};
+use super::grams::{GramWatch, Grams, group};
 use super::ledger::Ledger;
 
 /// Where servers answer, and where peers speak from.
@@ -41,6 +41,10 @@ pub(crate) struct Whom {
     pub(crate) others: Vec<Addr>,
     /// Connected mode.
     pub(crate) only: Option<Addr>,
+    /// It hears what is sent to all.
+    pub(crate) joins: bool,
+    /// Each turn begins with a wait.
+    pub(crate) waits: bool,
 }
 
 pub(crate) struct Speaker {
@@ -80,6 +84,10 @@ impl Speaker {
         let _ = peer.open(bind);
         let own = host.addrs().into_iter().find(std::net::IpAddr::is_ipv4).unwrap();
         let own = Addr::from((own, SPEAKS));
+        if whom.joins && peer.opened() {
+            peer.join(group().ip().unwrap(), Interface::Any).unwrap();
+            grams.joined(&own);
+        }
         let watch = GramWatch::new(grams.clone());
         let (next, left) = (host.tyme(), rng.below(60));
         let next = if talk.calm.get() { next + SETTLES } else { next };
@@ -157,6 +165,7 @@ impl Speaker {
             None if !others.is_empty() && self.rng.chance(0.3) => {
                 others[self.rng.index(others.len())].clone()
             }
+            None if self.rng.chance(0.2) => group(),
             None => servers[self.rng.index(servers.len())].clone(),
         }
     }
@@ -198,6 +207,10 @@ impl Speaker {
     }
 
     pub(crate) fn turn(&mut self, now: Tyme) {
+        let burst = self.peer.config().burst_grams.max(1);
+        if self.whom.waits {
+            self.peer.wait(Some(Duration::ZERO));
+        }
         self.peer.service();
         while let Some(event) = self.peer.poll_event() {
             self.watch.event(&event, now, self.peer.config());
@@ -213,7 +226,8 @@ impl Speaker {
             self.speak(now);
         }
         self.peer.service_sends();
-        self.watch.turn_ends(&self.peer, self.peer.wake(), now, usize::MAX, 2);
+        let most = if self.whom.waits { burst } else { usize::MAX };
+        self.watch.turn_ends(&self.peer, self.peer.wake(), now, most, 2);
     }
 
     pub(crate) fn wake(&self) -> Wake {

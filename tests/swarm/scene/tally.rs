@@ -9,9 +9,9 @@ use tymist::tyme::Tyme;
 use tymist::{CloseReason, Counters, Deadline, Event, Id, Server, Wake};
 
 use super::engine::Engine;
-use super::watch::{Life, Watch, wakes_after};
+use super::watch::{Life, Seen, Watch, wakes_after};
 
-/// Whether those who come in shake hands, and from how many addresses they can come.
+/// Whether those who come in shake hands, and from how many addresses they can come; as many as can be, where some have none.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Shakes {
     pub(crate) accepted: bool,
@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     shaken: usize,
     /// A drain has accepted beside the tick.
     drained: bool,
+    /// A wait has begun this turn, and there is but one tick in it.
+    waited: bool,
     /// All was closed: what is queued gets a try beside all budgets.
     pub(super) closed: bool,
     /// The timeouts are those it began with.
@@ -53,6 +55,7 @@ impl Tally {
             came: 0,
             shaken: 0,
             drained: false,
+            waited: false,
             closed: false,
             modelled: true,
             begun: Vec::new(),
@@ -104,11 +107,24 @@ impl Watch {
         if self.tally.shakes.accepted {
             self.tally.note_begun(server, server.axes());
         }
+        for life in self.lives.values_mut() {
+            match life {
+                Life::Dialling(dialling) | Life::Usable(Seen { dialled: Some(dialling), .. }) => {
+                    dialling.comes_no_more();
+                }
+                Life::Usable(_) => {}
+            }
+        }
         let told = server.draining().map(|it| it.deadline);
         if told != Some(until) {
             self.ledger.wrong(|| format!("drains until {told:?}, not {until}"));
         }
         (self.drain, self.tally.drained) = (Some(until), true);
+    }
+
+    /// The tick of this turn was begun by a wait.
+    pub(crate) fn waited(&mut self) {
+        self.tally.waited = true;
     }
 
     /// It was closed.
@@ -236,8 +252,9 @@ impl Watch {
                 let Some(remoter) = engine.remoter(*id) else { continue };
                 keep("rx", remoter.rx().len(), limits.rx_bytes.max(1));
                 keep("tx", remoter.tx_len(), limits.tx_bytes.max(1));
-                if !few && !life.is_dialled() {
-                    *from.entry(remoter.peer_addr().ip()).or_insert(0) += 1;
+                if let (false, false, Some(ip)) = (few, life.is_dialled(), remoter.peer_addr().ip())
+                {
+                    *from.entry(ip).or_insert(0) += 1;
                 }
             }
             from.values().for_each(|count| keep("remoters_per_ip", *count, limits.remoters_per_ip));
@@ -271,6 +288,10 @@ impl Watch {
             let most = most.max(1);
             keep(name, own as usize, most);
             keep(name, (all - own) as usize, most.saturating_mul(engine.ticks() as usize));
+        }
+        if std::mem::take(&mut tally.waited) {
+            let came = counters.bytes_in - before.bytes_in - sent_in;
+            keep("burst_bytes", came as usize, limits.burst_bytes.max(1));
         }
         keep("events", tally.came, limits.events.max(1));
         let most = tally.events.values().max().copied().unwrap_or(0);

@@ -224,7 +224,7 @@ impl Watch {
         let again = matches!(event, Event::Disconnected { .. });
         let wrong = match dialling {
             None => again,
-            Some(dialling) => dialling.comes_again(reason) != again,
+            Some(dialling) => !dialling.may(again, reason),
         };
         if wrong {
             self.ledger.wrong(|| format!("{event:?} where it must be otherwise"));
