@@ -181,3 +181,40 @@ pub(super) fn put_timer(out: &mut Vec<u8>, timer: Timer) {
 pub(super) fn take_timer(rest: &mut &[u8]) -> Option<Timer> {
     TIMERS.get(usize::from(take_u8(rest)?)).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_and_timer_comes_back_and_no_other_number_does() {
+        let mut out = Vec::new();
+        for fate in WHYS.map(Fate::Lost).into_iter().chain([Fate::Arrives(Tyme::from_secs(7))]) {
+            out.clear();
+            put_fate(&mut out, fate);
+            assert_eq!(take_fate(&mut &out[..]), Some(fate));
+        }
+        for timer in TIMERS {
+            out.clear();
+            put_timer(&mut out, timer);
+            assert_eq!(take_timer(&mut &out[..]), Some(timer));
+        }
+        assert_eq!((take_fate(&mut &[8][..]), take_timer(&mut &[3][..])), (None, None));
+        assert_eq!(take_why(&mut &[0][..]), None, "a packet that arrives has no reason");
+    }
+
+    #[test]
+    fn numbers_end_where_64_bits_do() {
+        let mut out = Vec::new();
+        for number in [0, 0x7f, 0x80, 0x3fff, 0x4000, u64::MAX] {
+            out.clear();
+            put(&mut out, number);
+            assert_eq!(take(&mut &out[..]), Some(number));
+        }
+        assert_eq!(out.len(), 10);
+        out[9] = 2;
+        assert_eq!(take(&mut &out[..]), None, "a 65th bit");
+        out[9] = 0x81;
+        assert_eq!(take(&mut &out[..]), None, "an eleventh byte");
+    }
+}
