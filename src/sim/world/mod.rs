@@ -1,12 +1,19 @@
 //! A world: made, stepped, and asked.
 
-mod act;
 mod host;
-mod look;
-mod map;
-mod programs;
+
+// In the order in which the page of `World` shows what they add to it.
 mod spec;
+
+mod map;
+
+mod programs;
+
+mod act;
+
 mod time;
+
+mod look;
 
 use core::fmt;
 
@@ -16,10 +23,8 @@ pub use spec::WorldSpec;
 pub use time::Step;
 
 use self::programs::Seat;
-use super::Rng;
 use super::fault::Faults;
-use super::machine::{Core, Shared};
-use super::trace::Recorder;
+use super::machine::Shared;
 use crate::tyme::Tymth;
 
 /// Hosts, links and a clock, all from one seed.
@@ -34,38 +39,6 @@ pub struct World {
     faults: Faults,
     seats: Vec<Seat>,
     tymth: Tymth,
-}
-
-/// # How it is made
-impl World {
-    /// A world with the defaults, from this seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self::with(WorldSpec::new(seed))
-    }
-
-    /// A world as `spec` says.
-    #[must_use]
-    pub fn with(spec: WorldSpec) -> Self {
-        let recorder = Recorder::new(spec.tracing);
-        let core = Core::new(spec.seed, spec.start, spec.link, recorder);
-        let tymth = core.tymth();
-        let shared = Shared::new(core);
-        World { shared, faults: Faults::new(spec.seed), seats: Vec::new(), tymth }
-    }
-
-    /// The seed.
-    #[must_use]
-    pub fn seed(&self) -> u64 {
-        self.shared.lock().seed
-    }
-
-    /// A stream of random numbers of this world's seed, for whatever `name` says: "workload", "topology", …
-    /// The world itself has names that begin with "wire", "ports", "engine" and "fault".
-    #[must_use]
-    pub fn rng(&self, name: &str) -> Rng {
-        Rng::stream(self.seed(), name)
-    }
 }
 
 impl fmt::Debug for World {
