@@ -10,7 +10,8 @@
 //! * **A break goes through.** What ends in any other way than cleanly, a reset, a deadline, a TLS stream cut short, a connection that could not be made,
 //!   resets the other end: nobody takes for whole what is not. What is queued there goes out first, where it is taken within
 //!   [`Timeouts::write_stall`](crate::Timeouts::write_stall): a server that answers "too large" and goes, with the rest of the request unread, is heard, unless
-//!   the answer is longer than [`Limits::tx_bytes`](crate::Limits::tx_bytes).
+//!   the answer is longer than [`Limits::tx_bytes`](crate::Limits::tx_bytes). The end that broke is reset as well where it still can be: one that a deadline, a
+//!   drain or the closing of the server cuts off sees no plain end in the middle of a stream.
 //!   (Unix sockets know no reset: there the other end sees a plain end, see [`Remoter::abort`](crate::Remoter::abort).)
 //!
 //! **Stalled pairs must not starve the others.** All connections of a server share [`Limits::buffered`](crate::Limits::buffered): once pairs that stand still
@@ -186,6 +187,7 @@ impl Relay {
             self.ends[id.index()] = Some(End { id, partner });
             if let Some(remoter) = server.remoter_mut(id) {
                 remoter.set_half_open(true);
+                remoter.set_joined(true);
             }
         }
         self.pairs += 1;
@@ -269,11 +271,11 @@ impl Relay {
         let whole = reason.is_clean();
         self.counters.finished += u64::from(whole);
         self.counters.broken += u64::from(!whole);
+        let Some(remoter) = server.remoter_mut(partner) else { return };
         // What was taken out lives on elsewhere, and so may the other.
         if reason == CloseReason::Detached {
-            return;
+            return remoter.set_joined(false);
         }
-        let Some(remoter) = server.remoter_mut(partner) else { return };
         if whole { remoter.close() } else { remoter.abort_once_sent() }
     }
 }

@@ -166,7 +166,8 @@ impl Engine {
         let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
         // What waits for a handshake, or for the next connection, was not begun.
         let begun = remoter.state.opened && !remoter.tx.is_empty();
-        let cut = begun || remoter.state.fin == Fin::Cut || remoter.stream.held() > 0;
+        let torn = remoter.state.joined && !reason.is_clean();
+        let cut = begun || torn || remoter.state.fin == Fin::Cut || remoter.stream.held() > 0;
         let shaking = core::mem::take(&mut remoter.state.shaking);
         self.index.forget(remoter, shaking);
         remoter.drop_stream(cut);

@@ -56,6 +56,11 @@ impl Remoter {
         self.state.half_open = half_open;
     }
 
+    /// Whether a relay has joined it to another one: then an end that is not in order is a reset, whoever makes it.
+    pub(crate) fn set_joined(&mut self, joined: bool) {
+        self.state.joined = joined;
+    }
+
     /// Whether `close` was called or the engine is closing it.
     #[must_use]
     pub fn is_closing(&self) -> bool {

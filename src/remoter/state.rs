@@ -93,6 +93,8 @@ pub(crate) struct State {
     pub(crate) shaking: bool,
     /// It keeps its place after its `Closed` was taken, until whoever reads from it lets go.
     pub(crate) kept: bool,
+    /// Joined to another one by a relay: what its peer has sent and we have sent it is a part of something until both ends have come through in order.
+    pub(crate) joined: bool,
     /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
     pub(crate) spent_at: u32,
     /// That a budget ran out was counted in that tick.
@@ -133,6 +135,7 @@ impl State {
             broken_off: false,
             shaking: false,
             kept: false,
+            joined: false,
             spent_at: 0,
             exhausted: false,
             spent_in: 0,

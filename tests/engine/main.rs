@@ -10,7 +10,9 @@ mod closing;
 mod counters;
 mod dial;
 mod echo;
+mod held;
 mod limits;
+mod swarm_found;
 mod tick;
 mod timeouts;
 mod tyme;
@@ -27,6 +29,8 @@ mod layers;
 mod memory;
 #[path = "../util/model.rs"]
 mod model;
+#[path = "../util/sealed.rs"]
+mod sealed;
 #[cfg(feature = "os")]
 #[path = "../util/mod.rs"]
 mod util;

@@ -1,7 +1,7 @@
 //! A forwarder between plain sockets of this machine. What holds on each network, with TLS or without, is in the contract (`tests/contract/relays.rs`).
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
 use tymist::net::tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsTime};
@@ -192,8 +192,35 @@ fn a_deadline_at_one_end_breaks_the_pair() {
     it.tick();
     it.rig.tymist.tick_by(Duration::from_secs(9));
     assert_eq!(it.rest(&mut far).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    // And whom the deadline was for takes nothing for whole, either.
+    assert_eq!(it.rest(&mut client).unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert!(it.rig.log.iter().any(|event| matches!(event, Event::Expired(_, Deadline::Idle))));
     it.nothing_left();
+}
+
+/// With nothing queued it used to be a plain end, in the middle of a stream: found by the swarm.
+#[test]
+fn who_is_cut_off_in_the_middle_by_a_drain_or_a_close_is_reset() {
+    for drain in [true, false] {
+        let mut it = Forward::new(|_| {});
+        let (mut client, mut far) = it.pair();
+        it.until(|it| (it.rig.server.len() == 2).then_some(()));
+        client.write_all(b"half").unwrap();
+        it.expect(&mut far, b"half");
+        // Only one of the ends has come through.
+        far.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(it.rest(&mut client).unwrap(), b"");
+        if drain {
+            it.rig.server.drain(Some(Duration::from_secs(9)));
+            it.tick();
+            it.rig.tymist.tick_by(Duration::from_secs(9));
+            it.tick();
+        } else {
+            it.rig.server.close();
+        }
+        assert_eq!(it.rest(&mut far).unwrap_err().kind(), ErrorKind::ConnectionReset, "{drain}");
+        it.nothing_left();
+    }
 }
 
 #[test]

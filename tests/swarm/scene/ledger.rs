@@ -37,8 +37,6 @@ struct Account {
 #[derive(Default)]
 struct Books {
     calls: Vec<Account>,
-    /// Forwarders drain.
-    relays_drain: bool,
     wrong: Option<String>,
 }
 
@@ -62,11 +60,6 @@ impl Ledger {
         let mut books = self.0.borrow_mut();
         books.calls.push(Account { route, ..Account::default() });
         u32::try_from(books.calls.len() - 1).unwrap()
-    }
-
-    /// From now on forwarders cut off what is not over by their deadline.
-    pub(crate) fn relays_drain(&self) {
-        self.0.borrow_mut().relays_drain = true;
     }
 
     /// Something has gone wrong; the first report counts.
@@ -113,13 +106,8 @@ impl Ledger {
     pub(crate) fn end(&self, call: u32, way: Way, unread: usize) {
         let mut books = self.0.borrow_mut();
         let Some(account) = books.calls.get(call as usize) else { return };
-        // Whether what is broken off would have been a reset, and no end: there are none between Unix sockets, and a server that drains ends in
-        // order what its peer may not have ended.
-        let reset = match account.route {
-            Route::Direct => true,
-            Route::Relayed => !books.relays_drain,
-            Route::Local => false,
-        };
+        // Whether what is broken off would have been a reset, and no end: there are none between Unix sockets.
+        let reset = account.route != Route::Local;
         let half = &account.halves[way as usize];
         let (got, sent, finished) = (half.got + unread as u64, half.sent, half.finished);
         if got > sent || (reset && (got < sent || !finished)) {

@@ -38,7 +38,6 @@ impl Relay {
     /// Lets those that are there end, for so long.
     pub(crate) fn drain(&mut self, server: &mut Server, within: Duration) {
         self.lost = None;
-        self.ledger.relays_drain();
         server.drain(Some(within));
         self.watch.drains(server, server.tyme() + within);
     }

@@ -1,15 +1,10 @@
 //! What a layer keeps back leaves before an end, and before a reset that waits for what is queued.
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 
-#[path = "util/far.rs"]
-mod far;
-#[path = "util/sealed.rs"]
-mod sealed;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sealed::sealed;
+use crate::sealed::sealed;
 use tymist::{CloseReason, Deadline, Event};
 
 #[test]

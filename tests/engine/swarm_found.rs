@@ -1,16 +1,11 @@
 //! What the swarm has found, each bug with the least that shows it.
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 
-#[path = "util/far.rs"]
-mod far;
-#[path = "util/sealed.rs"]
-mod sealed;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use far::{Desk, addr};
-use sealed::sealed;
+use crate::far::{Desk, addr};
+use crate::sealed::sealed;
 use tymist::{Backoff, CloseReason, Connect, Deadline, Event, TxError, Wake};
 
 const SECOND: Duration = Duration::from_secs(1);
