@@ -1,7 +1,7 @@
 //! The operating system's network, on mio and socket2: the only room that names them.
 //!
-//! One poller, edge-triggered. A socket is registered once, for its whole life; one that would tell of room all the time is only asked while there is none. A stream is written at once and never
-//! waited for first. `harvest` takes up to 1024 reports a call.
+//! One poller, edge-triggered. A socket is registered once, for its whole life; of those that would tell of room all the time (`room`) only what comes in is
+//! watched, and room while there is none. A stream is written at once and never waited for first. `harvest` takes up to 1024 reports a call.
 
 #[cfg(target_os = "linux")]
 mod batch;

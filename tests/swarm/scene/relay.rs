@@ -14,7 +14,6 @@ use super::watch::Watch;
 
 pub(crate) struct Relay {
     to: Addr,
-    ledger: Ledger,
     pub(crate) watch: Watch,
     pairs: tymist::Relay,
     /// Dialled and not up yet.
@@ -25,9 +24,9 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn new(config: Config, to: Addr, ledger: Ledger, bug: Bug) -> Self {
-        let watch = Watch::new(config, ledger.clone(), Shakes::default());
+        let watch = Watch::new(config, ledger, Shakes::default());
         let (pairs, coming) = (tymist::Relay::new(), BTreeSet::new());
-        Relay { to, ledger, watch, pairs, coming, bug, lost: None }
+        Relay { to, watch, pairs, coming, bug, lost: None }
     }
 
     pub(crate) fn heal(&mut self, server: &mut Server, config: Config) {
