@@ -186,7 +186,6 @@ impl Relay {
             }
             self.ends[id.index()] = Some(End { id, partner });
             if let Some(remoter) = server.remoter_mut(id) {
-                remoter.set_half_open(true);
                 remoter.set_joined(true);
             }
         }

@@ -11,7 +11,7 @@ use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Detached, Fin, Phase, Remoter, Slot};
+use crate::remoter::{Detached, Fin, HalfOpen, Phase, Remoter, Slot};
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
@@ -20,7 +20,7 @@ impl Remoter {
         state.phase == Phase::Live
             && state.eof
             && state.eof_told
-            && (state.fin == Fin::Sent || !state.half_open)
+            && (state.fin == Fin::Sent || state.half_open == HalfOpen::No)
             && self.rx.is_empty()
             && self.tx.is_empty()
             && !self.state.drained_owed
@@ -72,7 +72,7 @@ impl Remoter {
             }
         }
         let waits_for_user = self.state.phase == Phase::Live && self.state.eof;
-        if waits_for_user && !self.state.half_open && !self.is_armed(Slot::Linger) {
+        if waits_for_user && self.state.half_open == HalfOpen::No && !self.is_armed(Slot::Linger) {
             self.arm(core, Slot::Linger);
         }
         self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
@@ -166,7 +166,7 @@ impl Engine {
         let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
         // What waits for a handshake, or for the next connection, was not begun.
         let begun = remoter.state.opened && !remoter.tx.is_empty();
-        let torn = remoter.state.joined && !reason.is_clean();
+        let torn = remoter.state.half_open == HalfOpen::Joined && !reason.is_clean();
         let cut = begun || torn || remoter.state.fin == Fin::Cut || remoter.stream.held() > 0;
         let shaking = core::mem::take(&mut remoter.state.shaking);
         self.index.forget(remoter, shaking);

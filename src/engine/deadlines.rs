@@ -11,7 +11,7 @@ use crate::config::Timeouts;
 use crate::error::{CloseReason, Deadline};
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Phase, Remoter, Slot};
+use crate::remoter::{HalfOpen, Phase, Remoter, Slot};
 use crate::tyme::Tyme;
 
 fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
@@ -179,7 +179,11 @@ impl Remoter {
                     continue;
                 }
                 // It may stay half open by now.
-                Slot::Linger if self.state.phase == Phase::Live && self.state.half_open => continue,
+                Slot::Linger
+                    if self.state.phase == Phase::Live && self.state.half_open != HalfOpen::No =>
+                {
+                    continue;
+                }
                 // The peer's end has come and ours is still on its way out: there is a deadline for that.
                 Slot::Linger if self.state.phase == Phase::Live && self.has_output() => {
                     self.arm(core, slot);

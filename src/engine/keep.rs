@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::config::TxFull;
 use crate::id::Id;
-use crate::remoter::{Fin, Phase, Remoter};
+use crate::remoter::{Fin, HalfOpen, Phase, Remoter};
 
 impl Remoter {
     /// Whether the peer ended its half while that was of interest: its end is that of what was received. (While we close, what comes is thrown away.)
@@ -23,7 +23,7 @@ impl Engine {
     pub(crate) fn keep(&mut self, id: Id) {
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.state.kept = true;
-            remoter.state.half_open = true;
+            remoter.state.half_open = HalfOpen::Yes;
             remoter.state.tx_full = TxFull::Partial;
             if let Some(dial) = &mut remoter.dial {
                 dial.connect.reconnect = None;

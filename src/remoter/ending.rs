@@ -1,6 +1,6 @@
 //! How its user, and its engine, end a connection.
 
-use super::{Fin, Phase, Remoter, Slot};
+use super::{Fin, HalfOpen, Phase, Remoter, Slot};
 use crate::error::CloseReason;
 
 /// # Ending
@@ -53,12 +53,12 @@ impl Remoter {
 
     /// Whether this connection stays when its peer ends its half; see [`Config::half_open`](crate::Config::half_open).
     pub fn set_half_open(&mut self, half_open: bool) {
-        self.state.half_open = half_open;
+        self.state.half_open = HalfOpen::of(half_open);
     }
 
-    /// Whether a relay has joined it to another one: then an end that is not in order is a reset, whoever makes it.
+    /// A relay has joined it to another one, or has let go of it.
     pub(crate) fn set_joined(&mut self, joined: bool) {
-        self.state.joined = joined;
+        self.state.half_open = if joined { HalfOpen::Joined } else { HalfOpen::Yes };
     }
 
     /// Whether `close` was called or the engine is closing it.

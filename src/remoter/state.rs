@@ -30,6 +30,22 @@ pub(crate) enum Fin {
     Cut,
 }
 
+/// Whether it stays when its peer has ended its half.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HalfOpen {
+    No,
+    Yes,
+    /// It does, since a relay has joined it to another one. What has gone over is a part of something until both halves have ended in order: an end that is
+    /// not is a reset, whoever makes it.
+    Joined,
+}
+
+impl HalfOpen {
+    pub(crate) fn of(yes: bool) -> Self {
+        if yes { HalfOpen::Yes } else { HalfOpen::No }
+    }
+}
+
 /// Whether a proxy stands between the peer and us.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
@@ -65,7 +81,7 @@ pub(crate) struct State {
     pub(crate) eof_untrusted: bool,
     /// What comes in is thrown away (`shutdown_receive`).
     pub(crate) receive_shut: bool,
-    pub(crate) half_open: bool,
+    pub(crate) half_open: HalfOpen,
     pub(crate) refreshable: bool,
     /// A read that fills less than its buffer has taken all there is.
     pub(crate) short_read_drains: bool,
@@ -93,8 +109,6 @@ pub(crate) struct State {
     pub(crate) shaking: bool,
     /// It keeps its place after its `Closed` was taken, until whoever reads from it lets go.
     pub(crate) kept: bool,
-    /// Joined to another one by a relay: what its peer has sent and we have sent it is a part of something until both ends have come through in order.
-    pub(crate) joined: bool,
     /// The tick that `spent_in` and `spent_out` are about, and the bytes of budget spent in it.
     pub(crate) spent_at: u32,
     /// That a budget ran out was counted in that tick.
@@ -120,7 +134,7 @@ impl State {
             eof_told: false,
             eof_untrusted: false,
             receive_shut: false,
-            half_open: config.half_open,
+            half_open: HalfOpen::of(config.half_open),
             refreshable: config.refreshable,
             short_read_drains: stream.short_read_drains(),
             queued: false,
@@ -135,7 +149,6 @@ impl State {
             broken_off: false,
             shaking: false,
             kept: false,
-            joined: false,
             spent_at: 0,
             exhausted: false,
             spent_in: 0,

@@ -62,10 +62,12 @@ fn what_one_harvest_leaves_is_told_and_comes_with_the_next() {
     let most = super::descriptor_limit().saturating_sub(500);
     for count in [10, 1023, 1024, 1030].into_iter().filter(|count| *count <= most) {
         let mut net = OsNet::new();
+        let far = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let sockets: Vec<_> = (0..count)
             .map(|number| {
                 let mut socket = net.bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
-                socket.register(Token(number)).unwrap(); // Writable at once.
+                far.send_to(b"", socket.local_addr().inet().unwrap()).unwrap();
+                socket.register(Token(number)).unwrap(); // Readable at once.
                 socket
             })
             .collect();

@@ -246,7 +246,7 @@ fn another_process_runs_equally_too() {
         return;
     }
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "another_process_runs_equally_too", "--nocapture"])
+        .args(["--exact", "world::another_process_runs_equally_too", "--nocapture"])
         .env(CHILD, "1")
         .output()
         .unwrap();

@@ -13,6 +13,7 @@ use socket2::{SockRef, Type};
 use super::path::{self, Bound};
 use super::{rights, socket, to_system};
 use crate::net::os::options;
+use crate::net::os::room::Room;
 use crate::net::{Addr, Bind, BufferSizes, Datagram, Gram, Token};
 
 pub(in crate::net::os) struct UnixDatagram {
@@ -23,6 +24,7 @@ pub(in crate::net::os) struct UnixDatagram {
     connected: bool,
     files: usize,
     registry: Arc<mio::Registry>,
+    room: Room,
 }
 
 impl UnixDatagram {
@@ -45,6 +47,7 @@ impl UnixDatagram {
             connected: spec.peer.is_some(),
             files: spec.files,
             registry,
+            room: Room::given(),
         })
     }
 }
@@ -84,8 +87,7 @@ fn sender(from: Option<SocketAddrAny>) -> Addr {
 
 impl Datagram for UnixDatagram {
     fn register(&mut self, token: Token) -> io::Result<()> {
-        // Room is the receiver's and told by no edge; that there is some in general, each datagram that arrives would tell.
-        self.registry.register(&mut self.inner, mio::Token(token.0), mio::Interest::READABLE)
+        self.room.register(&mut self.inner, &self.registry, token)
     }
 
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram> {
@@ -121,6 +123,8 @@ impl Datagram for UnixDatagram {
     fn send_files(&mut self, data: &[u8], to: &Addr, files: &[OwnedFd]) -> io::Result<()> {
         let to = if self.connected { None } else { Some(target(to)?) };
         let bufs = [IoSlice::new(data)];
-        rights::send(self.inner.as_fd(), &bufs, to.as_ref(), files).map(|_| ())
+        let sent = rights::send(self.inner.as_fd(), &bufs, to.as_ref(), files).map(|_| ());
+        // Of the room that any receiver may have lacked nothing tells; of that of the one it is connected to the system does.
+        if to.is_some() { sent } else { self.room.after(&mut self.inner, &self.registry, sent) }
     }
 }
