@@ -68,6 +68,7 @@ impl Room {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says so by failing")]
 mod tests {
     use core::time::Duration;
 
