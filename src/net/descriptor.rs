@@ -53,11 +53,17 @@ impl AsRawFd for Descriptor {
     }
 }
 
+#[cfg(unix)]
 impl fmt::Debug for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        #[cfg(unix)]
-        return f.debug_tuple("Descriptor").field(&self.as_raw_fd()).finish();
-        #[cfg(not(unix))]
+        f.debug_tuple("Descriptor").field(&self.as_raw_fd()).finish()
+    }
+}
+
+/// There are none.
+#[cfg(not(unix))]
+impl fmt::Debug for Descriptor {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self.held {}
     }
 }

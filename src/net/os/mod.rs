@@ -34,9 +34,11 @@ use self::stream::OsStream;
 pub(crate) use self::unix::from_system as unix_addr;
 #[cfg(feature = "tls")]
 pub(crate) use self::wall::WallClock;
+#[cfg(unix)]
+use crate::net::Descriptor;
 use crate::net::{
-    Bind, Datagram, Descriptor, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions,
-    Stream, Token, Waker,
+    Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token,
+    Waker,
 };
 use crate::tyme::Tyme;
 
