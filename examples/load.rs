@@ -1,5 +1,5 @@
 //! A closed-loop load generator: each connection keeps so many messages on their way, checks that every reply is what it sent, and sends
-//! the next one for it. Prints the rate and how long replies took. The peer is an echo server.
+//! the next one for it. Prints the rate and how long replies took. The peer is an echo server, which may speak TLS (`--tls`, with the options of `client`).
 //!
 //!     cargo run --release --example load -- --port 7000 --connections 64 --size 64 --depth 1 --seconds 5
 
@@ -17,6 +17,9 @@ use tymist::{Clients, Config, Connect, Event, Id};
 
 const USAGE: &str =
     "usage: load --port N [--host NAME] [--connections N] [--size BYTES] [--depth N] [--seconds S]";
+
+#[cfg(feature = "tls")]
+use common::tls_client;
 
 /// The most connections, and the most messages on their way on each of them.
 const CONNECTIONS: usize = 1_000_000;
@@ -36,11 +39,21 @@ struct Options {
     time: Duration,
 }
 
+/// The usage, with what was compiled in.
+fn usage() -> String {
+    #[cfg(feature = "tls")]
+    return format!("{USAGE}\n       {}", tls_client::USAGE);
+    #[cfg(not(feature = "tls"))]
+    USAGE.into()
+}
+
 fn options() -> Result<Options> {
     let (mut host, mut port) = (String::from("localhost"), None);
     let (mut connections, mut size, mut depth) = (64, 64, 1);
     let mut time = Duration::from_secs(5);
-    let mut args = Args::new(USAGE);
+    #[cfg(feature = "tls")]
+    let mut tls = tls_client::TlsTo::default();
+    let mut args = Args::new(usage());
     while let Some(option) = args.next()? {
         match &*option {
             "host" => host = args.text()?,
@@ -49,6 +62,8 @@ fn options() -> Result<Options> {
             "size" => size = args.count()?,
             "depth" => depth = args.number(1..=DEPTH)?,
             "seconds" => time = args.secs()?,
+            #[cfg(feature = "tls")]
+            option if tls_client::TlsTo::knows(option) => tls.take(option, &mut args)?,
             _ => return Err(args.unknown()),
         }
     }
@@ -62,6 +77,8 @@ fn options() -> Result<Options> {
         host => host,
     };
     let connect = Connect::to_name(host, port);
+    #[cfg(feature = "tls")]
+    let connect = tls.wrap(connect, host, &args)?;
     Ok(Options { connect, connections, size, depth, time })
 }
 
