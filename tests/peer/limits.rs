@@ -189,6 +189,21 @@ fn bytes_per_tick_are_bounded_too_but_one_datagram_goes() {
     rig.until(|peer| peer.rx().len() == 3);
 }
 
+/// One under, at, and one over: what is exactly spent is spent, each way.
+#[test]
+fn the_last_byte_of_a_tick_ends_it() {
+    for (budget, together) in [(19, 2), (20, 2), (21, 3)] {
+        let mut rig = Rig::with(|config| config.tick_bytes = budget);
+        let (socket, addr) = plain();
+        for _ in 0..4 {
+            rig.peer.tx(&[1; 10], &addr).unwrap();
+            socket.send_to(&[2; 10], rig.addr().inet().unwrap()).unwrap();
+        }
+        let done = rig.peer.service();
+        assert_eq!((done.grams_out, done.grams_in), (together, together), "{budget}");
+    }
+}
+
 #[test]
 fn a_wait_and_its_service_share_a_budget() {
     let mut rig = Rig::with(|config| config.tick_grams = 3);
