@@ -18,7 +18,7 @@ pub trait Datagram: Send {
         None
     }
 
-    /// Starts reporting readiness as `token`.
+    /// Starts reporting readiness as `token`. Room to send need not be reported before a send has found none.
     ///
     /// # Errors
     /// What the poller says.

@@ -51,7 +51,8 @@ pub trait Stream: Any + Send {
         None
     }
 
-    /// Starts reporting readiness, both ways, as `token`. Called once.
+    /// Starts reporting readiness, both ways, as `token`. Called once. What is already there to be read is reported, too, and that a dialled stream has come
+    /// up; room to write need not be before a write has found none.
     ///
     /// # Errors
     /// What the poller says.

@@ -14,7 +14,8 @@ const CLIENTS: usize = 20;
 const GONE: Tyme = Tyme::from_secs(10);
 const BACK: Tyme = Tyme::from_secs(3610);
 
-struct Echo(Server);
+/// A server that echoes.
+pub(super) struct Echo(pub(super) Server);
 
 impl Doer for Echo {
     fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::clients::Echo;
 use crate::tls_support::EPOCH;
 use crate::tls_support::pki::{self, Authority, Issued};
 use tymist::doing::{DoError, Doer, Recur};
@@ -31,33 +32,12 @@ fn pki() -> &'static (Authority, Issued) {
     })
 }
 
-struct Echo(Server);
-
 impl Echo {
-    fn new(host: &Host, tls: &ServerTls) -> Self {
+    fn over_tls(host: &Host, tls: &ServerTls) -> Self {
         let mut server = Server::with_net(Config::new(), host.net());
         server.wind(host.tymth());
         server.listen_tls(([0, 0, 0, 0], PORT), tls).unwrap();
         Echo(server)
-    }
-}
-
-impl Doer for Echo {
-    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
-        self.0.service();
-        while let Some(event) = self.0.poll_event() {
-            if let Event::Received(id) = event {
-                let remoter = self.0.remoter_mut(id).unwrap();
-                let mut data = remoter.take();
-                remoter.tx_bytes(&mut data).unwrap();
-            }
-        }
-        self.0.service_sends();
-        Ok(Recur::Again)
-    }
-
-    fn wake(&self) -> Wake {
-        self.0.wake()
     }
 }
 
@@ -111,7 +91,7 @@ fn scene(seed: u64, name: &'static str, count: usize) -> Scene {
     let (authority, issued) = pki();
     let config = ServerTlsConfig::new(issued.identity()).with_time(time.clone());
     let tls = ServerTls::new(config.with_provider(Arc::clone(&provider))).unwrap();
-    let server = world.add("server", move |host| Echo::new(host, &tls));
+    let server = world.add("server", move |host| Echo::over_tls(host, &tls));
     let config = ClientTlsConfig::with_roots(authority.root()).with_time(time);
     let tls = ClientTls::new(&config.with_provider(provider)).unwrap();
     let log = Log::default();

@@ -86,24 +86,21 @@ fn hashes() -> String {
     lines.collect()
 }
 
-/// Not a test by itself: what the other process does.
-#[test]
-#[ignore = "run by the replay test"] // house: ignored, the replay test runs it in another process
-fn tell_hashes() {
-    println!("{}", hashes());
-}
-
 #[test]
 fn a_seed_is_the_same_run_in_this_process_and_in_another() {
+    const CHILD: &str = "TYMIST_TEST_TELL_HASHES";
     let first = hashes();
+    if std::env::var_os(CHILD).is_some() {
+        return println!("{first}"); // This is the other one.
+    }
     assert_eq!(first, hashes(), "not the same in one process");
     let mut distinct: Vec<&str> = first.lines().filter_map(|it| it.rsplit(' ').next()).collect();
     distinct.sort_unstable();
     distinct.dedup();
     assert_eq!(distinct.len(), replayed().len(), "seeds differ in what they do");
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    let child = child.args(["--exact", "tell_hashes", "--ignored", "--nocapture"]);
-    let output = child.output().unwrap();
+    let name = "a_seed_is_the_same_run_in_this_process_and_in_another";
+    let output = child.args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let told: String = text
