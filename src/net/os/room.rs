@@ -130,4 +130,14 @@ mod tests {
             assert!(!bed.is_told());
         }
     }
+
+    /// As where the poller has no memory: nobody must wait for word that never comes.
+    #[test]
+    fn room_that_cannot_be_watched_for_is_an_error_to_try_again_after() {
+        let mut bed = Bed::new();
+        bed.register();
+        bed.poll.registry().deregister(&mut bed.socket).expect("it is there");
+        assert_eq!(bed.full(), io::ErrorKind::OutOfMemory);
+        assert_eq!(bed.full(), io::ErrorKind::OutOfMemory, "and tried anew each time");
+    }
 }
