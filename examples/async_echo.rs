@@ -97,7 +97,8 @@ fn program() -> Result<()> {
         }
         if stop.load(Ordering::Acquire) && going {
             // What a task has in hand it could not send yet, so it is seen by what waits to be sent.
-            ending.turn(&mut tasks.server_mut());
+            let now = tasks.server().tyme();
+            ending.turn(&mut tasks.server_mut(), now);
         }
         #[cfg(feature = "tls")]
         if reload.swap(false, Ordering::AcqRel) {

@@ -56,7 +56,9 @@ fn program() -> Result<()> {
         let ending = ending.clone();
         let mut turns = common::Ending::new(DRAIN);
         let end = move |_, (): &mut (), _: &mut _| {
-            turns.turn(&mut ending.as_source_mut().driver_mut().server);
+            let mut source = ending.as_source_mut();
+            let now = source.driver().tyme();
+            turns.turn(&mut source.driver_mut().server, now);
             TimeoutAction::ToDuration(common::LOOK)
         };
         // An error says that the loop has no descriptor left for what it has one for already.

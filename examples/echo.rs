@@ -92,7 +92,8 @@ fn program() -> Result<()> {
             }
         }
         if stop.load(Ordering::Acquire) && going {
-            ending.turn(&mut server);
+            let now = server.tyme();
+            ending.turn(&mut server, now);
         }
         #[cfg(feature = "tls")]
         if reload.swap(false, Ordering::AcqRel) {

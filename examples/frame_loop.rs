@@ -97,7 +97,7 @@ fn program() -> Result<()> {
         going = answer(&mut server);
         server.service_sends();
         if stop.load(Ordering::Acquire) && going {
-            ending.turn(&mut server);
+            ending.turn(&mut server, tymist.tyme());
             // Where frames are late, tyme is too: a second of it could be minutes.
             going = begin - *told.get_or_insert(begin) < DRAIN;
         }

@@ -60,7 +60,7 @@ fn program() -> Result<()> {
         let now = driver.tyme();
         let server = &mut driver.server;
         if stop.load(Ordering::Acquire) {
-            ending.turn(server);
+            ending.turn(server, now);
         }
         if let (Some(due), Some(every)) = (report, options.stats)
             && due <= now

@@ -52,10 +52,11 @@ fn program() -> Result<()> {
                 Either::Left((done, _)) => Some(done.map_err(|error| error.to_string())?),
                 Either::Right(_) => None,
             };
+            let now = driver.tyme();
             let server = &mut driver.server;
             match done {
                 Some(Recur::Done) => return Ok(()),
-                _ if stop.load(Ordering::Acquire) => ending.turn(server),
+                _ if stop.load(Ordering::Acquire) => ending.turn(server, now),
                 Some(Recur::Again) => {}
                 None => say(format_args!("{} connections, {:?}", server.len(), server.counters())),
             }

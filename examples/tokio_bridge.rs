@@ -55,7 +55,8 @@ fn program() -> Result<()> {
                 }
             }
             if stop.load(Ordering::Acquire) && going {
-                ending.turn(&mut server);
+                let now = server.tyme(); // the driver's
+                ending.turn(&mut server, now);
             }
         }
         Ok(())

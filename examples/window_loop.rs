@@ -67,7 +67,7 @@ fn program() -> Result<()> {
         let server = &mut driver.server;
         closing |= matches!(message, Ok(Message::Close));
         if closing {
-            ending.turn(server);
+            ending.turn(server, now);
         }
         // `RedrawRequested`: this window shows how much came in.
         if shown != Some(server.counters().bytes_in) && now >= next {

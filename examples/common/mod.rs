@@ -149,9 +149,9 @@ impl Ending {
         Ending { within, since: None, quiet: BTreeMap::new() }
     }
 
-    /// To be called after each tick, once the server is to end.
-    pub(crate) fn turn(&mut self, server: &mut Server) {
-        let now = server.tyme();
+    /// To be called after each tick, once the server is to end; or more often, by a loop whose looks are no ticks and which therefore says what time it is
+    /// now, since the server's own stands still between them.
+    pub(crate) fn turn(&mut self, server: &mut Server, now: Tyme) {
         let Some(since) = self.since else {
             self.since = Some(now);
             return server.drain(Some(self.within));

@@ -179,6 +179,7 @@ struct Serve {
     ending: common::Ending,
     /// When it is to look whose echo is out, once it ends.
     look: Option<Tyme>,
+    over: bool,
 }
 
 impl Service for Serve {
@@ -188,14 +189,15 @@ impl Service for Serve {
 
     fn event(&mut self, server: &mut Server, event: Event) {
         if matches!(event, Event::DrainEnded { .. }) {
+            self.over = true;
             self.stop.stop();
         }
         self.echo.event(server, event);
     }
 
     fn tick(&mut self, server: &mut Server) {
-        if self.told.load(Ordering::Acquire) && server.opened() {
-            self.ending.turn(server);
+        if self.told.load(Ordering::Acquire) && !self.over {
+            self.ending.turn(server, server.tyme());
             self.look = Some(server.tyme() + common::LOOK);
         }
     }
@@ -220,6 +222,7 @@ fn cast(
         stop,
         ending: common::Ending::new(DRAIN),
         look: None,
+        over: false,
     };
     doist.add(ServerDoer::new(server, serve));
     // The clients are a group of their own.
