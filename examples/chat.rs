@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use common::{Args, DRAIN, Result};
-use tymist::{Config, Event, Id, Server};
+use tymist::{Config, Event, Id, Remoter, Server};
 
 const USAGE: &str = "usage: chat [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--max-line BYTES]";
 
@@ -79,6 +79,7 @@ fn program() -> Result<()> {
             match event {
                 Event::Accepted(id) => say(&mut server, id, b"* has come"),
                 Event::Received(id) => lines(&mut server, id, max_line),
+                Event::Eof(id) => rest(&mut server, id),
                 Event::Closed(id, _) => say(&mut server, id, b"* has gone"),
                 Event::DrainEnded { .. } => going = false,
                 _ => {}
@@ -107,6 +108,14 @@ fn lines(server: &mut Server, id: Id, max_line: usize) {
             return;
         }
         let line = remoter.take_first(end + 1);
+        say(server, id, line.trim_ascii_end());
+    }
+}
+
+/// Passes on what a peer has sent without the end of a line before its own end. Left where it is it would keep the connection, too, until `linger` is over.
+fn rest(server: &mut Server, id: Id) {
+    let line = server.remoter_mut(id).map(Remoter::take).unwrap_or_default();
+    if !line.is_empty() {
         say(server, id, line.trim_ascii_end());
     }
 }
