@@ -160,7 +160,7 @@ impl ClientTls {
                 builder.with_client_cert_resolver(Arc::new(resolver))
             }
         };
-        made.alpn_protocols = config.common.alpn.clone();
+        made.alpn_protocols = config.common.alpn()?;
         made.key_log = config.common.key_log.clone().unwrap_or_else(|| Arc::new(NoKeyLog));
         made.resumption = if config.common.resumption {
             Resumption::in_memory_sessions(256)

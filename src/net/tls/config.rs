@@ -96,8 +96,8 @@ pub struct TlsCommon {
     pub versions: Vec<TlsVersion>,
     /// Cipher suites that may be agreed, out of those that the provider has. Default `None`: all of them.
     pub suites: Option<Vec<CipherSuite>>,
-    /// Application protocols (ALPN, RFC 7301), the favourite first. Default none. A peer that names only others is refused; one that
-    /// names none is let in.
+    /// Application protocols (ALPN, RFC 7301), the favourite first, of 1 to 255 bytes each. Default none. A peer that names only others is refused; one
+    /// that names none is let in.
     pub alpn: Vec<Vec<u8>>,
     /// Whether sessions may be resumed. Default on. A server does so with tickets, which cost it no memory, and never where it
     /// asks for client certificates; a client remembers up to 256 sessions, about 1 KiB each.
@@ -124,6 +124,21 @@ impl TlsCommon {
         let time = self.time.clone().ok_or_else(|| TlsConfigError::new(Problem::NoClock))?;
         let now = time.now().ok_or_else(|| TlsConfigError::new(Problem::ClockFailed))?;
         Ok((time, now))
+    }
+
+    /// The application protocols, which have to fit into their message (RFC 7301 section 3.1): whoever has it made does not look.
+    pub(super) fn alpn(&self) -> Result<Vec<Vec<u8>>, TlsConfigError> {
+        let bad = |what| Err(TlsConfigError::new(Problem::BadAlpn(what)));
+        if self.alpn.iter().any(|name| name.is_empty() || name.len() > 255) {
+            return bad("the name of an application protocol (ALPN) has 1 to 255 bytes");
+        }
+        // With the length of each. All extensions together have 64 KiB, and the others need some.
+        if self.alpn.iter().map(|name| name.len() + 1).sum::<usize>() > 32 * 1024 {
+            return bad(
+                "the names of all application protocols (ALPN) together have at most 32 KiB",
+            );
+        }
+        Ok(self.alpn.clone())
     }
 
     /// The provider with the chosen suites, and the versions, of which at least one can be agreed on.

@@ -1,6 +1,7 @@
 //! Certificates, keys and revocation lists from files or bytes, PEM or DER, with errors that say what was found instead.
 
 use core::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -9,6 +10,9 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::der;
+
+/// How long a file may be: twice the longest revocation lists there are.
+const FILE_MAX: u64 = 64 << 20;
 
 /// Where certificates, a key or revocation lists come from: a file, read anew at each load, or bytes. PEM or DER, by their look.
 #[derive(Clone)]
@@ -21,7 +25,7 @@ enum Source {
 }
 
 impl Material {
-    /// A file. Nothing is read before the configuration is made, and it is read again at each reload.
+    /// A file, of 64 MiB at most. Nothing is read before the configuration is made, and it is read again at each reload.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Material(Source::File(path.into()))
     }
@@ -44,7 +48,7 @@ impl Material {
         match &self.0 {
             Source::Bytes(bytes) => Ok(Arc::clone(bytes)),
             Source::File(path) => {
-                fs::read(path).map(Arc::from).map_err(|error| self.error(Problem::Read(error)))
+                read(path).map(Arc::from).map_err(|error| self.error(Problem::Read(error)))
             }
         }
     }
@@ -161,6 +165,16 @@ impl From<Vec<u8>> for Material {
     }
 }
 
+/// What is in a file, which need not be one that ends, such as a device.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 64 MiB"));
+    }
+    Ok(bytes)
+}
+
 fn is_pem(bytes: &[u8]) -> bool {
     bytes.windows(11).any(|window| window == b"-----BEGIN ")
 }
@@ -258,6 +272,8 @@ pub enum Problem {
     ClockFailed,
     /// A server name that is none.
     BadName(String),
+    /// Application protocols that cannot be sent: a name that is empty or longer than 255 bytes, or too many of them.
+    BadAlpn(&'static str),
     /// A limit of no use, such as a ClientHello of less than 512 bytes.
     BadLimit(&'static str),
     /// Versions and cipher suites leave nothing to agree on.
@@ -296,7 +312,7 @@ impl fmt::Display for TlsConfigError {
             Problem::NoClock => f.write_str("no clock for validity; set TlsCommon::time"),
             Problem::ClockFailed => f.write_str("the clock of TlsCommon::time does not tell the time"),
             Problem::BadName(name) => write!(f, "{name:?} is no server name, such as example.org or *.example.org"),
-            Problem::BadLimit(what) => f.write_str(what),
+            Problem::BadAlpn(what) | Problem::BadLimit(what) => f.write_str(what),
             Problem::NothingEnabled => {
                 f.write_str(
                     "TlsCommon::versions and suites leave nothing to agree on: no suite is of one of the versions",

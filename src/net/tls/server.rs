@@ -259,7 +259,7 @@ impl Active {
                 verifier.unwrap_or_else(WebPkiClientVerifier::no_client_auth),
             )
             .with_cert_resolver(Arc::clone(&names) as _);
-        config.alpn_protocols = from.common.alpn.clone();
+        config.alpn_protocols = from.common.alpn()?;
         config.key_log = from.common.key_log.clone().unwrap_or_else(|| Arc::new(NoKeyLog));
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // With client certificates a resumed session would carry on what a new revocation list has ended.
