@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::{Args, DRAIN, Result, say};
+use tymist::net::Addr;
 use tymist::tyme::Tymer;
 use tymist::{Config, Connect, Event, Id, Relay, Server, Target};
 
@@ -56,7 +57,12 @@ impl Proxy {
     fn take(&mut self, option: &str, args: &mut Args) -> Result<()> {
         use tymist::net::proxy::ProxyVersion;
         if option == "accept-proxy" {
-            self.accept = Some(args.value()?);
+            let text = args.text()?;
+            if text.trim().is_empty() {
+                return Err(args.refuse_value(&text, "no network, so that nobody could come in"));
+            }
+            let networks = text.parse().map_err(|error| args.refuse_value(&text, error))?;
+            self.accept = Some(networks);
             return Ok(());
         }
         let value = args.text()?;
@@ -217,7 +223,10 @@ impl Forward {
                 if !reason.is_clean() && self.relay.partner(*id).is_some() =>
             {
                 if let Some(remoter) = server.remoter(*id) {
-                    say(format_args!("{}: {reason}", remoter.peer_addr()));
+                    match remoter.peer_addr() {
+                        Addr::Unnamed => say(format_args!("{}: {reason}", self.options.to.to)),
+                        peer => say(format_args!("{peer}: {reason}")),
+                    }
                 }
             }
             _ => {}

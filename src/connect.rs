@@ -65,20 +65,24 @@ impl From<Vec<Addr>> for Target {
     }
 }
 
-/// `host:port`, `IP:port` or `[IPv6]:port`; without a host: this machine.
+/// `host:port`, `IP:port` or `[IPv6]:port`, with a port that is not 0; without a host: this machine.
 impl FromStr for Target {
     type Err = AddrError;
 
     fn from_str(text: &str) -> Result<Self, AddrError> {
-        match (text.parse::<Addr>(), text.rsplit_once(':')) {
-            (Err(error), Some((host, port))) if error.is_a_name() => match port.parse() {
+        let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+        if port.parse() == Ok(0_u16) {
+            return Err(AddrError::target_port(text));
+        }
+        match text.parse::<Addr>() {
+            Err(error) if error.is_a_name() => match port.parse() {
                 Ok(port) => Ok(Target::name(host, port)),
                 Err(_) => Err(error),
             },
-            (Ok(Addr::Inet(addr)), Some(("localhost", _))) => {
+            Ok(Addr::Inet(addr)) if host == "localhost" => {
                 Ok(Target::name("localhost", addr.port()))
             }
-            (addr, _) => addr.map(|addr| addr.reachable().into()),
+            addr => addr.map(|addr| addr.reachable().into()).map_err(AddrError::of_target),
         }
     }
 }
@@ -266,6 +270,11 @@ mod tests {
         for wrong in ["example.org", "example.org:", "example.org:65536", "2001:db8::1:9", ""] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
+        // It was taken, and each try was refused; and who gave no port was told to write 0.
+        for wrong in ["192.0.2.1:0", "example.org:0", "localhost:0", "[::1]:0", ":0"] {
+            assert!(parsed(wrong).unwrap_err().to_string().ends_with("from 1 to 65535"), "{wrong}");
+        }
+        assert!(parsed("192.0.2.1").unwrap_err().to_string().ends_with("write HOST:port"));
     }
 
     #[test]

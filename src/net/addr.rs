@@ -169,12 +169,29 @@ enum Why {
     BadPort,
     Brackets,
     Name,
+    NoTarget,
+    TargetPort,
 }
 
 impl AddrError {
     /// Whether the host is merely no IP address, so that it may be a name.
     pub(crate) fn is_a_name(&self) -> bool {
         self.why == Why::Name
+    }
+
+    /// What is wrong with `text` as whom to connect to: port 0, which is nobody's.
+    pub(crate) fn target_port(text: &str) -> Self {
+        AddrError { text: text.into(), why: Why::TargetPort }
+    }
+
+    /// The same as an error about whom to connect to, which has a port of its own and may be a name.
+    pub(crate) fn of_target(mut self) -> Self {
+        self.why = match self.why {
+            Why::NoPort => Why::NoTarget,
+            Why::BadPort => Why::TargetPort,
+            why => why,
+        };
+        self
     }
 }
 
@@ -185,6 +202,8 @@ impl fmt::Display for AddrError {
             Why::BadPort => "the port is no number from 0 to 65535",
             Why::Brackets => "not an IPv6 address in brackets, as in [::1]:80",
             Why::Name => "the host is no IP address, and names are not looked up here",
+            Why::NoTarget => "no port; write HOST:port",
+            Why::TargetPort => "the port is no number from 1 to 65535",
         };
         write!(f, "bad address {:?}: {why}", self.text)
     }
