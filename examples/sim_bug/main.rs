@@ -92,11 +92,11 @@ fn program() -> Result<()> {
     while let Some(option) = args.next()? {
         match &*option {
             "seed" => (first, count) = (args.value()?, 1),
-            "seeds" => count = args.value()?,
+            "seeds" => count = args.number(1..=u64::MAX)?,
             _ => return Err(args.unknown()),
         }
     }
-    for seed in first..first.saturating_add(count) {
+    for seed in (0..count).map(|number| first.wrapping_add(number)) {
         let plan = Plan::draw(seed);
         let (Some(wrong), _) = run(seed, &plan) else { continue };
         print(format_args!("seed {seed}: {wrong}"))?;

@@ -79,7 +79,8 @@ fn what_means_nothing_is_said_to() {
     assert_eq!(wrong(&["--sed", "1"]), "\"--sed\" is no option");
     assert_eq!(wrong(&["17"]), "\"17\" is no option");
     assert_eq!(wrong(&["--seed"]), "--seed wants a value");
-    assert_eq!(wrong(&["--seeds", "many"]), "--seeds \"many\" is no number");
+    assert_eq!(wrong(&["--seeds", "many"]), "--seeds \"many\" is no number from 1 on");
+    assert_eq!(wrong(&["--seeds", "0"]), "--seeds \"0\" is no number from 1 on");
     for seed in ["lucky", "17 hosts=3", "17 faults=x", ""] {
         let request = Request::parse(["--seed", seed]).unwrap();
         let lived =

@@ -89,9 +89,10 @@ impl Request {
             match name {
                 "--seed" => request.seed = Some(value.to_string_lossy().into_owned()),
                 "--seeds" => {
-                    let number = value.to_string_lossy().parse();
-                    let none = |_| RequestError(format!("--seeds {value:?} is no number"));
-                    request.seeds = Some(number.map_err(none)?);
+                    // With none of them every promise is kept.
+                    let number = value.to_string_lossy().parse().ok().filter(|number| *number > 0);
+                    let none = || RequestError(format!("--seeds {value:?} is no number from 1 on"));
+                    request.seeds = Some(number.ok_or_else(none)?);
                 }
                 "--trace" => request.trace = Some(value.into()),
                 "--pcap" => request.pcap = Some(value.into()),
