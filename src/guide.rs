@@ -245,19 +245,38 @@
 //!
 //! let mut server = Server::new(Config::new());
 //! server.listen(([127, 0, 0, 1], 0))?;
-//! let sleep = server.wake().timeout(server.tyme()); // none: until the descriptor is readable
+//! server.service();
+//! let sleep = server.wake().timeout(server.tyme()); // at once after a tick; none: until the descriptor is readable
 //! # let _ = sleep;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Adapters for tokio, smol, calloop, windows' loops and `poll(2)` are in the chapter `guide::embedding`; programs of several parts under one clock, hio's
-//! doers, in `guide::doers`.
+//! Between ticks the server's tyme stands still: a loop that does other work before it waits takes a `run::Driver`, which looks at the clock (example
+//! `poll_loop`). Adapters for tokio, smol, calloop, windows' loops and `poll(2)` are in the chapter `guide::embedding`; programs of several parts under one
+//! clock, hio's doers, in `guide::doers`.
 //!
-//! *Another thread* that has something for the loop wakes it with a [`Waker`](crate::net::Waker).
+//! *Another thread* that has something for the loop wakes it with a [`Waker`](crate::net::Waker), which [`waker`](crate::Server::waker) gives.
+//!
+//! *Deadlines of your own* are a [`Tymer`](crate::tyme::Tymer) each, or any number of them in a [`Wheel`](crate::tyme::Wheel), whose
+//! [`next`](crate::tyme::Wheel::next) bounds the sleep.
+//!
+//! *Sockets made elsewhere*, as by `std`, are taken over by [`adopt_listener`](crate::Server::adopt_listener) and
+//! [`adopt_stream`](crate::Server::adopt_stream).
 //!
 //! # 8. Looking on
 //!
-//! A [`WireLog`](crate::wire::WireLog) keeps what really moved, for one connection or for all, in bounded memory, a file, or your own closure.
+//! A [`WireLog`](crate::wire::WireLog) keeps what really moved, for one connection or for all, in bounded memory, a file, or your own closure:
+//!
+//! ```
+//! use tymist::wire::WireLog;
+//! use tymist::{Config, Server};
+//!
+//! let log = WireLog::memory(64 * 1024); // or file(path), temporary(), each(closure)
+//! let mut server = Server::new(Config::new());
+//! server.set_wire_log(Some(log.clone())); // of all that come from now on
+//! // … and when something was strange:
+//! println!("{}", String::from_utf8_lossy(&log.text(None))); // None: both directions
+//! ```
 //!
 //! # 9. Datagrams
 //!
@@ -326,13 +345,17 @@
 //! |---|---|
 //! | `Tymist(tyme, tock)`, `.tick()`, `.tymen()` | [`Tymist`](crate::tyme::Tymist), `tick()`, `tymth()` |
 //! | `Tymee.wind(tymth)` | [`Server::wind`](crate::Server::wind) |
+//! | `Tymer(tymth, duration)`, `.expired`, `.elapsed` | [`Tymer::new(now, duration)`](crate::tyme::Tymer::new), `expired(now)`, `elapsed(now)`: it is told the time |
 //! | `Tymer.restart()` | [`Tymer::extend`](crate::tyme::Tymer::extend) (lossless); for a timeout you want `refresh(now)` |
 //! | `Server(ha=…)`, `.reopen()` | [`Server::new`](crate::Server::new), then [`listen`](crate::Server::listen); `reopen()` after `close()` |
 //! | `.ha`, `.eha` | [`Acceptor::local_addr`](crate::Acceptor::local_addr), [`Addr::reachable`](crate::net::Addr::reachable) |
 //! | `.axes`, `.cxes`, `.ixes[ca]` | [`axes()`](crate::Server::axes), [`cxes()`](crate::Server::cxes), [`ixes()`](crate::Server::ixes), [`at(&addr)`](crate::Server::at) then [`remoter_mut(id)`](crate::Server::remoter_mut) |
-//! | `.service()` and its steps | the same names: [`service`](crate::Server::service), `service_accepts`, `service_axes`, `service_cxes`, `service_connects`, `service_receives`, `service_sends` |
+//! | `.service()` and its steps | the same names: [`service`](crate::Server::service), `service_accepts`, `service_axes`, `service_cxes`, `service_connects` |
+//! | `serviceReceivesAllIx`, `serviceSendsAllIx` | [`service_receives`](crate::Server::service_receives), [`service_sends`](crate::Server::service_sends) |
+//! | `serviceReceivesIx(ca)`, `ix.serviceReceiveOnce()` | [`service_receives_of(id)`](crate::Server::service_receives_of), [`service_receive_once(id)`](crate::Server::service_receive_once) |
 //! | `ix.rxbs`, `.clearRxbs()` | [`rx()`](crate::Remoter::rx), [`consume`](crate::Remoter::consume), [`take`](crate::Remoter::take) |
-//! | `ix.tx(data)`, `transmitIx(data, ca)` | [`Remoter::tx`](crate::Remoter::tx), [`Server::tx`](crate::Server::tx) |
+//! | `ix.tx(data)`, `transmitIx(data, ca)` | [`Remoter::tx`](crate::Remoter::tx), [`Server::tx`](crate::Server::tx) with the id that [`at(&ca)`](crate::Server::at) gives |
+//! | `ix.tymeout`, `.tymer`, `.refreshable` | [`Timeouts::idle`](crate::Timeouts::idle), for one [`set_timeouts`](crate::Remoter::set_timeouts); [`Config::refreshable`](crate::Config::refreshable) |
 //! | `ServerTls`, `RemoterTls` | [`listen_tls`](crate::Server::listen_tls); the same [`Remoter`](crate::Remoter), whose [`tls()`](crate::Remoter::tls) then is not `None` |
 //! | `ix.cutoff` | the events `Eof` and `Closed`; [`is_eof`](crate::Remoter::is_eof), [`close_reason`](crate::Remoter::close_reason) |
 //! | `closeIx`, `removeIx(ca, close=False)` | [`Remoter::close`](crate::Remoter::close), [`Server::detach`](crate::Server::detach) |
@@ -340,11 +363,28 @@
 //! | `Client(ha=…)`, `.reopen()`, `.serviceConnect()` | [`Client::new`](crate::Client::new), [`reopen`](crate::Client::reopen), [`service_connect`](crate::Client::service_connect) |
 //! | `client.accepted`, `.connected`, `.ca`, `.ha` | [`accepted()`](crate::Client::accepted), [`connected()`](crate::Client::connected), [`local_addr()`](crate::Client::local_addr), [`peer_addr()`](crate::Client::peer_addr) |
 //! | `reconnectable`, `tymeout` | [`Connect::reconnect`](crate::Connect::reconnect) with a [`Backoff`](crate::Backoff), [`Timeouts::connect`](crate::Timeouts::connect) |
-//! | `WireLog` | [`WireLog`](crate::wire::WireLog) |
+//! | `WireLog(…)`, `Server(wl=…)` | [`WireLog::memory`](crate::wire::WireLog::memory) or [`file`](crate::wire::WireLog::file), [`set_wire_log`](crate::Server::set_wire_log) |
 //! | `udp.Peer`, `uxd.Peer`, `.reopen()` | [`Peer::new`](crate::Peer::new), then [`open`](crate::Peer::open) |
 //! | `peer.send(data, dst)`, `peer.receive()` | [`tx`](crate::Endpoint::tx) and [`take`](crate::Endpoint::take), with `service()` between |
 //! | `bc`, `MaxGramSize` | [`buffer_grams`](crate::GramConfig::buffer_grams), [`max_gram`](crate::GramConfig::max_gram) |
 //! | `umask` | [`SocketFile::mode`](crate::net::SocketFile::mode) |
+//!
+//! hio's doers are in `guide::doers`.
+//!
+//! # From mio
+//!
+//! | mio | tymist |
+//! |---|---|
+//! | `Poll::poll(&mut events, timeout)` | [`wait(timeout)`](crate::Server::wait), then [`service`](crate::Server::service) |
+//! | `for event in &events` | [`poll_event`](crate::Server::poll_event) until `None`: what has happened, not what may be tried |
+//! | `Token` | [`Id`](crate::Id), which never names another connection; [`set_data`](crate::Remoter::set_data) keeps yours with it |
+//! | `Registry::register`, `Interest`, `reregister` | none: what is open is watched |
+//! | `TcpListener::from_std` | [`adopt_listener`](crate::Server::adopt_listener) with [`SocketOptions::new()`](crate::net::SocketOptions::new) |
+//! | `UdpSocket` | [`Server::bind`](crate::Server::bind); [`Event::Gram`](crate::Event::Gram) tells of it |
+//! | `Waker` | [`waker`](crate::Server::waker) |
+//! | `WouldBlock`, partial writes | none: [`rx`](crate::Remoter::rx) has what came, [`tx`](crate::Remoter::tx) takes what fits |
+//!
+//! For tokio's names see `guide::tasks`.
 
 #[cfg(feature = "os")]
 pub mod doers;

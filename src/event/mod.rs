@@ -245,6 +245,9 @@ pub enum Wake {
 impl Wake {
     /// How long a loop may sleep at `now`, as most system calls want it said: zero for at once, `None` for as long as the network has nothing.
     ///
+    /// An engine's own tyme is that of its last tick: what you did since then has to come off, or deadlines are late by it. `run::Driver`
+    /// reads the clock before it answers.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use tymist::{Wake, tyme::Tyme};

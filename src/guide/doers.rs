@@ -89,7 +89,7 @@
 //! [`ServerDoer`] has a server and a [`Service`](crate::Service), which may be a closure; [`ClientDoer`], [`ClientsDoer`] and [`PeerDoer`]
 //! have an engine and a closure for its events. What wants turns of its own besides is a doer around an engine, as at [`ClientDoer`]. hio's shape is there as
 //! well: a [`Server`](crate::Server) is a doer, and so is `Rc<RefCell<Server>>`, which another doer may have, too. Whoever does it so must take the events: an
-//! engine with untaken ones wants its turn at once.
+//! engine with untaken ones wants its turn at once, so a doer that takes them has no tock of its own.
 //!
 //! # Ends
 //!
@@ -140,7 +140,7 @@
 //! | `.done` | [`Doist::end`](crate::doing::Doist::end), [`finish`](crate::doing::Doist::finish) |
 //! | `doize`, generator functions | a type of your own |
 //! | `DoDoer`, `.always` | a [`Doist`](crate::doing::Doist) in a Doist, [`always`](crate::doing::Doist::always) |
-//! | `Doist(doers, limit, tock, real)`, `.do()` | [`Doist`](crate::doing::Doist), `run(&mut tymist)`: tock and real time are the [`Tymist`](crate::tyme::Tymist)'s |
+//! | `Doist(doers, limit, tock, real)`, `.do()` | [`Doist`](crate::doing::Doist), `run(&mut tymist)`: tock and real time are the [`Tymist`](crate::tyme::Tymist)'s; in real time cycles come when wanted, and a beat is the doer's own `tock` |
 //! | `doist.extend`, `.remove` | [`add`](crate::doing::Doist::add), [`remove`](crate::doing::Doist::remove), and [`Handle`](crate::doing::Handle) from inside |
 //! | `ServerDoer`, `EchoServerDoer`, `ClientDoer` | [`ServerDoer`](crate::doing::ServerDoer) with [`Echo`](crate::doing::Echo) or any [`Service`](crate::Service), [`ClientDoer`](crate::doing::ClientDoer) |
 //! | `WireLogDoer` | [`WireLogDoer`](crate::doing::WireLogDoer) |

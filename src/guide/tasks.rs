@@ -110,6 +110,30 @@
 //!
 //! Streams can also be polled by another executor of the same thread, as long as somebody ticks the tasks.
 //!
+//! Lines, for example, with the first of them:
+//!
+//! ```
+//! # #[cfg(feature = "futures-io")] {
+//! use futures_util::TryStreamExt;
+//! use futures_util::io::{AsyncBufReadExt, BufReader};
+//! use tymist::Config;
+//! use tymist::tasks::Tasks;
+//!
+//! let mut tasks = Tasks::new(Config::new());
+//! let handle = tasks.handle();
+//! let said = tasks.run_until(async {
+//!     let mut listener = handle.listen(([127, 0, 0, 1], 0))?;
+//!     let mut caller = handle.connect(listener.local_addr().clone()).await?;
+//!     caller.write_all(b"one\r\ntwo").await?;
+//!     drop(caller);
+//!     let (read, _write) = listener.accept().await?.split();
+//!     BufReader::new(read).lines().try_collect::<Vec<_>>().await
+//! })?;
+//! assert_eq!(said, ["one", "two"]);
+//! # }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! What calls `tokio::spawn` or `tokio::time` by itself needs tokio. `select!` of `futures` picks at random: take `select_biased!` where a run is to be
 //! repeatable.
 //!
@@ -174,3 +198,16 @@
 //! With hyper, three things come from outside the world unless you say no: `Date` (`auto_date_header(false)`); a client's memory of the HTTP/2 streams that it
 //! has reset, which lasts a second of real time (`max_concurrent_reset_streams(0)`), and a server's, which it has where a service does not read a body to its
 //! end; and the keys of TLS (use the feature `tls-test-provider`).
+//!
+//! # From tokio
+//!
+//! | tokio | tymist |
+//! |---|---|
+//! | `#[tokio::main]`, `Runtime::block_on` | [`Tasks::run_until`](crate::tasks::Tasks::run_until) |
+//! | `tokio::spawn` | [`Handle::spawn`](crate::tasks::Handle::spawn); futures need not be `Send`, and what they share is an `Rc` |
+//! | `TcpListener::bind`, `TcpStream::connect`, `UdpSocket::bind` | [`Handle::listen`](crate::tasks::Handle::listen), [`connect`](crate::tasks::Handle::connect), [`bind`](crate::tasks::Handle::bind) |
+//! | `read`, `write_all`, `into_split` | [`read`](crate::tasks::TaskStream::read), [`write_all`](crate::tasks::TaskStream::write_all), [`split`](crate::tasks::TaskStream::split) |
+//! | `time::sleep`, `timeout`, `interval` | [`Handle::sleep`](crate::tasks::Handle::sleep), [`timeout`](crate::tasks::Handle::timeout), [`interval`](crate::tasks::Handle::interval), whose first tick is one period from now |
+//! | `select!`, `join!`, `JoinSet` | `select_biased!`, `join!`, `FuturesUnordered` of `futures-util` |
+//! | `sync::mpsc`, `oneshot`; `Notify`, `broadcast` | those of `futures-channel`; a channel for each |
+//! | `signal::ctrl_c`, `spawn_blocking` | a thread that sends through such a channel: it wakes the task that waits for it |

@@ -167,7 +167,7 @@ impl Endpoints {
 /// # Datagrams
 impl Server {
     /// Opens a datagram endpoint that is served in the same tick as the connections: what it tells comes as
-    /// [`Event::Gram`], in one queue with all else.
+    /// [`Event::Gram`], in one queue with all else. A text is parsed first: `"127.0.0.1:0".parse::<Bind>()?`.
     ///
     /// ```
     /// use tymist::{Config, Event, GramConfig, GramEvent, Server};

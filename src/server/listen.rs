@@ -12,6 +12,19 @@ use crate::net::{Addr, Layer, Listen, Listener};
 impl Server {
     /// Opens a listener. Its connections are accepted from the next tick on.
     ///
+    /// Where is an IP address and a port, a `SocketAddr`, an [`Addr`], a path (feature `uds`), or a [`Listen`] with all that can be said of it. A text may be
+    /// none of these, and is parsed first:
+    ///
+    /// ```
+    /// use tymist::net::Listen;
+    /// use tymist::{Config, Server};
+    ///
+    /// let mut server = Server::new(Config::new());
+    /// server.listen(([127, 0, 0, 1], 0))?;
+    /// server.listen("127.0.0.1:0".parse::<Listen>()?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// What the network says, with the address: in use, not ours, no permission, no descriptors left.
     pub fn listen(&mut self, listen: impl Into<Listen>) -> Result<AcceptorId, ListenError> {

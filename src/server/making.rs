@@ -60,7 +60,7 @@ impl Server {
         self.engine.is_wound()
     }
 
-    /// The tyme of the current (or else the last) tick.
+    /// The tyme of the current (or else the last) tick. Between ticks it stands still, also where the server goes by the machine's clock.
     #[must_use]
     pub fn tyme(&self) -> Tyme {
         self.engine.core.now

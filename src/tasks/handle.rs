@@ -108,7 +108,7 @@ impl Handle {
 
     // The network.
 
-    /// Opens a listener.
+    /// Opens a listener; a text is parsed first, as at [`Server::listen`](crate::Server::listen).
     ///
     /// # Errors
     /// What the network says, with the address; `ResourceBusy` while the owner has the server in hand, `NotConnected` once it is gone.
@@ -145,7 +145,8 @@ impl Handle {
         opened.unwrap_or_else(|error| Err(ListenError::new(addr, error)))
     }
 
-    /// Connects, by all that [`Connect`] can say but coming again by itself: for that, call it in a loop. Dropped, it ends the dial.
+    /// Connects, by all that [`Connect`] can say but coming again by itself: for that, call it in a loop. Dropped, it ends the dial. A text is parsed first:
+    /// `"example.org:80".parse::<Connect>()?`.
     ///
     /// # Errors
     /// What the last address said; `NotFound` for a name without any; `TimedOut` after [`Timeouts::connect`](crate::Timeouts::connect); `QuotaExceeded` where
@@ -165,7 +166,7 @@ impl Handle {
         Ok(TaskStream::new(conn))
     }
 
-    /// Opens a socket for datagrams.
+    /// Opens a socket for datagrams; a text is parsed first: `"127.0.0.1:0".parse::<Bind>()?`.
     ///
     /// # Errors
     /// What the network says, with the address; `ResourceBusy` while the owner has the server in hand, `NotConnected` once it is gone.
