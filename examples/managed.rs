@@ -19,7 +19,8 @@ use common::{Args, DRAIN, Result, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tymist::run::{Inbox, Inherited, Manager, Seat, Stopper};
-use tymist::{Config, Server, Service, Session};
+use tymist::tyme::Tyme;
+use tymist::{Config, Server, Service, Session, Wake};
 
 const USAGE: &str = "usage: managed [--host NAME] [--port N] [--unix PATH] [--threads N] [--takeover PATH] [--stats SECS]";
 
@@ -60,12 +61,16 @@ struct Lines {
     before: Bytes,
     answered: u64,
     inbox: Inbox<HowMany>,
+    ending: common::Ending,
+    /// When it is to look whose answers are out, once it ends.
+    look: Option<Tyme>,
 }
 
 impl Lines {
     fn new(seat: Seat<HowMany>) -> Self {
         let before = format!("{} ", std::process::id()).into();
-        Lines { engine: seat.engine, before, answered: 0, inbox: seat.inbox }
+        let ending = common::Ending::new(DRAIN);
+        Lines { engine: seat.engine, before, answered: 0, inbox: seat.inbox, ending, look: None }
     }
 }
 
@@ -86,11 +91,21 @@ impl Service for Lines {
         self.received(session);
     }
 
-    fn tick(&mut self, _: &mut Server) {
+    fn tick(&mut self, server: &mut Server) {
         while let Some(HowMany(answer)) = self.inbox.take() {
             // Who asked may have given up.
             let _ = answer.send((self.engine, self.answered));
         }
+        // It is stopped. Where it is replaced its connections have all the time they like.
+        if server.draining().is_some_and(|draining| draining.deadline != Tyme::NEVER) {
+            let now = server.tyme();
+            self.ending.turn(server, now);
+            self.look = Some(now + common::LOOK);
+        }
+    }
+
+    fn wake(&self) -> Wake {
+        self.look.map_or(Wake::OnIo, Wake::At)
     }
 }
 
