@@ -4,6 +4,7 @@
 use core::fmt;
 use core::num::NonZeroU8;
 use std::io;
+use std::net::SocketAddr;
 
 #[cfg(feature = "proxy-protocol")]
 use crate::net::proxy::ProxyFailure;
@@ -185,6 +186,9 @@ impl fmt::Display for CloseReason {
             CloseReason::Aborted => f.write_str("aborted here"),
             CloseReason::Detached => f.write_str("taken out of the server"),
             CloseReason::ServerClosed => f.write_str("all of its server or clients was closed"),
+            CloseReason::Connect(Cause { kind: io::ErrorKind::NotFound, number: None }) => {
+                f.write_str("not connected: the name has no address")
+            }
             CloseReason::Connect(cause) => write!(f, "not connected: {cause}"),
             CloseReason::Reset => f.write_str("reset by the peer"),
             CloseReason::Expired(which) => write!(f, "{which} timeout"),
@@ -348,6 +352,10 @@ impl ListenError {
     }
 }
 
+fn is_unscoped(addr: &Addr) -> bool {
+    matches!(addr, Addr::Inet(SocketAddr::V6(v6)) if v6.scope_id() == 0 && v6.ip().is_unicast_link_local())
+}
+
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hint = match self.kind() {
@@ -357,6 +365,9 @@ impl fmt::Display for ListenError {
             }
             io::ErrorKind::AddrNotAvailable => {
                 ": take an address of this machine, or 0.0.0.0 or [::]"
+            }
+            io::ErrorKind::InvalidInput if is_unscoped(&self.addr) => {
+                ": a link-local address needs the number of its interface, as in [fe80::1%2]:80"
             }
             io::ErrorKind::PermissionDenied => ": take a port from 1024 on, or get the privilege",
             _ => "",

@@ -445,7 +445,8 @@ fn a_name_that_cannot_be_is_told_by_the_operating_system() {
     let closed = desk.log.iter().filter(|event| {
         matches!(
             event,
-            Event::Closed(_, CloseReason::Connect(why)) if why.kind() == ErrorKind::NotFound
+            Event::Closed(_, reason @ CloseReason::Connect(why)) if why.kind() == ErrorKind::NotFound
+                && reason.to_string() == "not connected: the name has no address"
         )
     });
     assert_eq!(closed.count(), 20);

@@ -106,6 +106,18 @@ fn hio_b26_unknown_names_and_missing_addresses_are_answered_not_stumbled_over() 
     }
 }
 
+/// "Invalid argument" was all that was said of a link-local address without its interface.
+#[test]
+fn a_link_local_address_without_its_interface_is_told_what_it_lacks() {
+    let mut server = Server::new(Config::new());
+    let link_local = Addr::Inet("[fe80::1]:0".parse().unwrap());
+    let error = server.listen(link_local).unwrap_err();
+    // A machine without IPv6 says something else.
+    if error.kind() == ErrorKind::InvalidInput {
+        assert!(error.to_string().contains("the number of its interface"), "{error}");
+    }
+}
+
 #[test]
 fn hio_b28_a_port_is_never_shared_unless_asked() {
     let mut listen = Listen::new(([127, 0, 0, 1], 0));
