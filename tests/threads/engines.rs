@@ -185,7 +185,7 @@ fn a_server_listens_on_all_sockets_it_inherits_or_says_which_it_cannot() {
     [first, deaf, last].into_iter().for_each(|socket| inherited.push(socket).unwrap());
     let error = inherited.listen_all(&mut server).unwrap_err();
     assert_eq!(error.addr().inet(), Some(wrong));
-    let rest: Vec<_> = inherited.addrs().filter_map(|addr| addr.inet()).collect();
+    let rest: Vec<_> = inherited.addrs().filter_map(tymist::net::Addr::inet).collect();
     assert_eq!(rest, [wrong, left]);
     assert_eq!(server.acceptors().count(), 3);
     assert!(server.acceptors().any(|acceptor| acceptor.local_addr().inet() == Some(kept)));
