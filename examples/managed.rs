@@ -5,6 +5,10 @@
 //!
 //! Start it again with the same words, or send it SIGHUP: the new process takes over its sockets, and the old one ends when its connections have. Nobody is
 //! turned away.
+//!
+//! Without `--host`, `--port` and `--unix` it serves on the sockets that it is given, by systemd (feature `systemd`) or the process before it:
+//!
+//!     systemd-socket-activate -l 7000 target/debug/examples/managed
 
 mod common;
 
@@ -29,7 +33,8 @@ const LINE: usize = 16 * 1024;
 
 #[derive(Default)]
 struct Options {
-    bind: common::Bind,
+    /// None: what it is given, or else any port.
+    bind: Option<common::Bind>,
     threads: usize,
     takeover: Option<PathBuf>,
     stats: Option<Duration>,
@@ -40,9 +45,9 @@ fn options() -> Result<Options> {
     let mut args = Args::new(USAGE);
     while let Some(option) = args.next()? {
         match &*option {
-            "host" => options.bind.host = args.text()?,
-            "port" => options.bind.port = args.port()?,
-            "unix" => options.bind.unix = Some(args.path()?),
+            "host" => options.bind.get_or_insert_default().host = args.text()?,
+            "port" => options.bind.get_or_insert_default().port = args.port()?,
+            "unix" => options.bind.get_or_insert_default().unix = Some(args.path()?),
             "threads" => options.threads = args.number(1..=256)?,
             "takeover" => options.takeover = Some(args.path()?),
             "stats" => options.stats = args.secs_or_none()?,
@@ -115,11 +120,10 @@ mod service {
     use tymist::run::systemd::{Notify, sockets};
     use tymist::run::{Inherited, Manager};
 
-    /// To be called first, before there are threads.
-    pub(crate) fn begin<M: Send + 'static>(manager: &mut Manager<M>) -> crate::Result<()> {
-        let mut given: Inherited = sockets()?;
-        manager.inherit(&mut given).notify(Notify::from_env());
-        Ok(())
+    /// The sockets that it has opened for us. To be called first, before there are threads.
+    pub(crate) fn begin<M: Send + 'static>(manager: &mut Manager<M>) -> crate::Result<Inherited> {
+        manager.notify(Notify::from_env());
+        Ok(sockets()?)
     }
 
     /// A reload is a replacement: ready is whoever serves in the end.
@@ -134,8 +138,10 @@ mod service {
 
 #[cfg(not(feature = "systemd"))]
 mod service {
-    pub(crate) fn begin<M>(_: &mut tymist::run::Manager<M>) -> crate::Result<()> {
-        Ok(())
+    pub(crate) fn begin<M>(
+        _: &mut tymist::run::Manager<M>,
+    ) -> crate::Result<tymist::run::Inherited> {
+        Ok(tymist::run::Inherited::new())
     }
 
     pub(crate) fn reloading() {}
@@ -190,15 +196,29 @@ fn program() -> Result<()> {
     config.limits.rx_bytes = LINE;
     config.rx_full = tymist::RxFull::Close;
     let mut manager = Manager::with_mail(16, config, |_, seat| Ok(Lines::new(seat)));
-    manager.threads(options.threads).listen(options.bind.spec()?);
-    service::begin(&mut manager)?;
+    manager.threads(options.threads);
+    let mut given = service::begin(&mut manager)?;
 
     let mut inherited = match &options.takeover {
         Some(path) => Inherited::take_over(path)
             .map_err(|error| format!("--takeover {}: {error}", path.display()))?,
         None => Inherited::new(),
     };
-    manager.inherit(&mut inherited);
+    match options.bind {
+        None if given.is_empty() && inherited.is_empty() => {
+            manager.listen(common::Bind::default().spec()?);
+        }
+        None => {
+            manager.inherit_all(&mut given).inherit_all(&mut inherited);
+        }
+        Some(bind) => {
+            manager.listen(bind.spec()?).inherit(&mut given).inherit(&mut inherited);
+        }
+    }
+    for addr in given.addrs() {
+        say(format_args!("not served, for that is not where it is to listen: {addr}"));
+    }
+    drop(given);
     manager.start()?;
     // Only now, as there is nothing to stop before: until then a signal ends the process, and changes nothing.
     heed_signals(manager.stopper(), options.takeover.is_some())?;

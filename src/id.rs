@@ -334,6 +334,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crowd_needed_is_given_back_once_nobody_is_left() {
+        let mut slots = Slots::new();
+        let ids: Vec<_> = (0..1000).map(|n| insert(&mut slots, n)).collect();
+        for (n, id) in ids.into_iter().enumerate() {
+            slots.shrink_if_empty();
+            assert!(slots.slab.capacity() >= 1000, "{n}: somebody is left");
+            assert_eq!(slots.remove(id), Some(n));
+        }
+        slots.shrink_if_empty();
+        assert_eq!(slots.slab.capacity(), 0);
+    }
+
+    #[test]
+    fn names_say_what_they_name() {
+        assert_eq!(AcceptorId(3).to_string(), "acceptor 3");
+        assert_eq!(EndpointId(Id::new(2, 5).unwrap()).to_string(), "endpoint 2.5");
+    }
+
+    #[test]
     fn there_are_no_ids_beyond_the_last_place() {
         assert!(Id::new((1 << INDEX_BITS) - 1, 1).is_some());
         assert_eq!(Id::new(1 << INDEX_BITS, 1), None);

@@ -53,4 +53,15 @@ mod tests {
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
         );
     }
+
+    #[test]
+    fn its_numbers_within_bounds_and_its_named_streams_are_so_for_ever() {
+        let mut random = SplitMix::new(7);
+        assert_eq!(core::array::from_fn(|_| random.up_to(9)), [3, 0, 9, 5, 4, 2, 4, 3]);
+        assert_eq!(SplitMix::new(7).up_to(0), 0);
+        assert_eq!(SplitMix::new(7).up_to(u64::MAX), SplitMix::new(7).next());
+        let mut named = SplitMix::named(7, 3);
+        let numbers = [named.next(), named.next()];
+        assert_eq!(numbers, [11_248_596_980_798_508_817, 16_693_346_848_406_779_205]);
+    }
 }

@@ -75,6 +75,7 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail")]
     use super::*;
 
     #[test]
@@ -84,7 +85,9 @@ mod tests {
         assert_eq!(&buf[..], &[1; 3000]);
         let at = buf.as_ptr();
         pool.put_back(buf.freeze());
+        assert_eq!(pool.shelves.iter().flatten().count(), 1);
         let again = pool.copy(&[2; 4000]);
+        assert_eq!(pool.shelves.iter().flatten().count(), 0);
         assert_eq!(again.as_ptr(), at);
         assert_eq!(&again[..], &[2; 4000]);
         assert_ne!(pool.copy(&[3; 4000]).as_ptr(), at);
@@ -128,11 +131,27 @@ mod tests {
     }
 
     #[test]
+    fn what_little_is_left_of_a_buffer_is_not_looked_at() {
+        for (rest, kept) in [(SMALLEST / 2, 0), (SMALLEST / 2 + 1, 1)] {
+            let mut pool = Pool::default();
+            let mut buf = pool.copy(&[1; 2 * SMALLEST]);
+            buf.truncate(rest);
+            pool.put_back(buf.freeze());
+            assert_eq!(pool.shelves.iter().flatten().count(), kept, "{rest} bytes");
+        }
+    }
+
+    #[test]
     fn a_scratch_has_its_full_length_whatever_was_in_it() {
         let mut pool = Pool::default();
         let mut buf = pool.scratch(64 << 10);
         buf.truncate(50_000);
+        let at = buf.as_ptr();
         pool.put_back(buf.freeze());
+        let spare = pool.spare(64 << 10).unwrap();
+        assert_eq!((spare.as_ptr(), spare.len()), (at, 64 << 10));
+        assert!(pool.spare(64 << 10).is_none(), "there was one");
+        pool.put_back(spare.freeze());
         assert_eq!(pool.scratch(64 << 10).len(), 64 << 10);
         assert_eq!(pool.scratch(1000).len(), 1000);
     }

@@ -255,7 +255,9 @@ mod tests {
         for take in [RxQueue::consume, |rx: &mut RxQueue, count| rx.take_first(count).len()] {
             let mut rx = RxQueue::default();
             rx.adopt(pool.scratch(64 << 10));
+            let last = rx.as_slice()[(64 << 10) - 10..].as_ptr();
             take(&mut rx, (64 << 10) - 10);
+            assert_ne!(rx.as_slice().as_ptr(), last, "still in the large one");
             assert_eq!(rx.len(), 10);
             assert!(rx.bytes.capacity() < 100 && rx.whole < 100);
         }

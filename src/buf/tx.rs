@@ -328,6 +328,19 @@ mod tests {
         }
     }
 
+    /// Nothing is kept of pieces that were taken out.
+    #[test]
+    fn what_is_left_in_one_piece_is_one() {
+        let mut tx = TxQueue::default();
+        tx.push_bytes(Bytes::from_static(b"front"));
+        for _ in 0..2 {
+            tx.push_bytes(Bytes::from(vec![1; SMALL]));
+        }
+        assert_eq!(tx.only(), None);
+        tx.take_last(2 * SMALL, &mut Vec::new());
+        assert_eq!(tx.only(), Some(&b"front"[..]));
+    }
+
     #[test]
     fn a_large_piece_is_not_copied() {
         let piece = Bytes::from(vec![1; 100_000]);

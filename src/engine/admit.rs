@@ -162,7 +162,12 @@ impl Engine {
     }
 
     /// Advances the handshakes whose peers have said something, each by a step; returns how many became usable.
+    #[inline]
     pub(crate) fn shake(&mut self) -> usize {
+        if self.shaking.is_empty() && !self.has_upgrades() { 0 } else { self.shake_hands() }
+    }
+
+    fn shake_hands(&mut self) -> usize {
         #[cfg(feature = "tls")]
         self.go_over();
         let mut opened = 0;

@@ -243,8 +243,11 @@ impl Remoter {
 impl Engine {
     /// Expires what is due at this tick's tyme.
     pub(crate) fn expire(&mut self) {
+        self.core.wheel.advance(self.core.now, &mut self.due);
+        if self.due.is_empty() {
+            return;
+        }
         let mut due = core::mem::take(&mut self.due);
-        self.core.wheel.advance(self.core.now, &mut due);
         for (_, id) in due.drain(..) {
             self.expire_one(id);
         }

@@ -119,7 +119,14 @@ impl Engine {
     }
 
     /// Begins the rounds and tries the addresses whose turn it is, within the budget.
+    #[inline]
     pub(crate) fn dial(&mut self) {
+        if self.names.is_used() || !self.dials_due.is_empty() {
+            self.dial_due();
+        }
+    }
+
+    fn dial_due(&mut self) {
         if self.names.is_used() {
             self.take_answers();
         }
@@ -200,7 +207,12 @@ impl Engine {
     }
 
     /// Asks those whose attempts have news whether one is up, within the budget; returns how many connections became usable.
+    #[inline]
     pub(crate) fn poll_dials(&mut self) -> usize {
+        if self.dials_latched.is_empty() { 0 } else { self.poll_latched() }
+    }
+
+    fn poll_latched(&mut self) -> usize {
         let mut opened = 0;
         let budget = self.core.config.limits.connects_per_tick.max(1);
         for turn in 0..self.dials_latched.len() {

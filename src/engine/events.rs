@@ -25,12 +25,13 @@ impl Events {
         }
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.queue.pop_front();
+        let event = self.queue.pop_front()?;
         if self.queue.is_empty() && self.queue.capacity() > KEEP {
             self.queue = VecDeque::new();
         }
-        event
+        Some(event)
     }
 
     pub(crate) fn len(&self) -> usize {

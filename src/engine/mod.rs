@@ -174,10 +174,15 @@ impl Engine {
     }
 
     /// Does what the caller has asked of connections since the last time: sends, ends, resumes.
+    #[inline]
     pub(crate) fn flush(&mut self) {
-        if self.touched.is_empty() {
-            return self.tell_drained();
+        if !self.touched.is_empty() {
+            self.flush_touched();
         }
+        self.tell_drained();
+    }
+
+    fn flush_touched(&mut self) {
         // Half of it is for those who wait in line since the last tick, whatever the caller queues for others.
         let left = self.core.tick_left_out;
         let kept = if self.behind { left - left / 2 } else { 0 };
@@ -202,7 +207,6 @@ impl Engine {
         touched.append(&mut self.touched);
         self.touched = touched;
         self.core.tick_left_out += kept;
-        self.tell_drained();
     }
 
     /// Puts it in the line it belongs to if it has something to do and is in none yet.
@@ -213,6 +217,7 @@ impl Engine {
     }
 
     #[cfg(not(feature = "tls"))]
+    #[inline]
     fn has_upgrades(&self) -> bool {
         false
     }

@@ -17,7 +17,13 @@ impl Remoter {
         if self.tx.is_empty() && !self.state.backlogged && !self.state.holding {
             return;
         }
-        if !self.is_live() || self.state.doomed {
+        if self.state.doomed {
+            return;
+        }
+        if !self.is_live() {
+            if self.state.broken_off {
+                self.flush_held(core); // What its layer says of a handshake that failed.
+            }
             return;
         }
         self.begin_tick(core);

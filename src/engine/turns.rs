@@ -10,10 +10,14 @@ use crate::remoter::{Phase, Shared};
 
 impl Engine {
     /// Tells those whose queue has run empty, as soon as there is room to queue more.
+    #[inline]
     pub(super) fn tell_drained(&mut self) {
-        if self.core.drained_owed.is_empty() || self.core.shared.room() == 0 {
-            return;
+        if !self.core.drained_owed.is_empty() && self.core.shared.room() > 0 {
+            self.tell_owed();
         }
+    }
+
+    fn tell_owed(&mut self) {
         for id in self.core.drained_owed.drain(..) {
             if let Some(remoter) = self.slots.get_mut(id) {
                 remoter.state.drained_owed = remoter.state.phase == Phase::Live;
@@ -113,7 +117,24 @@ impl Engine {
     }
 
     /// Whether there is work that needs no news from the network.
+    #[inline]
     pub(crate) fn is_pending(&self) -> bool {
+        let is_idle = self.ready.is_empty()
+            && self.touched.is_empty()
+            && self.core.drained_owed.is_empty()
+            && self.core.events.is_empty()
+            && self.harvested.is_empty()
+            && self.core.heard_until.is_none()
+            && self.shaking.is_empty()
+            && self.dials_due.is_empty()
+            && self.dials_latched.is_empty()
+            && !self.names.is_used()
+            && !self.has_upgrades();
+        !is_idle && self.is_work_pending()
+    }
+
+    /// The same where there is something that might be work.
+    fn is_work_pending(&self) -> bool {
         let limit = self.core.config.limits.buffered.max(1);
         let (room, to_send) = (self.will_fit(Shared::readable(limit)), self.will_fit(limit));
         !self.core.events.is_empty()
@@ -123,7 +144,7 @@ impl Engine {
             || !self.shaking.is_empty()
             || !self.dials_due.is_empty()
             || !self.dials_latched.is_empty()
-            || (self.names.is_used() && self.names.is_pending(self.core.config.limits.lookups))
+            || self.names.is_pending(self.core.config.limits.lookups)
             || self.has_upgrades()
             || (!self.core.drained_owed.is_empty() && to_send)
             || self.touched.iter().any(|id| {

@@ -59,6 +59,7 @@ impl Engine {
         }
     }
 
+    #[inline]
     pub(super) fn has_upgrades(&self) -> bool {
         !self.core.upgrades.is_empty()
     }

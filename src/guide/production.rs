@@ -37,6 +37,11 @@
 //! which takes over (below) and, once it has confirmed, says `MAINPID=` itself and `READY=1`: `NotifyAccess=all` is there for that. It feeds the watchdog that
 //! was set for the one before.
 //!
+//! A socket is taken where its address is the very one that is listened on: `ListenStream=7000` is `[::]:7000`, and for `--host 0.0.0.0` another address. What
+//! is taken by nobody is closed; [`Inherited::addrs`](crate::run::Inherited::addrs) tells what that would be. A program that is to serve wherever its sockets
+//! are takes them all, with [`Manager::inherit_all`](crate::run::Manager::inherit_all) or
+//! [`Inherited::listen_all`](crate::run::Inherited::listen_all), as `managed` does without `--host`, `--port` and `--unix`.
+//!
 //! As systemd keeps the socket open, a restart loses nobody who waits in its queue, not even after a crash. With one socket and several engines they share it,
 //! which works and costs a wake-up in vain now and then; several sockets are shared out.
 //!

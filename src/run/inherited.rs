@@ -16,9 +16,10 @@ use crate::net::{Addr, Listen, SocketOptions};
 use crate::server::Server;
 
 /// Listening sockets from another process, to be listened on in the place of new ones. What nobody takes is closed with this, and with it goes whoever waits in
-/// its queue.
+/// its queue: [`addrs`](Inherited::addrs) tells what is left.
 ///
-/// The same code serves with and without: [`listen`](Inherited::listen) takes the socket that is there, and opens one where none is.
+/// The same code serves with and without: [`listen`](Inherited::listen) takes the socket that has the very address (`[::]:7000` is not `0.0.0.0:7000`), and
+/// opens one where none has. A program that goes by its sockets instead takes them [all](Inherited::listen_all).
 ///
 /// ```
 /// use std::net::TcpListener;
@@ -151,6 +152,11 @@ impl Inherited {
         self.sockets.iter().map(|it| &it.addr)
     }
 
+    /// That of the first that is left.
+    pub(super) fn next_addr(&self) -> Option<Addr> {
+        self.sockets.first().map(|it| it.addr.clone())
+    }
+
     /// Listens there: on the socket that has that address, or was opened for it (as with port 0); on a new one where there is none.
     ///
     /// # Errors
@@ -168,6 +174,18 @@ impl Inherited {
             self.sockets.insert(at, Heirloom { asked, addr: addr.clone(), socket });
             ListenError::new(addr, source)
         })
+    }
+
+    /// Listens on all that are left, whatever their addresses: for a program that serves where it is told to from outside.
+    ///
+    /// # Errors
+    /// As [`Server::adopt_listener`], of the first that cannot be taken over; it and those after it stay here, those before it are listened on.
+    pub fn listen_all(&mut self, server: &mut Server) -> Result<Vec<AcceptorId>, ListenError> {
+        let mut ids = Vec::new();
+        while let Some(addr) = self.next_addr() {
+            ids.push(self.listen(server, addr)?);
+        }
+        Ok(ids)
     }
 
     /// Those for this address; of several that were opened for the same one (port 0, twice) those of the first, the rest is for who asks next.

@@ -1,7 +1,7 @@
 //! From the kernel's queue into an acceptor's deque, and from there into the engine.
 
 use super::Server;
-use crate::acceptor::{Accepted, Fitted};
+use crate::acceptor::{Accepted, Acceptor, Fitted};
 use crate::config::OverLimit;
 use crate::engine::Origin;
 use crate::event::Event;
@@ -21,13 +21,22 @@ impl Server {
     /// Whether one could be accepted or admitted now.
     pub(super) fn can_accept_now(&self) -> bool {
         let (now, deque) = (self.engine.core.now, self.deque());
-        self.event_room() > 0
+        let has_some = |acceptor: &Acceptor| acceptor.ready || !acceptor.axes.is_empty();
+        self.acceptors.iter().any(has_some)
+            && self.event_room() > 0
             && (0..self.acceptors.len())
                 .any(|at| self.acceptors[at].can_accept(now, deque) || self.may_admit(at))
     }
 
     /// Accepts round robin over the acceptors, starting with another one each tick, within the budget.
+    #[inline]
     pub(super) fn accept_pass(&mut self) {
+        if self.acceptors.iter().any(|acceptor| acceptor.ready) {
+            self.accept_ready();
+        }
+    }
+
+    fn accept_ready(&mut self) {
         let (room, deque) = (self.event_room(), self.deque());
         let core = &mut self.engine.core;
         let now = core.now;
@@ -79,7 +88,13 @@ impl Server {
     }
 
     /// Admits from the deques, in order; returns how many connections became usable at once.
+    #[inline]
     pub(super) fn admit_pass(&mut self) -> usize {
+        let none = self.acceptors.iter().all(|acceptor| acceptor.axes.is_empty());
+        if none { 0 } else { self.admit_axes() }
+    }
+
+    fn admit_axes(&mut self) -> usize {
         let mut opened = 0;
         for at in 0..self.acceptors.len() {
             while self.event_room() > 0 && self.may_admit(at) {

@@ -81,10 +81,14 @@ impl Server {
     }
 
     /// Tells how draining goes on, and ends it.
+    #[inline]
     pub(super) fn drain_pass(&mut self) {
-        if self.draining.is_none() {
-            return;
+        if self.draining.is_some() {
+            self.go_on_draining();
         }
+    }
+
+    fn go_on_draining(&mut self) {
         let left = self.left();
         let now = self.engine.core.now;
         let Some(state) = &mut self.draining else { return };

@@ -56,10 +56,14 @@ impl Endpoints {
     }
 
     /// Sends what was queued since the last time.
+    #[inline]
     pub(super) fn flush(&mut self, core: &mut Core) {
-        if self.touched.is_empty() {
-            return;
+        if !self.touched.is_empty() {
+            self.flush_touched(core);
         }
+    }
+
+    fn flush_touched(&mut self, core: &mut Core) {
         let mut touched = core::mem::take(&mut self.touched);
         for id in touched.drain(..) {
             if let Some(endpoint) = self.slots.get_mut(id) {
@@ -73,10 +77,14 @@ impl Endpoints {
     }
 
     /// Gives everybody in line one turn: send, then receive, each within its budget.
+    #[inline]
     pub(super) fn turns(&mut self, core: &mut Core) {
-        if self.ready.is_empty() && self.resting.is_empty() {
-            return;
+        if !self.ready.is_empty() || !self.resting.is_empty() {
+            self.serve_line(core);
         }
+    }
+
+    fn serve_line(&mut self, core: &mut Core) {
         self.wake_rested(core);
         for _ in 0..self.ready.len() {
             if core.grams_left == 0 {

@@ -119,6 +119,34 @@ mod tests {
         assert_eq!(words, reference);
     }
 
+    /// Runs of years ago hang on each of them. The numbers are those of another program.
+    #[test]
+    fn what_a_stream_gives_is_so_for_ever() {
+        let dice = || Rng::stream(7, "dice");
+        let mut rng = dice();
+        assert_eq!(rng.next_u64(), 2_987_668_501_106_856_074);
+        let later = (0..100).map(|_| rng.next_u64()).last();
+        assert_eq!(later, Some(10_479_330_830_350_801_177));
+        let drawn = |draw: fn(&mut Rng) -> u64| {
+            let mut rng = dice();
+            (0..8).map(|_| draw(&mut rng)).collect::<Vec<_>>()
+        };
+        assert_eq!(drawn(|rng| rng.between(10, 20)), [11, 17, 18, 12, 19, 15, 19, 19]);
+        let tenths = [1, 6, 7, 2, 8, 4, 8, 8];
+        assert_eq!(drawn(|rng| rng.below(10)), tenths);
+        assert_eq!(drawn(|rng| rng.index(10) as u64), tenths);
+        let digits: Vec<u64> = (0..10).collect();
+        let mut rng = dice();
+        assert!(tenths.iter().all(|tenth| rng.pick(&digits) == Some(tenth)));
+        assert_eq!(rng.pick::<u64>(&[]), None);
+        let mut cards = [0, 1, 2, 3, 4, 5, 6, 7];
+        dice().shuffle(&mut cards);
+        assert_eq!(cards, [0, 2, 5, 3, 7, 6, 4, 1]);
+        let mut bytes = [0; 11];
+        dice().fill(&mut bytes);
+        assert_eq!(bytes, [138, 16, 25, 35, 172, 84, 118, 41, 204, 8, 6]);
+    }
+
     #[test]
     fn bounds_hold_and_streams_differ() {
         let mut rng = Rng::stream(1, "one");

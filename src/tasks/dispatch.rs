@@ -89,11 +89,11 @@ impl Desk {
     fn meet(&mut self, id: Id, event: Event, counters: &mut TaskCounters) {
         let Some(entry) = self.entry(id) else { return };
         let woken = match event {
-            Event::Received(_) | Event::Eof(_) => [entry.reader.wake(), None],
-            Event::Drained(_) => [entry.writer.wake(), None],
+            Event::Received(_) | Event::Eof(_) => entry.reader.wake(),
+            Event::Drained(_) => entry.writer.wake(),
             Event::Connected(_) => {
                 entry.is_up = true;
-                [entry.reader.wake(), None]
+                entry.reader.wake()
             }
             Event::ConnectFailed { .. } => {
                 entry.unresolved = None;
@@ -105,9 +105,14 @@ impl Desk {
             }
             Event::Closed(..) => return self.meet_end(id, counters),
             // `Upgraded` among others: whoever waits looks for itself.
-            _ => [entry.reader.wake(), entry.writer.wake()],
+            _ => {
+                let woken = [entry.reader.wake(), entry.writer.wake()];
+                return self.woken.extend(woken.into_iter().flatten());
+            }
         };
-        self.woken.extend(woken.into_iter().flatten());
+        if let Some(waker) = woken {
+            self.woken.push(waker);
+        }
     }
 
     fn meet_end(&mut self, id: Id, counters: &mut TaskCounters) {

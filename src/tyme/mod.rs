@@ -75,7 +75,8 @@ impl Tyme {
 
 /// Nanoseconds of `duration`, saturating at 584 years.
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    let secs = duration.as_secs().saturating_mul(1_000_000_000);
+    secs.saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 impl Add<Duration> for Tyme {

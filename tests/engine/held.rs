@@ -45,6 +45,15 @@ fn an_answer_that_the_layer_holds_leaves_before_the_connection_ends() {
 }
 
 #[test]
+fn a_farewell_for_which_there_is_room_leaves_with_the_close() {
+    let (mut desk, sealed, id) = sealed();
+    sealed.room_at_flush.store(true, Ordering::Relaxed);
+    desk.clients.remoter_mut(id).unwrap().close();
+    desk.tick();
+    assert_eq!(sealed.held(), 0);
+}
+
+#[test]
 fn what_the_layer_still_holds_when_a_deadline_passes_is_cut_off_by_a_reset() {
     let (mut desk, sealed, id) = sealed();
     desk.clients.tx(id, b"hello").unwrap();

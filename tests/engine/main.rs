@@ -8,8 +8,12 @@ mod against_model;
 mod clients;
 mod closing;
 mod counters;
+#[cfg(feature = "os")]
+mod deadlines;
 mod dial;
 mod echo;
+#[cfg(feature = "os")]
+mod ending;
 mod held;
 mod limits;
 mod swarm_found;

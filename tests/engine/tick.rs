@@ -551,6 +551,25 @@ fn a_stream_that_claims_too_much_is_ended() {
     }
 }
 
+/// What it was given is what the budget lets through, however much is queued.
+#[test]
+fn a_stream_that_claims_more_than_the_budget_is_ended() {
+    for of_tick in [true, false] {
+        let mut script = Script::with(|config| {
+            let limits = &mut config.limits;
+            *(if of_tick { &mut limits.tick_bytes_out } else { &mut limits.remoter_tick_bytes }) =
+                10;
+        });
+        let peer = Peer::new(1, []).writing([Write::Lies]);
+        let id = script.admits(&peer);
+        script.tick();
+        queue(&mut script, id, 100);
+        let why = CloseReason::Io(std::io::ErrorKind::InvalidData.into());
+        assert_eq!(script.tick(), [Event::Closed(id, why)]);
+        assert_eq!(script.server.counters().bytes_out, 0);
+    }
+}
+
 #[test]
 fn a_read_buffer_beyond_all_memory_is_a_large_one() {
     let mut script = Script::with(|config| config.limits.scratch = usize::MAX);

@@ -257,7 +257,22 @@ fn tyme_prints_as_seconds() {
 }
 
 #[test]
+fn clocks_and_their_handles_print_what_they_show() {
+    let tymist = Tymist::starting_at(at(7));
+    assert_eq!(format!("{:?}", tymist.tymth()), "Tymth(0.000000007)");
+    let text = format!("{tymist:?}");
+    assert!(text.contains("0.000000007") && text.contains("31.25ms"), "{text}");
+    let mut wheel = tymist::tyme::Wheel::new(at(9));
+    wheel.arm(at(10), ());
+    let text = format!("{wheel:?}");
+    assert!(text.contains("len: 1") && text.contains("0.000000009"), "{text}");
+}
+
+#[test]
 fn time_between_two_points() {
+    let mut tyme = at(5);
+    tyme += NANO;
+    assert_eq!(tyme, at(6));
     let (early, late) = (Tyme::from_secs(1), Tyme::from_secs(3));
     assert_eq!(late - early, 2 * SECOND);
     assert_eq!(early - late, Duration::ZERO);

@@ -256,6 +256,20 @@ fn what_is_late_when_armed_fires_at_the_next_advance() {
     assert_eq!(fire(&mut wheel, 1_001), [4]);
 }
 
+/// Its slot has to be split even where nothing in it is due, or what is armed next would hide it.
+#[test]
+fn what_is_in_a_slot_that_begins_now_comes_before_what_is_armed_behind_it() {
+    for level in 1..10 {
+        let start = 1 << (6 * level);
+        let mut wheel = Wheel::new(at(0));
+        wheel.arm(at(start + 6), 1);
+        assert_eq!(fire(&mut wheel, start), []);
+        wheel.arm(at(start + 20), 2);
+        assert_eq!(fire(&mut wheel, start + 10), [1], "level {level}");
+        assert_eq!(fire(&mut wheel, start + 20), [2], "level {level}");
+    }
+}
+
 #[test]
 fn equal_deadlines_fire_in_the_order_in_which_they_were_armed() {
     let deadline = 1_u64 << 40;

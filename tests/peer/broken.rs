@@ -55,6 +55,20 @@ fn without_room_the_same_datagram_is_tried_again_in_the_next_tick() {
     }
 }
 
+/// A wait and the service after it are one tick.
+#[test]
+fn a_rest_that_began_in_a_tick_can_end_in_it() {
+    for (nanos, sent) in [(999_999, 0), (1_000_000, 1)] {
+        let (mut rig, script) = rig(|_| {});
+        script.lock().sends.push_back(ErrorKind::OutOfMemory.into());
+        rig.peer.tx(b"x", friend()).unwrap();
+        rig.peer.wait(None);
+        rig.tymist.tick_by(Duration::from_nanos(nanos));
+        rig.peer.service();
+        assert_eq!(texts(&script).len(), sent, "after {nanos} ns");
+    }
+}
+
 /// Who waits to send more, or to open it again, would have waited for ever.
 #[test]
 #[cfg(target_os = "linux")]

@@ -111,6 +111,41 @@ fn what_is_queued_makes_it_want_a_tick_and_the_summary_counts_it() {
 }
 
 #[test]
+fn a_tick_that_a_wait_has_begun_takes_a_burst_of_all_endpoints_together() {
+    let mut config = Config::new();
+    config.limits.burst_grams = 3;
+    let mut it = both(config, GramConfig::new());
+    let second = it.server.bind(loopback(), GramConfig::new()).unwrap();
+    let (socket, _) = plain();
+    let flood = |server: &Server| {
+        for udp in [it.udp, second] {
+            let to = server.endpoint(udp).unwrap().local_addr().inet().unwrap();
+            (0..4).for_each(|_| assert_eq!(socket.send_to(b"x", to).unwrap(), 1));
+        }
+    };
+    flood(&it.server);
+    let mut taken = 0;
+    for tick in 0..10 {
+        it.server.wait(Some(ROUND));
+        let done = it.server.service();
+        it.server.clear_events();
+        taken += done.grams_in;
+        // The call that finds nothing counts as well.
+        assert!((1..=3).contains(&done.grams_in), "{tick}: {done:?}");
+        if taken == 8 {
+            break;
+        }
+        assert_eq!(it.server.wake(), Wake::Now, "{tick}");
+    }
+    assert_eq!(taken, 8);
+    assert_eq!(it.server.counters().budget.grams, 0, "a burst is no exhausted budget");
+
+    it.server.service();
+    flood(&it.server);
+    assert_eq!(it.server.service().grams_in, 8, "without a wait: all at once");
+}
+
+#[test]
 fn all_endpoints_together_have_a_budget_and_take_turns() {
     let mut config = Config::new();
     config.limits.grams_per_tick = 10;

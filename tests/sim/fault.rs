@@ -298,6 +298,26 @@ fn a_paused_host_makes_up_for_it_later() {
 }
 
 #[test]
+fn a_paused_host_goes_on_when_it_is_told_to() {
+    let mut world = World::new(5);
+    let server = world.add("server", |host| Echo::new(host, 80));
+    let client = world.add("client", |host| Pinger::new(host, "server", 80, 10 * MS, 20));
+    world.plan(at_millis(50), Act::Pause(server, 3600 * SECOND));
+    world.plan(at_millis(500), Act::Resume(server));
+    world.run_until(at_millis(499));
+    assert!(world.program::<Pinger>(client).unwrap().answered < 6);
+    world.run_until(at_millis(550));
+    assert_eq!(world.program::<Pinger>(client).unwrap().answered, 20);
+    world.all_fired().unwrap();
+    // Who is not paused, or is down, has nothing to go on with.
+    world.act(&Act::Resume(server));
+    world.act(&Act::Pause(server, SECOND));
+    world.act(&Act::Crash(server));
+    world.act(&Act::Resume(server));
+    assert_eq!(world.all_fired().unwrap_err().acts.len(), 2);
+}
+
+#[test]
 fn what_never_fired_is_named() {
     let mut world = World::new(1);
     let host = world.add_host("only");

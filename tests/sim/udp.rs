@@ -52,6 +52,29 @@ fn datagrams_keep_their_bounds_and_say_who_sent_them() {
 }
 
 #[test]
+fn what_becomes_of_datagrams_is_counted() {
+    let mut pair = Pair::new();
+    let (mut server, mut client) = sockets(&mut pair);
+    let to = pair.target(53);
+    client.send(b"one", &to).unwrap();
+    client.send(b"two", &to).unwrap();
+    pair.run(MS);
+    let stats = pair.world.stats();
+    assert_eq!((stats.packets, stats.grams, stats.grams_delivered, stats.lost), (2, 2, 2, 0));
+    assert_eq!(receive_all(&mut server).len(), 2);
+}
+
+#[test]
+fn in_connected_mode_any_address_becomes_the_one_that_reaches_the_peer() {
+    let mut pair = Pair::new();
+    let mut bind = Bind::new(([0, 0, 0, 0], 0));
+    bind.peer = Some(pair.target(53));
+    let client = pair.client_net.bind(&bind).unwrap();
+    let own = pair.world.host(pair.client).addrs()[0];
+    assert_eq!(client.local_addr().ip(), Some(own));
+}
+
+#[test]
 fn too_long_is_an_error_and_a_full_buffer_loses() {
     let mut small = HostSpec::new("server");
     small.gram_buffer = 4000;

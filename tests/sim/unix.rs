@@ -298,7 +298,9 @@ fn calls_are_recorded_and_take_no_tyme() {
     net.harvest(None, &mut ready).unwrap();
     assert_eq!(ready.iter().map(|it| (it.token.0, it.readable)).collect::<Vec<_>>(), [(7, true)]);
     assert_eq!(far.read(&mut [0; 64]).unwrap(), 5);
+    near.shutdown(std::net::Shutdown::Write).unwrap();
     drop((near, far, listener));
+    drop(net.bind(&Bind::new(path("/run/d"))).unwrap());
     let trace = world.trace();
     let calls: Vec<_> = trace
         .records()
@@ -317,6 +319,7 @@ fn calls_are_recorded_and_take_no_tyme() {
     assert_eq!(tymist::sim::Trace::read_from(&file[..]).unwrap().hash(), trace.hash());
     let Some((Op::Listen, 0, Ok(number))) = calls.first().copied() else { panic!("{calls:?}") };
     let number = u32::try_from(number).unwrap();
+    let letters = calls.last().unwrap().1;
     assert_eq!(
         calls[1..],
         [
@@ -324,9 +327,12 @@ fn calls_are_recorded_and_take_no_tyme() {
             (Op::Accept, number, Ok(0)),
             (Op::Write, 0, Ok(5)),
             (Op::Read, 0, Ok(5)),
+            (Op::Shutdown, 0, Ok(1)),
             (Op::Close, 0, Ok(0)),
             (Op::Close, 0, Ok(0)),
             (Op::Close, number, Ok(0)),
+            (Op::Bind, 0, Ok(letters.into())),
+            (Op::Close, letters, Ok(0)),
         ]
     );
     assert_eq!(world.sockets(host), 0);

@@ -81,6 +81,28 @@ fn a_program_that_never_rests_does_not_stop_time() {
 }
 
 #[test]
+fn a_turn_takes_its_time_although_its_host_is_paused_and_resumed() {
+    let mut spec = HostSpec::new("slow");
+    spec.turn = 100 * MS;
+    let host = || clockwork(spec.clone(), vec![Wake::Now; 2]);
+    let (mut world, turns) = host();
+    let slow = world.hosts().next().unwrap();
+    world.run_until(at_millis(10));
+    world.act(&Act::Pause(slow, SECOND));
+    world.act(&Act::Resume(slow));
+    world.run_until(at_millis(150));
+    assert_eq!(*turns.borrow(), [Tyme::ZERO, at_millis(100)]);
+
+    // A turn that the pause has held up comes when that ends.
+    let (mut world, turns) = host();
+    let slow = world.hosts().next().unwrap();
+    world.plan(at_millis(10), Act::Pause(slow, SECOND));
+    world.plan(at_millis(250), Act::Resume(slow));
+    world.run_until(at_millis(900));
+    assert_eq!(*turns.borrow(), [0, 250, 350].map(at_millis));
+}
+
+#[test]
 fn a_waker_gives_a_turn() {
     let mut world = World::new(1);
     let host = world.add_host("host");

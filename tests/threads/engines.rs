@@ -137,6 +137,60 @@ fn inherited_sockets_are_shared_out_and_nobody_in_their_queues_is_lost() {
     }
 }
 
+#[test]
+fn all_inherited_sockets_are_served_whatever_their_addresses() {
+    for engines in [1, 2] {
+        let mut inherited = Inherited::new();
+        let sockets: [_; 3] = core::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addrs = sockets.each_ref().map(|socket| socket.local_addr().unwrap());
+        let mut early = addrs.map(connect);
+        sockets.into_iter().for_each(|socket| inherited.push(socket).unwrap());
+        let mut manager = Manager::new(Config::new(), echo);
+        manager.threads(engines).listen(addrs[1]);
+        manager.inherit_all(&mut inherited).inherit_all(&mut Inherited::new());
+        assert!(inherited.is_empty());
+        manager.start().unwrap();
+        early.iter_mut().for_each(|client| exchange(client, b"early"));
+        let mut served: Vec<_> = manager.addrs().into_iter().filter_map(|it| it.inet()).collect();
+        served.sort_unstable();
+        let mut given = addrs.to_vec();
+        given.sort_unstable();
+        assert_eq!(served, given, "those and no others");
+        drop(early);
+        manager.stop(None).unwrap();
+    }
+}
+
+#[test]
+fn a_server_listens_on_all_sockets_it_inherits_or_says_which_it_cannot() {
+    let bound = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut inherited = Inherited::new();
+    let mut server = Server::new(Config::new());
+    assert!(inherited.listen_all(&mut server).unwrap().is_empty());
+    let sockets = [bound(), bound()];
+    let addrs = sockets.each_ref().map(|socket| socket.local_addr().unwrap());
+    sockets.into_iter().for_each(|socket| inherited.push(socket).unwrap());
+    let ids = inherited.listen_all(&mut server).unwrap();
+    let listening = ids.iter().map(|id| server.local_addr(*id).unwrap().inet().unwrap());
+    assert_eq!(listening.collect::<Vec<_>>(), addrs);
+
+    // One that does not listen is none of those.
+    let (first, deaf, last) = (bound(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), bound());
+    let [kept, left] = [&first, &last].map(|socket| socket.local_addr().unwrap());
+    let wrong = deaf.local_addr().unwrap();
+    #[cfg(unix)]
+    let deaf = TcpListener::from(std::os::fd::OwnedFd::from(deaf));
+    #[cfg(windows)]
+    let deaf = TcpListener::from(std::os::windows::io::OwnedSocket::from(deaf));
+    [first, deaf, last].into_iter().for_each(|socket| inherited.push(socket).unwrap());
+    let error = inherited.listen_all(&mut server).unwrap_err();
+    assert_eq!(error.addr().inet(), Some(wrong));
+    let rest: Vec<_> = inherited.addrs().filter_map(tymist::net::Addr::inet).collect();
+    assert_eq!(rest, [wrong, left]);
+    assert_eq!(server.acceptors().count(), 3);
+    assert!(server.acceptors().any(|acceptor| acceptor.local_addr().inet() == Some(kept)));
+}
+
 #[cfg(all(unix, feature = "uds"))]
 #[test]
 fn engines_share_one_unix_socket() {

@@ -57,7 +57,7 @@ pub(crate) struct Far {
     token: Option<Token>,
     net: Option<Arc<Mutex<Shared>>>,
     pub(crate) reads: VecDeque<Read>,
-    writes: VecDeque<Write>,
+    pub(crate) writes: VecDeque<Write>,
     /// Steps of a handshake: whether there is a next one (`Ok`), the peer must speak first (`WouldBlock`) or it failed.
     pub(crate) handshake: VecDeque<io::Result<Stage>>,
     pub(crate) read_calls: usize,
@@ -65,6 +65,8 @@ pub(crate) struct Far {
     /// All bytes that were taken.
     pub(crate) written: Vec<u8>,
     pub(crate) ended: bool,
+    /// What a shutdown answers instead.
+    pub(crate) end_fails: Option<io::ErrorKind>,
     pub(crate) abortive: bool,
     pub(crate) dropped: bool,
 }
@@ -91,6 +93,7 @@ impl Peer {
             write_calls: 0,
             written: Vec::new(),
             ended: false,
+            end_fails: None,
             abortive: false,
             dropped: false,
         })))
@@ -466,8 +469,9 @@ impl Stream for ScriptStream {
     }
 
     fn shutdown(&mut self, _: Shutdown) -> io::Result<()> {
-        self.far.far().ended = true;
-        Ok(())
+        let mut far = self.far.far();
+        far.ended = true;
+        far.end_fails.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn set_abortive(&mut self) -> io::Result<()> {

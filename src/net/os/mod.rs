@@ -79,22 +79,10 @@ impl OsNet {
     }
 
     fn poller(&mut self) -> io::Result<&mut Poller> {
-        let poller = match self.poller.take() {
-            Some(poller) => poller,
-            None => {
-                let poll = mio::Poll::new()?;
-                let registry = Arc::new(poll.registry().try_clone()?);
-                Poller {
-                    poll,
-                    registry,
-                    events: mio::Events::with_capacity(EVENTS),
-                    waker: None,
-                    woken: false,
-                    full: false,
-                }
-            }
-        };
-        Ok(self.poller.insert(poller))
+        match &mut self.poller {
+            Some(poller) => Ok(poller),
+            none => Ok(none.insert(Poller::open()?)),
+        }
     }
 
     fn registry(&mut self) -> io::Result<Arc<mio::Registry>> {
@@ -111,19 +99,39 @@ impl OsNet {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
-        *full = events.iter().count() == EVENTS;
-        *woken |= !waits && events.iter().any(|event| event.token() == WAKE);
-        ready.extend(events.iter().filter(|event| event.token() != WAKE).map(|event| {
+        let mut count = 0;
+        for event in &*events {
+            count += 1;
+            if event.token() == WAKE {
+                *woken |= !waits;
+                continue;
+            }
             let failed = event.is_error() || event.is_write_closed();
             let ending = failed || event.is_read_closed();
-            Readiness {
+            ready.push(Readiness {
                 token: Token(event.token().0),
                 readable: event.is_readable() || ending,
                 writable: event.is_writable() || failed,
                 ending,
-            }
-        }));
+            });
+        }
+        *full = count == EVENTS;
         Ok(())
+    }
+}
+
+impl Poller {
+    fn open() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let registry = Arc::new(poll.registry().try_clone()?);
+        Ok(Poller {
+            poll,
+            registry,
+            events: mio::Events::with_capacity(EVENTS),
+            waker: None,
+            woken: false,
+            full: false,
+        })
     }
 }
 

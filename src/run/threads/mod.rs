@@ -175,7 +175,8 @@ impl<M: Send + 'static> Manager<M> {
         self
     }
 
-    /// Takes those of the sockets that are for an address it was told to [`listen`](Manager::listen) on; the next start uses them instead of new ones.
+    /// Takes those of the sockets that are for an address it was told to [`listen`](Manager::listen) on; the next start uses them instead of new ones. The
+    /// others stay: see [`Inherited::addrs`], and [`inherit_all`](Manager::inherit_all).
     pub fn inherit(&mut self, inherited: &mut Inherited) -> &mut Self {
         #[cfg(all(unix, feature = "uds", feature = "systemd"))]
         if let Some(words) = inherited.words() {
@@ -186,6 +187,25 @@ impl<M: Send + 'static> Manager<M> {
                 entry.addr = Some(heirloom.addr().clone());
                 entry.inherited.push(heirloom.socket);
             }
+        }
+        self
+    }
+
+    /// Takes all of the sockets, and listens on those, too, whose addresses it was not told: for a program that serves where it is told to from outside.
+    pub fn inherit_all(&mut self, inherited: &mut Inherited) -> &mut Self {
+        self.inherit(inherited);
+        while let Some(addr) = inherited.next_addr() {
+            self.listen(addr).inherit(inherited);
+        }
+        self
+    }
+
+    /// The same with TLS on those whose addresses it was not told.
+    #[cfg(feature = "tls")]
+    pub fn inherit_all_tls(&mut self, inherited: &mut Inherited, tls: &ServerTls) -> &mut Self {
+        self.inherit(inherited);
+        while let Some(addr) = inherited.next_addr() {
+            self.listen_tls(addr, tls).inherit(inherited);
         }
         self
     }

@@ -47,6 +47,7 @@ impl Core {
             Act::Crash(host) => (self.crash(*host), Step::Crashed(*host)),
             Act::Restart(host) => (self.restart(*host), Step::Restarted(*host)),
             Act::Pause(host, time) => (self.pause(*host, *time), Step::Act),
+            Act::Resume(host) => (self.resume(*host), Step::Act),
             Act::LoseListener(host, port) => (self.lose_listeners(*host, *port), Step::Act),
             Act::Relink { from, to, link } => (self.relink(*from, *to, link), Step::Act),
         };
@@ -130,7 +131,7 @@ impl Core {
             return false;
         }
         host.up = true;
-        host.free_at = now;
+        (host.free_at, host.paused_until) = (now, now);
         self.schedule_turn(id, now);
         self.record(&What::Up { host: id, up: true });
         true
@@ -140,7 +141,22 @@ impl Core {
     fn pause(&mut self, id: HostId, time: Duration) -> bool {
         let now = self.now;
         let host = self.host_mut(id);
-        host.free_at = host.free_at.max(now + time);
+        host.paused_until = host.paused_until.max(now + time);
         host.up
+    }
+
+    /// What it would have done meanwhile, it does now.
+    fn resume(&mut self, id: HostId) -> bool {
+        let now = self.now;
+        let host = self.host_mut(id);
+        let until = core::mem::replace(&mut host.paused_until, now);
+        if !host.up || until <= now {
+            return false;
+        }
+        if host.turn_at == Some(until) {
+            host.turn_at = None;
+            self.schedule_turn(id, now);
+        }
+        true
     }
 }

@@ -18,7 +18,9 @@ pub(in crate::sim) struct Host {
     pub(super) epoch: u32,
     pub(super) turn_at: Option<Tyme>,
     pub(super) turn_stamp: u32,
+    /// When its last turn is over.
     pub(super) free_at: Tyme,
+    pub(super) paused_until: Tyme,
     pub(super) deadline: Option<Tyme>,
     /// Alarms under way, the latest first; see `set_alarm`.
     pub(super) alarms: Vec<Tyme>,
@@ -74,6 +76,7 @@ impl Core {
             turn_at: None,
             turn_stamp: 0,
             free_at: self.now,
+            paused_until: self.now,
             deadline: None,
             alarms: Vec::new(),
             nets: 0,

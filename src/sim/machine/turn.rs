@@ -3,11 +3,19 @@
 use core::time::Duration;
 
 use super::Core;
+use super::host::Host;
 use crate::Wake;
 use crate::sim::queue::Event;
 use crate::sim::topology::HostId;
 use crate::sim::trace::What;
 use crate::tyme::Tyme;
+
+impl Host {
+    /// Before that it gets none.
+    fn next_turn(&self) -> Tyme {
+        self.free_at.max(self.paused_until)
+    }
+}
 
 impl Core {
     pub(super) fn begin_turn(&mut self, id: HostId, stamp: u32) -> bool {
@@ -17,10 +25,9 @@ impl Core {
             return false;
         }
         host.turn_at = None;
-        if host.free_at > now {
+        if host.next_turn() > now {
             // It was paused since.
-            let at = host.free_at;
-            self.schedule_turn(id, at);
+            self.schedule_turn(id, now);
             return false;
         }
         host.free_at = now + host.spec.turn.max(Duration::from_nanos(1));
@@ -35,7 +42,7 @@ impl Core {
     pub(in crate::sim) fn schedule_turn(&mut self, id: HostId, at: Tyme) {
         let now = self.now;
         let host = &mut self.hosts[id.index()];
-        let at = at.max(now).max(host.free_at);
+        let at = at.max(now).max(host.next_turn());
         if !host.up || host.turn_at.is_some_and(|turn| turn <= at) {
             return;
         }

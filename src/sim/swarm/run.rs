@@ -236,9 +236,8 @@ impl<S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>> Run<'_, S> {
             }
         }
         for &host in &hosts {
-            if !self.world.is_up(host) {
-                self.world.act(&Act::Restart(host));
-            }
+            let act = if self.world.is_up(host) { Act::Resume } else { Act::Restart };
+            self.world.act(&act(host));
         }
         self.play(Moment::Heal, Kind::Wrong)?;
         self.wake_all();

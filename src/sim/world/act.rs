@@ -36,6 +36,8 @@ pub enum Act {
     Restart(HostId),
     /// The host gets no turn for so long, as when the machine is busy elsewhere; its network goes on.
     Pause(HostId, Duration),
+    /// A pause ends before its time.
+    Resume(HostId),
     /// The listeners of the host on this port stop listening under their holders: what waits is reset, `accept` says `EINVAL`.
     LoseListener(HostId, u16),
     /// Changes the link from one host to another, this way only, for packets sent from now on.
@@ -61,6 +63,7 @@ impl Act {
             Act::Crash(host)
             | Act::Restart(host)
             | Act::Pause(host, _)
+            | Act::Resume(host)
             | Act::LoseListener(host, _) => vec![*host],
         }
     }

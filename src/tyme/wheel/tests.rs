@@ -72,6 +72,20 @@ fn the_next_deadline_is_found_at_once_among_equal_timeouts() {
     assert!(cost <= 10_000, "{cost} for 10,000");
 }
 
+/// Only what was the earliest has to be looked for again.
+#[test]
+fn moving_a_later_deadline_costs_no_look() {
+    let mut wheel = Wheel::new(Tyme::ZERO);
+    wheel.arm(at(SECOND), ());
+    let later = wheel.arm(at(2 * SECOND), ());
+    assert_eq!(wheel.next(), Some(at(SECOND)));
+    let cost = steps(&mut wheel, |wheel| {
+        assert!(wheel.rearm(later, at(3 * SECOND)));
+        assert_eq!(wheel.next(), Some(at(SECOND)));
+    });
+    assert_eq!(cost, 0);
+}
+
 #[test]
 fn stamps_are_never_zero_and_come_again_only_after_all_of_them() {
     let all = u64::from(u32::MAX);

@@ -11,6 +11,7 @@ mod hostile;
 mod limits;
 mod openssl;
 mod peer;
+mod refused;
 mod regressions;
 mod reload;
 mod rig;

@@ -48,6 +48,24 @@ fn secured(rig: &mut TlsRig, client: TcpStream, id: Id) -> Peer {
     peer
 }
 
+/// Where it was to go over and is closed instead, it is closed.
+#[test]
+fn who_is_closed_before_it_goes_over_is_not_upgrading() {
+    for abort in [true, false] {
+        let mut rig = TlsRig::new();
+        let (_client, id) = asked(&mut rig);
+        let remoter = rig.server.remoter_mut(id).unwrap();
+        assert!(remoter.is_upgrading());
+        if abort {
+            remoter.abort();
+        } else {
+            remoter.close();
+        }
+        assert!(!remoter.is_upgrading());
+        assert_eq!(remoter.tx(b"more"), Err(TxError::Closed));
+    }
+}
+
 #[test]
 fn a_live_connection_goes_over_and_keeps_its_id_and_what_is_its_own() {
     let mut rig = TlsRig::new();

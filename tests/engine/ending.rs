@@ -1,0 +1,118 @@
+//! The way of an end, on a scripted network: what is told and done at once, what waits, and what is left of it.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use crate::util::script::{Accept, Peer, Read, Script};
+use tymist::net::Stage;
+use tymist::{CloseReason, Event, GramConfig, Wake};
+
+/// The user has not heard of it yet, and may have an answer.
+#[test]
+fn the_peers_end_ends_nothing_before_it_was_told() {
+    let mut script = Script::with(|config| config.timeouts.linger = None);
+    let peer = Peer::new(1, []);
+    let id = script.admits(&peer);
+    script.tick();
+    peer.then([Read::End]);
+    for _ in 0..3 {
+        script.server.service();
+        assert_eq!(script.server.remoter(id).unwrap().close_reason(), None);
+    }
+    assert_eq!(script.server.poll_event(), Some(Event::Eof(id)));
+    script.server.tx(id, b"answer").unwrap();
+    assert_eq!(script.ticks(2), [Event::Closed(id, CloseReason::Eof)]);
+    assert_eq!(peer.far().written, b"answer");
+}
+
+#[test]
+fn an_end_that_finds_the_peer_gone_leaves_it_to_the_read_to_say_how() {
+    let mut script = Script::with(|_| {});
+    let peer = Peer::new(1, []);
+    let id = script.admits(&peer);
+    peer.far().end_fails = Some(ErrorKind::NotConnected);
+    script.server.remoter_mut(id).unwrap().close();
+    assert_eq!(script.ticks(2), []);
+    peer.then([Read::Fails(104)]);
+    assert_eq!(script.tick(), [Event::Closed(id, CloseReason::Reset)]);
+}
+
+#[test]
+fn the_place_of_a_failed_handshake_is_free_at_once() {
+    let mut script = Script::with(|_| {});
+    script.server.listen_with(([192, 0, 2, 9], 0), Arc::new(|stream| stream)).unwrap();
+    for (port, step) in [(1, Err(ErrorKind::ConnectionAborted.into())), (2, Ok(Stage::Live))] {
+        let peer = Peer::new(port, []);
+        peer.far().handshake.push_back(step);
+        script.accepts([Accept::Peer(peer)]);
+        script.ticks(2);
+    }
+    assert!(matches!(script.log[0], Event::HandshakeFailed { .. }), "{:?}", script.log);
+    let Event::Accepted(id) = script.log[1] else { panic!("{:?}", script.log) };
+    assert_eq!((id.index(), id.generation()), (0, 2));
+}
+
+#[test]
+fn who_is_taken_out_is_told_at_once() {
+    let mut script = Script::with(|_| {});
+    let peer = Peer::new(1, []);
+    let id = script.admits(&peer);
+    script.tick();
+    let detached = script.server.detach(id);
+    assert!(detached.is_some() && script.server.is_empty());
+    assert_eq!(script.server.poll_event(), Some(Event::Closed(id, CloseReason::Detached)));
+}
+
+#[test]
+fn a_reset_once_all_is_sent_is_one_at_once_where_nothing_is_queued() {
+    let mut script = Script::with(|_| {});
+    let peer = Peer::new(1, []);
+    let id = script.admits(&peer);
+    script.tick();
+    script.server.remoter_mut(id).unwrap().abort_once_sent();
+    let far = peer.far();
+    assert!(far.dropped && far.abortive);
+    drop(far);
+    assert_eq!(script.tick(), [Event::Closed(id, CloseReason::Aborted)]);
+}
+
+#[test]
+fn a_tick_counts_those_that_ended_in_it() {
+    let mut script = Script::with(|_| {});
+    let peers = [1, 2, 3].map(|port| Peer::new(port, []));
+    let ids = peers.each_ref().map(|peer| script.admits(peer));
+    script.tick();
+    for id in &ids[..2] {
+        script.server.remoter_mut(*id).unwrap().abort();
+    }
+    assert_eq!(script.server.service().closed, 2);
+    assert_eq!(script.server.service().closed, 0);
+    // The end of all is a tick of its own.
+    script.server.tx(ids[2], b"bye").unwrap();
+    script.server.close();
+    let after = script.server.service();
+    assert_eq!((after.closed, after.bytes_out), (0, 0));
+    assert_eq!(peers[2].far().written, b"bye");
+}
+
+#[test]
+fn after_a_drain_datagrams_are_closed_too() {
+    let mut script = Script::with(|_| {});
+    let endpoint = script.server.bind(([192, 0, 2, 9], 9), GramConfig::new()).unwrap();
+    script.tick();
+    script.server.drain(None);
+    assert_eq!(script.tick(), [Event::DrainEnded { cut: 0 }]);
+    assert!(!script.server.endpoint(endpoint).unwrap().opened());
+    assert_eq!(script.server.wake(), Wake::OnIo);
+}
+
+#[test]
+fn a_close_ends_a_drain_and_is_all_that_is_told() {
+    let mut script = Script::with(|_| {});
+    let id = script.admits(&Peer::new(1, []));
+    script.server.drain(None);
+    assert!(script.tick().contains(&Event::Draining { left: 1 }));
+    script.server.close();
+    assert_eq!(script.server.draining(), None);
+    assert_eq!(script.tick(), [Event::Closed(id, CloseReason::ServerClosed)]);
+}
