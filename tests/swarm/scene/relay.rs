@@ -30,6 +30,11 @@ impl Relay {
     }
 
     pub(crate) fn heal(&mut self, server: &mut Server, config: Config) {
+        for id in self.watch.live() {
+            if let Some(remoter) = server.remoter_mut(id) {
+                remoter.set_timeouts(config.timeouts.clone());
+            }
+        }
         *server.config_mut() = config.clone();
         self.watch.change(config);
     }

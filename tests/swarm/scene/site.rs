@@ -33,7 +33,9 @@ impl Site {
         let config = calm(service.server.config());
         service.service.heal(&mut service.server, config);
         if let Some(relay) = &mut self.relay {
-            let config = without_ends(calm(relay.server.config()));
+            let mut config = without_ends(calm(relay.server.config()));
+            // A service with room for hardly a byte may let one caller wait for the end of another's call.
+            config.timeouts.write_stall = Some(Duration::from_secs(250));
             relay.service.heal(&mut relay.server, config);
         }
     }
