@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use crate::util::script::{Accept, Peer, Read, Script};
+use crate::util::script::{Accept, Peer, Read, Script, Write};
 use tymist::net::Stage;
 use tymist::{CloseReason, Event, GramConfig, Wake};
 
@@ -35,6 +35,18 @@ fn an_end_that_finds_the_peer_gone_leaves_it_to_the_read_to_say_how() {
     assert_eq!(script.ticks(2), []);
     peer.then([Read::Fails(104)]);
     assert_eq!(script.tick(), [Event::Closed(id, CloseReason::Reset)]);
+}
+
+/// Somebody's middleware, say: tried again it would be a spin.
+#[test]
+fn a_write_that_takes_nothing_ends_the_connection() {
+    let mut script = Script::with(|_| {});
+    let peer = Peer::new(1, []).writing([Write::Takes(0)]);
+    let id = script.admits(&peer);
+    script.tick();
+    script.server.tx(id, b"hello").unwrap();
+    let why = CloseReason::Io(ErrorKind::WriteZero.into());
+    assert_eq!(script.tick(), [Event::Closed(id, why)]);
 }
 
 #[test]

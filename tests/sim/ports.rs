@@ -64,6 +64,28 @@ fn waiting_connections_keep_the_port_from_those_who_do_not_share() {
     assert!(pair.try_listen(80, |listen| listen.reuse_addr = false).is_ok());
 }
 
+/// Nobody has answered yet.
+#[test]
+fn a_try_that_is_given_up_gives_its_port_back() {
+    for shut in [true, false] {
+        let mut pair = Pair::new();
+        let mut dial = Dial::new(pair.target(80));
+        dial.local = Some(Addr::from(([0, 0, 0, 0], 5000)));
+        let mut first = pair.client_net.connect(&dial).unwrap();
+        let error = pair.client_net.connect(&dial).err().unwrap();
+        assert!(
+            matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable),
+            "{error}"
+        );
+        if shut {
+            first.shutdown(std::net::Shutdown::Write).unwrap();
+        } else {
+            drop(first);
+        }
+        assert!(pair.client_net.connect(&dial).is_ok(), "{shut}");
+    }
+}
+
 #[test]
 fn who_closes_second_keeps_nothing() {
     let mut pair = Pair::new();

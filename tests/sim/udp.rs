@@ -74,6 +74,22 @@ fn in_connected_mode_any_address_becomes_the_one_that_reaches_the_peer() {
     assert_eq!(client.local_addr().ip(), Some(own));
 }
 
+/// Also where nothing was sent that way before.
+#[test]
+fn a_host_can_have_another_link_to_itself() {
+    let mut pair = Pair::new();
+    let mut link = Link::default();
+    link.latency = 5 * MS;
+    pair.world.set_link(pair.server, pair.server, &link);
+    let (mut server, _client) = sockets(&mut pair);
+    let to = pair.target(53);
+    server.send(b"to myself", &to).unwrap();
+    pair.run(4 * MS);
+    assert!(receive_all(&mut server).is_empty());
+    pair.run(2 * MS);
+    assert_eq!(receive_all(&mut server), [b"to myself"]);
+}
+
 #[test]
 fn too_long_is_an_error_and_a_full_buffer_loses() {
     let mut small = HostSpec::new("server");
