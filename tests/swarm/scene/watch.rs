@@ -350,6 +350,9 @@ impl Watch {
         for (id, life) in &self.lives {
             match life {
                 Life::Usable(seen) => self.look_late(engine, *id, seen, now, wake),
+                // One that was hung up on after the tick is over, and told to be so in the next.
+                Life::Dialling(_)
+                    if engine.remoter(*id).is_some_and(|it| it.close_reason().is_some()) => {}
                 Life::Dialling(dialling) => {
                     if let Some(what) = dialling.late(now, self.turn, wake, &self.config) {
                         self.ledger.wrong(|| format!("{id:?}: {what}"));
