@@ -457,6 +457,21 @@ fn a_tick_that_a_wait_has_begun_takes_a_burst_and_others_all_of_their_budget() {
         }
     }
     assert_eq!(ticks, [250]);
+
+    // And where that is too much even for the whole budget, it is counted, whatever the tick before was.
+    rig.server.remoter_mut(id).unwrap().take();
+    rig.server.wait(Some(std::time::Duration::ZERO));
+    rig.server.service();
+    rig.server.config_mut().limits.tick_bytes = 200;
+    send(&mut client, &pattern(250));
+    let mut left = 250;
+    for _ in 0..1_000_000 {
+        left -= rig.server.service().bytes_in;
+        if left == 0 {
+            break;
+        }
+    }
+    assert_eq!((left, rig.server.counters().budget.tick_bytes), (0, 1));
 }
 
 #[test]
