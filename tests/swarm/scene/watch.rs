@@ -12,6 +12,9 @@ use super::engine::Engine;
 use super::ledger::Ledger;
 use super::tally::{Shakes, Tally};
 
+/// A tick's budget to send that others may use up before somebody's turn: less than any that is not drawn.
+const SCARCE: usize = 4 << 20;
+
 /// A connection that was told and not closed yet.
 pub(super) struct Seen {
     pub(super) opened: Tyme,
@@ -386,9 +389,15 @@ impl Watch {
             } else {
                 due
             };
-            // One that has spoken and waits for its turn is judged after it, in the tick that comes next.
+            // One that has spoken and waits for its turn is judged after it, in the tick that comes next; so is one that could be
+            // sent to, where others took all of the tick's budget.
             let next = wake <= Wake::At(now + Duration::from_nanos(1));
-            let waits = matches!(which, Deadline::FirstByte | Deadline::Idle) && next;
+            let waits = next
+                && match which {
+                    Deadline::FirstByte | Deadline::Idle => true,
+                    Deadline::WriteStall => self.config.limits.tick_bytes_out < SCARCE,
+                    _ => false,
+                };
             if due <= now && !waits {
                 self.ledger.wrong(|| format!("{id:?}: {which} was due {due}, now {now}"));
             }
