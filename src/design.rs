@@ -58,6 +58,9 @@
 //! wheel finds out when it fires, and re-arms. So `Wake::At` may be early by what was refreshed meanwhile, and is never late. An exact answer would cost a walk
 //! over the refreshed ones at each tick, which is what the lazy refresh is there to avoid.
 //!
+//! *The system's clock is read through the standard library*, twice a tick. rustix's own way to it would be shorter, and ends in a segmentation fault
+//! under valgrind, which hides the kernel's page that it goes through.
+//!
 //! # Defaults
 //!
 //! Each is documented with its cost at its field. The reasons:
