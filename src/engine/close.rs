@@ -110,13 +110,14 @@ impl Remoter {
             return;
         }
         self.state.fin = Fin::Sent;
+        let before = self.state.holding;
         let shut = self.stream.shutdown(Shutdown::Write);
         self.note_held();
         match shut {
             Ok(()) => {
                 self.flush_held(core);
-                // A farewell for which there is no room is waited for as long as bytes are.
-                self.note_held_anew(core);
+                // A farewell for which there is no room is waited for as long as bytes are; what has left with it is waited for no more.
+                self.note_held_since(before, core);
             }
             // The peer is gone; the next read says how.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}

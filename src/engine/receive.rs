@@ -73,7 +73,11 @@ impl Remoter {
 
     /// Takes note of what the stream keeps back after a call that was no write: what waits now has its deadline, and what has left is told.
     pub(super) fn note_held_anew(&mut self, core: &mut Core) {
-        let before = self.state.holding;
+        self.note_held_since(self.state.holding, core);
+    }
+
+    /// The same where it was looked at meanwhile; `before` is whether it kept something back before the call.
+    pub(super) fn note_held_since(&mut self, before: bool, core: &mut Core) {
         self.note_held();
         if !self.is_live() || self.state.doomed {
             return; // What it may have held is gone.

@@ -64,3 +64,17 @@ fn what_the_layer_still_holds_when_a_deadline_passes_is_cut_off_by_a_reset() {
     assert_eq!((sealed.held(), desk.clients.buffered()), (5, 0));
     assert!(desk.far.get(0).aborted, "the peer would take what it has for all");
 }
+
+#[test]
+fn regression_what_leaves_with_our_end_stalls_no_more() {
+    let (mut desk, sealed, id) = sealed();
+    desk.clients.tx(id, b"hello").unwrap();
+    desk.tick();
+    assert_eq!(sealed.held(), 5);
+    sealed.room_at_end.store(true, Ordering::Relaxed);
+    desk.clients.remoter_mut(id).unwrap().shutdown_send();
+    desk.tick();
+    assert_eq!(sealed.held(), 0);
+    assert_eq!(desk.tick_after(Duration::from_secs(2)), [], "all is out, and an answer awaited");
+    assert!(desk.clients.remoter(id).unwrap().may_receive());
+}

@@ -20,6 +20,8 @@ pub(crate) struct Sealed {
     pub(crate) room_at_read: Arc<AtomicBool>,
     /// There is room for it as soon as it is flushed.
     pub(crate) room_at_flush: Arc<AtomicBool>,
+    /// There is room for it, and for the farewell, as soon as our end is sent.
+    pub(crate) room_at_end: Arc<AtomicBool>,
     /// It has no farewell.
     pub(crate) quiet: Arc<AtomicBool>,
 }
@@ -69,7 +71,9 @@ impl Stream for Sealing {
     }
 
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
-        if self.says_goodbye() {
+        if self.sealed.room_at_end.load(Ordering::Relaxed) {
+            self.sealed.held.store(0, Ordering::Relaxed);
+        } else if self.says_goodbye() {
             self.sealed.held.fetch_add(26, Ordering::Relaxed);
             return Ok(());
         }
