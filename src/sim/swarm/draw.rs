@@ -33,7 +33,7 @@ pub fn draw_link(rng: &mut Rng) -> Link {
     }
     if rng.chance(0.3) {
         // A byte at a time, each with its 54 bytes of headers, the longest call still gets through in a run's budget.
-        link.bandwidth = Some(10_000 + magnitude(rng, 24));
+        link.bandwidth = Some((1000 + magnitude(rng, 24)).max(10_000));
         link.queue = 2000 + size(rng, 18);
     }
     if rng.chance(0.3) {

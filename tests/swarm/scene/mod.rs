@@ -321,6 +321,8 @@ fn calm(config: &Config) -> Config {
     calm.limits.remoters_per_ip = whole.limits.remoters_per_ip;
     calm.limits.handshakes = whole.limits.handshakes;
     calm.limits.handshakes_per_ip = whole.limits.handshakes_per_ip;
+    // What one slow call has unread must not be all the room that others wait for.
+    calm.limits.buffered = whole.limits.buffered;
     (calm.rx_full, calm.tx_full) = (RxFull::Pause, TxFull::Partial);
     calm.over_limit = OverLimit::Wait;
     calm
@@ -330,8 +332,6 @@ fn calm(config: &Config) -> Config {
 fn patient(config: &Config) -> Config {
     let mut calm = calm(config);
     (calm.timeouts.idle, calm.timeouts.write_stall) = (None, None);
-    // What waits for a server that has no socket left must not keep those back that it waits for.
-    calm.limits.buffered = Config::new().limits.buffered;
     calm
 }
 
