@@ -119,33 +119,29 @@ impl Engine {
     /// Whether there is work that needs no news from the network.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
-        let is_idle = self.ready.is_empty()
-            && self.touched.is_empty()
-            && self.core.drained_owed.is_empty()
-            && self.core.events.is_empty()
-            && self.harvested.is_empty()
-            && self.core.heard_until.is_none()
-            && self.shaking.is_empty()
-            && self.dials_due.is_empty()
-            && self.dials_latched.is_empty()
-            && !self.names.is_used()
-            && !self.has_upgrades();
-        !is_idle && self.is_work_pending()
-    }
-
-    /// The same where there is something that might be work.
-    fn is_work_pending(&self) -> bool {
-        let limit = self.core.config.limits.buffered.max(1);
-        let (room, to_send) = (self.will_fit(Shared::readable(limit)), self.will_fit(limit));
         !self.core.events.is_empty()
             || !self.harvested.is_empty()
             || self.core.heard_until.is_some()
-            || self.can_line_move(room)
             || !self.shaking.is_empty()
             || !self.dials_due.is_empty()
             || !self.dials_latched.is_empty()
-            || self.names.is_pending(self.core.config.limits.lookups)
             || self.has_upgrades()
+            || (self.names.is_used() && self.names.is_pending(self.core.config.limits.lookups))
+            || self.is_turn_pending()
+    }
+
+    /// Whether somebody could do something, with the room that the next tick begins with.
+    #[inline]
+    fn is_turn_pending(&self) -> bool {
+        let nobody =
+            self.ready.is_empty() && self.touched.is_empty() && self.core.drained_owed.is_empty();
+        !nobody && self.is_turn_possible()
+    }
+
+    fn is_turn_possible(&self) -> bool {
+        let limit = self.core.config.limits.buffered.max(1);
+        let (room, to_send) = (self.will_fit(Shared::readable(limit)), self.will_fit(limit));
+        self.can_line_move(room)
             || (!self.core.drained_owed.is_empty() && to_send)
             || self.touched.iter().any(|id| {
                 self.slots.get(*id).is_some_and(|remoter| {

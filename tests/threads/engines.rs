@@ -221,15 +221,21 @@ fn engines_speak_tls() {
     let tls = ServerTls::new(cert.server_config()).unwrap();
     let mut manager = echoes(2);
     manager.listen_tls(([127, 0, 0, 1], 0), &tls);
+    let given = TcpListener::bind("127.0.0.1:0").unwrap();
+    let given_at = given.local_addr().unwrap();
+    let mut inherited = Inherited::new();
+    inherited.push(given).unwrap();
+    manager.inherit_all_tls(&mut inherited, &tls);
+    assert!(inherited.is_empty());
     manager.start().unwrap();
-    let sealed = manager.addrs()[1].inet().unwrap();
+    let sealed = [manager.addrs()[1].inet().unwrap(), given_at];
     is_served(addr(&manager));
 
     let roots = cert.cert_pem().as_bytes().to_vec();
     let client = ClientTls::new(&ClientTlsConfig::with_roots(roots)).unwrap();
     let mut clients = Clients::new(Config::new());
-    for _ in 0..8 {
-        let mut connect = Connect::new(sealed);
+    for at in 0..8 {
+        let mut connect = Connect::new(sealed[at % 2]);
         let client = client.clone();
         connect.layer = Some(std::sync::Arc::new(move |stream: Box<dyn tymist::net::Stream>| {
             Box::new(client.connect(stream, "localhost").unwrap())

@@ -171,28 +171,34 @@ fn what_cannot_work_is_refused_at_once() {
 
 /// A client with such a name panicked in the tick in which its connection came up (rustls asserts it), or sent nonsense.
 #[test]
-fn an_application_protocol_that_cannot_be_sent_is_refused_at_once() {
+fn regression_an_application_protocol_that_cannot_be_sent_is_refused_at_once() {
     let world = pki::world();
-    let many = vec!["a".repeat(255); 129];
+    let most = vec!["a".repeat(255); 128]; // 32 KiB, with a byte for the length of each
+    let many = [most.clone(), vec!["a".into()]].concat();
     for names in [vec![String::new()], vec!["h2".into(), "a".repeat(256)], many] {
         let error = ServerTls::new(world.server.clone().with_alpn(names.clone())).unwrap_err();
         assert!(matches!(error.problem(), Problem::BadAlpn(_)), "{error}");
         let error = ClientTls::new(&world.client.clone().with_alpn(names)).unwrap_err();
         assert!(matches!(error.problem(), Problem::BadAlpn(_)), "{error}");
     }
-    let longest = world.client.clone().with_alpn(vec!["a".repeat(255); 128]);
-    assert!(ClientTls::new(&longest).is_ok());
+    assert!(ClientTls::new(&world.client.clone().with_alpn(most.clone())).is_ok());
+    assert!(ServerTls::new(world.server.clone().with_alpn(most)).is_ok());
 }
 
 /// `/dev/zero`, or a log that somebody put in the certificate's place: it filled the memory.
 #[test]
-fn a_file_that_is_too_long_is_not_read_to_its_end() {
+fn regression_a_file_that_is_too_long_is_not_read_to_its_end() {
     let dir = Dir::new();
     let path = dir.write("chain.pem", "");
-    fs::File::options().write(true).open(&path).unwrap().set_len((64 << 20) + 1).unwrap();
-    let error = make(Identity::new(path, Material::bytes("no key"))).unwrap_err();
+    let refused = |len| {
+        fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+        make(Identity::new(path.clone(), Material::bytes("no key"))).unwrap_err()
+    };
+    let error = refused((64 << 20) + 1);
     assert!(matches!(error.problem(), Problem::Read(_)), "{error}");
     assert!(error.to_string().ends_with("chain.pem: cannot read: longer than 64 MiB"), "{error}");
+    let error = refused(64 << 20);
+    assert!(!matches!(error.problem(), Problem::Read(_)), "read, and of no use: {error}");
 }
 
 /// Hio's defect B 31: the files are read when the configuration is made, not at each accept; and a rotation under way harms nobody.

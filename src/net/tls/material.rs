@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 
 use super::der;
 
-/// How long a file may be: twice the longest revocation lists there are.
+/// How long a file may be: far longer than chains, keys and revocation lists are.
 const FILE_MAX: u64 = 64 << 20;
 
 /// Where certificates, a key or revocation lists come from: a file, read anew at each load, or bytes. PEM or DER, by their look.

@@ -12,9 +12,6 @@ use super::engine::Engine;
 use super::ledger::Ledger;
 use super::tally::{Shakes, Tally};
 
-/// A tick's budget to send that others may use up before somebody's turn: less than any that is not drawn.
-const SCARCE: usize = 4 << 20;
-
 /// A connection that was told and not closed yet.
 pub(super) struct Seen {
     pub(super) opened: Tyme,
@@ -353,9 +350,7 @@ impl Watch {
         for (id, life) in &self.lives {
             match life {
                 Life::Usable(seen) => self.look_late(engine, *id, seen, now, wake),
-                // One that was hung up on after the tick is over, and told to be so in the next.
-                Life::Dialling(_)
-                    if engine.remoter(*id).is_some_and(|it| it.close_reason().is_some()) => {}
+                Life::Dialling(_) if engine.remoter(*id).is_some_and(is_hung_up_on) => {}
                 Life::Dialling(dialling) => {
                     if let Some(what) = dialling.late(now, self.turn, wake, &self.config) {
                         self.ledger.wrong(|| format!("{id:?}: {what}"));
@@ -392,10 +387,11 @@ impl Watch {
             // One that has spoken and waits for its turn is judged after it, in the tick that comes next; so is one that could be
             // sent to, where others took all of the tick's budget.
             let next = wake <= Wake::At(now + Duration::from_nanos(1));
+            let whole = Config::new().limits.tick_bytes_out;
             let waits = next
                 && match which {
                     Deadline::FirstByte | Deadline::Idle => true,
-                    Deadline::WriteStall => self.config.limits.tick_bytes_out < SCARCE,
+                    Deadline::WriteStall => self.config.limits.tick_bytes_out < whole,
                     _ => false,
                 };
             if due <= now && !waits {
@@ -432,6 +428,11 @@ impl Watch {
     pub(crate) fn live(&self) -> Vec<Id> {
         self.lives.keys().copied().collect()
     }
+}
+
+/// Whether its user has ended it after the tick: it is over, and told to be so in the next.
+fn is_hung_up_on(remoter: &Remoter) -> bool {
+    matches!(remoter.close_reason(), Some(CloseReason::Local | CloseReason::Aborted))
 }
 
 impl Life {

@@ -67,3 +67,14 @@ fn an_alert_that_nobody_takes_is_given_up() {
         assert!(far.dropped && far.abortive, "what was held is cut off");
     }
 }
+
+/// That the alert finds nobody is not why the handshake failed.
+#[test]
+fn a_reset_that_the_alert_meets_ends_it_at_once_and_is_not_told_as_the_reason() {
+    let (mut script, peer) = refused(Some(SECOND), Some(SECOND));
+    peer.far().writes = [Write::Fails(104)].into();
+    peer.report(false, true);
+    let events = script.tick();
+    assert!(matches!(&events[..], [event] if is_failure(event)), "{events:?}");
+    assert!(peer.far().dropped);
+}
