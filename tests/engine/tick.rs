@@ -282,6 +282,23 @@ fn who_has_spoken_but_was_not_reported_yet_is_not_silent() {
     }
 }
 
+/// It is waited for by nobody who has heard that there is more.
+#[test]
+fn where_a_harvest_left_some_no_wait_sleeps() {
+    let mut script = Script::with(|_| {});
+    let (peers, ids) = silent(&mut script, 2);
+    // As many as it can take may not have been all.
+    for (takes, wake) in [(1, Wake::Now), (2, Wake::Now), (3, Wake::OnIo)] {
+        script.harvest_takes(takes);
+        peers.iter().for_each(|peer| peer.then([Read::Bytes(pattern(1))]));
+        assert_eq!(script.tick().len(), takes.min(2));
+        assert_eq!(script.server.wake(), wake, "{takes} of 2");
+        script.ticks(2);
+        ids.iter().for_each(|id| drop(script.server.remoter_mut(*id).unwrap().take()));
+        script.ticks(2);
+    }
+}
+
 /// A crowd that never lets a harvest take all puts off the end of others by one round of reports, not for ever.
 #[test]
 fn a_crowd_does_not_keep_the_silent_alive() {
@@ -468,6 +485,8 @@ fn the_budget_of_handshakes_at_its_edges() {
         let serviced = script.server.service();
         assert_eq!((script.server.len(), serviced.more), (first, peers > 3), "{peers}");
         assert_eq!(ended(&script, "handshakes_per_tick"), u64::from(peers > 3), "{peers}");
+        script.server.clear_events();
+        assert_eq!(script.server.wake() == Wake::Now, peers > 3, "{peers}: no wait in between");
         script.tick();
         assert_eq!(script.server.len(), usize::from(peers));
     }

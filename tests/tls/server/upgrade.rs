@@ -8,7 +8,7 @@ use tymist::net::SocketOptions;
 use tymist::net::tls::{ClientTls, ClientTlsConfig, HandshakeFailure as Failure, TlsTime, Unread};
 use tymist::tyme::Tyme;
 use tymist::wire::WireLog;
-use tymist::{CloseReason, Deadline, Event, Id, TxError, UpgradeRefused};
+use tymist::{CloseReason, Deadline, Event, Id, TxError, UpgradeRefused, Wake};
 
 use super::peer::{End, Peer};
 use super::rig::TlsRig;
@@ -46,6 +46,17 @@ fn secured(rig: &mut TlsRig, client: TcpStream, id: Id) -> Peer {
     let mut peer = Peer::over(client, &rig.client, "server.test");
     rig.drive(&mut peer, |rig, peer| rig.log.contains(&Event::Upgraded(id)) && peer.is_live());
     peer
+}
+
+#[test]
+fn who_can_go_over_is_not_slept_over() {
+    let mut rig = TlsRig::new();
+    let (_client, id) = asked(&mut rig);
+    rig.server.service_sends();
+    assert_eq!(rig.server.remoter(id).unwrap().tx_len(), 0, "the word is out");
+    assert_eq!(rig.server.wake(), Wake::Now);
+    rig.server.service();
+    assert_eq!(rig.server.cxes(), 1);
 }
 
 /// Where it was to go over and is closed instead, it is closed.
