@@ -73,6 +73,8 @@ errnos! {
     Enoprotoopt = 92 "ENOPROTOOPT" Other;
     /// Not supported.
     Eopnotsupp = 95 "EOPNOTSUPP" Unsupported;
+    /// An address of another family than the socket's.
+    Eafnosupport = 97 "EAFNOSUPPORT" Other;
     /// The address is taken.
     Eaddrinuse = 98 "EADDRINUSE" AddrInUse;
     /// The address is none of this host's, or no port is left.

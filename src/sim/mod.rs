@@ -21,7 +21,8 @@
 //! Streams with what a program can see of TCP on Linux: handshake, backlog, refusal, time-outs, windows, partial writes, half-close,
 //! resets, `TIME_WAIT`, port rules, errors by number. Loss shows as delay. Below what a program can see it is simpler: no congestion control, no
 //! Nagle, no urgent data, no simultaneous open; `TCP_NODELAY` is always on. SYNs are sent again after 1, 3, 7, … s and given up after 127 s, as on
-//! Linux before 6.5. Retransmissions are made where something was lost, not where it is only slow.
+//! Linux before 6.5. Retransmissions are made where something was lost, not where it is only slow. The tests make random calls, on TCP, UDP and Unix sockets,
+//! in a world and on the Linux that they run on, side by side: each is answered alike, and the same is reported ready.
 //!
 //! # What UDP is here
 //!

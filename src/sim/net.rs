@@ -153,6 +153,12 @@ impl Listener for SimListener {
     }
 }
 
+impl Drop for SimNet {
+    fn drop(&mut self) {
+        self.shared.lock().close_poller(self.poller);
+    }
+}
+
 impl Drop for SimListener {
     fn drop(&mut self) {
         self.shared.lock().close_listener(self.key);

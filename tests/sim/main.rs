@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+#[cfg(all(feature = "os", target_os = "linux"))]
+mod beside_linux;
 mod cast;
 #[cfg(feature = "os")]
 mod chaos;
@@ -9,6 +11,7 @@ mod clients;
 mod close;
 mod fault;
 mod group;
+mod ledger;
 mod limits;
 mod patience;
 mod peer;

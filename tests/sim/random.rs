@@ -6,6 +6,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use crate::ledger::{counted, recount};
 use crate::sim_util::ends::{End, Side};
 use crate::sim_util::*;
 use tymist::net::{Addr, Dial, Listener};
@@ -25,9 +26,7 @@ impl Run {
     fn new(seed: u64) -> Self {
         let mut dice = Rng::stream(seed, "workload");
         let mut spec = WorldSpec::new(seed);
-        if std::env::var_os("TYMIST_SEED").is_some() {
-            spec.tracing = tymist::sim::Tracing::Full;
-        }
+        spec.tracing = tymist::sim::Tracing::Full;
         let mut world = World::with(spec);
         let mut host = |name: &str| {
             let mut spec = HostSpec::new(name);
@@ -170,8 +169,11 @@ impl Run {
     }
 }
 
-/// Prints what is new in the trace, which is kept only where one seed is looked at.
+/// Prints what is new in the trace, where one seed is looked at.
 fn show(world: &World, from: usize) -> usize {
+    if std::env::var_os("TYMIST_SEED").is_none() {
+        return 0;
+    }
     let trace = world.trace();
     trace.records().skip(from).for_each(|record| println!("{record}"));
     from + trace.records().skip(from).count()
@@ -200,6 +202,7 @@ fn life(seed: u64, rude: bool, faults: bool) {
     run.wind_up(600 * SECOND);
     let shown = show(&run.world, 0);
     run.check(seed, rude);
+    let bytes: u64 = run.pairs().map(|(one, other)| one.sent + other.sent).sum();
     let Run { mut world, client, server, listener, .. } = run;
     drop((client, server, listener));
     // Longer than the patience of retransmissions.
@@ -210,6 +213,11 @@ fn life(seed: u64, rude: bool, faults: bool) {
         assert_eq!(world.lingering(host), 0, "seed {seed}");
     }
     assert_eq!(world.next_due(), None, "seed {seed}: something never ends");
+    let stats = world.stats();
+    assert_eq!(counted(&stats), counted(&recount(&world.trace())), "seed {seed}");
+    if !rude {
+        assert_eq!(stats.bytes, bytes, "seed {seed}: what arrived is what was sent");
+    }
 }
 
 /// Those that have found something before, and some more.

@@ -152,4 +152,5 @@ pub fn inet(addr: &Addr) -> SocketAddr {
 }
 
 pub mod ends;
+pub mod lab;
 pub mod programs;

@@ -165,3 +165,11 @@ pub(super) fn plain(end: SocketAddr) -> SocketAddr {
     };
     SocketAddr::new(ip, end.port())
 }
+
+/// An end in the form in which a socket of `own`'s family sees it.
+pub(super) fn in_family_of(end: SocketAddr, own: SocketAddr) -> SocketAddr {
+    match end.ip() {
+        IpAddr::V4(ip) if own.is_ipv6() => SocketAddr::new(ip.to_ipv6_mapped().into(), end.port()),
+        _ => end,
+    }
+}

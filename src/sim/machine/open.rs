@@ -1,9 +1,9 @@
 //! TCP connections coming up.
 
 use core::time::Duration;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use super::host::plain;
+use super::host::{in_family_of, plain};
 use super::path::{Body, Segment, Syn};
 use super::ports::{Holder, Pair, Ports, Scope};
 use super::tcp::{Owner, State};
@@ -11,7 +11,7 @@ use super::{Core, READ, Source, WRITE};
 use crate::net::Dial;
 use crate::sim::queue::Event;
 use crate::sim::topology::HostId;
-use crate::sim::trace::{Fate, Flags, What, Why};
+use crate::sim::trace::{Fate, Flags, What};
 use crate::sim::{Errno, Key, Op, Side};
 use bytes::Bytes;
 
@@ -63,8 +63,13 @@ impl Core {
         if ip.is_ipv4() != target.is_ipv4() {
             return Err(Errno::Enetunreach);
         }
+        // A port that was asked for is shared, else the last connection from there would be in the way for a minute after its end.
+        let reuse_addr = wished != 0;
         let holder =
-            Holder { scope: Scope::One(ip), reuse_addr: false, reuse_port: false, listens: false };
+            Holder { scope: Scope::One(ip), reuse_addr, reuse_port: false, listens: false };
+        // It is bound before it is connected: as wide as was asked for.
+        let scope = bind.map_or(holder.scope, |bind| Scope::of(bind.ip(), None));
+        let asked_for = Holder { scope, ..holder };
         let to = self.owner(host, target.ip());
         let to = self.route(host, ip, to)?;
         self.sweep_orphans(host);
@@ -74,7 +79,11 @@ impl Core {
                 let fits = |ports: &Ports, port| ports.may_dial(SocketAddr::new(ip, port), target);
                 own.ports.pick(own.spec.ephemeral_ports, fits).ok_or(Errno::Eaddrnotavail)?
             }
-            port if !own.ports.may_hold(port, &holder) => return Err(Errno::Eaddrinuse),
+            port if !own.ports.may_hold(port, &asked_for) => return Err(Errno::Eaddrinuse),
+            // One connection at a time is between two ends, shared or not.
+            port if own.ports.pair(SocketAddr::new(ip, port), target).is_some() => {
+                return Err(Errno::Eaddrnotavail);
+            }
             port => port,
         };
         let local = SocketAddr::new(ip, port);
@@ -91,7 +100,7 @@ impl Core {
         ports.hold(port, holder);
         ports.set_pair(local, target, key);
         self.record(&What::Conn { conn, from: host, to, dialler: local, target });
-        Ok((key, shown(local, asked)))
+        Ok((key, in_family_of(local, asked)))
     }
 
     /// Sends the SYN, or sends it again.
@@ -106,7 +115,7 @@ impl Core {
         let syn = Syn { from: key, conn, source: tcp.local, target: tcp.remote, window };
         let fate = match path {
             Some(path) => self.fate(path, HEADERS, true),
-            None => Fate::Lost(Why::NoHost),
+            None => self.nowhere(),
         };
         if self.recorder.on() {
             self.record(&What::Segment {
@@ -241,15 +250,5 @@ impl Core {
         };
         self.record_call(host, Op::Connected, conn, &result, |&up| u64::from(up));
         result
-    }
-}
-
-/// The local end in the form in which the program named the target.
-fn shown(local: SocketAddr, asked: SocketAddr) -> SocketAddr {
-    match (local.ip(), asked.ip()) {
-        (IpAddr::V4(ip), IpAddr::V6(_)) => {
-            SocketAddr::new(ip.to_ipv6_mapped().into(), local.port())
-        }
-        _ => local,
     }
 }

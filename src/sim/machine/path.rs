@@ -143,6 +143,13 @@ impl Core {
         }
     }
 
+    /// What becomes of a packet to an address that nobody has.
+    pub(super) fn nowhere(&mut self) -> Fate {
+        self.stats.packets += 1;
+        self.stats.lost += 1;
+        Fate::Lost(Why::NoHost)
+    }
+
     /// Decides what becomes of a packet of `size` bytes. One that is `patient` waits however long the link's queue is.
     pub(super) fn fate(&mut self, path: u32, size: usize, patient: bool) -> Fate {
         self.stats.packets += 1;

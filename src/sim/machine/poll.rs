@@ -38,6 +38,8 @@ pub(super) struct Poll {
 pub(super) struct Poller {
     pub(super) host: HostId,
     pub(super) ready: VecDeque<Source>,
+    /// Its network was dropped: nobody asks it any more.
+    gone: bool,
 }
 
 impl Core {
@@ -61,10 +63,16 @@ impl Core {
         }
     }
 
-    /// A poller for one program of the host. 40 bytes, for the life of the world.
+    /// A poller for one program of the host. 48 bytes, for the life of the world.
     pub(in crate::sim) fn add_poller(&mut self, host: HostId) -> u32 {
-        self.pollers.push(Poller { host, ready: VecDeque::new() });
+        self.pollers.push(Poller { host, ready: VecDeque::new(), gone: false });
         u32::try_from(self.pollers.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Lets go of all but those bytes.
+    pub(in crate::sim) fn close_poller(&mut self, poller: u32) {
+        let poller = &mut self.pollers[poller as usize];
+        (poller.ready, poller.gone) = (VecDeque::new(), true);
     }
 
     /// Reports that the source has become ready, at the next harvest of its poller, and gives the host a turn for it.
@@ -78,8 +86,10 @@ impl Core {
         if !poll.listed {
             poll.listed = true;
             let poller = poll.poller as usize;
-            self.pollers[poller].ready.push_back(source);
-            self.schedule_turn(host, now);
+            if !self.pollers[poller].gone {
+                self.pollers[poller].ready.push_back(source);
+                self.schedule_turn(host, now);
+            }
         }
     }
 

@@ -34,6 +34,14 @@ impl Scope {
         }
     }
 
+    /// Whether a socket that is bound so can send there: within its family, or to both from all addresses.
+    pub(super) fn speaks_to(self, ip: IpAddr) -> bool {
+        match self {
+            Scope::One(own) => own.is_ipv4() == ip.is_ipv4(),
+            all => all.covers(ip),
+        }
+    }
+
     fn overlaps(self, other: Scope) -> bool {
         match (self, other) {
             (Scope::One(ip), scope) | (scope, Scope::One(ip)) => scope.covers(ip),

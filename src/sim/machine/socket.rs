@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
+use super::host::in_family_of;
 use super::ports::{Holder, Scope};
 use super::tcp::{Owner, State, capacity};
 use super::{Core, END, Poll, READ};
@@ -175,12 +176,9 @@ impl Core {
         let tcp = &mut self.tcps[key.index()];
         tcp.owner = Owner::Handle;
         self.stats.accepted += 1;
-        let mapped = matches!(self.listeners[index].local.ip(), IpAddr::V6(_));
+        let own = self.listeners[index].local;
         let tcp = &self.tcps[key.index()];
-        let show = |end: SocketAddr| match end.ip() {
-            IpAddr::V4(ip) if mapped => SocketAddr::new(ip.to_ipv6_mapped().into(), end.port()),
-            _ => end,
-        };
+        let show = |end| in_family_of(end, own);
         Ok(Taken { key, local: show(tcp.local), remote: show(tcp.remote) })
     }
 

@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
 use super::group::{Groups, is_many};
-use super::host::plain;
+use super::host::{in_family_of, plain};
 use super::path::Body;
 use super::ports::{Bound, Ports, Scope};
 use super::{Core, Poll, READ, Source, WRITE};
@@ -32,6 +32,7 @@ pub(super) struct Udp {
     pub(super) stamp: u32,
     pub(super) host: HostId,
     pub(super) local: SocketAddr,
+    scope: Scope,
     pub(super) peer: Option<SocketAddr>,
     pub(super) groups: Groups,
     inbox: VecDeque<(SocketAddr, Bytes)>,
@@ -46,16 +47,6 @@ impl Udp {
     pub(super) fn ready_bits(&self) -> u8 {
         let readable = !self.inbox.is_empty() || self.error.is_some();
         WRITE | (u8::from(readable) * READ)
-    }
-
-    /// An end in the form in which this socket sees ends.
-    fn show(&self, end: SocketAddr) -> SocketAddr {
-        match (self.local.ip(), end.ip()) {
-            (IpAddr::V6(_), IpAddr::V4(ip)) => {
-                SocketAddr::new(ip.to_ipv6_mapped().into(), end.port())
-            }
-            _ => end,
-        }
     }
 }
 
@@ -91,7 +82,6 @@ impl Core {
         if !is_many(addr.ip()) {
             self.may_bind_ip(host, addr.ip())?;
         }
-        let peer = peer.map(plain);
         let scope = Scope::of(addr.ip(), spec.only_v6);
         let (reuse_addr, reuse_port) = (spec.reuse_addr, spec.reuse_port);
         let bound = Bound { scope, key: Key::NOBODY, reuse_addr, reuse_port };
@@ -106,23 +96,35 @@ impl Core {
             port => own.ports.may_bind(port, &bound).then_some(port),
         };
         let port = port.ok_or(Errno::Eaddrinuse)?;
+        if let Some(peer) = peer {
+            let speaks = scope.speaks_to(peer.ip().to_canonical());
+            match (addr.is_ipv4(), peer.is_ipv4()) {
+                (true, false) => return Err(Errno::Eafnosupport),
+                (false, true) if !speaks => return Err(Errno::Eafnosupport),
+                _ if !speaks => return Err(Errno::Enetunreach),
+                _ => {}
+            }
+        }
+        let peer = peer.map(plain);
         // In connected mode the address is that from which the peer is reached.
         let ip = match peer {
             Some(peer) if addr.ip().is_unspecified() => self.source_ip(host, peer.ip())?,
             _ => addr.ip(),
         };
+        let scope = if peer.is_some() { Scope::One(ip.to_canonical()) } else { scope };
         if let Some(peer) = peer {
             let to = self.owner(host, peer.ip());
             self.route(host, ip.to_canonical(), to)?;
         }
         self.take_socket(host)?;
-        let local = SocketAddr::new(ip, port);
+        let local = in_family_of(SocketAddr::new(ip, port), addr);
         let cap = super::tcp::capacity(self.host(host).spec.gram_buffer, spec.recv_buffer);
         let stamp = self.stamp();
         let udp = Udp {
             stamp,
             host,
             local,
+            scope,
             peer,
             groups: Groups::new(spec.broadcast),
             inbox: VecDeque::new(),
@@ -135,7 +137,7 @@ impl Core {
             poll: Poll::default(),
         };
         let key = Key::new(self.udps.insert(udp), stamp);
-        self.host_mut(host).ports.bind(port, Bound { key, ..bound });
+        self.host_mut(host).ports.bind(port, Bound { key, scope, ..bound });
         Ok((key, local))
     }
 
@@ -152,7 +154,7 @@ impl Core {
     ) -> Result<(), Errno> {
         let index = self.udp(key).ok_or(Errno::Ebadf)?;
         let (host, port) = (self.udps[index].host, self.udps[index].local.port());
-        let result = self.try_send(index, key, data, plain(target));
+        let result = self.try_send(index, key, data, target);
         self.record_call(host, Op::Send, u32::from(port), &result, |()| data.len() as u64);
         result
     }
@@ -173,11 +175,17 @@ impl Core {
         if target.port() == 0 {
             return Err(Errno::Einval);
         }
-        let (host, local) = (self.udps[index].host, self.udps[index].local);
-        let own = local.ip().to_canonical();
-        if !own.is_unspecified() && own.is_ipv4() != target.is_ipv4() {
+        let Udp { host, local, peer, .. } = self.udps[index];
+        let target = match peer {
+            // As over the seam to the system: in connected mode there is nobody else.
+            Some(peer) => peer,
+            None if local.is_ipv4() && target.is_ipv6() => return Err(Errno::Eafnosupport),
+            None => plain(target),
+        };
+        if !self.udps[index].scope.speaks_to(target.ip()) {
             return Err(Errno::Enetunreach);
         }
+        let own = local.ip().to_canonical();
         let ip = if own.is_unspecified() || is_many(own) {
             self.source_ip(host, target.ip())?
         } else {
@@ -216,7 +224,7 @@ impl Core {
         for _ in 0..copies {
             let fate = match path {
                 Some(path) => self.gram_fate(path, data.len()),
-                None => Fate::Lost(Why::NoHost),
+                None => self.nowhere(),
             };
             if self.recorder.on() {
                 let data = data.clone();
@@ -263,14 +271,15 @@ impl Core {
         }
     }
 
-    /// Who gets it, as on Linux: a socket connected to its sender before others, one for that very address before one for all, and of those that
-    /// share a port the latest, or with `SO_REUSEPORT` one by the sender.
+    /// Who gets it, as on Linux: a socket connected to its sender before others, one for that very address before one for all, one of IPv4 before one of
+    /// both families, and of those that share a port the latest, or with `SO_REUSEPORT` one by the sender.
     fn receiver(&self, host: HostId, source: SocketAddr, target: SocketAddr) -> Option<Key> {
         let held = self.host(host).ports.bound(target.port());
         let rank = |bound: &Bound| {
-            let peer = self.udps[self.udp(bound.key)?].peer;
+            let Udp { peer, local, .. } = self.udps[self.udp(bound.key)?];
             let fits = bound.scope.covers(target.ip()) && peer.is_none_or(|peer| peer == source);
-            fits.then_some((peer.is_some(), matches!(bound.scope, Scope::One(_))))
+            let one = matches!(bound.scope, Scope::One(_));
+            fits.then_some((peer.is_some(), one, local.is_ipv4()))
         };
         let best = held.iter().filter_map(rank).max()?;
         let mut all = held.iter().filter(|bound| rank(bound) == Some(best));
@@ -335,7 +344,7 @@ impl Core {
                 udp.in_len -= data.len() + OVERHEAD;
                 let len = data.len().min(buf.len());
                 buf[..len].copy_from_slice(&data[..len]);
-                Received { len, truncated: len < data.len(), from: udp.show(from) }
+                Received { len, truncated: len < data.len(), from: in_family_of(from, udp.local) }
             }),
         };
         self.record_call(host, Op::Receive, u32::from(port), &result, |gram| gram.len as u64);
