@@ -71,13 +71,14 @@ fn program() -> Result<()> {
     common::announce(&server, acceptor)?;
 
     let mut report = options.stats.map(|every| Tymer::new(server.tyme(), every));
-    let mut ending = common::Ending::new(DRAIN);
+    let (mut room, mut ending) = (common::Room::default(), common::Ending::new(DRAIN));
     let mut going = true;
     while going {
         let told = stop.load(Ordering::Acquire);
         server.wait(common::rest(report.as_ref(), server.tyme(), told));
         server.service();
         while let Some(event) = server.poll_event() {
+            room.heed(&event);
             match event {
                 Event::Received(id) | Event::Drained(id) => {
                     if let Some(remoter) = server.remoter_mut(id) {

@@ -176,7 +176,8 @@ fn program() -> Result<()> {
     let stop = common::stop_on_signal(server.waker()?)?;
     common::announce(&server, acceptor)?;
 
-    let mut forward = Forward { options, relay: Relay::new(), refused: 0 };
+    let mut forward =
+        Forward { options, relay: Relay::new(), room: common::Room::default(), refused: 0 };
     let mut report = forward.options.stats.map(|every| Tymer::new(server.tyme(), every));
     let mut going = true;
     while going {
@@ -200,12 +201,14 @@ fn program() -> Result<()> {
 struct Forward {
     options: Options,
     relay: Relay,
+    room: common::Room,
     /// Connections beyond the greatest number of pairs.
     refused: u64,
 }
 
 impl Forward {
     fn take(&mut self, server: &mut Server, event: &Event) {
+        self.room.heed(event);
         if let Event::Accepted(id) = event
             && let Err(why) = self.join(server, *id)
             && let Some(remoter) = server.remoter_mut(*id)

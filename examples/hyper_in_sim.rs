@@ -10,6 +10,7 @@ mod cli;
 use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -243,8 +244,20 @@ fn program() -> Result<()> {
         }
     }
     weather(&mut world, &options, &hosts);
-    world.run_until(Tyme::from_secs(60 * options.minutes));
-    world.all_fired()?;
+    let told = cli::told_to_end()?;
+    let mut minute = 0;
+    while !told.load(Ordering::Relaxed) {
+        minute = options.minutes.min(minute + 1);
+        world.run_until(Tyme::from_secs(60 * minute));
+        if minute == options.minutes {
+            break;
+        }
+    }
+    if minute < options.minutes {
+        cli::say(format_args!("ended by a signal after {minute} minutes"));
+    } else {
+        world.all_fired()?;
+    }
 
     let mut wrong = 0;
     for (name, (_, count)) in ["HTTP/1", "HTTP/2"].iter().zip(&counts) {

@@ -24,7 +24,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tymist::run::{Inbox, Inherited, Manager, Seat, Stopper};
 use tymist::tyme::Tyme;
-use tymist::{Config, Server, Service, Session, Wake};
+use tymist::{Config, Event, Server, Service, Session, Wake, call_back};
 
 const USAGE: &str = "usage: managed [--host NAME] [--port N] [--unix PATH] [--threads N] [--takeover PATH] [--stats SECS]";
 
@@ -66,6 +66,7 @@ struct Lines {
     before: Bytes,
     answered: u64,
     inbox: Inbox<HowMany>,
+    room: common::Room,
     ending: common::Ending,
     /// When it is to look whose answers are out, once it ends.
     look: Option<Tyme>,
@@ -74,8 +75,9 @@ struct Lines {
 impl Lines {
     fn new(seat: Seat<HowMany>) -> Self {
         let before = format!("{} ", std::process::id()).into();
-        let ending = common::Ending::new(DRAIN);
-        Lines { engine: seat.engine, before, answered: 0, inbox: seat.inbox, ending, look: None }
+        let (room, ending) = (common::Room::default(), common::Ending::new(DRAIN));
+        let Seat { engine, inbox, .. } = seat;
+        Lines { engine, before, answered: 0, inbox, room, ending, look: None }
     }
 }
 
@@ -94,6 +96,11 @@ impl Service for Lines {
 
     fn drained(&mut self, session: &mut Session<'_>) {
         self.received(session);
+    }
+
+    fn event(&mut self, server: &mut Server, event: Event) {
+        self.room.heed(&event);
+        call_back(self, server, &event);
     }
 
     fn tick(&mut self, server: &mut Server) {

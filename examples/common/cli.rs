@@ -9,9 +9,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{ExitCode, Termination};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use lexopt::{Arg, ValueExt};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -53,6 +56,15 @@ pub(crate) fn say(words: impl Display) {
     if has_room() {
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
+}
+
+/// A flag that SIGINT and SIGTERM set, for a program that never sleeps and looks at it now and then.
+pub(crate) fn told_to_end() -> Result<Arc<AtomicBool>> {
+    let told = Arc::default();
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&told))?;
+    }
+    Ok(told)
 }
 
 /// Whether standard error takes a line (a pipe: 4 KiB of it) without blocking.

@@ -18,7 +18,7 @@ pub(crate) use cli::{Args, Result, print, run, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tymist::net::{Addr, Listen, Waker};
 use tymist::tyme::{Tyme, Tymer};
-use tymist::{AcceptorId, Config, Id, Server};
+use tymist::{AcceptorId, Config, Event, Id, Server};
 
 /// `--host` and `--port`, which every server has, and `--unix`.
 pub(crate) struct Bind {
@@ -125,6 +125,29 @@ pub(crate) fn bare(host: &str) -> &str {
 pub(crate) fn announce(server: &Server, acceptor: AcceptorId) -> Result<()> {
     let addr = server.local_addr(acceptor).ok_or("it does not listen")?;
     print(format_args!("listening on {addr}"))
+}
+
+/// Says when a server finds no descriptor for those who come, once, and when it takes them in again.
+#[derive(Default)]
+pub(crate) struct Room {
+    none: bool,
+}
+
+impl Room {
+    /// To be told each event.
+    pub(crate) fn heed(&mut self, event: &Event) {
+        match event {
+            // It rests and tries again, many times a second.
+            Event::AcceptPaused { error, .. } if !std::mem::replace(&mut self.none, true) => {
+                say(format_args!("nobody is taken in for now: {error}"));
+            }
+            Event::Accepted(_) if std::mem::take(&mut self.none) => {
+                say("somebody is taken in again");
+            }
+            Event::ListenerLost { error, .. } => say(format_args!("listens no more: {error}")),
+            _ => {}
+        }
+    }
 }
 
 /// How long connections may take to end after a signal.

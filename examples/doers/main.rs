@@ -3,6 +3,9 @@
 //!     cargo run --example doers -- --port 7005                 # in real time, until a signal; talk to it yourself, too
 //!     cargo run --example doers -- --seconds 5
 //!     cargo run --features sim --example doers -- --simulated --seconds 3600 --seed 7
+//!
+//! Each client is a doer with an engine of its own here, and has its turn in each cycle: `--clients 10000` works, and is slow. A program that dials so many
+//! has them in one `Clients`, as the example `load`.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cli::{Result, print};
@@ -28,6 +29,8 @@ use tymist::tyme::Tyme;
 
 /// The port of the service.
 const PORT: u16 = 7000;
+/// Simulated time between two looks for a signal.
+const SLICE: Duration = Duration::from_secs(60);
 /// Records on a timeline; beyond, a page gets too long to look at.
 const DRAWN: usize = 2000;
 
@@ -49,17 +52,30 @@ fn main() -> ExitCode {
 }
 
 fn program() -> Result<()> {
-    let options = options::parse()?;
+    let mut options = options::parse()?;
     let count = Count::default();
     let mut world = make(&options, &count);
     let incidents = weather::plan(&mut world, &options);
 
-    let start = clock();
-    world.run_until(Tyme::ZERO + options.time);
+    let told = cli::told_to_end()?;
+    let (start, end) = (clock(), Tyme::ZERO + options.time);
+    let mut until = Tyme::ZERO;
+    while !told.load(Ordering::Relaxed) {
+        until = (until + SLICE).min(end);
+        world.run_until(until);
+        if until == end {
+            break;
+        }
+    }
     let real = clock() - start;
 
-    // What was planned and never happened would make the run look better than it was.
-    world.all_fired()?;
+    if until < end {
+        options.time = until - Tyme::ZERO;
+        cli::say("ended before its time by a signal: this is what has been until then");
+    } else {
+        // What was planned and never happened would make the run look better than it was.
+        world.all_fired()?;
+    }
     report(&world, &options, &count.borrow(), incidents, real)?;
     write_down(&world, &options)?;
     print(format_args!("hash: {:016x}", world.hash()))?;

@@ -91,6 +91,9 @@
 //! well: a [`Server`](crate::Server) is a doer, and so is `Rc<RefCell<Server>>`, which another doer may have, too. Whoever does it so must take the events: an
 //! engine with untaken ones wants its turn at once, so a doer that takes them has no tock of its own.
 //!
+//! Every cycle gives every doer without a tock its turn, as hio's does: one may act on what another has done, of which no wake tells. An engine asks the system
+//! in each of its turns, so thousands of connections belong in one [`Clients`](crate::Clients), one doer, and not in as many clients.
+//!
 //! # Ends
 //!
 //! | what happens | what follows |

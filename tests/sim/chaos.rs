@@ -59,6 +59,30 @@ fn a_short_receive_that_cut_nothing_has_not_fired() {
     pair.world.all_fired().unwrap();
 }
 
+/// Seed 5077718 of the swarm: a reset was reported, the read put off, and the report made up for it said nothing of an end. So the short read that
+/// followed was taken for all there was, and the connection stayed for ever.
+#[test]
+fn what_is_reported_again_is_still_ending() {
+    for effect in [Effect::WouldBlock, Effect::Stall(millis(3))] {
+        let mut pair = Pair::new();
+        let (_listener, mut dialled, mut accepted) = pair.connection();
+        accepted.register(token(1)).unwrap();
+        pair.world.rule(Rule::new("later", effect).on(&[Op::Read]).times(1));
+        write_all(&mut dialled, b"last words");
+        pair.run(MS);
+        assert_eq!(reports(&mut pair.server_net), [(1, true, true, false)]);
+        dialled.set_abortive().unwrap();
+        drop(dialled);
+        pair.run(MS);
+        assert_eq!(reports(&mut pair.server_net), [(1, true, true, true)]);
+        assert_eq!(read_error(&mut accepted), ErrorKind::WouldBlock);
+        pair.run(millis(5));
+        assert_eq!(reports(&mut pair.server_net), [(1, true, false, true)]);
+        assert_eq!(accepted.read(&mut [0; 16]).unwrap(), 10);
+        assert_eq!(read_error(&mut accepted), ErrorKind::ConnectionReset);
+    }
+}
+
 #[test]
 fn a_chance_that_is_no_number_never_fires() {
     let mut pair = Pair::new();

@@ -239,6 +239,35 @@ fn a_reload_is_all_or_nothing() {
     transfer(&mut client, &mut server, b"a live connection goes on", 64);
 }
 
+/// Opening a pipe waits for who writes to it, and reading for that one's end: at first, when nothing ticks yet, that is what a shell's `<(...)` wants. In a
+/// reload it held up the tick, for ever where nobody wrote.
+#[cfg(unix)]
+#[test]
+fn pipes_are_read_at_first_and_never_by_a_reload() {
+    let dir = Dir::new();
+    let identity = pki::Authority::new("authority").issue(&pki::server());
+    let chain = dir.write("chain.pem", &identity.cert);
+    let pipe = dir.0.join("key.pem");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    std::thread::scope(|scope| {
+        let write = || scope.spawn(|| fs::write(&pipe, &identity.key).unwrap());
+        let first = write();
+        let server = make(Identity::new(chain.clone(), pipe.clone())).unwrap();
+        first.join().unwrap();
+        // There is a writer again, which a reload that read would find: this test fails, and does not hang.
+        let second = write();
+        let error = server.reload().unwrap_err();
+        assert!(matches!(error.problem(), Problem::Read(_)), "{error}");
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+        let config = ServerTlsConfig::new(Identity::new(chain, pipe.clone())).with_time(time());
+        assert!(server.reload_with(config).is_err());
+        assert_eq!(server.generation(), 0);
+        assert_eq!(fs::read(&pipe).unwrap(), identity.key.as_bytes(), "nobody has read it");
+        second.join().unwrap();
+    });
+}
+
 #[test]
 fn a_reload_replaces_trust_and_lists_for_new_connections() {
     let mut world = pki::world();

@@ -220,6 +220,16 @@ impl ServerTlsConfig {
         }
     }
 
+    /// All that is read to make it usable.
+    pub(super) fn materials(&self) -> impl Iterator<Item = &Material> {
+        let trust = match &self.client_auth {
+            ClientAuth::None => None,
+            ClientAuth::Optional(trust) | ClientAuth::Required(trust) => Some(trust),
+        };
+        let trust = trust.into_iter().flat_map(|trust| trust.roots.iter().chain(&trust.lists));
+        self.identities.iter().flat_map(|identity| [&identity.chain, &identity.key]).chain(trust)
+    }
+
     /// One more identity, for its own names.
     #[must_use]
     pub fn with_identity(mut self, identity: Identity) -> Self {

@@ -26,6 +26,8 @@ enum Source {
 
 impl Material {
     /// A file, of 64 MiB at most. Nothing is read before the configuration is made, and it is read again at each reload.
+    ///
+    /// At first it may be a pipe, such as a shell's `<(...)`, and is waited for; a reload takes regular files only, since a tick must not wait.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Material(Source::File(path.into()))
     }
@@ -51,6 +53,19 @@ impl Material {
                 read(path).map(Arc::from).map_err(|error| self.error(Problem::Read(error)))
             }
         }
+    }
+
+    /// Whether it can be read again with no danger of waiting for a writer, or for somebody at a terminal.
+    pub(super) fn look_again(&self) -> Result<(), TlsConfigError> {
+        let Source::File(path) = &self.0 else { return Ok(()) };
+        // Whoever can put something else there before it is opened can have any certificate served.
+        let found = fs::metadata(path).map_err(|error| self.error(Problem::Read(error)))?;
+        if found.is_file() {
+            return Ok(());
+        }
+        let why = "not a regular file, and only those are read again";
+        let error = io::Error::new(io::ErrorKind::InvalidInput, why);
+        Err(self.error(Problem::Read(error)))
     }
 
     pub(super) fn error(&self, problem: Problem) -> TlsConfigError {

@@ -87,7 +87,8 @@ impl ServerTls {
         Ok(ServerTls(Arc::new(Shared { active, config, failed, changes })))
     }
 
-    /// Reads the same files again and serves new connections with what is in them now. Blocks while it reads.
+    /// Reads the same files again and serves new connections with what is in them now. Blocks while it reads, which are regular files only: a pipe, which
+    /// could block for ever, is refused, whatever it was at first.
     ///
     /// # Errors
     /// What is wrong; nothing has changed then.
@@ -111,7 +112,8 @@ impl ServerTls {
     fn replace(&self, config: &ServerTlsConfig, same_policy: bool) -> Result<(), TlsConfigError> {
         let before = self.active();
         let tickets = before.tickets.as_ref().filter(|_| same_policy);
-        let built = Active::build(config, tickets);
+        let readable = config.materials().try_for_each(Material::look_again);
+        let built = readable.and_then(|()| Active::build(config, tickets));
         let result = match built {
             Ok(mut next) => {
                 next.generation = before.generation + 1;

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,6 +51,8 @@ pub(super) struct Link {
     clock: AtomicU64,
     /// What is to be reported, and when.
     echoes: Mutex<Vec<(Tyme, Readiness)>>,
+    /// Connections of which an end was reported: each further report says so again, as a poller's would.
+    ended: Mutex<BTreeSet<Token>>,
     hooks: Option<Hooks>,
     conns: AtomicU64,
 }
@@ -68,6 +71,15 @@ impl Link {
 
     fn echoes(&self) -> MutexGuard<'_, Vec<(Tyme, Readiness)>> {
         self.echoes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, BTreeSet<Token>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token is another connection's from now on, or nobody's.
+    pub(super) fn begin(&self, token: Token) {
+        self.ended().remove(&token);
     }
 
     /// Reports the source again soon.
@@ -175,6 +187,7 @@ impl ChaosNet {
             host: host.into(),
             clock: AtomicU64::new(0),
             echoes: Mutex::new(Vec::new()),
+            ended: Mutex::new(BTreeSet::new()),
             hooks,
             conns: AtomicU64::new(0),
         };
@@ -204,11 +217,12 @@ impl ChaosNet {
     }
 
     fn take_echoes(&mut self, now: Tyme, ready: &mut Vec<Readiness>) -> Option<Tyme> {
-        let mut echoes = self.link.echoes();
+        let (mut echoes, ended) = (self.link.echoes(), self.link.ended());
         let mut next: Option<Tyme> = None;
         echoes.retain(|&(at, readiness)| {
             if at <= now {
-                ready.push(readiness);
+                let ending = ended.contains(&readiness.token);
+                ready.push(Readiness { ending, ..readiness });
                 return false;
             }
             next = Some(next.map_or(at, |next| next.min(at)));
@@ -312,7 +326,10 @@ impl Net for ChaosNet {
             (None, Some(until)) => Some(until - now),
             (Some(wait), Some(until)) => Some(wait.min(until - now)),
         };
+        let own = ready.len();
         self.inner.harvest(wait, ready)?;
+        let ending = ready.iter().skip(own).filter(|readiness| readiness.ending);
+        self.link.ended().extend(ending.map(|readiness| readiness.token));
         let now = self.tell_time();
         self.take_echoes(now, ready);
         Ok(())

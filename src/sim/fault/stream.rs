@@ -146,6 +146,7 @@ impl Stream for ChaosStream {
     }
 
     fn register(&mut self, token: Token) -> io::Result<()> {
+        self.link.begin(token);
         self.token = Some(token);
         self.inner.register(token)
     }
@@ -227,5 +228,11 @@ impl Stream for ChaosStream {
                 result
             }
         }
+    }
+}
+
+impl Drop for ChaosStream {
+    fn drop(&mut self) {
+        self.token.into_iter().for_each(|token| self.link.begin(token));
     }
 }

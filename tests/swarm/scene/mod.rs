@@ -350,8 +350,9 @@ impl Scene {
 
     fn heal(&self, stage: &mut Stage<'_>) {
         for &host in &self.servers {
+            let small = has_few_sockets(stage, host);
             let site: &mut Site = stage.world.program_mut(host).unwrap();
-            site.heal(calm, patient);
+            site.heal(small, calm, patient);
         }
         for &host in &self.clients {
             if let Some(client) = stage.world.program_mut::<Client>(host) {

@@ -13,6 +13,8 @@ use super::ledger::{Ledger, Way, pattern};
 use super::tally::Shakes;
 use super::watch::Watch;
 
+/// After so long without a byte those whose peers vanished under faults are let go, once all is healed.
+pub(crate) const GONE: Duration = Duration::from_secs(50);
 /// Call, mode, bytes up, bytes down.
 pub(crate) const HEAD: usize = 13;
 /// Modes: send back what comes, rather than a pattern of its own;
@@ -132,7 +134,7 @@ impl Service {
     pub(crate) fn heal(&mut self, server: &mut Server, config: Config) {
         // Those whose peers are gone must have let go of all room before who waits for it runs out of time.
         let mut timeouts = config.timeouts.clone();
-        timeouts.idle = timeouts.idle.map(|idle| idle / 5);
+        timeouts.idle = Some(GONE);
         for id in self.watch.live() {
             if let Some(remoter) = server.remoter_mut(id) {
                 remoter.set_timeouts(timeouts.clone());

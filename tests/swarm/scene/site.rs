@@ -8,7 +8,7 @@ use tymist::{Config, Draining, Wake};
 
 use super::caller::Caller;
 use super::relay::Relay;
-use super::service::Service;
+use super::service::{GONE, Service};
 
 pub(crate) struct Site {
     pub(crate) service: ServerDoer<Service>,
@@ -20,9 +20,10 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// From now on every caller must get what it asks for; `calm` makes settings such that it can.
+    /// From now on every caller must get what it asks for; `calm` makes settings such that it can. `small`: it has few sockets.
     pub(crate) fn heal(
         &mut self,
+        small: bool,
         calm: impl Fn(&Config) -> Config,
         patient: impl Fn(&Config) -> Config,
     ) {
@@ -30,7 +31,13 @@ impl Site {
             neighbour.heal(patient(neighbour.clients.config()));
         }
         let service = &mut self.service;
-        let config = calm(service.server.config());
+        let mut config = calm(service.server.config());
+        if small {
+            // Peers that vanished before wait in the kernel's queue, and each lot of them holds all the room until it is let go: a caller's patience
+            // must outlast some lots.
+            config.timeouts.idle = Some(GONE);
+            config.refreshable = true;
+        }
         service.service.heal(&mut service.server, config);
         if let Some(relay) = &mut self.relay {
             let mut config = without_ends(calm(relay.server.config()));
