@@ -28,8 +28,9 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut config = Config::new();
-    // A frame of 60 Hz has 16.7 ms. These budgets keep the network's share near 1 ms at worst.
+    // A frame of 60 Hz has 16.7 ms. These budgets keep the network's share at a few: that of a flood of connections, of many small messages, and of large ones.
     config.limits.accepts_per_tick = 64;
+    config.limits.turns_per_tick = 256;
     config.limits.tick_bytes = 1 << 20;
     config.limits.remoter_tick_bytes = 64 << 10;
     let mut options = Options { bind: common::Bind::default(), config, hz: 60, frames: u64::MAX };

@@ -127,6 +127,10 @@ pub struct Limits {
     pub rx_bytes: usize,
     /// Unsent bytes held for one connection. Default 1 MiB, allocated only as far as used. Beyond it: [`Config::tx_full`].
     pub tx_bytes: usize,
+    /// Connections that have their turn to send and receive per tick. Default 1024, about 10 ms where each says little and is answered. Beyond it: the next
+    /// tick goes on with whose turn it is. A loop whose frames must never be late bounds with it what many small messages cost, which no limit of bytes does;
+    /// at 60 frames a second the default is 61,440 turns.
+    pub turns_per_tick: usize,
     /// Bytes read, and bytes written, per connection and tick. Default 64 KiB, one read. Beyond it: the connection goes
     /// to the back of the line, for the next tick. Raise it where ticks are rare and connections few: at 60 a second it is 3.9 MB/s each way.
     pub remoter_tick_bytes: usize,
@@ -174,6 +178,7 @@ impl Limits {
             lookups: 64,
             rx_bytes: 256 << 10,
             tx_bytes: 1 << 20,
+            turns_per_tick: 1024,
             remoter_tick_bytes: 64 << 10,
             tick_bytes: 4 << 20,
             tick_bytes_out: 4 << 20,

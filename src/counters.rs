@@ -108,6 +108,8 @@ pub struct BudgetCounters {
     pub handshakes: u64,
     /// `Limits::connects_per_tick`.
     pub connects: u64,
+    /// `Limits::turns_per_tick`.
+    pub turns: u64,
     /// `Limits::remoter_tick_bytes`, reading or writing, per connection and tick.
     pub remoter_bytes: u64,
     /// `Limits::tick_bytes`.
@@ -304,7 +306,7 @@ add_up! {
         remoters, per_ip, handshakes_per_ip, register, untrusted, dropped
     }
     BudgetCounters {
-        accepts, handshakes, connects, remoter_bytes, tick_bytes, tick_bytes_out, grams, harvests, buffered
+        accepts, handshakes, connects, turns, remoter_bytes, tick_bytes, tick_bytes_out, grams, harvests, buffered
     }
     ClosedCounters {
         eof, local, aborted, detached, server_closed, connect, reset, expired, too_slow, rx_full,

@@ -33,6 +33,8 @@ pub(crate) struct Core {
     /// Bytes that may still be sent in this tick, and whether that was too little for somebody.
     pub(crate) tick_left_out: usize,
     pub(crate) cut_out: bool,
+    /// Some did not have their turn in this tick.
+    pub(crate) cut_turns: bool,
     /// Datagrams that may still be received in this tick.
     pub(crate) grams_left: usize,
     pub(crate) burst: Burst,
@@ -80,6 +82,7 @@ impl Core {
             tick_left: 0,
             tick_left_out: 0,
             cut_out: false,
+            cut_turns: false,
             burst: Burst::default(),
             grams_left: 0,
             connects_left: 0,
@@ -101,7 +104,7 @@ impl Core {
         self.tick = self.tick.wrapping_add(1);
         self.tick_left = limits.tick_bytes.max(1);
         self.tick_left_out = limits.tick_bytes_out.max(1);
-        self.cut_out = false;
+        (self.cut_out, self.cut_turns) = (false, false);
         self.burst = Burst::default();
         self.grams_left = limits.grams_per_tick.max(1);
         self.connects_left = limits.connects_per_tick.max(1);

@@ -33,8 +33,14 @@ impl Engine {
     pub(crate) fn turns(&mut self) {
         let mut denied = None;
         let mut cut_out = None;
+        let turns = self.core.config.limits.turns_per_tick.max(1);
         for turn in 0..self.ready.len() {
             if self.core.tick_left == 0 {
+                break;
+            }
+            if turn == turns {
+                self.core.cut_turns = true;
+                self.core.counters.budget.turns += 1;
                 break;
             }
             let Some(id) = self.ready.pop_front() else { break };
@@ -65,9 +71,9 @@ impl Engine {
         }
         // Without this the first in line would take all the room there comes to be, for ever. Costs a look at those before it.
         self.behind = cut_out.is_some();
-        if let Some(at) =
-            cut_out.or(denied).and_then(|id| self.ready.iter().position(|it| *it == id))
-        {
+        // Whoever had no turn at all stays before them.
+        let first = cut_out.or(denied).filter(|_| !self.core.cut_turns);
+        if let Some(at) = first.and_then(|id| self.ready.iter().position(|it| *it == id)) {
             self.ready.rotate_left(at);
         }
         self.tell_drained();

@@ -74,12 +74,14 @@ impl Remoter {
 
     /// Whether it is in line with something to read, in a tick that can read no more.
     pub(super) fn waits_to_be_read(&self, core: &Core) -> bool {
-        core.tick_left == 0 && self.state.queued && self.state.readable && self.may_read(core)
+        let over = core.tick_left == 0 || core.cut_turns;
+        over && self.state.queued && self.state.readable && self.may_read(core)
     }
 
     /// Whether it is in line with something to send, in a tick that can send no more.
     pub(super) fn waits_to_send(&self, core: &Core) -> bool {
-        core.tick_left_out == 0 && self.state.queued && self.state.writable && self.has_output()
+        let over = core.tick_left_out == 0 || core.cut_turns;
+        over && self.state.queued && self.state.writable && self.has_output()
     }
 
     /// Whether the tick's budget ended before its own while it was sending.

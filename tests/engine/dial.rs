@@ -819,7 +819,10 @@ fn a_crowd_is_dialled_within_the_budget_of_each_tick() {
 
 #[test]
 fn ten_thousand_silent_clients_cost_a_tick_nothing() {
-    let mut desk = Desk::with(|config| config.limits.connects_per_tick = 10_000);
+    let mut desk = Desk::with(|config| {
+        config.limits.connects_per_tick = 10_000;
+        config.limits.turns_per_tick = 10_000;
+    });
     for _ in 0..10_000 {
         desk.clients.connect(every(1)).unwrap();
     }

@@ -801,6 +801,7 @@ fn a_limit_of_zero_counts_as_one_so_that_work_goes_on() {
         limits.handshakes_per_tick = 0;
         limits.rx_bytes = 0;
         limits.tx_bytes = 0;
+        limits.turns_per_tick = 0;
         limits.remoter_tick_bytes = 0;
         limits.tick_bytes = 0;
         limits.buffered = 0;

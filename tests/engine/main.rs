@@ -19,6 +19,7 @@ mod limits;
 mod swarm_found;
 mod tick;
 mod timeouts;
+mod turns;
 mod tyme;
 mod waiting;
 mod wheel;

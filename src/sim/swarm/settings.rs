@@ -48,6 +48,7 @@ fn draw_limits(rng: &mut Rng, limits: &mut Limits) {
         lookups,
         rx_bytes,
         tx_bytes,
+        turns_per_tick,
         remoter_tick_bytes,
         tick_bytes,
         tick_bytes_out,
@@ -79,6 +80,7 @@ fn draw_limits(rng: &mut Rng, limits: &mut Limits) {
         (&mut *buffered, 20),
         (events, 8),
         (scratch, 16),
+        (turns_per_tick, 4),
     ] {
         if rng.chance(0.25) {
             *limit = size(rng, bits);
