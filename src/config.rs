@@ -152,7 +152,8 @@ pub struct Limits {
     /// sleep.
     pub burst_grams: usize,
     /// Unread and unsent bytes of all connections together. Default 256 MiB. At it: `tx` takes nothing until some is taken or sent. Nobody is read
-    /// from while 7/8 of it are filled, so that unread bytes cannot keep everybody from answering.
+    /// from while 7/8 of it are filled, so that unread bytes cannot keep everybody from answering, but who holds none of it: up to 4 KiB at a time, until 15/16
+    /// are filled, so that some who take nothing cannot silence the others.
     pub buffered: usize,
     /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
     /// add at most five each.

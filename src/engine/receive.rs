@@ -21,7 +21,7 @@ impl Remoter {
             if !thrown_away {
                 // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
                 let room = (self.rx_limit() - self.rx.len().min(self.rx_limit())).max(1);
-                want = want.min(room).min(core.shared.room_to_read());
+                want = want.min(room).min(self.room_to_read(core));
             }
             let budget = Self::budget_left(core, self.state.spent_in);
             if budget == 0 {

@@ -52,7 +52,7 @@ impl Remoter {
         self.can_go_on(core, true)
     }
 
-    /// Whether it would also do something while there is no room for anybody's bytes.
+    /// The same where there may be no room for everybody's bytes.
     pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
         match self.state.phase {
             Phase::Dialling => return false,
@@ -61,7 +61,7 @@ impl Remoter {
             _ => {}
         }
         let takes = self.state.readable && self.may_read(core);
-        (takes && (room || self.throws_away()))
+        (takes && (room || self.throws_away() || self.room_to_read(core) > 0))
             || (self.state.writable && self.has_output())
             || self.may_be_lost()
     }
@@ -92,9 +92,18 @@ impl Remoter {
             && Self::budget_left(core, self.state.spent_out) > 0
     }
 
+    /// What it may hold more of, for all that the engine holds.
+    pub(super) fn room_to_read(&self, core: &Core) -> usize {
+        let room = core.shared.room_to_read();
+        if room == 0 && self.rx.is_empty() && self.tx.is_empty() {
+            return core.shared.room_in_need();
+        }
+        room
+    }
+
     /// Whether it has something to read for which there is no room in the whole engine.
     pub(super) fn waits_for_room(&self, core: &Core) -> bool {
-        core.shared.room_to_read() == 0
+        self.room_to_read(core) == 0
             && self.state.readable
             && !self.throws_away()
             && self.may_read(core)

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// A request, but no upload.
+const IN_NEED: usize = 4096;
+
 /// Unread and unsent bytes of all, and their limit.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -20,6 +23,14 @@ impl Shared {
     pub(crate) fn room_to_read(&self) -> usize {
         let limit = Self::readable(self.buffered_limit.load(Ordering::Relaxed));
         limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
+    }
+
+    /// Room for a few bytes of one who holds none, where there is none for the others: half of what is kept for those that go out. Else some who take nothing
+    /// would silence everybody.
+    pub(crate) fn room_in_need(&self) -> usize {
+        let limit = self.buffered_limit.load(Ordering::Relaxed);
+        let room = (limit - limit / 16).saturating_sub(self.buffered.load(Ordering::Relaxed));
+        if limit < 16 { 0 } else { room.min(IN_NEED) }
     }
 
     /// How much of a limit unread bytes may fill; of a limit of 1 all, or nothing would ever come in.

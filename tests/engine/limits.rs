@@ -544,11 +544,14 @@ fn stuffed_rig(cap: usize) -> (Rig, TcpStream, Id) {
 fn at_the_cap_of_all_buffers_nobody_reads_or_queues_until_some_is_taken() {
     let (mut rig, _client, id) = stuffed_rig(1000);
     let (mut second, second_id) = rig.client();
+    // Who holds nothing is let in with a little, and with no more.
     send(&mut second, b"hello");
+    rig.until_unread(second_id, 5);
+    send(&mut second, b" there");
     assert!(settle(&mut rig) < 50);
-    assert_eq!(rig.server.buffered(), 875);
-    assert_eq!(rig.server.remoter(second_id).unwrap().rx(), b"");
-    assert_eq!(rig.server.remoter_mut(second_id).unwrap().tx(&pattern(500)), Ok(125));
+    assert_eq!(rig.server.buffered(), 880);
+    assert_eq!(rig.server.remoter(second_id).unwrap().rx(), b"hello");
+    assert_eq!(rig.server.remoter_mut(second_id).unwrap().tx(&pattern(500)), Ok(120));
     assert_eq!(rig.server.remoter_mut(id).unwrap().tx(b"x"), Ok(0));
     assert_eq!(rig.server.remoter(second_id).unwrap().tx_room(), 0);
     assert!(settle(&mut rig) < 50, "no spinning at the cap");
@@ -561,6 +564,8 @@ fn at_the_cap_of_all_buffers_nobody_reads_or_queues_until_some_is_taken() {
     assert_eq!(rig.server.counters().reads, reads);
     assert!(rig.server.counters().budget.buffered >= 20);
 
+    rig.server.remoter_mut(id).unwrap().consume(5);
+    assert_eq!(rig.server.wake(), Wake::OnIo);
     rig.server.remoter_mut(id).unwrap().consume(1);
     assert_eq!(rig.server.wake(), Wake::Now);
     rig.tick_now();
@@ -569,10 +574,45 @@ fn at_the_cap_of_all_buffers_nobody_reads_or_queues_until_some_is_taken() {
     assert_eq!(total(&rig), 875);
     rig.server.remoter_mut(id).unwrap().take();
     rig.until_unread(id, 400);
-    rig.until_unread(second_id, 5);
+    rig.until_unread(second_id, 11);
     settle(&mut rig);
     assert_eq!(count(&rig, |event| *event == Event::Drained(second_id)), 1, "once, when room came");
     assert_eq!(rig.server.buffered(), total(&rig));
+}
+
+/// Two hundred peers who took nothing filled what may be read of all buffers, and nobody at all was heard until their write stall was over.
+#[test]
+fn regression_who_holds_nothing_is_heard_where_others_hold_all_there_is() {
+    let (mut rig, _client, _) = stuffed_rig(1000);
+    let (mut second, second_id) = rig.client();
+    let (mut third, third_id) = rig.client();
+    // 15/16 of 1000 are 938.
+    send(&mut second, &pattern(100));
+    rig.until_unread(second_id, 63);
+    send(&mut third, b"hello");
+    settle(&mut rig);
+    assert_eq!(rig.server.buffered(), 938);
+    assert_eq!(rig.server.wake(), Wake::OnIo);
+    assert_eq!(rig.server.remoter(third_id).unwrap().rx(), b"");
+
+    // Answered, it is heard again, and there is room for the other.
+    let mut data = rig.server.remoter_mut(second_id).unwrap().take();
+    assert_eq!(rig.server.wake(), Wake::Now);
+    assert_eq!(rig.server.remoter_mut(second_id).unwrap().tx_bytes(&mut data), Ok(63));
+    rig.until_unread(second_id, 37);
+    rig.until_unread(third_id, 5);
+    assert_eq!(receive(&mut second, 63), pattern(63));
+}
+
+/// However much is kept: a request's worth each.
+#[test]
+fn who_holds_nothing_is_heard_with_a_request_and_not_with_an_upload() {
+    let (mut rig, _client, _) = stuffed_rig(200_000);
+    let (mut second, second_id) = rig.client();
+    send(&mut second, &pattern(10_000));
+    rig.until_unread(second_id, 4096);
+    assert!(settle(&mut rig) < 50);
+    assert_eq!(rig.server.remoter(second_id).unwrap().rx().len(), 4096);
 }
 
 /// Where only the room of all was filled, and its own queue empty, nobody owed a `Drained` to who had asked before it sent.
@@ -658,15 +698,17 @@ fn room_that_a_forgotten_connection_leaves_is_used() {
     let (mut rig, _client, id) = stuffed_rig(1000);
     let (mut second, second_id) = rig.client();
     send(&mut second, b"hello");
+    rig.until_unread(second_id, 5);
+    send(&mut second, b" there");
     settle(&mut rig);
     rig.server.remoter_mut(id).unwrap().abort();
     rig.server.service();
-    assert!(rig.server.remoter(second_id).unwrap().rx().is_empty());
+    assert_eq!(rig.server.remoter(second_id).unwrap().rx(), b"hello");
     rig.server.clear_events();
     assert_eq!(rig.server.wake(), Wake::Now);
     rig.server.service();
-    assert_eq!(rig.server.remoter(second_id).unwrap().rx(), b"hello");
-    assert_eq!(rig.server.buffered(), 5);
+    assert_eq!(rig.server.remoter(second_id).unwrap().rx(), b"hello there");
+    assert_eq!(rig.server.buffered(), 11);
 }
 
 /// Who had more to send than its budget of a tick was once put to sleep when others filled the buffers.
