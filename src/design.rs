@@ -82,8 +82,8 @@
 //! * `scratch` 64 KiB: measured best for large messages, no difference for small ones.
 //! * `rx_bytes` 256 KiB pauses rather than closes: back pressure is what TCP is for. `tx_bytes` 1 MiB: a few round trips of a fast long link.
 //! * An eighth of `buffered` is for bytes that go out alone: where unread ones could fill it all, whoever takes more only after it has answered waited for
-//!   ever, and with it everybody. Half of that eighth is open to who holds nothing, 4 KiB at a time: else two hundred peers that take nothing silence all others
-//!   until `write_stall` ends them.
+//!   ever, and with it everybody. Half of that eighth is open to who holds nothing, 4 KiB at a time: else two hundred peers that take nothing
+//!   silence all others until `write_stall` ends them.
 //! * `write_stall` 30 s, `handshake` 10 s, `linger` 5 s, `drain` 30 s are finite because what they bound is otherwise held for ever by a
 //!   peer that does nothing. `idle`, `first_byte` and `lifetime` are off, because silence is legitimate in many protocols; hio's servers thought they had
 //!   1 s and had none.
