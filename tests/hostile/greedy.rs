@@ -128,7 +128,7 @@ fn memory_of_the_whole_engine_is_bounded_and_given_back() {
     }
     is_quiet(&mut rig);
     let starved = hoarders.iter().filter(|(_, id)| !rig.server.remoter(*id).unwrap().can_receive());
-    assert!(starved.count() >= 2, "two hold all there is");
+    assert!(starved.count() >= 1, "four hold all there is");
 
     // Everything that is taken is refilled by the next in line, until all that was sent has come.
     for (client, _) in &hoarders {
