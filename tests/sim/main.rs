@@ -23,6 +23,7 @@ mod swarm;
 mod tcp;
 #[cfg(feature = "tls-test-provider")]
 mod tls_clients;
+mod told;
 mod trace;
 mod udp;
 mod unix;
