@@ -131,7 +131,7 @@ fn each_call_is_written_down_with_its_result() {
 fn check(result: Result<u64, Errno>, call: &Call, said: &str, seed: u64) {
     match (result, call, number(said)) {
         (Err(Errno::Eaddrinuse), ..) => {
-            assert!(said == "AddrInUse" || said == "EADDRINUSE", "{said}")
+            assert!(said == "AddrInUse" || said == "EADDRINUSE", "{said}");
         }
         (Err(errno), ..) => assert_eq!(errno.to_string(), said, "seed {seed}, {call:?}"),
         (Ok(count), Call::Send { len, .. } | Call::SendAt { len, .. }, _) => {

@@ -112,13 +112,9 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
-    /// Bytes taken from the program that the peer has not acknowledged.
+    /// Bytes taken from the program that the peer has not acknowledged. Of one that is open; behind the end, which counts as a byte, nothing is written.
     pub(super) fn queued(&self) -> usize {
-        let mut in_flight = self.next - self.acked;
-        // Neither SYN nor FIN is a byte.
-        in_flight -= u64::from(self.acked == 0 && self.next > 0);
-        in_flight -= u64::from(self.fin == Fin::Sent && self.acked < self.next);
-        self.out_len + usize::try_from(in_flight).unwrap_or(usize::MAX)
+        self.out_len + usize::try_from(self.next - self.acked).unwrap_or(usize::MAX)
     }
 
     /// Whether bytes wait for nothing but room at the peer.
@@ -158,7 +154,7 @@ impl Tcp {
             State::Open => {
                 let ended = self.peer_fin || self.read_shut;
                 let readable = self.in_len > 0 || ended;
-                let writable = self.queued() < self.send_cap;
+                let writable = self.fin != Fin::Open || self.queued() < self.send_cap;
                 (u8::from(readable) * READ) | (u8::from(ended) * END) | (u8::from(writable) * WRITE)
             }
         }
