@@ -12,6 +12,7 @@ mod close;
 mod edges;
 mod fault;
 mod group;
+mod kept;
 mod ledger;
 mod limits;
 mod patience;
