@@ -83,12 +83,16 @@ impl Service for Lines {
     fn received(&mut self, session: &mut Session<'_>) {
         while let Some(end) = session.rx().iter().position(|byte| *byte == b'\n') {
             if session.tx_room() < self.before.len() + end + 1 {
-                return; // `drained` goes on with it.
+                // What is unread at the cap holds the peer back until `drained` goes on with it.
+                return session.want_drained();
             }
             let mut line = session.take_first(end + 1);
             // There is room; an error says that nobody is left to hear.
             let _ = session.tx_bytes(&mut self.before.clone()).and(session.tx_bytes(&mut line));
             self.answered += 1;
+        }
+        if session.rx().len() >= LINE {
+            session.abort_once_sent(); // No end in all that may be unread. The lines before it have their answers.
         }
     }
 
@@ -194,7 +198,6 @@ fn program() -> Result<()> {
     let options = options()?;
     let mut config = Config::new();
     config.limits.rx_bytes = LINE;
-    config.rx_full = tymist::RxFull::Close;
     let mut manager = Manager::with_mail(16, config, |_, seat| Ok(Lines::new(seat)));
     manager.threads(options.threads);
     let mut given = service::begin(&mut manager)?;
