@@ -158,6 +158,7 @@ fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     #[expect(clippy::disallowed_methods, reason = "a thread that waits for signals")]
     std::thread::spawn(move || {
+        let mut told = false;
         for signal in signals.forever() {
             match signal {
                 SIGHUP if replaceable => {
@@ -168,6 +169,8 @@ fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
                     }
                 }
                 SIGHUP => say("--takeover says where a successor may come"),
+                // Another one would begin the time anew.
+                _ if std::mem::replace(&mut told, true) => {}
                 _ => stopper.stop(Some(DRAIN)),
             }
         }
