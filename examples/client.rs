@@ -1,5 +1,5 @@
-//! A line client like `nc`: what is typed goes to the peer, what the peer says is printed. At the end of the input its half is ended, and it waits for
-//! the peer's.
+//! A line client like `nc`: what is typed goes to the peer, what the peer says is printed. At the end of the input (Ctrl-D) its half is ended, and it waits
+//! for the peer's.
 //!
 //!     cargo run --release --example client -- --host localhost --port 7000
 //!
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 
+use bytes::Bytes;
 use common::{Args, Result, say};
 use tymist::net::Waker;
 use tymist::{Client, Config, Connect, Event};
@@ -86,90 +87,121 @@ fn program() -> Result<ExitCode> {
     let Options { connect, config } = options()?;
     let mut client = Client::new(config, connect);
     let stop = common::stop_on_signal(client.waker()?)?;
-    let input = read_input(client.waker()?);
-    client.reopen()?;
-
-    let mut typed = Some(input);
-    let mut rest = bytes::Bytes::new();
-    let mut clean = true; // Nothing was lost, of what was typed or of what the peer said.
-    while client.opened() {
-        client.wait(None);
-        client.service();
-        let mut over = false;
-        while let Some(event) = client.poll_event() {
-            if let Event::Disconnected { reason, .. } = event {
-                over = true;
-                // With nothing more to send it does not come again.
-                clean &= typed.is_some() || reason.is_clean();
-            }
-            clean &= show(&mut client, &event)?;
-        }
-        clean &= feed(&mut client, &mut typed, &mut rest);
-        let nothing_more = typed.is_none() && over;
-        if nothing_more || stop.load(Ordering::Acquire) {
-            client.close();
-        }
+    let mut talk = Talk {
+        typed: Some(read_input(client.waker()?)),
+        rest: Bytes::new(),
+        clean: true,
+        client,
+    };
+    talk.client.reopen()?;
+    while talk.client.opened() && !stop.load(Ordering::Acquire) {
+        talk.turn()?;
     }
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    talk.client.close();
+    Ok(if talk.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Says what has happened; returns whether all is well.
-fn show(client: &mut Client, event: &Event) -> Result<bool> {
-    match event {
-        Event::Connected(_) => {
-            if let Some(peer) = client.peer_addr() {
-                say(format_args!("connected to {peer}"));
-            }
-            #[cfg(feature = "tls")]
-            if let Some(info) = client.remoter().and_then(tymist::Remoter::tls) {
-                say(tls_client::describe(info));
-            }
+struct Talk {
+    client: Client,
+    /// None: the input is over.
+    typed: Option<Receiver<Piece>>,
+    /// Of the input, what had no room yet.
+    rest: Bytes,
+    /// Nothing was lost, of what was typed or of what the peer said.
+    clean: bool,
+}
+
+impl Talk {
+    fn turn(&mut self) -> Result<()> {
+        self.client.wait(None);
+        self.client.service();
+        let mut over = false;
+        while let Some(event) = self.client.poll_event() {
+            over |= self.heed(&event);
         }
-        Event::Received(_) => {
-            let mut out = std::io::stdout().lock();
-            let done = out.write_all(&client.take()).and_then(|()| out.flush());
-            done.map_err(|error| format!("standard output: {error}"))?;
+        self.print()?;
+        if over {
+            self.client.close();
+        } else {
+            self.feed();
         }
-        Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
-        Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
-        Event::Disconnected { reason, .. } => say(format_args!("{reason}; trying again")),
-        Event::Closed(_, reason) => {
-            say(reason);
-            return Ok(reason.is_clean() || *reason == tymist::CloseReason::ServerClosed);
-        }
-        _ => {}
+        Ok(())
     }
-    Ok(true)
+
+    /// Says what has happened; returns whether that was the end.
+    fn heed(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Connected(_) => {
+                if let Some(peer) = self.client.peer_addr() {
+                    say(format_args!("connected to {peer}"));
+                }
+                #[cfg(feature = "tls")]
+                if let Some(info) = self.client.remoter().and_then(tymist::Remoter::tls) {
+                    say(tls_client::describe(info));
+                }
+            }
+            Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
+            Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
+            Event::Disconnected { reason, .. } if self.has_more() => {
+                say(format_args!("{reason}; trying again"));
+            }
+            Event::Disconnected { reason, .. } | Event::Closed(_, reason) => {
+                say(reason);
+                self.clean &= reason.is_clean();
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Whether there is, or may be, more to send.
+    fn has_more(&self) -> bool {
+        let queued = self.client.remoter().map_or(0, tymist::Remoter::tx_len);
+        self.typed.is_some() || queued > 0
+    }
+
+    fn end_input(&mut self) {
+        if let Some(remoter) = self.client.remoter_mut() {
+            remoter.shutdown_send();
+        }
+        self.typed = None;
+    }
+
+    /// Queues what was typed, as much as fits; at the end of the input ends our half.
+    fn feed(&mut self) {
+        while let Some(input) = &self.typed {
+            // An error says that our half is over: nobody is left to tell.
+            if !self.rest.is_empty()
+                && (self.client.tx_bytes(&mut self.rest).is_err() || !self.rest.is_empty())
+            {
+                break; // Goes on at `Drained`.
+            }
+            match input.try_recv() {
+                Ok(Ok(data)) => self.rest = data.into(),
+                Ok(Err(error)) => {
+                    say(format_args!("standard input: {error}"));
+                    self.clean = false;
+                }
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => self.end_input(),
+            }
+        }
+    }
+
+    fn print(&mut self) -> Result<()> {
+        let data = self.client.take();
+        if data.is_empty() {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        let done = out.write_all(&data).and_then(|()| out.flush());
+        done.map_err(|error| format!("standard output: {error}").into())
+    }
 }
 
 /// A piece of the input, or why there is no more.
 type Piece = std::io::Result<Vec<u8>>;
-
-/// Queues what was typed, as much as fits; at the end of the input ends our half. Returns whether the input could be read.
-fn feed(client: &mut Client, typed: &mut Option<Receiver<Piece>>, rest: &mut bytes::Bytes) -> bool {
-    let mut readable = true;
-    while let Some(input) = typed {
-        // An error says that our half is over: nobody is left to tell.
-        if !rest.is_empty() && (client.tx_bytes(rest).is_err() || !rest.is_empty()) {
-            break; // Goes on at `Drained`.
-        }
-        match input.try_recv() {
-            Ok(Ok(data)) => *rest = data.into(),
-            Ok(Err(error)) => {
-                say(format_args!("standard input: {error}"));
-                readable = false;
-            }
-            Err(TryRecvError::Empty) => break,
-            Err(TryRecvError::Disconnected) => {
-                if let Some(remoter) = client.remoter_mut() {
-                    remoter.shutdown_send();
-                }
-                *typed = None;
-            }
-        }
-    }
-    readable
-}
 
 /// Reads standard input on a thread, since that can only block, and wakes the loop for each line.
 fn read_input(waker: Waker) -> Receiver<Piece> {
