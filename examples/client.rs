@@ -3,6 +3,9 @@
 //!
 //!     cargo run --release --example client -- --host localhost --port 7000
 //!
+//! Where the peer's end comes first, the rest of the input still goes to it. From a terminal none is expected then, and with `--reconnect` it goes to the next
+//! connection: there the peer's end is that of both.
+//!
 //! Names are looked up off the tick, several addresses are tried side by side, and `--reconnect` comes again when the peer is gone. With `--tls` the
 //! server must prove to be NAME, or what `--server-name` says:
 //!
@@ -10,7 +13,7 @@
 
 mod common;
 
-use std::io::{BufRead, ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
@@ -84,7 +87,8 @@ fn main() -> ExitCode {
 }
 
 fn program() -> Result<ExitCode> {
-    let Options { connect, config } = options()?;
+    let Options { connect, mut config } = options()?;
+    config.half_open = connect.reconnect.is_none();
     let mut client = Client::new(config, connect);
     let stop = common::stop_on_signal(client.waker()?)?;
     let mut talk = Talk {
@@ -139,6 +143,13 @@ impl Talk {
                 if let Some(info) = self.client.remoter().and_then(tymist::Remoter::tls) {
                     say(tls_client::describe(info));
                 }
+            }
+            Event::Eof(_) if self.client.config().half_open && std::io::stdin().is_terminal() => {
+                if !self.rest.is_empty() {
+                    say("the peer has ended before the input");
+                    self.clean = false;
+                }
+                self.end_input(); // Who sits there waits for nothing else.
             }
             Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
             Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
