@@ -15,12 +15,13 @@ mod common;
 
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 
 use bytes::Bytes;
 use common::{Args, Result, say};
 use tymist::net::Waker;
+use tymist::tyme::Tymer;
 use tymist::{Client, Config, Connect, Event};
 
 const USAGE: &str = "usage: client --port N [--host NAME] [--reconnect] [--connect-timeout SECS] [--idle-timeout SECS] \
@@ -31,6 +32,10 @@ use common::tls_client;
 
 /// Pieces of input that wait to be sent; whoever types faster waits.
 const WAITING: usize = 64;
+/// Bytes that wait to be printed; what is beyond stays unread, which holds the peer back.
+const UNPRINTED: usize = 1 << 20;
+/// Bytes printed at once.
+const PART: usize = 16 << 10;
 
 struct Options {
     connect: Connect,
@@ -89,11 +94,15 @@ fn main() -> ExitCode {
 fn program() -> Result<ExitCode> {
     let Options { connect, mut config } = options()?;
     config.half_open = connect.reconnect.is_none();
+    if !config.half_open {
+        config.timeouts.linger = None; // What came before the peer's end may wait for standard output as long as that takes.
+    }
     let mut client = Client::new(config, connect);
     let stop = common::stop_on_signal(client.waker()?)?;
     let mut talk = Talk {
         typed: Some(read_input(client.waker()?)),
         rest: Bytes::new(),
+        output: Output::begin(client.waker()?),
         clean: true,
         client,
     };
@@ -102,6 +111,7 @@ fn program() -> Result<ExitCode> {
         talk.turn()?;
     }
     talk.client.close();
+    talk.print_rest(&stop)?;
     Ok(if talk.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -111,6 +121,7 @@ struct Talk {
     typed: Option<Receiver<Piece>>,
     /// Of the input, what had no room yet.
     rest: Bytes,
+    output: Output,
     /// Nothing was lost, of what was typed or of what the peer said.
     clean: bool,
 }
@@ -123,7 +134,11 @@ impl Talk {
         while let Some(event) = self.client.poll_event() {
             over |= self.heed(&event);
         }
-        self.print()?;
+        self.output.look()?;
+        // What is left unread holds the peer back. At the end it is bounded as it is.
+        if over || self.output.has_room() {
+            self.output.print(self.client.take());
+        }
         if over {
             self.client.close();
         } else {
@@ -200,14 +215,74 @@ impl Talk {
         }
     }
 
-    fn print(&mut self) -> Result<()> {
-        let data = self.client.take();
-        if data.is_empty() {
-            return Ok(());
+    /// Waits until all is printed; at most until a signal, or until standard output has taken nothing for as long as `--idle-timeout` says.
+    fn print_rest(&mut self, stop: &AtomicBool) -> Result<()> {
+        let Talk { client, output, .. } = self;
+        let mut patience =
+            client.config().timeouts.idle.map(|idle| Tymer::new(client.tyme(), idle));
+        while output.waiting > 0 && !stop.load(Ordering::Acquire) {
+            client.wait(patience.map(|patience| patience.remaining(client.tyme())));
+            client.service();
+            let before = output.waiting;
+            output.look()?;
+            match &mut patience {
+                Some(patience) if output.waiting < before => patience.refresh(client.tyme()),
+                Some(patience) if patience.expired(client.tyme()) => {
+                    return Err("standard output: nobody takes what is left".into());
+                }
+                _ => {}
+            }
         }
-        let mut out = std::io::stdout().lock();
-        let done = out.write_all(&data).and_then(|()| out.flush());
-        done.map_err(|error| format!("standard output: {error}").into())
+        Ok(())
+    }
+}
+
+/// Prints on a thread, since that can only block, and wakes the loop for each part that is out.
+struct Output {
+    pieces: Sender<Bytes>,
+    printed: Receiver<std::io::Result<usize>>,
+    /// Bytes that are not out yet.
+    waiting: usize,
+}
+
+impl Output {
+    fn begin(waker: Waker) -> Self {
+        let (pieces, to_print) = mpsc::channel::<Bytes>();
+        let (tell, printed) = mpsc::channel();
+        #[expect(clippy::disallowed_methods, reason = "a thread that prints and wakes the loop")]
+        std::thread::spawn(move || {
+            let mut out = std::io::stdout();
+            for piece in to_print {
+                for part in piece.chunks(PART) {
+                    let done = out.write_all(part).and_then(|()| out.flush());
+                    let over = done.is_err();
+                    // Nobody to tell: the program ends.
+                    let told = tell.send(done.map(|()| part.len()));
+                    let _ = waker.wake();
+                    if over || told.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Output { pieces, printed, waiting: 0 }
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting < UNPRINTED
+    }
+
+    fn print(&mut self, piece: Bytes) {
+        self.waiting += piece.len();
+        let _ = self.pieces.send(piece); // An error says that printing has failed, which `look` finds.
+    }
+
+    /// Takes note of what was printed.
+    fn look(&mut self) -> Result<()> {
+        while let Ok(done) = self.printed.try_recv() {
+            self.waiting -= done.map_err(|error| format!("standard output: {error}"))?;
+        }
+        Ok(())
     }
 }
 
