@@ -61,6 +61,10 @@ impl Bind {
         let text = args.text()?;
         let wrong = || args.refuse_value(&text, "not HOST:PORT, with port 0 for any");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        if host.contains(':') {
+            // Where the address ends and the port begins only brackets tell.
+            text.parse::<Addr>().map_err(|error| args.refuse_value(&text, error))?;
+        }
         self.host = host.into();
         self.port = port.parse().map_err(|_| wrong())?;
         Ok(())
