@@ -26,7 +26,7 @@ use tymist::run::{Inbox, Inherited, Manager, Seat, Stopper};
 use tymist::tyme::Tyme;
 use tymist::{Config, Server, Service, Session, Wake};
 
-const USAGE: &str = "usage: managed [--host NAME] [--port N] [--unix PATH] [--threads N] [--takeover PATH] [--stats SECS]";
+const USAGE: &str = "usage: managed [--host NAME] [--port N] [--unix PATH|@NAME] [--threads N] [--takeover PATH] [--stats SECS]";
 
 /// Longest line; who sends more is closed.
 const LINE: usize = 16 * 1024;
