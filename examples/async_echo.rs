@@ -12,7 +12,7 @@ use common::{Args, DRAIN, Result};
 use tymist::tasks::{Handle, TaskListener, TaskStream, Tasks};
 use tymist::{Config, Event};
 
-const USAGE: &str = "usage: async_echo [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--unix PATH]";
+const USAGE: &str = "usage: async_echo [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--unix PATH|@NAME]";
 
 #[derive(Default)]
 struct Options {

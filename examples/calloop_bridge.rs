@@ -52,7 +52,11 @@ fn program() -> Result<()> {
 
     let ending = source.clone();
     let timers = handle.clone();
+    let mut begun = false;
     let begin = move |(), (): &mut (), _: &mut _| {
+        if std::mem::replace(&mut begun, true) {
+            return; // Another signal would begin the time anew.
+        }
         let ending = ending.clone();
         let mut turns = common::Ending::new(DRAIN);
         let end = move |_, (): &mut (), _: &mut _| {

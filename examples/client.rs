@@ -1,7 +1,10 @@
-//! A line client like `nc`: what is typed goes to the peer, what the peer says is printed. At the end of the input its half is ended, and it waits for
-//! the peer's.
+//! A line client like `nc`: what is typed goes to the peer, what the peer says is printed. At the end of the input (Ctrl-D) its half is ended, and it waits
+//! for the peer's.
 //!
 //!     cargo run --release --example client -- --host localhost --port 7000
+//!
+//! Where the peer's end comes first, the rest of the input still goes to it. From a terminal none is expected then, and with `--reconnect` it goes to the next
+//! connection: there the peer's end is that of both.
 //!
 //! Names are looked up off the tick, several addresses are tried side by side, and `--reconnect` comes again when the peer is gone. With `--tls` the
 //! server must prove to be NAME, or what `--server-name` says:
@@ -10,13 +13,15 @@
 
 mod common;
 
-use std::io::{BufRead, ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
 
+use bytes::Bytes;
 use common::{Args, Result, say};
 use tymist::net::Waker;
+use tymist::tyme::Tymer;
 use tymist::{Client, Config, Connect, Event};
 
 const USAGE: &str = "usage: client --port N [--host NAME] [--reconnect] [--connect-timeout SECS] [--idle-timeout SECS] \
@@ -27,6 +32,10 @@ use common::tls_client;
 
 /// Pieces of input that wait to be sent; whoever types faster waits.
 const WAITING: usize = 64;
+/// Bytes that wait to be printed; what is beyond stays unread, which holds the peer back.
+const UNPRINTED: usize = 1 << 20;
+/// Bytes printed at once.
+const PART: usize = 16 << 10;
 
 struct Options {
     connect: Connect,
@@ -83,93 +92,202 @@ fn main() -> ExitCode {
 }
 
 fn program() -> Result<ExitCode> {
-    let Options { connect, config } = options()?;
+    let Options { connect, mut config } = options()?;
+    config.half_open = connect.reconnect.is_none();
+    if !config.half_open {
+        config.timeouts.linger = None; // What came before the peer's end may wait for standard output as long as that takes.
+    }
     let mut client = Client::new(config, connect);
     let stop = common::stop_on_signal(client.waker()?)?;
-    let input = read_input(client.waker()?);
-    client.reopen()?;
-
-    let mut typed = Some(input);
-    let mut rest = bytes::Bytes::new();
-    let mut clean = true; // Nothing was lost, of what was typed or of what the peer said.
-    while client.opened() {
-        client.wait(None);
-        client.service();
-        let mut over = false;
-        while let Some(event) = client.poll_event() {
-            if let Event::Disconnected { reason, .. } = event {
-                over = true;
-                // With nothing more to send it does not come again.
-                clean &= typed.is_some() || reason.is_clean();
-            }
-            clean &= show(&mut client, &event)?;
-        }
-        clean &= feed(&mut client, &mut typed, &mut rest);
-        let nothing_more = typed.is_none() && over;
-        if nothing_more || stop.load(Ordering::Acquire) {
-            client.close();
-        }
+    let mut talk = Talk {
+        typed: Some(read_input(client.waker()?)),
+        rest: Bytes::new(),
+        output: Output::begin(client.waker()?),
+        clean: true,
+        client,
+    };
+    talk.client.reopen()?;
+    while talk.client.opened() && !stop.load(Ordering::Acquire) {
+        talk.turn()?;
     }
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    talk.client.close();
+    talk.print_rest(&stop)?;
+    Ok(if talk.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Says what has happened; returns whether all is well.
-fn show(client: &mut Client, event: &Event) -> Result<bool> {
-    match event {
-        Event::Connected(_) => {
-            if let Some(peer) = client.peer_addr() {
-                say(format_args!("connected to {peer}"));
-            }
-            #[cfg(feature = "tls")]
-            if let Some(info) = client.remoter().and_then(tymist::Remoter::tls) {
-                say(tls_client::describe(info));
-            }
+struct Talk {
+    client: Client,
+    /// None: the input is over.
+    typed: Option<Receiver<Piece>>,
+    /// Of the input, what had no room yet.
+    rest: Bytes,
+    output: Output,
+    /// Nothing was lost, of what was typed or of what the peer said.
+    clean: bool,
+}
+
+impl Talk {
+    fn turn(&mut self) -> Result<()> {
+        self.client.wait(None);
+        self.client.service();
+        let mut over = false;
+        while let Some(event) = self.client.poll_event() {
+            over |= self.heed(&event);
         }
-        Event::Received(_) => {
-            let mut out = std::io::stdout().lock();
-            let done = out.write_all(&client.take()).and_then(|()| out.flush());
-            done.map_err(|error| format!("standard output: {error}"))?;
+        self.output.look()?;
+        // What is left unread holds the peer back. At the end it is bounded as it is.
+        if over || self.output.has_room() {
+            self.output.print(self.client.take());
         }
-        Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
-        Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
-        Event::Disconnected { reason, .. } => say(format_args!("{reason}; trying again")),
-        Event::Closed(_, reason) => {
-            say(reason);
-            return Ok(reason.is_clean() || *reason == tymist::CloseReason::ServerClosed);
+        if over {
+            self.client.close();
+        } else {
+            self.feed();
         }
-        _ => {}
+        Ok(())
     }
-    Ok(true)
+
+    /// Says what has happened; returns whether that was the end.
+    fn heed(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Connected(_) => {
+                if let Some(peer) = self.client.peer_addr() {
+                    say(format_args!("connected to {peer}"));
+                }
+                #[cfg(feature = "tls")]
+                if let Some(info) = self.client.remoter().and_then(tymist::Remoter::tls) {
+                    say(tls_client::describe(info));
+                }
+            }
+            Event::Eof(_) if self.client.config().half_open && std::io::stdin().is_terminal() => {
+                if !self.rest.is_empty() {
+                    say("the peer has ended before the input");
+                    self.clean = false;
+                }
+                self.end_input(); // Who sits there waits for nothing else.
+            }
+            Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
+            Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
+            Event::Disconnected { reason, .. } if self.has_more() => {
+                say(format_args!("{reason}; trying again"));
+            }
+            Event::Disconnected { reason, .. } | Event::Closed(_, reason) => {
+                say(reason);
+                self.clean &= reason.is_clean();
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Whether there is, or may be, more to send.
+    fn has_more(&self) -> bool {
+        let queued = self.client.remoter().map_or(0, tymist::Remoter::tx_len);
+        self.typed.is_some() || queued > 0
+    }
+
+    fn end_input(&mut self) {
+        if let Some(remoter) = self.client.remoter_mut() {
+            remoter.shutdown_send();
+        }
+        self.typed = None;
+    }
+
+    /// Queues what was typed, as much as fits; at the end of the input ends our half.
+    fn feed(&mut self) {
+        while let Some(input) = &self.typed {
+            // An error says that our half is over: nobody is left to tell.
+            if !self.rest.is_empty()
+                && (self.client.tx_bytes(&mut self.rest).is_err() || !self.rest.is_empty())
+            {
+                break; // Goes on at `Drained`.
+            }
+            match input.try_recv() {
+                Ok(Ok(data)) => self.rest = data.into(),
+                Ok(Err(error)) => {
+                    say(format_args!("standard input: {error}"));
+                    self.clean = false;
+                }
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => self.end_input(),
+            }
+        }
+    }
+
+    /// Waits until all is printed; at most until a signal, or until standard output has taken nothing for as long as `--idle-timeout` says.
+    fn print_rest(&mut self, stop: &AtomicBool) -> Result<()> {
+        let Talk { client, output, .. } = self;
+        let mut patience =
+            client.config().timeouts.idle.map(|idle| Tymer::new(client.tyme(), idle));
+        while output.waiting > 0 && !stop.load(Ordering::Acquire) {
+            client.wait(patience.map(|patience| patience.remaining(client.tyme())));
+            client.service();
+            let before = output.waiting;
+            output.look()?;
+            match &mut patience {
+                Some(patience) if output.waiting < before => patience.refresh(client.tyme()),
+                Some(patience) if patience.expired(client.tyme()) => {
+                    return Err("standard output: nobody takes what is left".into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prints on a thread, since that can only block, and wakes the loop for each part that is out.
+struct Output {
+    pieces: Sender<Bytes>,
+    printed: Receiver<std::io::Result<usize>>,
+    /// Bytes that are not out yet.
+    waiting: usize,
+}
+
+impl Output {
+    fn begin(waker: Waker) -> Self {
+        let (pieces, to_print) = mpsc::channel::<Bytes>();
+        let (tell, printed) = mpsc::channel();
+        #[expect(clippy::disallowed_methods, reason = "a thread that prints and wakes the loop")]
+        std::thread::spawn(move || {
+            let mut out = std::io::stdout();
+            for piece in to_print {
+                for part in piece.chunks(PART) {
+                    let done = out.write_all(part).and_then(|()| out.flush());
+                    let over = done.is_err();
+                    // Nobody to tell: the program ends.
+                    let told = tell.send(done.map(|()| part.len()));
+                    let _ = waker.wake();
+                    if over || told.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Output { pieces, printed, waiting: 0 }
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting < UNPRINTED
+    }
+
+    fn print(&mut self, piece: Bytes) {
+        self.waiting += piece.len();
+        let _ = self.pieces.send(piece); // An error says that printing has failed, which `look` finds.
+    }
+
+    /// Takes note of what was printed.
+    fn look(&mut self) -> Result<()> {
+        while let Ok(done) = self.printed.try_recv() {
+            self.waiting -= done.map_err(|error| format!("standard output: {error}"))?;
+        }
+        Ok(())
+    }
 }
 
 /// A piece of the input, or why there is no more.
 type Piece = std::io::Result<Vec<u8>>;
-
-/// Queues what was typed, as much as fits; at the end of the input ends our half. Returns whether the input could be read.
-fn feed(client: &mut Client, typed: &mut Option<Receiver<Piece>>, rest: &mut bytes::Bytes) -> bool {
-    let mut readable = true;
-    while let Some(input) = typed {
-        // An error says that our half is over: nobody is left to tell.
-        if !rest.is_empty() && (client.tx_bytes(rest).is_err() || !rest.is_empty()) {
-            break; // Goes on at `Drained`.
-        }
-        match input.try_recv() {
-            Ok(Ok(data)) => *rest = data.into(),
-            Ok(Err(error)) => {
-                say(format_args!("standard input: {error}"));
-                readable = false;
-            }
-            Err(TryRecvError::Empty) => break,
-            Err(TryRecvError::Disconnected) => {
-                if let Some(remoter) = client.remoter_mut() {
-                    remoter.shutdown_send();
-                }
-                *typed = None;
-            }
-        }
-    }
-    readable
-}
 
 /// Reads standard input on a thread, since that can only block, and wakes the loop for each line.
 fn read_input(waker: Waker) -> Receiver<Piece> {

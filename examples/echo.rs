@@ -20,7 +20,7 @@ use tymist::tyme::Tymer;
 use tymist::{Config, Event, Remoter, Server};
 
 const USAGE: &str = "usage: echo [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] \
-                     [--rx-cap BYTES] [--tx-cap BYTES] [--stats SECS] [--unix PATH]";
+                     [--rx-cap BYTES] [--tx-cap BYTES] [--stats SECS] [--unix PATH|@NAME]";
 
 #[derive(Default)]
 struct Options {

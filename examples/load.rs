@@ -28,6 +28,8 @@ const DEPTH: usize = 65_536;
 const OTHERS: usize = 16;
 /// Bytes that wait to be sent on a connection: longer messages are made piece by piece.
 const WAITING: usize = 256 << 10;
+/// A connection that owes a reply and has sent nothing for so long stands still.
+const SILENCE: Duration = Duration::from_secs(1);
 /// After so many bytes messages repeat themselves.
 const PERIOD: usize = 251;
 
@@ -102,12 +104,20 @@ struct Exchange {
     sent: VecDeque<Instant>,
     /// Bytes of the oldest reply that have come already.
     have: usize,
+    /// When something came.
+    heard: Option<Instant>,
 }
 
 impl Exchange {
     fn new(number: usize) -> Self {
         let sent = VecDeque::new();
-        Exchange { shift: number % PERIOD, due: 0, begun: 0, sent, have: 0 }
+        Exchange { shift: number % PERIOD, due: 0, begun: 0, sent, have: 0, heard: None }
+    }
+
+    /// Whether a reply is owed of which nothing has come for long.
+    fn stands_still(&self, now: Instant) -> bool {
+        let since = self.sent.front().copied().max(self.heard);
+        !self.sent.is_empty() && since.is_some_and(|since| now - since >= SILENCE)
     }
 }
 
@@ -222,6 +232,7 @@ impl Load {
         let exchange = &mut self.exchanges[id.index()];
         let Some(remoter) = self.clients.remoter_mut(id) else { return 0 };
         let mut data = remoter.take();
+        exchange.heard = Some(now);
         let mut complete = 0;
         while !data.is_empty() {
             let wanted = piece(&self.pattern, exchange.shift, exchange.have, self.size);
@@ -270,7 +281,9 @@ fn program() -> Result<()> {
             break;
         }
     }
-    let time = (clock() - begin).as_secs_f64();
+    let now = clock();
+    let time = (now - begin).as_secs_f64();
+    let still = load.exchanges.iter().filter(|exchange| exchange.stands_still(now)).count();
     if let Some(why) = load.failed {
         return Err(why.into());
     }
@@ -291,7 +304,17 @@ fn program() -> Result<()> {
         at(0.99),
         at(0.999),
         load.times.max()
-    ))
+    ))?;
+    if still > 0 {
+        let owed = format!(
+            "{still} connections wait for a reply of which nothing has come for {SILENCE:?} and longer"
+        );
+        if still == options.connections {
+            return Err(owed.into());
+        }
+        say(owed);
+    }
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program may look at its own clock")]

@@ -26,7 +26,7 @@ use tymist::run::{Inbox, Inherited, Manager, Seat, Stopper};
 use tymist::tyme::Tyme;
 use tymist::{Config, Event, Server, Service, Session, Wake, call_back};
 
-const USAGE: &str = "usage: managed [--host NAME] [--port N] [--unix PATH] [--threads N] [--takeover PATH] [--stats SECS]";
+const USAGE: &str = "usage: managed [--host NAME] [--port N] [--unix PATH|@NAME] [--threads N] [--takeover PATH] [--stats SECS]";
 
 /// Longest line; who sends more is closed.
 const LINE: usize = 16 * 1024;
@@ -85,12 +85,16 @@ impl Service for Lines {
     fn received(&mut self, session: &mut Session<'_>) {
         while let Some(end) = session.rx().iter().position(|byte| *byte == b'\n') {
             if session.tx_room() < self.before.len() + end + 1 {
-                return; // `drained` goes on with it.
+                // What is unread at the cap holds the peer back until `drained` goes on with it.
+                return session.want_drained();
             }
             let mut line = session.take_first(end + 1);
             // There is room; an error says that nobody is left to hear.
             let _ = session.tx_bytes(&mut self.before.clone()).and(session.tx_bytes(&mut line));
             self.answered += 1;
+        }
+        if session.rx().len() >= LINE {
+            session.abort_once_sent(); // No end in all that may be unread. The lines before it have their answers.
         }
     }
 
@@ -161,6 +165,7 @@ fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     #[expect(clippy::disallowed_methods, reason = "a thread that waits for signals")]
     std::thread::spawn(move || {
+        let mut told = false;
         for signal in signals.forever() {
             match signal {
                 SIGHUP if replaceable => {
@@ -171,6 +176,8 @@ fn heed_signals(stopper: Stopper, replaceable: bool) -> Result<()> {
                     }
                 }
                 SIGHUP => say("--takeover says where a successor may come"),
+                // Another one would begin the time anew.
+                _ if std::mem::replace(&mut told, true) => {}
                 _ => stopper.stop(Some(DRAIN)),
             }
         }
@@ -201,7 +208,6 @@ fn program() -> Result<()> {
     let options = options()?;
     let mut config = Config::new();
     config.limits.rx_bytes = LINE;
-    config.rx_full = tymist::RxFull::Close;
     let mut manager = Manager::with_mail(16, config, |_, seat| Ok(Lines::new(seat)));
     manager.threads(options.threads);
     let mut given = service::begin(&mut manager)?;

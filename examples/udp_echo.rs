@@ -64,9 +64,11 @@ fn program() -> Result<()> {
     Ok(())
 }
 
-/// Sends back what came in. What finds the queue full is dropped and counted, as datagrams are.
+/// Sends back what came in whole. What was longer than `--max-gram`, or finds the queue full, is dropped and counted, as datagrams are.
 fn echo(peer: &mut Peer) {
     while let Some(gram) = peer.take() {
-        let _ = peer.tx_bytes(gram.data, gram.from);
+        if !gram.truncated {
+            let _ = peer.tx_bytes(gram.data, gram.from);
+        }
     }
 }

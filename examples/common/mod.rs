@@ -9,6 +9,7 @@ pub(crate) mod tls_client;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,8 +25,8 @@ use tymist::{AcceptorId, Config, Event, Id, Server};
 pub(crate) struct Bind {
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// A Unix socket's path instead of those. What a dead server has left there is replaced.
-    pub(crate) unix: Option<std::path::PathBuf>,
+    /// A Unix socket's path instead of those, or on Linux `@name` in the abstract space. What a dead server has left at a path is replaced.
+    pub(crate) unix: Option<PathBuf>,
 }
 
 impl Default for Bind {
@@ -38,7 +39,7 @@ impl Bind {
     /// The address. A name is looked up here and now: nothing runs yet that could be held up.
     pub(crate) fn addr(&self) -> Result<Addr> {
         if let Some(path) = &self.unix {
-            return Ok(Addr::from(path.as_path()));
+            return Ok(unix_addr(path));
         }
         let host = match bare(&self.host) {
             "" => "127.0.0.1",
@@ -61,6 +62,10 @@ impl Bind {
         let text = args.text()?;
         let wrong = || args.refuse_value(&text, "not HOST:PORT, with port 0 for any");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        if host.contains(':') {
+            // Where the address ends and the port begins only brackets tell.
+            text.parse::<Addr>().map_err(|error| args.refuse_value(&text, error))?;
+        }
         self.host = host.into();
         self.port = port.parse().map_err(|_| wrong())?;
         Ok(())
@@ -76,6 +81,15 @@ impl Bind {
     /// Listens there.
     pub(crate) fn listen(&self, server: &mut Server) -> Result<AcceptorId> {
         Ok(server.listen(self.spec()?)?)
+    }
+}
+
+/// A path, or on Linux an abstract name where it begins with `@`; a file whose name does is `./@file`, there and in what is said elsewhere.
+fn unix_addr(path: &Path) -> Addr {
+    match path.as_os_str().as_encoded_bytes().strip_prefix(b"@") {
+        Some(name) if cfg!(target_os = "linux") => Addr::abstract_name(name),
+        Some(_) => Addr::from(Path::new(".").join(path)),
+        None => Addr::from(path),
     }
 }
 
