@@ -3,8 +3,8 @@
 //!
 //!     cargo run --release --example client -- --host localhost --port 7000
 //!
-//! Where the peer's end comes first, the rest of the input still goes to it. From a terminal none is expected then, and with `--reconnect` it goes to the next
-//! connection: there the peer's end is that of both.
+//! Where the peer's end comes first, the rest of the input still goes to it, until there is none for 5 s. From a terminal none is expected then, and with
+//! `--reconnect` it goes to the next connection: there the peer's end is that of both.
 //!
 //! Names are looked up off the tick, several addresses are tried side by side, and `--reconnect` comes again when the peer is gone. With `--tls` the
 //! server must prove to be NAME, or what `--server-name` says:
@@ -17,6 +17,7 @@ use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TryRecvError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Args, Result, say};
@@ -32,6 +33,8 @@ use common::tls_client;
 
 /// Pieces of input that wait to be sent; whoever types faster waits.
 const WAITING: usize = 64;
+/// How long after the peer's end more input is waited for: most peers have closed, and a pipe may stay open for ever.
+const AFTER_END: Duration = Duration::from_secs(5);
 /// Bytes that wait to be printed; what is beyond stays unread, which holds the peer back.
 const UNPRINTED: usize = 1 << 20;
 /// Bytes printed at once.
@@ -103,6 +106,7 @@ fn program() -> Result<ExitCode> {
         typed: Some(read_input(client.waker()?)),
         rest: Bytes::new(),
         output: Output::begin(client.waker()?),
+        after_end: None,
         clean: true,
         client,
     };
@@ -122,13 +126,15 @@ struct Talk {
     /// Of the input, what had no room yet.
     rest: Bytes,
     output: Output,
+    /// From the peer's end on, or from the last input since.
+    after_end: Option<Tymer>,
     /// Nothing was lost, of what was typed or of what the peer said.
     clean: bool,
 }
 
 impl Talk {
     fn turn(&mut self) -> Result<()> {
-        self.client.wait(None);
+        self.client.wait(self.after_end.map(|wait| wait.remaining(self.client.tyme())));
         self.client.service();
         let mut over = false;
         while let Some(event) = self.client.poll_event() {
@@ -166,6 +172,9 @@ impl Talk {
                 }
                 self.end_input(); // Who sits there waits for nothing else.
             }
+            Event::Eof(_) if self.client.config().half_open => {
+                self.after_end = Some(Tymer::new(self.client.tyme(), AFTER_END));
+            }
             Event::ConnectFailed { addr, error, .. } => say(format_args!("{addr}: {error}")),
             Event::Unresolved { host, why, .. } => say(format_args!("{host}: {why}")),
             Event::Disconnected { reason, .. } if self.has_more() => {
@@ -187,6 +196,16 @@ impl Talk {
         self.typed.is_some() || queued > 0
     }
 
+    /// Whether the peer has ended, all is sent, and nothing more has come for long enough.
+    fn is_waited_out(&mut self) -> bool {
+        let now = self.client.tyme();
+        let queued = self.client.remoter().is_some_and(|remoter| remoter.tx_len() > 0);
+        if queued {
+            self.after_end.iter_mut().for_each(|wait| wait.refresh(now));
+        }
+        self.after_end.is_some_and(|wait| wait.expired(now))
+    }
+
     fn end_input(&mut self) {
         if let Some(remoter) = self.client.remoter_mut() {
             remoter.shutdown_send();
@@ -204,11 +223,16 @@ impl Talk {
                 break; // Goes on at `Drained`.
             }
             match input.try_recv() {
-                Ok(Ok(data)) => self.rest = data.into(),
+                Ok(Ok(data)) => {
+                    self.rest = data.into();
+                    let now = self.client.tyme();
+                    self.after_end.iter_mut().for_each(|wait| wait.refresh(now));
+                }
                 Ok(Err(error)) => {
                     say(format_args!("standard input: {error}"));
                     self.clean = false;
                 }
+                Err(TryRecvError::Empty) if self.is_waited_out() => self.end_input(),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => self.end_input(),
             }
