@@ -4,6 +4,7 @@
 
 #[cfg(all(feature = "os", target_os = "linux"))]
 mod beside_linux;
+mod bounds;
 mod cast;
 #[cfg(feature = "os")]
 mod chaos;

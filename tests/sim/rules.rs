@@ -113,6 +113,9 @@ fn what_changed_nothing_has_not_fired() {
         pair.dial(80);
         assert!(pair.client_net.bind(&Bind::new(([0, 0, 0, 0], 0))).is_ok());
         assert_eq!(looked_up(&mut pair), Ok(()), "{op} {effect:?}");
+        let trace = pair.world.trace();
+        let found = |what: &What| matches!(what, What::Call { op: Op::Lookup, result: Ok(2), .. });
+        assert!(trace.records().any(|record| found(&record.what)), "both addresses");
         assert_eq!(written(&pair.world), [], "{op} {effect:?}");
         assert_eq!(pair.world.faults().unfired(), ["it"], "{op} {effect:?}");
         assert_eq!(pair.world.stats().faults, 0);

@@ -126,6 +126,8 @@ fn hosts_have_different_addresses_and_their_clock() {
     for (at, addr) in addrs.iter().enumerate() {
         assert!(!addrs[..at].contains(addr), "{addrs:?}");
     }
+    let known = ["10.0.0.1", "fd00::1", "10.0.0.2", "fd00::2", "10.0.0.3", "fd00::3"];
+    assert_eq!(addrs, known.map(|ip| ip.parse::<std::net::IpAddr>().unwrap()));
     world.run_for(SECOND);
     assert_eq!(world.host(hosts[0]).tyme(), Tyme::from_secs(4));
 }
@@ -133,22 +135,30 @@ fn hosts_have_different_addresses_and_their_clock() {
 /// A retransmission comes after twice the round trip as it is at best, from 200 ms on: what a lost segment costs.
 #[test]
 fn what_is_lost_goes_out_again_after_two_round_trips() {
-    for (there, back, jitter, expected) in
-        [(1, 1, 0, 200), (60, 40, 0, 200), (60, 90, 0, 300), (60, 90, 30, 420), (200, 300, 0, 1000)]
+    let cases = [
+        (1, 1, 0, 200),
+        (60, 40, 0, 200),
+        (60, 90, 0, 300),
+        (60, 90, 30, 420),
+        (200, 300, 0, 1000),
+    ];
+    for ((there, back, jitter, expected), by_client) in
+        cases.into_iter().flat_map(|case| [(case, true), (case, false)])
     {
         let mut spec = WorldSpec::new(1);
         spec.tracing = tymist::sim::Tracing::Full;
         let mut pair = Pair::with(spec, HostSpec::new("server"), HostSpec::new("client"));
-        let (_listener, mut dialled, _accepted) = pair.connection();
+        let (_listener, mut dialled, mut accepted) = pair.connection();
         let (client, server) = (pair.client, pair.server);
         for (from, to, latency) in [(client, server, there), (server, client, back)] {
             let mut link = Link::new(millis(latency));
             link.jitter = millis(jitter);
             pair.world.act(&Act::Relink { from, to, link });
         }
-        pair.world.act(&Act::Partition(Cut::OneWay { from: client, to: server }));
+        let (from, to) = if by_client { (client, server) } else { (server, client) };
+        pair.world.act(&Act::Partition(Cut::OneWay { from, to }));
         let sent = pair.world.tyme();
-        write_all(&mut dialled, b"lost");
+        write_all(if by_client { &mut dialled } else { &mut accepted }, b"lost");
         pair.world.act(&Act::Heal);
         pair.run(20 * SECOND);
         let trace = pair.world.trace();
@@ -195,7 +205,7 @@ fn ones_own_shutdown_is_reported() {
 
     let path = Addr::from(std::path::Path::new("/run/a"));
     let mut listener = pair.client_net.listen(&Listen::new(path.clone())).unwrap();
-    let mut one = pair.client_net.connect(&Dial::new(path)).unwrap();
+    let mut one = pair.client_net.connect(&Dial::new(path.clone())).unwrap();
     let mut other = listener.accept().unwrap();
     one.register(token(2)).unwrap();
     other.register(token(3)).unwrap();
@@ -204,4 +214,12 @@ fn ones_own_shutdown_is_reported() {
     assert_eq!(reports(&mut pair.client_net), [(2, false, true, false), (3, true, false, true)]);
     other.shutdown(Shutdown::Both).unwrap();
     assert_eq!(reports(&mut pair.client_net), [(3, true, true, true), (2, true, true, true)]);
+
+    // And that the other is gone.
+    let mut one = pair.client_net.connect(&Dial::new(path)).unwrap();
+    let other = listener.accept().unwrap();
+    one.register(token(4)).unwrap();
+    reports(&mut pair.client_net);
+    drop(other);
+    assert_eq!(reports(&mut pair.client_net), [(4, true, true, true)]);
 }

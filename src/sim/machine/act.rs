@@ -104,7 +104,6 @@ impl Core {
         host.up = false;
         host.epoch = host.epoch.wrapping_add(1);
         host.turn_at = None;
-        host.turn_stamp = host.turn_stamp.wrapping_add(1);
         host.deadline = None;
         host.nets = 0;
         self.forget_sockets(id);
@@ -154,7 +153,6 @@ impl Core {
             return false;
         }
         if host.turn_at == Some(until) {
-            host.turn_at = None;
             self.schedule_turn(id, now);
         }
         true

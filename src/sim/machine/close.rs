@@ -89,7 +89,6 @@ impl Core {
                 self.transmit(index);
             }
         }
-        self.sweep_orphans(host);
     }
 
     /// Frees orphans whose peers have not ended in time, and ports of the host that have waited long enough.

@@ -63,7 +63,7 @@ impl Core {
         }
     }
 
-    /// A poller for one program of the host. 48 bytes, for the life of the world.
+    /// A poller for one program of the host. 40 bytes, for the life of the world.
     pub(in crate::sim) fn add_poller(&mut self, host: HostId) -> u32 {
         self.pollers.push(Poller { host, ready: VecDeque::new(), gone: false });
         u32::try_from(self.pollers.len() - 1).unwrap_or(u32::MAX)
