@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod asked;
 #[cfg(all(feature = "os", target_os = "linux"))]
 mod beside_linux;
 mod bounds;
