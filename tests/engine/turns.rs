@@ -1,5 +1,6 @@
 //! How many connections have their turn in one tick. On a scripted network.
 
+#![cfg(feature = "os")]
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 
 use std::time::Duration;
