@@ -184,9 +184,8 @@ impl Remoter {
                 {
                     continue;
                 }
-                // The peer's end has come and our answer is still on its way out: there is a deadline for that. Or its next piece comes once `Drained`
-                // is taken.
-                Slot::Linger if self.state.phase == Phase::Live && self.is_answering() => {
+                // The peer's end has come and ours is still on its way out: there is a deadline for that.
+                Slot::Linger if self.state.phase == Phase::Live && self.has_output() => {
                     self.arm(core, slot);
                     continue;
                 }
@@ -217,11 +216,6 @@ impl Remoter {
             }
             return self.doom(CloseReason::Expired(which));
         }
-    }
-
-    /// Whether something goes out, or whoever makes it is still to hear that there is room for more.
-    fn is_answering(&self) -> bool {
-        self.has_output() || self.state.drained_owed
     }
 
     /// Whether the tick's budget ended before something that this deadline waits for.

@@ -360,41 +360,6 @@ fn linger_does_not_cut_a_reply_that_is_still_going_out() {
     assert_eq!(closed(&events), Some(CloseReason::Expired(Deadline::Linger)));
 }
 
-/// Who is owed a `Drained` has an answer to go on with: its queue is empty at each deadline, and it was cut there with most of its answer unsent.
-#[test]
-fn regression_linger_does_not_cut_whoever_is_owed_a_drained() {
-    let mut rig = Rig::with(|config| {
-        config.timeouts = never();
-        config.timeouts.linger = Some(SECOND);
-        config.limits.tx_bytes = 1;
-    });
-    let (mut client, id) = rig.client();
-    send(&mut client, b"slow");
-    end(&client);
-    rig.until(|event| *event == Event::Eof(id));
-    for second in 1..=4 {
-        let remoter = rig.server.remoter_mut(id).unwrap();
-        let mut data = remoter.take();
-        remoter.tx_bytes(&mut data).unwrap();
-        remoter.unread(data);
-        let last = second == 4; // That one left nothing over.
-        let told = if last { Event::Closed(id, CloseReason::Eof) } else { Event::Drained(id) };
-        assert_eq!(rig.tick_at(Tyme::from_secs(second)), [told]);
-    }
-    assert_eq!(rig.read_to_end(&mut client).unwrap(), b"slow");
-    assert_eq!(rig.server.timers(), 0);
-
-    // Once it was told, it may as well do nothing, and it is released.
-    let (mut client, id) = rig.client();
-    send(&mut client, b"slow");
-    end(&client);
-    rig.until(|event| *event == Event::Eof(id));
-    let mut more = bytes::Bytes::from_static(b"more");
-    rig.server.remoter_mut(id).unwrap().tx_bytes(&mut more).unwrap();
-    assert_eq!(rig.tick_at(Tyme::from_secs(5)), [Event::Drained(id)]);
-    ends_at(&mut rig, id, Tyme::from_secs(6), Deadline::Linger);
-}
-
 #[test]
 fn a_half_open_connection_does_not_linger() {
     let mut rig = rig(|timeouts| timeouts.linger = Some(SECOND));
