@@ -34,13 +34,15 @@ impl Engine {
         let mut denied = None;
         let mut cut_out = None;
         let turns = self.core.config.limits.turns_per_tick.max(1);
-        for turn in 0..self.ready.len() {
+        // Those who had theirs, and those who had none.
+        let (mut turn, mut beyond) = (0, 0);
+        for left in (1..=self.ready.len()).rev() {
             if self.core.tick_left == 0 {
                 break;
             }
             if turn == turns {
                 self.core.cut_turns = true;
-                self.core.counters.budget.turns += 1;
+                beyond = left;
                 break;
             }
             let Some(id) = self.ready.pop_front() else { break };
@@ -68,13 +70,15 @@ impl Engine {
             if self.core.tick_left == 0 && turn > 0 && self.was_cut_short(id) {
                 self.ready.rotate_right(1);
             }
+            turn += 1;
         }
         // Without this the first in line would take all the room there comes to be, for ever. Costs a look at those before it.
         self.behind = cut_out.is_some();
-        // Whoever had no turn at all stays before them.
-        let first = cut_out.or(denied).filter(|_| !self.core.cut_turns);
-        if let Some(at) = first.and_then(|id| self.ready.iter().position(|it| *it == id)) {
-            self.ready.rotate_left(at);
+        if let Some(id) = cut_out.or(denied) {
+            // Whoever had no turn at all stays before them.
+            if let Some(at) = self.ready.iter().skip(beyond).position(|it| *it == id) {
+                self.ready.make_contiguous()[beyond..].rotate_left(at);
+            }
         }
         self.tell_drained();
         if self.ready.is_empty() {
@@ -84,7 +88,9 @@ impl Engine {
             u64::from(self.core.tick_left == 0 && !self.core.burst.bytes);
         let room = self.core.shared.room_to_read() > 0;
         self.core.counters.budget.buffered += u64::from(!room);
-        self.core.serviced.more |= self.can_line_move(room);
+        let more = self.can_line_move(room);
+        self.core.serviced.more |= more;
+        self.core.counters.budget.turns += u64::from(self.core.cut_turns && more);
     }
 
     /// Whether it is last in line with some of its own budget left.

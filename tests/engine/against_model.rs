@@ -44,7 +44,8 @@ fn op() -> impl Strategy<Value = Op> {
 fn config() -> impl Strategy<Value = Config> {
     let limits =
         (1..6usize, 1..4usize, 1..120usize, 1..120usize, 1..400usize, 1..60usize, 1..200usize);
-    let more = (1..40usize, 1..6usize, 1..4usize, 0..3_000_000_000u64, 0..3_000_000_000u64);
+    let few = 1..6usize;
+    let more = (1..40usize, 1..6usize, 1..4usize, 0..3_000_000_000u64, 0..3_000_000_000u64, few);
     let flags = any::<[bool; 5]>();
     (limits, more, flags).prop_map(|(limits, more, flags)| {
         let mut config = Config::new();
@@ -58,6 +59,7 @@ fn config() -> impl Strategy<Value = Config> {
         config.limits.scratch = more.0;
         config.limits.accept_deque = more.1;
         config.limits.events = more.2 * 8;
+        config.limits.turns_per_tick = more.5;
         config.timeouts.idle = Some(Duration::from_nanos(more.3));
         config.timeouts.lifetime = Some(Duration::from_nanos(more.4 * 7));
         config.timeouts.write_stall = Some(SECOND);

@@ -92,6 +92,56 @@ fn who_waits_for_room_keeps_no_turn_from_those_who_can_send() {
     assert_eq!(peers[3].far().written.len(), 50);
 }
 
+/// The room that comes to be in a tick is the first one's. With twice as many in line as have their turn it was always the same two that were first.
+#[test]
+fn regression_room_goes_round_where_not_everybody_has_a_turn() {
+    let mut script = Script::with(|config| {
+        config.limits.turns_per_tick = 2;
+        config.limits.buffered = 8;
+    });
+    let (peers, ids) = admitted(&mut script, 4);
+    peers.iter().for_each(|peer| peer.then([Read::Endless]));
+    let mut got = [0; 4];
+    for _ in 0..16 {
+        script.tick();
+        for (got, id) in got.iter_mut().zip(&ids) {
+            *got += script.server.remoter_mut(*id).unwrap().take().len();
+        }
+    }
+    let (least, most) = (got.iter().min().unwrap(), got.iter().max().unwrap());
+    assert!(*least > 0 && most - least <= 7, "{got:?}");
+}
+
+/// A tick in which nobody could do anything had no budget that was too small.
+#[test]
+fn regression_who_cannot_move_is_not_cut() {
+    let mut script = Script::with(|config| {
+        config.limits.turns_per_tick = 1;
+        config.limits.buffered = 8;
+    });
+    let (peers, _) = admitted(&mut script, 3);
+    peers.iter().for_each(|peer| peer.then([Read::Endless]));
+    script.ticks(8);
+    assert_eq!((script.server.buffered(), script.server.wake()), (7, Wake::OnIo));
+    let before = script.server.counters().budget.turns;
+    script.ticks(8);
+    assert_eq!(script.server.counters().budget.turns, before);
+}
+
+/// Those who were in line and are gone have no turns, and keep nobody awake.
+#[test]
+fn regression_who_is_gone_has_no_turn() {
+    let mut script = Script::with(|config| config.limits.turns_per_tick = 1);
+    let (peers, ids) = admitted(&mut script, 6);
+    peers.iter().for_each(|peer| peer.then([Read::Endless]));
+    script.tick();
+    ids[1..].iter().for_each(|id| script.server.remoter_mut(*id).unwrap().abort());
+    script.ticks(2);
+    script.server.remoter_mut(ids[0]).unwrap().abort();
+    script.ticks(2);
+    assert_eq!((script.server.len(), script.server.wake()), (0, Wake::OnIo));
+}
+
 /// Deadlines do not judge who was kept waiting.
 #[test]
 fn who_has_no_turn_is_neither_silent_nor_stalled() {
