@@ -9,7 +9,7 @@ mod sim_util;
 use peak_alloc::PeakAlloc;
 use sim_util::lab::{Lab, draw};
 use sim_util::{SECOND, millis};
-use tymist::net::{Addr, Bind, Dial, Listen};
+use tymist::net::{Addr, Bind, Dial, Listen, Token};
 use tymist::sim::{Act, HostSpec, Rng, Tracing, World, WorldSpec};
 
 #[global_allocator]
@@ -76,6 +76,34 @@ fn troubles(world: &mut World) {
     }
 }
 
+/// Connections of one network, each under a token of its own, that end and go.
+fn comings_and_goings(world: &mut World, tokens: std::ops::Range<usize>) {
+    let hosts: Vec<_> = world.hosts().collect();
+    let (mut net, mut far) = (world.host(hosts[0]).net(), world.host(hosts[1]).net());
+    let mut listener = net.listen(&Listen::new(([0, 0, 0, 0], 80))).unwrap();
+    let target = Addr::from((world.host(hosts[0]).addrs()[0], 80));
+    let mut ready = Vec::with_capacity(8);
+    let mut before = 0;
+    for number in tokens.clone() {
+        let mut call = far.connect(&Dial::new(target.clone())).unwrap();
+        world.run_for(millis(10));
+        assert!(call.connected().unwrap());
+        let mut accepted = listener.accept().unwrap();
+        accepted.register(Token(number)).unwrap();
+        drop(call);
+        world.run_for(millis(10));
+        ready.clear();
+        net.harvest(Some(std::time::Duration::ZERO), &mut ready).unwrap();
+        assert!(ready[0].ending);
+        drop(accepted);
+        world.run_for(100 * SECOND);
+        if number == tokens.start + 20 {
+            before = MEMORY.current_usage();
+        }
+    }
+    assert_eq!(MEMORY.current_usage(), before);
+}
+
 #[test]
 fn rounds_of_calls_leave_no_more_than_the_first_ones() {
     let mut spec = WorldSpec::new(1);
@@ -92,4 +120,5 @@ fn rounds_of_calls_leave_no_more_than_the_first_ones() {
         round(&mut world);
     }
     assert_eq!(MEMORY.current_usage(), before);
+    comings_and_goings(&mut world, 0..200);
 }

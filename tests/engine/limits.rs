@@ -604,6 +604,19 @@ fn regression_who_holds_nothing_is_heard_where_others_hold_all_there_is() {
     assert_eq!(receive(&mut second, 63), pattern(63));
 }
 
+/// Of 16 bytes one is left for who holds nothing, of 15 none: what goes out must have some.
+#[test]
+fn a_small_cap_of_all_buffers_has_no_room_in_need() {
+    for (cap, heard) in [(15, 0), (16, 1)] {
+        let (mut rig, _client, _) = stuffed_rig(cap);
+        let (mut second, second_id) = rig.client();
+        send(&mut second, b"hello");
+        rig.until_unread(second_id, heard);
+        assert!(settle(&mut rig) < 50);
+        assert_eq!(rig.server.remoter(second_id).unwrap().rx().len(), heard, "{cap}");
+    }
+}
+
 /// However much is kept: a request's worth each.
 #[test]
 fn who_holds_nothing_is_heard_with_a_request_and_not_with_an_upload() {

@@ -6,7 +6,7 @@ use crate::sim_util::*;
 use tymist::net::{Bind, Dial};
 use tymist::sim::fault::{Effect, Rule};
 use tymist::sim::trace::What;
-use tymist::sim::{Errno, Op, World};
+use tymist::sim::{Act, Errno, Op, World};
 use tymist::tyme::Tyme;
 use tymist::{Clients, Config, Connect, Event};
 
@@ -196,32 +196,31 @@ fn rules_of_one_name_draw_differently() {
     assert_ne!(draws(2), draws(3));
 }
 
-/// A token that another connection has now is not reported as ended because the one before it had ended.
+/// A token that another source has now is not reported as ended because the one before it had ended: a connection, and a listener that was lost.
 #[test]
 fn a_token_that_is_used_again_has_not_ended() {
     let mut pair = Pair::new();
-    let (mut listener, mut dialled, mut accepted) = pair.connection();
-    accepted.register(token(5)).unwrap();
-    pair.run(MS);
+    let (mut listener, mut dialled, mut first) = pair.connection();
+    let mut lost = pair.listen(81);
+    first.register(token(5)).unwrap();
+    lost.register(token(6)).unwrap();
+    let _calls = [pair.dial(80), pair.dial(80)];
     dialled.shutdown(std::net::Shutdown::Write).unwrap();
     pair.run(millis(5));
-    assert!(harvest(&mut pair.server_net)[0].ending);
-    for dropped_first in [true, false] {
-        let call = pair.dial(80);
-        pair.run(millis(5));
+    pair.world.act(&Act::LoseListener(pair.server, 81));
+    let ended: Vec<bool> = harvest(&mut pair.server_net).iter().map(|it| it.ending).collect();
+    assert_eq!(ended, [true, true]);
+    drop((first, lost));
+    for number in [5, 6] {
         let mut next = listener.accept().unwrap();
-        if dropped_first {
-            drop(std::mem::replace(&mut accepted, pair.dial(99)));
-        }
-        next.register(token(5)).unwrap();
-        pair.run(MS);
+        next.register(token(number)).unwrap();
         harvest(&mut pair.server_net);
-        pair.world
-            .rule(Rule::new("wait", Effect::WouldBlock).on(&[Op::Read]).host("server").times(1));
+        let wait = Rule::new("wait", Effect::WouldBlock).on(&[Op::Read]);
+        pair.world.rule(wait.host("server").times(1));
         assert_eq!(read_error(&mut next), ErrorKind::WouldBlock);
         pair.run(millis(5));
-        assert_eq!(reports(&mut pair.server_net), [(5, true, false, false)], "{dropped_first}");
-        drop((call, next));
+        assert_eq!(reports(&mut pair.server_net), [(number, true, false, false)]);
+        drop(next);
     }
 }
 

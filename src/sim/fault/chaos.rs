@@ -51,7 +51,7 @@ pub(super) struct Link {
     clock: AtomicU64,
     /// What is to be reported, and when.
     echoes: Mutex<Vec<(Tyme, Readiness)>>,
-    /// Connections of which an end was reported: each further report says so again, as a poller's would.
+    /// Sources of which an end was reported: each further report says so again, as a poller's would.
     ended: Mutex<BTreeSet<Token>>,
     hooks: Option<Hooks>,
     conns: AtomicU64,
@@ -77,9 +77,9 @@ impl Link {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The token is another connection's from now on, or nobody's.
-    pub(super) fn begin(&self, token: Token) {
-        self.ended().remove(&token);
+    /// Whoever had the token is gone: the next one has not ended.
+    pub(super) fn forget(&self, token: Option<Token>) {
+        token.into_iter().for_each(|token| drop(self.ended().remove(&token)));
     }
 
     /// Reports the source again soon.

@@ -72,6 +72,12 @@ impl Listener for ChaosListener {
     }
 }
 
+impl Drop for ChaosListener {
+    fn drop(&mut self) {
+        self.link.forget(self.token);
+    }
+}
+
 pub(super) struct ChaosDatagram {
     inner: Box<dyn Datagram>,
     link: Arc<Link>,
@@ -193,5 +199,11 @@ impl Datagram for ChaosDatagram {
         files: &[std::os::fd::OwnedFd],
     ) -> io::Result<()> {
         self.send_by(data.len(), |inner| inner.send_files(data, to, files))
+    }
+}
+
+impl Drop for ChaosDatagram {
+    fn drop(&mut self) {
+        self.link.forget(self.token);
     }
 }

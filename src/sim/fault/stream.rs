@@ -146,7 +146,6 @@ impl Stream for ChaosStream {
     }
 
     fn register(&mut self, token: Token) -> io::Result<()> {
-        self.link.begin(token);
         self.token = Some(token);
         self.inner.register(token)
     }
@@ -233,6 +232,6 @@ impl Stream for ChaosStream {
 
 impl Drop for ChaosStream {
     fn drop(&mut self) {
-        self.token.into_iter().for_each(|token| self.link.begin(token));
+        self.link.forget(self.token);
     }
 }
