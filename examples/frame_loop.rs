@@ -28,7 +28,7 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut config = Config::new();
-    // A frame of 60 Hz has 16.7 ms. These budgets keep the network's share at a few: that of a flood of connections, of many small messages, and of large ones.
+    // A frame of 60 Hz has 16.7 ms. These budgets leave the game more than half of it in a flood of connections, of many small messages, or of large ones.
     config.limits.accepts_per_tick = 64;
     config.limits.turns_per_tick = 256;
     config.limits.tick_bytes = 1 << 20;
@@ -80,6 +80,8 @@ fn program() -> Result<()> {
     let mut tymist = Tymist::new().with_tock(frame);
     let mut server = Server::new(config);
     server.wind(tymist.tymth());
+    #[cfg(unix)]
+    reserve_descriptors(server.config().limits.remoters);
     let acceptor = bind.listen(&mut server)?;
     let stop = common::stop_on_signal(server.waker()?)?;
     common::announce(&server, acceptor)?;
@@ -142,6 +144,17 @@ fn answer(server: &mut Server) -> bool {
         }
     }
     true
+}
+
+/// Linux doubles a process's table of descriptors at 256, 512, … of them. Where the process has more than one thread that takes it some 10 ms, in the middle
+/// of a frame; so it is done before the first.
+#[cfg(unix)]
+fn reserve_descriptors(wanted: usize) {
+    let mut most = i32::try_from(wanted).unwrap_or(i32::MAX);
+    // As many as the process may have, or nearly.
+    while most > 64 && rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), most).is_err() {
+        most = most / 4 * 3;
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program may look at its own clock")]
