@@ -70,8 +70,8 @@
 //! * `accepts_per_tick` 256, `tick_bytes` and `tick_bytes_out` 4 MiB: about a millisecond each, so that a frame of 60 Hz keeps its time in a flood.
 //!   Without the second, peers that open their windows at once would decide how long a tick lasts. Half of it is for those whom the last tick had none
 //!   left for, so that what is newly queued, which leaves first, starves nobody.
-//! * `turns_per_tick` 1024, as many as one harvest tells of: a thousand peers that say little took most of a frame of 60 Hz, whatever the limits of bytes, since
-//!   a read and a write cost the same for one byte as for a thousand. `frame_loop` has 256, which halved its worst tick.
+//! * `turns_per_tick` 1024, as many as one harvest tells of: a thousand peers that say little took most of a frame of 60 Hz, whatever the limits of
+//!   bytes, since a read and a write cost the same for one byte as for a thousand. `frame_loop` has 256, which halved its worst tick.
 //! * `burst_bytes` 256 KiB: a loop that waits comes back at once, so it loses nothing by smaller ticks, and what it answers is still in the cache.
 //! * `remoter_tick_bytes` 64 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
 //!   Four reads a tick, tried first, halved the throughput of bulk streams: the rx buffer grew by copying, and left the caches.

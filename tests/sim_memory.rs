@@ -7,7 +7,7 @@
 mod sim_util;
 
 use peak_alloc::PeakAlloc;
-use sim_util::lab::{Lab, draw};
+use sim_util::lab::{Kinds, Lab, draw};
 use sim_util::{SECOND, millis};
 use tymist::net::{Addr, Bind, Dial, Listen, Token};
 use tymist::sim::{Act, HostSpec, Rng, Tracing, World, WorldSpec};
@@ -18,7 +18,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// The same calls on a network of its own, and all that they have opened is closed.
 fn round(world: &mut World) {
     let host = world.hosts().next().unwrap();
-    let mut lab = Lab::new(world.host(host).net(), "/lab", cfg!(feature = "uds"), false);
+    let mut lab = Lab::new(world.host(host).net(), "/lab", Kinds::ALL, false);
     let mut dice = Rng::new(1);
     for _ in 0..600 {
         let call = draw(&lab, &mut dice);

@@ -69,8 +69,8 @@
 //!
 //! and in `user_event` and `new_events`: `driver.turn()`. The example of [`Watcher`](crate::run::Watcher) is this loop without a window. A loop that draws at a
 //! fixed rate needs none of it: `service()` once a frame (example `frame_loop`). How long that may take is bounded by the budgets of [`Limits`](crate::Limits):
-//! connections taken in, [turns](crate::Limits::turns_per_tick), bytes. On Linux let the process have its descriptors before the first frame, as the example does:
-//! its table of them grows in steps, each of which holds up a process with threads for some 10 ms.
+//! connections taken in, [turns](crate::Limits::turns_per_tick), bytes. On Linux let the table of descriptors grow before the first frame, as the example does:
+//! it does so in steps, each of which holds up a process with threads for some 10 ms.
 //!
 //! # Whatever polls descriptors
 //!

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sim_util::lab::{Call, Lab, draw};
+use crate::sim_util::lab::{Call, Kinds, Lab, draw};
 use crate::sim_util::*;
 use tymist::sim::trace::{Fate, Trace, What};
 use tymist::sim::{Errno, HostSpec, Op, Rng, Stats, Tracing, World, WorldSpec};
@@ -78,7 +78,7 @@ impl Life {
         spec.tracing = Tracing::Full;
         let mut world = World::with(spec);
         let host = world.add_host(HostSpec::new("host"));
-        let lab = Lab::new(world.host(host).net(), "/lab", cfg!(feature = "uds"), false);
+        let lab = Lab::new(world.host(host).net(), "/lab", Kinds::ALL, false);
         Life { world, lab, dice: Rng::stream(seed, "calls") }
     }
 

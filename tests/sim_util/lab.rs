@@ -76,6 +76,18 @@ enum Protocol {
     Udp,
 }
 
+/// What there is beside TCP and UDP over IPv4.
+#[derive(Copy, Clone, Debug)]
+pub struct Kinds {
+    pub unix: bool,
+    pub v6: bool,
+}
+
+impl Kinds {
+    /// All that was compiled in.
+    pub const ALL: Kinds = Kinds { unix: cfg!(feature = "uds"), v6: true };
+}
+
 /// A network under calls.
 pub struct Lab {
     pub net: Box<dyn Net>,
@@ -87,15 +99,15 @@ pub struct Lab {
     /// For what the port was bound, if it was not only picked for a connection.
     protocols: Vec<Option<Protocol>>,
     dir: PathBuf,
-    unix: bool,
+    kinds: Kinds,
     /// Whether it takes time of its own until what was done shows.
     pub late: bool,
 }
 
 impl Lab {
-    pub fn new(net: Box<dyn Net>, dir: impl Into<PathBuf>, unix: bool, late: bool) -> Self {
+    pub fn new(net: Box<dyn Net>, dir: impl Into<PathBuf>, kinds: Kinds, late: bool) -> Self {
         let (things, known, ports, ips, protocols) = Default::default();
-        Lab { net, things, known, ports, ips, protocols, dir: dir.into(), unix, late }
+        Lab { net, things, known, ports, ips, protocols, dir: dir.into(), kinds, late }
     }
 
     fn path(&self, name: usize) -> Addr {
@@ -363,7 +375,7 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
     let streams = lab.those(|thing| matches!(thing, Thing::Stream(_)));
     let grams = lab.those(|thing| matches!(thing, Thing::Gram(_)));
     let ported: Vec<usize> = (0..lab.things.len()).filter(|&at| lab.ports[at].is_some()).collect();
-    let unix = lab.unix;
+    let Kinds { unix, v6 } = lab.kinds;
     let shared = |dice: &mut Rng, most: u64| {
         let recent = ported.len().saturating_sub(8);
         dice.chance(1.0 / most as f64)
@@ -377,7 +389,7 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
             Ipv6Addr::UNSPECIFIED.into(),
             Ipv6Addr::LOCALHOST.into(),
         ];
-        let ip = ips[dice.index(4)];
+        let ip = ips[dice.index(if v6 { 4 } else { 2 })];
         let only_v6 = if ip.is_ipv6() && dice.chance(0.7) { Some(dice.chance(0.5)) } else { None };
         let port_of = shared(dice, 3).filter(|&at| lab.can_ask(protocol, ip, at));
         Place { ip, port_of, only_v6, reuse_addr: dice.chance(0.6), reuse_port: dice.chance(0.3) }
@@ -386,7 +398,7 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
         let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
         let ips: [IpAddr; 3] =
             [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), mapped.into()];
-        ips[dice.index(3)]
+        ips[dice.index(if v6 { 3 } else { 1 })]
     };
     let pick =
         |from: &[usize], dice: &mut Rng| (!from.is_empty()).then(|| from[dice.index(from.len())]);

@@ -79,7 +79,9 @@ impl Link {
 
     /// Whoever had the token is gone: the next one has not ended.
     pub(super) fn forget(&self, token: Option<Token>) {
-        token.into_iter().for_each(|token| drop(self.ended().remove(&token)));
+        if let Some(token) = token {
+            self.ended().remove(&token);
+        }
     }
 
     /// Reports the source again soon.
