@@ -100,8 +100,9 @@ fn seeds() -> Vec<u64> {
 fn random_calls_are_answered_as_linux_answers_them() {
     // Not every machine has IPv6.
     let v6 = OsNet::new().bind(&"[::1]:0".parse().unwrap()).is_ok();
-    let kinds = Kinds { v6, ..Kinds::ALL };
     for seed in seeds() {
+        // With one family more of the calls meet.
+        let kinds = Kinds { v6: v6 && seed % 4 != 0, ..Kinds::ALL };
         // A port that was let go may be somebody else's on a machine that others use: what is wrong is wrong each time.
         let failures: Vec<String> = (0..3)
             .map_while(|_| {

@@ -86,6 +86,34 @@ fn a_try_that_is_given_up_gives_its_port_back() {
     }
 }
 
+/// A port that was asked for is its socket's, whatever becomes of the connection. Refused, it was free again in a world while the stream was still there.
+#[test]
+fn a_port_that_was_asked_for_is_held_until_its_stream_is_dropped() {
+    let mut pair = Pair::new();
+    let mut dial = Dial::new(pair.target(80));
+    dial.local = Some(Addr::from(([0, 0, 0, 0], 5000)));
+    let mut alone = Listen::new(([0, 0, 0, 0], 5000));
+    alone.reuse_addr = false;
+    let refused = pair.client_net.connect(&dial).unwrap();
+    pair.run(millis(5));
+    assert_eq!(pair.client_net.listen(&alone).err().unwrap().kind(), ErrorKind::AddrInUse);
+    drop(refused);
+    drop(pair.client_net.listen(&alone).unwrap());
+
+    // What waits in TIME_WAIT holds it apart from the stream.
+    let mut listener = pair.listen(80);
+    let mut first = pair.client_net.connect(&dial).unwrap();
+    pair.run(millis(5));
+    let accepted = listener.accept().unwrap();
+    first.shutdown(std::net::Shutdown::Write).unwrap();
+    pair.run(millis(5));
+    drop(accepted);
+    pair.run(61 * SECOND);
+    assert_eq!(pair.client_net.listen(&alone).err().unwrap().kind(), ErrorKind::AddrInUse);
+    drop(first);
+    assert!(pair.client_net.listen(&alone).is_ok());
+}
+
 #[test]
 fn who_closes_second_keeps_nothing() {
     let mut pair = Pair::new();

@@ -135,6 +135,20 @@ fn only_connected_sockets_hear_that_nobody_is_there() {
     assert_eq!(connected.send(b"?", &to).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
+/// The report bears no more than the datagram's addresses. In a world it found its sender all the same.
+#[test]
+fn that_nobody_is_there_is_told_to_whom_the_answer_would_be_for() {
+    let mut pair = Pair::new();
+    let mut bind = Bind::new(([0, 0, 0, 0], 5000));
+    bind.reuse_addr = true;
+    bind.peer = Some(pair.target(9));
+    let mut both = [0; 2].map(|_| pair.client_net.bind(&bind).unwrap());
+    both[0].send(b"?", &pair.target(9)).unwrap();
+    pair.run(millis(2));
+    let kinds = both.each_mut().map(|socket| socket.receive(&mut [0; 8]).unwrap_err().kind());
+    assert_eq!(kinds, [ErrorKind::WouldBlock, ErrorKind::ConnectionRefused]);
+}
+
 #[test]
 fn a_host_can_be_told_to_report_to_all() {
     let mut client = HostSpec::new("client");

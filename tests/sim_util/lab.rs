@@ -355,6 +355,14 @@ impl Lab {
         !wide || !(0..self.things.len()).any(|at| strange(&at))
     }
 
+    /// Whether Linux may forget an IPv4 listener on this port: where two of `[::]` share by `SO_REUSEPORT`, the second is taken as wide as the first, which may
+    /// have been for IPv6 alone.
+    fn is_forgotten(&self, ip: IpAddr, port_of: usize) -> bool {
+        let held = (0..self.things.len()).filter(|&at| self.ports[at] == self.ports[port_of]);
+        let mut held = held.filter_map(|at| self.ips[at]);
+        ip.is_ipv6() && ip.is_unspecified() && held.any(|ip| ip.to_canonical().is_ipv4())
+    }
+
     /// Those of a kind that are still there.
     fn those(&self, kind: fn(&Thing) -> bool) -> Vec<usize> {
         (0..self.things.len()).filter(|&at| kind(&self.things[at])).collect()
@@ -392,7 +400,9 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
         let ip = ips[dice.index(if v6 { 4 } else { 2 })];
         let only_v6 = if ip.is_ipv6() && dice.chance(0.7) { Some(dice.chance(0.5)) } else { None };
         let port_of = shared(dice, 3).filter(|&at| lab.can_ask(protocol, ip, at));
-        Place { ip, port_of, only_v6, reuse_addr: dice.chance(0.6), reuse_port: dice.chance(0.3) }
+        let (reuse_addr, reuse_port) = (dice.chance(0.6), dice.chance(0.3));
+        let reuse_port = reuse_port && !port_of.is_some_and(|at| lab.is_forgotten(ip, at));
+        Place { ip, port_of, only_v6, reuse_addr, reuse_port }
     };
     let target = |dice: &mut Rng| {
         let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();

@@ -234,6 +234,8 @@ impl Core {
         tcp.out.clear();
         tcp.out_len = 0;
         tcp.trouble.armed = false;
+        tcp.keeps_port &= !tcp.is_orphan();
+        let keeps_port = tcp.keeps_port;
         let (host, local, remote, holder) = (tcp.host, tcp.local, tcp.remote, tcp.holder);
         let ports = &mut self.host_mut(host).ports;
         if wait {
@@ -242,10 +244,16 @@ impl Core {
             ports.clear_pair(local, remote, key);
             ports.release(local.port(), holder);
         }
+        if keeps_port {
+            ports.hold(local.port(), holder);
+        }
     }
 
     pub(super) fn remove_tcp(&mut self, index: usize) {
-        self.tcps.remove(index);
+        let tcp = self.tcps.remove(index);
+        if tcp.keeps_port {
+            self.host_mut(tcp.host).ports.release(tcp.local.port(), tcp.holder);
+        }
     }
 
     pub(super) fn finish_if_done(&mut self, index: usize) {

@@ -175,10 +175,10 @@ impl Core {
         let reached = |to: &HostId| *to == host || !source.ip().is_loopback();
         let hosts: Vec<HostId> = hosts.into_iter().filter(reached).collect();
         if hosts.is_empty() {
-            self.send_copies((host, key), (source, target), None, data);
+            self.send_copies(host, (source, target), None, data);
         }
         for to in hosts {
-            self.send_copies((host, key), (source, target), Some(to), data);
+            self.send_copies(host, (source, target), Some(to), data);
         }
         Ok(())
     }

@@ -95,6 +95,7 @@ impl Core {
         let mut tcp =
             self.new_tcp(host, conn, Side::Dialled, Owner::Handle, ends, holder, &dial.socket);
         tcp.path = to.map(|to| self.path(host, to));
+        tcp.keeps_port = wished != 0;
         let key = self.insert_tcp(tcp);
         let ports = &mut self.host_mut(host).ports;
         ports.hold(port, holder);

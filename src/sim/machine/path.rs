@@ -38,8 +38,8 @@ pub(super) struct Packet {
 pub(super) enum Body {
     Syn(Syn),
     Segment(Segment),
-    Gram { source: SocketAddr, target: SocketAddr, from: Key, data: Bytes },
-    Unreachable { to: Key },
+    Gram { source: SocketAddr, target: SocketAddr, data: Bytes },
+    Unreachable { source: SocketAddr, target: SocketAddr },
 }
 
 impl Body {
@@ -209,10 +209,8 @@ impl Core {
         match packet.body {
             Body::Syn(syn) => self.on_syn(path, &syn),
             Body::Segment(segment) => self.on_segment(path, segment),
-            Body::Gram { source, target, from, data } => {
-                self.on_gram(path, source, target, from, data);
-            }
-            Body::Unreachable { to } => self.on_unreachable(to),
+            Body::Gram { source, target, data } => self.on_gram(path, source, target, data),
+            Body::Unreachable { source, target } => self.on_unreachable(path, source, target),
         }
     }
 

@@ -69,6 +69,8 @@ pub(super) struct Tcp {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
     pub(super) holder: Holder,
+    /// Its port was asked for: it is held until the handle lets go, even if the connection ends before.
+    pub(super) keeps_port: bool,
     /// The other end, once it has answered.
     pub(super) peer: Option<Key>,
     /// The way to the other end; `None` if nobody has that address.
@@ -212,6 +214,7 @@ impl Core {
             local,
             remote,
             holder,
+            keeps_port: false,
             peer: None,
             path: None,
             poll: Poll::default(),

@@ -200,14 +200,14 @@ impl Core {
         let to = self.route(host, ip, to)?;
         let data = self.gather(core::iter::once(data), data.len());
         self.stats.grams += 1;
-        self.send_copies((host, key), (source, target), to, &data);
+        self.send_copies(host, (source, target), to, &data);
         Ok(())
     }
 
     /// Sends it to one host, once or twice.
     pub(super) fn send_copies(
         &mut self,
-        (host, key): (HostId, Key),
+        host: HostId,
         (source, target): (SocketAddr, SocketAddr),
         to: Option<HostId>,
         data: &Bytes,
@@ -232,7 +232,7 @@ impl Core {
             }
             if let (Fate::Arrives(at), Some(path)) = (fate, path) {
                 let data = data.clone();
-                self.dispatch(at, path, Body::Gram { source, target, from: key, data });
+                self.dispatch(at, path, Body::Gram { source, target, data });
             }
         }
     }
@@ -258,7 +258,6 @@ impl Core {
         path: u32,
         source: SocketAddr,
         target: SocketAddr,
-        from: Key,
         data: Bytes,
     ) {
         if is_many(target.ip()) {
@@ -267,24 +266,25 @@ impl Core {
         let host = self.paths[path as usize].to;
         match self.receiver(host, source, target) {
             Some(key) => self.put(path, key, (source, target), data),
-            None => self.send_unreachable(path, source, target, from),
+            None => self.send_unreachable(path, source, target),
         }
     }
 
-    /// Who gets it, as on Linux: a socket connected to its sender before others, one for that very address before one for all, one of IPv4 before one of
-    /// both families, and of those that share a port the latest, or with `SO_REUSEPORT` one by the sender.
+    /// Who gets it, as on Linux (6.13 and later): the latest socket that is connected to its sender, else one for that very address before one for all, one
+    /// of IPv4 before one of both families, and of those that share a port the latest, or with `SO_REUSEPORT` one by the sender.
     fn receiver(&self, host: HostId, source: SocketAddr, target: SocketAddr) -> Option<Key> {
         let held = self.host(host).ports.bound(target.port());
         let rank = |bound: &Bound| {
             let Udp { peer, local, .. } = self.udps[self.udp(bound.key)?];
             let fits = bound.scope.covers(target.ip()) && peer.is_none_or(|peer| peer == source);
-            let one = matches!(bound.scope, Scope::One(_));
-            fits.then_some((peer.is_some(), one, local.is_ipv4()))
+            let (connected, one) = (peer.is_some(), matches!(bound.scope, Scope::One(_)));
+            fits.then_some((connected, connected || one, connected || local.is_ipv4()))
         };
         let best = held.iter().filter_map(rank).max()?;
         let mut all = held.iter().filter(|bound| rank(bound) == Some(best));
         let last = all.clone().next_back()?;
-        if !last.reuse_port {
+        let (connected, ..) = best;
+        if connected || !last.reuse_port {
             return Some(last.key);
         }
         let count = all.clone().count();
@@ -304,7 +304,7 @@ impl Core {
         let size = data.len() + OVERHEAD;
         // As on Linux, one datagram always fits.
         if udp.in_len > 0 && udp.in_len + size > udp.cap {
-            let body = Body::Gram { source, target, from: key, data };
+            let body = Body::Gram { source, target, data };
             return self.drop_arrived(path, &body, Why::Buffer);
         }
         udp.in_len += size;
@@ -313,7 +313,7 @@ impl Core {
         self.notify(Source::Udp(key), READ);
     }
 
-    fn send_unreachable(&mut self, path: u32, source: SocketAddr, target: SocketAddr, to: Key) {
+    fn send_unreachable(&mut self, path: u32, source: SocketAddr, target: SocketAddr) {
         let back = path ^ 1;
         let fate = self.fate(back, HEADERS, false);
         if self.recorder.on() {
@@ -321,13 +321,15 @@ impl Core {
             self.record(&What::Unreachable { from, to, source, target, fate });
         }
         if let Fate::Arrives(at) = fate {
-            self.dispatch(at, back, Body::Unreachable { to });
+            self.dispatch(at, back, Body::Unreachable { source, target });
         }
     }
 
-    pub(super) fn on_unreachable(&mut self, key: Key) {
+    /// The report names only the datagram's addresses: as on Linux it is for whom an answer would be for, who need not be the sender where several share a port.
+    pub(super) fn on_unreachable(&mut self, path: u32, source: SocketAddr, target: SocketAddr) {
+        let host = self.paths[path as usize].to;
+        let Some(key) = self.receiver(host, target, source) else { return };
         let Some(index) = self.udp(key) else { return };
-        let host = self.udps[index].host;
         if self.udps[index].peer.is_some() || self.host(host).spec.unreachable_to_all {
             self.udps[index].error = Some(Errno::Econnrefused);
             self.notify(Source::Udp(key), READ);
