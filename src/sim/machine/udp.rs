@@ -325,7 +325,8 @@ impl Core {
         }
     }
 
-    /// The report names only the datagram's addresses: as on Linux it is for whom an answer would be for, who need not be the sender where several share a port.
+    /// The report names only the datagram's addresses: as on Linux it is for whom an answer would be for, who need not be the sender where several share a
+    /// port.
     pub(super) fn on_unreachable(&mut self, path: u32, source: SocketAddr, target: SocketAddr) {
         let host = self.paths[path as usize].to;
         let Some(key) = self.receiver(host, target, source) else { return };
