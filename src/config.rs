@@ -222,9 +222,9 @@ pub struct Timeouts {
     pub lifetime: Option<Duration>,
     /// With bytes queued and none accepted by the network. Default 30 s. Then: closed by reset.
     pub write_stall: Option<Duration>,
-    /// After our end was sent in a graceful close, until the peer's end has come; and after the peer's end, until
-    /// you have taken what it sent. Default 5 s. Then: released. Zero or `None`: a close does not wait for the peer's end, and what
-    /// a peer sent before its end waits for you for ever.
+    /// After our end was sent in a graceful close, until the peer's end has come; and after the peer's end, until you have taken what it sent, which each byte
+    /// of an answer that goes out puts off. Default 5 s. Then: released. Zero or `None`: a close does not wait for the peer's end, and what a peer sent
+    /// before its end waits for you for ever.
     pub linger: Option<Duration>,
     /// How long `drain` lets connections finish. Default 30 s. Then: cut. `None`: for ever, also where a `run::Manager` is dropped, which waits for its
     /// connections.

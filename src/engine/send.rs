@@ -114,6 +114,10 @@ impl Remoter {
     pub(super) fn after_send(&mut self, core: &mut Core, moved: usize) {
         if moved > 0 {
             self.refresh_idle(core);
+            // Who answers piece by piece has nothing queued in between.
+            if self.state.eof && self.state.phase == Phase::Live && self.is_armed(Slot::Linger) {
+                self.arm(core, Slot::Linger);
+            }
         }
         if self.state.doomed {
             return;

@@ -360,6 +360,43 @@ fn linger_does_not_cut_a_reply_that_is_still_going_out() {
     assert_eq!(closed(&events), Some(CloseReason::Expired(Deadline::Linger)));
 }
 
+/// Its queue is empty at each deadline: it was cut there with most of its answer unsent.
+#[test]
+fn regression_linger_does_not_cut_an_answer_that_is_made_piece_by_piece() {
+    let mut rig = Rig::with(|config| {
+        config.timeouts = never();
+        config.timeouts.linger = Some(SECOND);
+        config.limits.tx_bytes = 1;
+    });
+    let (mut client, id) = rig.client();
+    send(&mut client, b"slow");
+    end(&client);
+    rig.until(|event| *event == Event::Eof(id));
+    for second in 1..=4 {
+        let remoter = rig.server.remoter_mut(id).unwrap();
+        let mut data = remoter.take();
+        remoter.tx_bytes(&mut data).unwrap();
+        remoter.unread(data);
+        let last = second == 4; // That one left nothing over.
+        let told = if last { Event::Closed(id, CloseReason::Eof) } else { Event::Drained(id) };
+        assert_eq!(rig.tick_at(Tyme::from_secs(second)), [told]);
+    }
+    assert_eq!(rig.read_to_end(&mut client).unwrap(), b"slow");
+    assert_eq!(rig.server.timers(), 0);
+
+    // From the last byte on it has no longer than any other.
+    let (mut client, id) = rig.client();
+    send(&mut client, b"slow");
+    end(&client);
+    rig.until(|event| *event == Event::Eof(id));
+    let mut more = bytes::Bytes::from_static(b"more");
+    rig.server.remoter_mut(id).unwrap().tx_bytes(&mut more).unwrap();
+    let sent = Tyme::from_nanos(4_500_000_000);
+    assert_eq!(rig.tick_at(sent), [Event::Drained(id)]);
+    assert_eq!(rig.tick_at(Tyme::from_nanos(5_499_999_999)), []);
+    ends_at(&mut rig, id, sent + SECOND, Deadline::Linger);
+}
+
 #[test]
 fn a_half_open_connection_does_not_linger() {
     let mut rig = rig(|timeouts| timeouts.linger = Some(SECOND));
