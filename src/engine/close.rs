@@ -196,7 +196,7 @@ impl Engine {
         remoter.state.phase = Phase::Closed;
         self.leave_lookup_line(id);
         let Some(remoter) = self.slots.get_mut(id) else { return };
-        remoter.state.reason = Some(reason);
+        debug_assert_eq!(remoter.state.reason, Some(reason), "whoever ends it says why");
         if remoter.is_known() {
             self.core.events.push(Event::Closed(id, reason));
         } else {

@@ -37,6 +37,18 @@ fn an_end_that_finds_the_peer_gone_leaves_it_to_the_read_to_say_how() {
     assert_eq!(script.tick(), [Event::Closed(id, CloseReason::Reset)]);
 }
 
+/// Whoever cannot end would be waited for, as if the peer had heard of it.
+#[test]
+fn an_end_that_fails_ends_the_connection_and_says_how() {
+    let mut script = Script::with(|_| {});
+    let peer = Peer::new(1, []);
+    let id = script.admits(&peer);
+    peer.far().end_fails = Some(ErrorKind::Other);
+    script.server.remoter_mut(id).unwrap().close();
+    let why = CloseReason::Io(ErrorKind::Other.into());
+    assert_eq!(script.ticks(2), [Event::Closed(id, why)]);
+}
+
 /// Somebody's middleware, say: tried again it would be a spin.
 #[test]
 fn a_write_that_takes_nothing_ends_the_connection() {
