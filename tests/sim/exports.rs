@@ -1,5 +1,5 @@
-//! What the exports show of rare things: ways that are clogged, hosts that are down while something is under way, what is left out, ICMP for IPv6; and how much of
-//! a run is kept.
+//! What the exports show of rare things: ways that are clogged, hosts that are down while something is under way, what is left out,
+//! ICMP for IPv6; and how much of a run is kept.
 
 use crate::sim_util::*;
 use crate::trace::{blocks, checksum};

@@ -46,7 +46,7 @@ impl Net for ByHand {
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
         let mut seen = self.0.lock().unwrap();
         let wait = wait.expect("nothing would end it");
-        seen.tyme = seen.tyme + wait;
+        seen.tyme += wait;
         seen.waits.push(wait);
         ready.append(&mut seen.coming);
         Ok(())
