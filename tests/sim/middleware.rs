@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::sim_util::*;
 use tymist::net::{Addr, Bind, Datagram, Gram, Listen, Listener, Net, Readiness, Token};
+use tymist::sim::Op;
 use tymist::sim::fault::{ChaosNet, Effect, Faults, Rule};
-use tymist::sim::{Errno, Op};
 use tymist::tyme::Tyme;
 
 /// The clock of a network made by hand, what it is to report, and what a test sees of it.
@@ -178,6 +178,7 @@ fn it_tells_what_is_below_and_what_it_goes_by() {
 #[test]
 fn an_adopted_listener_goes_by_the_clock_at_once() {
     #![expect(clippy::disallowed_methods, reason = "it was made elsewhere")]
+    use tymist::sim::Errno;
     let faults = Faults::new(1);
     let (_, mut net) = by_hand(&faults);
     let made = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
