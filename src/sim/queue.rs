@@ -1,6 +1,6 @@
 //! What is still to happen, in the order in which it will.
 
-use std::cmp::Ordering;
+use core::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::tyme::Tyme;
@@ -8,7 +8,7 @@ use crate::tyme::Tyme;
 use super::Key;
 
 /// What happens.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     /// The packet at this place of the packet slab arrives.
     Arrive(u32),
@@ -28,7 +28,8 @@ pub(super) enum Event {
     Act(u32),
 }
 
-#[derive(Copy, Clone)]
+/// Ordered by tyme, then by sequence, of which no two have the same; so the order of events never counts.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: Tyme,
     sequence: u64,
@@ -38,7 +39,8 @@ struct Due {
 /// A queue ordered by (tyme, sequence of putting in), the only order there is in a world. O(log n) in and out.
 #[derive(Default)]
 pub(super) struct Queue {
-    heap: BinaryHeap<Due>,
+    /// Reversed, since a heap gives the greatest first.
+    heap: BinaryHeap<Reverse<Due>>,
     sequence: u64,
 }
 
@@ -48,38 +50,17 @@ impl Queue {
             return;
         }
         self.sequence += 1;
-        self.heap.push(Due { at, sequence: self.sequence, event });
+        self.heap.push(Reverse(Due { at, sequence: self.sequence, event }));
     }
 
     pub(super) fn next(&self) -> Option<Tyme> {
-        self.heap.peek().map(|due| due.at)
+        self.heap.peek().map(|Reverse(due)| due.at)
     }
 
     pub(super) fn pop(&mut self, limit: Tyme) -> Option<(Tyme, Event)> {
-        if self.heap.peek()?.at > limit {
+        if self.heap.peek()?.0.at > limit {
             return None;
         }
-        self.heap.pop().map(|due| (due.at, due.event))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Reversed, since the heap gives the greatest first.
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.sequence).cmp(&(self.at, self.sequence))
+        self.heap.pop().map(|Reverse(due)| (due.at, due.event))
     }
 }

@@ -154,6 +154,8 @@ mod tests {
         assert!((0..1000).all(|_| (5..=7).contains(&rng.between(5, 7))));
         assert_eq!((rng.below(0), rng.between(9, 3), rng.index(0)), (0, 9, 0));
         assert!((0..100).all(|_| !rng.chance(0.0) && rng.chance(1.0)));
+        // Even where the least number there is was drawn.
+        assert!(!Rng { state: [0; 4] }.chance(0.0));
         let heads = (0..10_000).filter(|_| rng.chance(0.25)).count();
         assert!((2_300..2_700).contains(&heads), "{heads}");
         assert_ne!(Rng::stream(1, "one").next_u64(), Rng::stream(1, "two").next_u64());

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crate::sim_util::programs::Echo;
 use crate::sim_util::*;
-use tymist::Wake;
-use tymist::doing::{DoError, Doer, End, Recur};
+use tymist::doing::{DoError, Doer, Doist, End, Recur, ServerDoer};
 use tymist::net::{Addr, Bind, Dial, Listen};
 use tymist::sim::fault::{Effect, Rule};
 use tymist::sim::{Act, HostSpec, Link, Op, Side, Tracing, World, WorldSpec};
+use tymist::tasks::Tasks;
 use tymist::tyme::Tyme;
+use tymist::{Config, Wake};
 
 /// Sockets of before a crash are nothing to the host after it.
 #[test]
@@ -173,6 +174,54 @@ fn programs_are_left_as_they_end() {
     assert_eq!(*said.borrow(), ["0"]);
     drop(world);
     assert_eq!(*said.borrow(), ["0"]);
+}
+
+/// Nor are those of a group, which is left where it is only dropped.
+#[test]
+fn a_group_is_not_left_when_its_host_or_world_ends() {
+    let said = Rc::new(RefCell::new(Vec::new()));
+    let mut world = World::new(1);
+    let to = Rc::clone(&said);
+    let host = world.add("it", move |_| {
+        let mut group = Doist::new();
+        group.add(Witness { said: Rc::clone(&to), wakes: vec![], done: false });
+        group
+    });
+    world.run_for(SECOND);
+    world.act(&Act::Crash(host));
+    world.act(&Act::Restart(host));
+    world.run_for(SECOND);
+    drop(world);
+    assert_eq!(*said.borrow(), ["0", "1"]);
+}
+
+/// The program before it is gone when a program is made, with all that it had.
+#[test]
+fn a_program_can_take_the_place_of_another() {
+    let mut world = World::new(1);
+    let host = world.add("it", |host| Echo::new(host, 80));
+    world.start(host, |host| Echo::new(host, 80));
+    assert_eq!(world.sockets(host), 1);
+}
+
+#[test]
+fn engines_on_a_host_are_wound_to_its_clock() {
+    let mut world = World::new(1);
+    let host = world.add_host("it");
+    let host = world.host(host);
+    let doer = ServerDoer::on_host(&host, Config::new(), tymist::doing::Echo::new());
+    assert!(doer.server.is_wound());
+    assert!(Tasks::on_host(&host, Config::new()).server().is_wound());
+}
+
+#[test]
+fn worlds_and_hosts_say_which_they_are() {
+    let mut world = World::new(77);
+    let host = world.add_host("one");
+    world.add_host("other");
+    let text = format!("{world:?}");
+    assert!(text.contains("seed: 77") && text.contains("hosts: 2"), "{text}");
+    assert_eq!(format!("{:?}", world.host(host)), "Host(host 0, \"one\")");
 }
 
 /// A deadline of before a crash, or one that was taken back, gives no turn.

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::sim_util::*;
-use tymist::net::Bind;
+use tymist::net::{Addr, Bind};
 use tymist::sim::fault::{Effect, Rule};
 use tymist::sim::{Errno, Op, World};
 use tymist::tyme::Tyme;
@@ -37,6 +37,40 @@ fn a_stall_or_a_storm_where_nothing_was_has_not_fired() {
         expect_read(&mut accepted, b"here");
         assert!(listener.accept().is_ok());
         pair.world.all_fired().unwrap();
+    }
+}
+
+/// Letters, since these may wait to go out as well.
+#[test]
+fn a_datagram_that_would_have_waited_anyway_is_no_fault() {
+    for effect in [Effect::WouldBlock, Effect::Stall(millis(3))] {
+        for op in [Op::Receive, Op::Send] {
+            let mut pair = Pair::new();
+            let at = |name: &str| Addr::from(std::path::Path::new(name));
+            let mut bind = |name: &str| pair.server_net.bind(&Bind::new(at(name))).unwrap();
+            let (mut letters, mut sender) = (bind("/run/a"), bind("/run/b"));
+            let mut call = |send: bool| match send {
+                true => sender.send(b"dear sir", &at("/run/a")),
+                false => letters.receive(&mut [0; 16]).map(|_| ()),
+            };
+            let send = op == Op::Send;
+            while call(send).is_ok() {}
+            pair.world.rule(Rule::new("wait", effect.clone()).on(&[op]).times(1));
+            let later = |pair: &mut Pair| {
+                pair.run(millis(5));
+                pair.server_net.now();
+            };
+            for _ in 0..2 {
+                assert_eq!(call(send).unwrap_err().kind(), ErrorKind::WouldBlock);
+                later(&mut pair);
+            }
+            assert_eq!(pair.world.faults().unfired(), ["wait"], "{op}: no room, or nothing there");
+            call(!send).unwrap();
+            assert_eq!(call(send).unwrap_err().kind(), ErrorKind::WouldBlock);
+            later(&mut pair);
+            call(send).unwrap();
+            pair.world.all_fired().unwrap();
+        }
     }
 }
 
@@ -134,8 +168,6 @@ mod real {
     use std::net::TcpStream;
 
     use super::*;
-    #[cfg(all(target_os = "linux", feature = "uds"))]
-    use tymist::net::Addr;
     use tymist::net::GramOption;
     use tymist::net::Net;
     use tymist::net::os::OsNet;

@@ -71,6 +71,8 @@ fn a_write_is_cut_at_the_very_byte() {
     let mut pair = Pair::new();
     let (_listener, mut dialled, mut accepted) = pair.connection();
     pair.world.rule(Rule::new("cut", Effect::Reset).on(&[Op::Write]).after(7));
+    // The nearest of several counts.
+    pair.world.rule(Rule::new("later", Effect::Reset).on(&[Op::Write]).after(9));
     assert_eq!(write(&mut dialled, b"hello").unwrap(), 5);
     assert_eq!(write(&mut dialled, b" world").unwrap(), 2);
     pair.run(MS);

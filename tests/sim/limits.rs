@@ -31,7 +31,14 @@ fn a_link_that_takes_for_ever_loses_and_overflows_nothing() {
     pair.run(200 * SECOND);
     assert_eq!(dialled.connected().unwrap_err().kind(), ErrorKind::TimedOut, "it was tried again");
     pair.world.set_link(pair.client, pair.server, &link);
-    assert!(pair.world.route(pair.client, pair.server).latency < Duration::MAX);
+    // As it is told: a century.
+    let century = Duration::from_secs(36_525 * 24 * 3600);
+    (link.latency, link.jitter, link.overtaken_by) = (century, century, century);
+    assert_eq!(pair.world.route(pair.client, pair.server), link);
+    let mut spec = HostSpec::new("slow");
+    spec.loopback = Link::new(Duration::MAX);
+    let slow = pair.world.add_host(spec);
+    assert_eq!(pair.world.route(slow, slow).latency, century);
 }
 
 #[test]
@@ -45,6 +52,8 @@ fn buffers_beyond_all_bounds_are_cut() {
     let mut pair = Pair::with(WorldSpec::new(1), big("server"), big("client"));
     let (listener, mut dialled, mut accepted) = pair.connection();
     assert_eq!(listener.buffer_sizes().unwrap().recv, 1 << 31);
+    let socket = pair.client_net.bind(&Bind::new(([0, 0, 0, 0], 0))).unwrap();
+    assert_eq!(socket.buffer_sizes().unwrap().recv, 1 << 30);
     write_all(&mut dialled, b"hello");
     pair.run(MS);
     expect_read(&mut accepted, b"hello");
@@ -178,6 +187,12 @@ fn a_drawn_cut_has_two_sides() {
         let Cut::Split(group) = Cut::draw(&mut rng, &hosts) else { panic!("a split") };
         assert_eq!(group.len(), 1);
     }
+    // One alone is on either.
+    let sizes = (0..100).map(|_| match Cut::draw(&mut rng, &hosts[..1]) {
+        Cut::Split(group) => group.len(),
+        _ => panic!("a split"),
+    });
+    assert_eq!(sizes.collect::<std::collections::BTreeSet<_>>(), [0, 1].into());
 }
 
 #[test]

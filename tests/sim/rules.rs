@@ -1,9 +1,9 @@
 //! What is written down of rules that fire, and what is not; and what they leave behind.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 
 use crate::sim_util::*;
-use tymist::net::{Bind, Dial};
+use tymist::net::{Addr, Bind, Dial, Listen};
 use tymist::sim::fault::{Effect, Rule};
 use tymist::sim::trace::What;
 use tymist::sim::{Act, Errno, Op, World};
@@ -61,6 +61,103 @@ fn a_rule_that_fires_is_written_down_counted_and_told() {
     }
 }
 
+/// Effects that need more than a failing call: who waits is lost, a name is looked up later.
+#[test]
+fn a_lost_connection_and_a_late_look_up_are_written_down_too() {
+    for (op, effect) in [
+        (Op::Accept, Effect::Fail(Errno::Econnaborted)),
+        (Op::Accept, Effect::Fail(Errno::Eproto)),
+        (Op::Lookup, Effect::Stall(millis(30))),
+    ] {
+        let mut pair = Pair::traced();
+        let mut listener = pair.listen(80);
+        let _waiting = pair.dial(80);
+        pair.run(millis(5));
+        pair.world.rule(Rule::new("it", effect.clone()).on(&[op]).times(1));
+        match op {
+            Op::Accept => assert!(listener.accept().is_err()),
+            _ => assert_eq!(looked_up(&mut pair), Ok(())),
+        }
+        assert_eq!(written(&pair.world), [("it".to_string(), op, false)], "{effect:?}");
+        assert_eq!(pair.world.stats().faults, 1, "{effect:?}");
+    }
+}
+
+/// Calls of the network itself go by its clock as it is, not as it was at the last harvest.
+#[test]
+fn calls_of_the_network_go_by_the_clock_as_it_is() {
+    for op in [Op::Listen, Op::Connect, Op::Bind] {
+        let mut pair = Pair::new();
+        let rule = Rule::new("it", Effect::Fail(Errno::Eacces)).on(&[op]).from(Tyme::from_secs(2));
+        pair.world.rule(rule);
+        let dial = Dial::new(pair.target(80));
+        let net = &mut pair.client_net;
+        let mut call = || match op {
+            Op::Listen => net.listen(&Listen::new(([0, 0, 0, 0], 80))).is_ok(),
+            Op::Connect => net.connect(&dial).is_ok(),
+            _ => net.bind(&Bind::new(([0, 0, 0, 0], 0))).is_ok(),
+        };
+        assert!(call(), "{op}");
+        pair.world.run_until(Tyme::from_secs(2));
+        assert!(!call(), "{op}");
+    }
+}
+
+/// Rules that were ended stay so, whatever is added later; and what they began lasts its time.
+#[test]
+fn rules_that_were_ended_stay_ended() {
+    let mut pair = Pair::new();
+    let (_listener, mut dialled, mut accepted) = pair.connection();
+    let again = |name: &str| Rule::new(name.to_owned(), Effect::Fail(Errno::Eio)).on(&[Op::Write]);
+    pair.world.rule(again("old"));
+    assert_ne!(write_error(&mut dialled), ErrorKind::WouldBlock);
+    pair.world.faults().stop();
+    write_all(&mut dialled, b"through");
+    pair.run(MS);
+    pair.world.rule(again("new").times(1));
+    pair.world.rule(Rule::new("stall", Effect::Stall(millis(30))).on(&[Op::Read]).times(1));
+    assert_ne!(write_error(&mut dialled), ErrorKind::WouldBlock);
+    write_all(&mut dialled, b"!");
+    assert_eq!(pair.world.faults().fired()[0].1, 1);
+    pair.run(MS);
+    pair.server_net.now();
+    assert_eq!(read_error(&mut accepted), ErrorKind::WouldBlock);
+    pair.world.faults().stop();
+    pair.run(millis(29));
+    pair.server_net.now();
+    assert_eq!(read_error(&mut accepted), ErrorKind::WouldBlock);
+    pair.run(MS);
+    pair.server_net.now();
+    expect_read(&mut accepted, b"through!");
+    pair.world.all_fired().unwrap();
+}
+
+/// Whether a wait changed anything shows after the end of all rules, too.
+#[test]
+fn a_wait_for_nothing_has_not_fired_although_rules_have_ended() {
+    let mut pair = Pair::new();
+    let (_listener, _dialled, mut accepted) = pair.connection();
+    pair.world.rule(Rule::new("it", Effect::WouldBlock).on(&[Op::Read]));
+    assert_eq!(read_error(&mut accepted), ErrorKind::WouldBlock);
+    assert!(pair.world.all_fired().is_ok(), "as far as is known");
+    pair.world.faults().stop();
+    assert_eq!(read_error(&mut accepted), ErrorKind::WouldBlock);
+    assert_eq!(pair.world.faults().unfired(), ["it"]);
+}
+
+/// A write under rules stopped at a part that was empty, as if there was no more.
+#[test]
+fn a_write_goes_past_its_empty_parts() {
+    let mut pair = Pair::new();
+    let (_listener, mut dialled, mut accepted) = pair.connection();
+    pair.world.rule(Rule::new("short", Effect::Short(5)).on(&[Op::Write]).times(1));
+    let parts = ["", "one ", "", "two", ""].map(|part| IoSlice::new(part.as_bytes()));
+    assert_eq!(dialled.write(&parts).unwrap(), 5);
+    assert_eq!(dialled.write(&parts).unwrap(), 7);
+    pair.run(MS);
+    expect_read(&mut accepted, b"one tone two");
+}
+
 /// Whether the server's name is found, by an engine of the client's.
 fn looked_up(pair: &mut Pair) -> Result<(), String> {
     let mut clients = Clients::with_net(Config::new(), pair.world.host(pair.client).net());
@@ -86,6 +183,8 @@ fn what_changed_nothing_has_not_fired() {
         // Too long for what there is, or no error that such a call has.
         (Op::Read, Effect::Short(100)),
         (Op::Write, Effect::Short(100)),
+        (Op::Write, Effect::Short(5)),
+        (Op::Write, Effect::Eof),
         (Op::Receive, Effect::Short(100)),
         (Op::Receive, Effect::Short(8)),
         (Op::Receive, Effect::Eof),
@@ -100,13 +199,14 @@ fn what_changed_nothing_has_not_fired() {
         let mut pair = Pair::traced();
         let (_listener, mut dialled, mut accepted) = pair.connection();
         let mut gram = pair.client_net.bind(&Bind::new(([0, 0, 0, 0], 9))).unwrap();
-        gram.send(b"a", &"127.0.0.1:9".parse().unwrap()).unwrap();
+        // More than there is room for below.
+        gram.send(b"123456789", &"127.0.0.1:9".parse().unwrap()).unwrap();
         pair.run(SECOND);
         pair.world.rule(Rule::new("it", effect.clone()).on(&[op]));
         write_all(&mut dialled, b"hello");
         pair.run(SECOND);
         assert_eq!(accepted.read(&mut [0; 8]).unwrap(), 5);
-        assert_eq!(gram.receive(&mut [0; 8]).unwrap().len, 1);
+        assert_eq!(gram.receive(&mut [0; 8]).unwrap().len, 8);
         gram.send(b"b", &"127.0.0.1:9".parse().unwrap()).unwrap();
         assert!(dialled.connected().unwrap());
         assert!(pair.try_listen(81, |_| {}).is_ok());
@@ -235,6 +335,10 @@ fn thrown_away_bytes_are_reads_too() {
     assert_eq!(accepted.discard(&mut [0; 16]).unwrap(), 2);
     assert_eq!(accepted.discard(&mut [0; 16]).unwrap(), 9);
     assert!(accepted.short_read_drains());
+    let named = Addr::from(std::path::Path::new("/run/a"));
+    let _named = pair.client_net.listen(&Listen::new(named.clone())).unwrap();
+    let local = pair.client_net.connect(&Dial::new(named)).unwrap();
+    assert!(!local.short_read_drains(), "as the stream below says");
     assert_eq!(written(&pair.world), [("short".to_string(), Op::Read, false)]);
 }
 

@@ -133,7 +133,7 @@ fn calls_faults_acts_and_packets_are_all_in_it() {
 }
 
 /// Blocks of a pcapng file: type and body.
-fn blocks(file: &[u8]) -> Vec<(u32, &[u8])> {
+pub(crate) fn blocks(file: &[u8]) -> Vec<(u32, &[u8])> {
     let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
     let mut blocks = Vec::new();
     let mut at = 0;
@@ -147,7 +147,7 @@ fn blocks(file: &[u8]) -> Vec<(u32, &[u8])> {
     blocks
 }
 
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub(crate) fn checksum(parts: &[&[u8]]) -> u16 {
     let bytes = parts.concat();
     let mut sum: u32 = bytes
         .chunks(2)

@@ -105,9 +105,9 @@ impl Link {
     }
 
     #[inline]
-    pub(super) fn decide(&self, op: Op, who: Option<&Who>, offset: u64, len: usize) -> Verdict {
+    pub(super) fn decide(&self, op: Op, who: Option<&Who>, offset: u64) -> Verdict {
         if !self.faults.armed() {
-            return Verdict::default();
+            return Verdict::FREE;
         }
         let site = Site {
             op,
@@ -117,7 +117,6 @@ impl Link {
             conn: who.and_then(|who| who.conn),
             ports: who.map(|who| who.ports).unwrap_or_default(),
             offset,
-            len,
         };
         self.faults.decide(&site)
     }
@@ -138,7 +137,7 @@ impl Link {
     /// For calls that can only fail.
     fn check(&self, op: Op, port: Option<u16>) -> io::Result<()> {
         let who = Who { side: None, conn: None, ports: [port, None] };
-        match self.decide(op, Some(&who), 0, 0).fault {
+        match self.decide(op, Some(&who), 0).fault {
             Some((_, rule, effect @ Effect::Fail(errno))) => {
                 self.observe(&rule, op, &effect);
                 Err(errno.error())
@@ -270,7 +269,7 @@ impl Net for ChaosNet {
 
     fn lookup(&mut self, lookup: Lookup) {
         let now = self.tell_time();
-        match self.link.decide(Op::Lookup, None, 0, 0).fault {
+        match self.link.decide(Op::Lookup, None, 0).fault {
             Some((_, rule, effect @ Effect::Fail(errno))) => {
                 self.link.observe(&rule, Op::Lookup, &effect);
                 lookup.answer(Err(errno.error()));

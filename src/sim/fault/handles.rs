@@ -43,7 +43,7 @@ impl Listener for ChaosListener {
         if self.way.is_stalled(&self.link, Op::Accept) {
             return Err(Errno::Eagain.error());
         }
-        if let Some(hit) = self.link.decide(Op::Accept, Some(&self.who), 0, 0).fault {
+        if let Some(hit) = self.link.decide(Op::Accept, Some(&self.who), 0).fault {
             match hit.2 {
                 Effect::WouldBlock | Effect::Stall(_) => {
                     return Err(self.way.block(&self.link, self.token, Op::Accept, hit));
@@ -99,7 +99,7 @@ impl ChaosDatagram {
         if way.is_stalled(&self.link, op) {
             return Err(Errno::Eagain.error());
         }
-        let fault = self.link.decide(op, Some(&self.who), 0, len).fault;
+        let fault = self.link.decide(op, Some(&self.who), 0).fault;
         let Some(hit) = fault else { return Ok((len, None)) };
         match hit.2 {
             Effect::Fail(errno) => {

@@ -77,7 +77,6 @@ impl Faults {
         let namesakes = state.rules.iter().filter(|entry| entry.rule.name == rule.name).count();
         let rng = Rng::stream(state.seed, &format!("fault {namesakes} {}", rule.name));
         state.rules.push(Entry { rule, matched: 0, fired: 0, active: true, rng });
-        drop(state);
         self.0.armed.store(true, Ordering::Relaxed);
     }
 
@@ -113,10 +112,7 @@ impl Faults {
 
     /// What is to happen at this call.
     fn decide(&self, site: &Site<'_>) -> Verdict {
-        let mut verdict = Verdict::default();
-        if !self.armed() {
-            return verdict;
-        }
+        let mut verdict = Verdict::FREE;
         let rules = &mut self.lock().rules;
         for (index, entry) in rules.iter_mut().enumerate().filter(|(_, entry)| entry.active) {
             let rule = &entry.rule;
@@ -126,14 +122,12 @@ impl Faults {
             if site.offset < rule.after {
                 // So that the next call begins at the very byte.
                 let left = usize::try_from(rule.after - site.offset).unwrap_or(usize::MAX);
-                if site.len > left {
-                    verdict.limit = Some(verdict.limit.map_or(left, |limit| limit.min(left)));
-                }
+                verdict.limit = verdict.limit.min(left);
                 continue;
             }
             entry.matched += 1;
             if rule.nth.is_some_and(|nth| entry.matched - 1 != nth)
-                || (rule.probability < 1.0 && !entry.rng.chance(rule.probability))
+                || !entry.rng.chance(rule.probability)
             {
                 continue;
             }

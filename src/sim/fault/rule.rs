@@ -200,12 +200,16 @@ pub(super) struct Site<'a> {
     pub(super) conn: Option<u64>,
     pub(super) ports: [Option<u16>; 2],
     pub(super) offset: u64,
-    pub(super) len: usize,
 }
 
 /// What is to happen at it.
-#[derive(Default)]
 pub(super) struct Verdict {
-    pub(super) limit: Option<usize>,
+    /// How many bytes it may move at most.
+    pub(super) limit: usize,
     pub(super) fault: Option<super::Hit>,
+}
+
+impl Verdict {
+    /// Nothing is.
+    pub(super) const FREE: Verdict = Verdict { limit: usize::MAX, fault: None };
 }

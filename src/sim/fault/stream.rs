@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Hit;
 use super::chaos::{Link, Who};
-use super::rule::Effect;
+use super::rule::{Effect, Verdict};
 use super::way::Way;
 use crate::net::{NoStream, Stream, Token};
 use crate::sim::{Errno, Op};
@@ -52,15 +52,14 @@ impl ChaosStream {
         !self.link.faults.armed() && self.over.is_none() && self.ways.iter().all(Way::is_free)
     }
 
-    /// Applies the rules to a call that would move up to `len` bytes.
-    fn plan(&mut self, op: Op, offset: u64, len: usize) -> Plan {
+    /// Applies the rules to a call that would move bytes from `offset` on.
+    fn plan(&mut self, op: Op, offset: u64) -> Plan {
         let way = &mut self.ways[usize::from(op == Op::Write)];
         if way.is_stalled(&self.link, op) {
             return Plan::Stop(Err(Errno::Eagain.error()));
         }
-        let verdict = self.link.decide(op, Some(&self.who), offset, len);
-        let limit = verdict.limit.unwrap_or(usize::MAX);
-        let Some(hit) = verdict.fault else { return Plan::Move(limit, None) };
+        let Verdict { limit, fault } = self.link.decide(op, Some(&self.who), offset);
+        let Some(hit) = fault else { return Plan::Move(limit, None) };
         let stop = match &hit.2 {
             Effect::Short(count) => {
                 let limit = limit.min((*count).max(1));
@@ -123,7 +122,7 @@ impl ChaosStream {
             self.link.repeat(rule, Op::Read, effect);
             return Ok(0);
         }
-        match self.plan(Op::Read, self.read, buf.len()) {
+        match self.plan(Op::Read, self.read) {
             Plan::Stop(result) => result,
             Plan::Move(limit, fault) => {
                 let len = buf.len();
@@ -154,7 +153,7 @@ impl Stream for ChaosStream {
         if self.up.is_stalled(&self.link, Op::Connected) {
             return Ok(false);
         }
-        if let Some(hit) = self.link.decide(Op::Connected, Some(&self.who), 0, 0).fault {
+        if let Some(hit) = self.link.decide(Op::Connected, Some(&self.who), 0).fault {
             match hit.2 {
                 Effect::Fail(errno) => {
                     self.link.observe(&hit.1, Op::Connected, &hit.2);
@@ -209,16 +208,16 @@ impl Stream for ChaosStream {
             return Err(Errno::Epipe.error());
         }
         let len: usize = bufs.iter().map(|buf| buf.len()).sum();
-        match self.plan(Op::Write, self.written, len) {
+        match self.plan(Op::Write, self.written) {
             Plan::Stop(result) => result,
             Plan::Move(limit, fault) => {
                 let mut left = limit;
                 let cut: Vec<IoSlice<'_>> = bufs
                     .iter()
-                    .map_while(|buf| {
+                    .map(|buf| {
                         let part = &buf[..buf.len().min(left)];
                         left -= part.len();
-                        (!part.is_empty()).then(|| IoSlice::new(part))
+                        IoSlice::new(part)
                     })
                     .collect();
                 let result = self.inner.write(&cut);

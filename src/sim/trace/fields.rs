@@ -55,6 +55,12 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// How many bytes that makes of so many.
+pub(super) fn framed(len: usize) -> usize {
+    let digits = len.max(1).ilog2() / 7 + 1;
+    len + digits as usize
+}
+
 pub(super) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let len = usize::try_from(take(rest)?).ok()?;
     take_slice(rest, len)

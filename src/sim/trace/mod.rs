@@ -90,13 +90,14 @@ impl Recorder {
             Tracing::Off | Tracing::Hash => {}
             Tracing::Last(limit) if !matches!(what, What::Host { .. }) => {
                 let [older, newer] = &mut self.recent;
-                if newer.bytes.len() + self.scratch.len() > limit / 2 {
+                let size = fields::framed(self.scratch.len());
+                if newer.bytes.len() + size > limit / 2 {
                     core::mem::swap(older, newer);
                     newer.bytes.clear();
                     newer.count = 0;
                 }
                 // What is too large by itself is left out.
-                if self.scratch.len() <= limit / 2 {
+                if size <= limit / 2 {
                     newer.put(&self.scratch);
                 }
             }
