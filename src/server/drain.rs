@@ -53,7 +53,6 @@ impl Server {
             for acceptor in &mut self.acceptors {
                 acceptor.close_listener();
             }
-            self.admit_pass();
             self.engine.stop_reconnecting();
         }
         let within = within.or(self.config().timeouts.drain).filter(|within| !within.is_zero());
