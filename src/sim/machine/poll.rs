@@ -77,7 +77,6 @@ impl Core {
 
     /// Reports that the source has become ready, at the next harvest of its poller, and gives the host a turn for it.
     pub(super) fn notify(&mut self, source: Source, bits: u8) {
-        let now = self.now;
         let Some((host, poll)) = self.poll_mut(source) else { return };
         if poll.token.is_none() || bits == 0 {
             return;
@@ -88,7 +87,7 @@ impl Core {
             let poller = poll.poller as usize;
             if !self.pollers[poller].gone {
                 self.pollers[poller].ready.push_back(source);
-                self.schedule_turn(host, now);
+                self.schedule_turn(host);
             }
         }
     }
@@ -132,7 +131,7 @@ impl Core {
             }
         }
         if !self.pollers[index].ready.is_empty() {
-            self.schedule_turn(self.pollers[index].host, self.now);
+            self.schedule_turn(self.pollers[index].host);
         }
     }
 }

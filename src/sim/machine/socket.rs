@@ -247,9 +247,6 @@ impl Core {
         self.udps.retain(|_, udp| udp.host != host);
         self.unix.forget(host);
         self.listening.retain(|&(owner, _), _| owner != host);
-        for poller in self.pollers.iter_mut().filter(|poller| poller.host == host) {
-            poller.ready.clear();
-        }
         let host = self.host_mut(host);
         host.ports.clear();
         host.sockets = 0;

@@ -184,12 +184,11 @@ impl Core {
         Ok(())
     }
 
-    /// The peer is gone, and with it what it has sent (`unix_dgram_disconnected`).
+    /// The peer is gone, and with it what it has sent (`unix_dgram_disconnected`); nobody else could.
     fn unix_disconnect(&mut self, index: usize) {
         let own = &mut self.unix.grams[index];
         own.peer = None;
-        let letters = core::mem::take(&mut own.inbox);
-        letters.iter().for_each(|letter| self.give_back(letter));
+        own.inbox.clear();
     }
 
     /// The datagram has left the queue: its sender has so much room again.

@@ -270,7 +270,7 @@ impl Core {
         let (host, conn) = (self.unix.streams[index].host, self.unix.streams[index].conn);
         let result = self.try_unix_read(index, buf);
         self.record_call(host, Op::Read, conn, &result, |&count| count as u64);
-        if result.is_ok_and(|count| count > 0) {
+        if result.is_ok() {
             self.tell_of_room(index);
         }
         result
