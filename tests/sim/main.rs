@@ -17,6 +17,7 @@ mod group;
 mod kept;
 mod ledger;
 mod limits;
+mod orphans;
 mod patience;
 mod peer;
 mod ports;
@@ -30,8 +31,12 @@ mod tcp;
 mod tls_clients;
 mod told;
 mod trace;
+mod trouble;
+mod turns;
 mod udp;
 mod unix;
+mod unix_room;
+mod ways;
 mod world;
 
 #[path = "../sim_util/mod.rs"]
