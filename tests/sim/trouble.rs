@@ -112,6 +112,26 @@ fn a_word_of_the_peer_begins_the_back_off_anew() {
     assert_eq!(retries(&pair, pair.client, begin), [200, 600, 1400, 3000, 3400]);
 }
 
+/// While bytes are under way, it is their answer that is missed, not room: a word of the peer that there is none does not call off the next try.
+#[test]
+fn who_waits_for_an_answer_does_not_wait_for_room() {
+    let mut spec = tymist::sim::WorldSpec::new(1);
+    spec.tracing = tymist::sim::Tracing::Full;
+    let mut server = HostSpec::new("server");
+    server.recv_buffer = 1000;
+    let mut pair = Pair::with(spec, server, HostSpec::new("client"));
+    let (_listener, mut dialled, mut accepted) = pair.connection();
+    pair.run(SECOND);
+    let begin = pair.world.tyme();
+    pair.world.act(&back(&pair));
+    write_all(&mut dialled, &[7; 1500]);
+    pair.run(millis(1500));
+    pair.world.act(&Act::Heal);
+    write_all(&mut accepted, b"I am full");
+    pair.run(millis(2000));
+    assert_eq!(retries(&pair, pair.client, begin), [241, 642, 1443, 3044, 3444]);
+}
+
 /// A retry for which there is no reason any more does not stand in for one that is due later.
 #[test]
 fn a_retry_that_was_called_off_does_not_come() {

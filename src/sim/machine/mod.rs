@@ -42,7 +42,7 @@ use slab::Slab;
 use self::host::Host;
 use self::path::{Packet, Path};
 pub(super) use self::poll::Source;
-use self::poll::{END, Poll, Poller, READ, WRITE};
+use self::poll::{END, Poll, Poller, READ, WRITE, bits};
 use self::socket::Listening;
 use self::tcp::Tcp;
 use self::udp::Udp;

@@ -14,6 +14,12 @@ pub(super) const READ: u8 = 1;
 pub(super) const WRITE: u8 = 2;
 pub(super) const END: u8 = 4;
 
+/// What a socket that is registered has to report.
+pub(super) fn bits(readable: bool, writable: bool, ending: bool) -> u8 {
+    let all = [(readable, READ), (writable, WRITE), (ending, END)];
+    all.into_iter().filter(|(is, _)| *is).map(|(_, bit)| bit).sum()
+}
+
 /// What a host polls.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum Source {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Holder, Kind, Place};
 use crate::net::{Addr, Bind, BufferSizes};
 use crate::sim::machine::tcp::capacity;
-use crate::sim::machine::{Core, Poll, READ, Source, WRITE};
+use crate::sim::machine::{Core, Poll, READ, Source, WRITE, bits};
 use crate::sim::topology::HostId;
 use crate::sim::{Errno, Key, Op};
 
@@ -51,7 +51,7 @@ impl Letter {
 
 impl Mailbox {
     pub(super) fn ready_bits(&self) -> u8 {
-        (u8::from(!self.inbox.is_empty()) * READ) | (u8::from(self.sent < self.cap) * WRITE)
+        bits(!self.inbox.is_empty(), self.sent < self.cap, false)
     }
 }
 
