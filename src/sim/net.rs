@@ -112,9 +112,7 @@ impl Net for SimNet {
         let (shared, host) = (self.shared.downgrade(), self.host);
         Ok(Waker::new(move || {
             if let Some(shared) = Shared::upgrade(&shared) {
-                let mut machine = shared.lock();
-                let now = machine.now();
-                machine.schedule_turn(host, now);
+                shared.lock().schedule_turn(host);
             }
             Ok(())
         }))

@@ -103,3 +103,18 @@ fn buffer_sizes_are_told() {
     let wide = bind(0, |bind| bind.send_buffer = Some(300_000));
     assert_eq!(pair.client_net.bind(&wide).unwrap().buffer_sizes().unwrap().send, 300_000);
 }
+
+/// Broadcast is IPv4: who is bound to all addresses hears it, unless it is for IPv6 alone.
+#[test]
+fn broadcast_reaches_sockets_of_both_families_but_none_for_ipv6_alone() {
+    for only_v6 in [false, true] {
+        let mut pair = Pair::new();
+        let mut six: Bind = "[::]:9".parse().unwrap();
+        six.only_v6 = Some(only_v6);
+        let mut there = pair.server_net.bind(&six).unwrap();
+        let mut here = pair.client_net.bind(&bind(0, |bind| bind.broadcast = true)).unwrap();
+        here.send(b"x", &"255.255.255.255:9".parse().unwrap()).unwrap();
+        pair.run(millis(5));
+        assert_eq!(count(&mut there), usize::from(!only_v6));
+    }
+}

@@ -19,6 +19,7 @@ mod kept;
 mod ledger;
 mod limits;
 mod middleware;
+mod orphans;
 mod patience;
 mod peer;
 mod ports;
@@ -32,8 +33,12 @@ mod tcp;
 mod tls_clients;
 mod told;
 mod trace;
+mod trouble;
+mod turns;
 mod udp;
 mod unix;
+mod unix_room;
+mod ways;
 mod world;
 
 #[path = "../sim_util/mod.rs"]

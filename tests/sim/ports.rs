@@ -193,3 +193,36 @@ fn descriptors_run_out_and_come_back() {
     drop(first);
     assert!(listener.accept().is_ok(), "the connection still waits");
 }
+
+/// Hosts do not all begin with the same port, nor anew after a crash; and whatever the range, no port beyond it is picked.
+#[test]
+fn ports_are_picked_in_turn_from_a_place_of_the_hosts_own() {
+    let mut pair = Pair::new();
+    let local = |call: &dyn tymist::net::Stream| call.local_addr().port().unwrap();
+    let first: Vec<u16> = (0..4)
+        .map(|at| {
+            let host = pair.world.add_host(HostSpec::new(format!("host {at}")));
+            let target = Dial::new(pair.target(80));
+            local(&*pair.world.host(host).net().connect(&target).unwrap())
+        })
+        .collect();
+    assert!(first.windows(2).any(|two| two[0] != two[1]), "{first:?}");
+
+    let before = local(&*pair.dial(80));
+    pair.world.act(&tymist::sim::Act::Crash(pair.client));
+    pair.world.act(&tymist::sim::Act::Restart(pair.client));
+    let expected = if before == 60_999 { 32_768 } else { before + 1 };
+    assert_eq!(local(&*pair.dial(80)), expected);
+
+    for (range, ports) in [((65_534, 65_535), [65_534, 65_535]), ((0, 2), [1, 2])] {
+        let mut client = HostSpec::new("client");
+        client.ephemeral_ports = range;
+        let mut pair = Pair::with(WorldSpec::new(1), HostSpec::new("server"), client);
+        for _ in 0..2 {
+            let calls = [pair.dial(80), pair.dial(80)];
+            let mut picked = calls.each_ref().map(|call| local(&**call));
+            picked.sort_unstable();
+            assert_eq!(picked, ports);
+        }
+    }
+}

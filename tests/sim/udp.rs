@@ -243,3 +243,28 @@ fn a_loopback_address_reaches_no_other_host() {
     connected.peer = Some(target);
     assert_eq!(pair.client_net.bind(&connected).err().unwrap().kind(), ErrorKind::InvalidInput);
 }
+
+/// One for that very address before one for all, one of IPv4 before one of both families, whichever came first.
+#[test]
+fn the_narrowest_socket_gets_it() {
+    let pair = Pair::new();
+    let own = pair.world.host(pair.server).addrs()[0];
+    let any = |ip: &str| ip.parse::<std::net::IpAddr>().unwrap();
+    let cases = [(own, any("0.0.0.0")), (own, any("::")), (any("0.0.0.0"), any("::"))];
+    for ((narrow, wide), narrow_first) in
+        cases.into_iter().flat_map(|two| [(two, true), (two, false)])
+    {
+        let mut pair = Pair::new();
+        let order = if narrow_first { [narrow, wide] } else { [wide, narrow] };
+        let mut sockets = order.map(|ip| {
+            let mut bind = Bind::new((ip, 7));
+            bind.reuse_addr = true;
+            pair.server_net.bind(&bind).unwrap()
+        });
+        let mut sender = pair.client_net.bind(&Bind::new(([0, 0, 0, 0], 0))).unwrap();
+        sender.send(b"?", &pair.target(7)).unwrap();
+        pair.run(millis(5));
+        let got = sockets.each_mut().map(|socket| receive_all(socket).len());
+        assert_eq!(got, if narrow_first { [1, 0] } else { [0, 1] }, "{narrow} and {wide}");
+    }
+}

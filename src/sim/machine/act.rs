@@ -131,7 +131,7 @@ impl Core {
         }
         host.up = true;
         (host.free_at, host.paused_until) = (now, now);
-        self.schedule_turn(id, now);
+        // Its turn comes once its program has been made.
         self.record(&What::Up { host: id, up: true });
         true
     }
@@ -153,7 +153,7 @@ impl Core {
             return false;
         }
         if host.turn_at == Some(until) {
-            self.schedule_turn(id, now);
+            self.schedule_turn(id);
         }
         true
     }

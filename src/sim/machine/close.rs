@@ -114,13 +114,7 @@ impl Core {
         if let (Some(to), Some(path)) = (tcp.peer, tcp.path) {
             self.send_reset(path, to, conn, side, seq, ack);
         }
-        self.close_down(index, false);
-        if self.tcps[index].is_orphan() {
-            self.remove_tcp(index);
-        } else {
-            self.tcps[index].error = Some(Errno::Econnreset);
-            self.notify(Source::Tcp(self.tcp_key(index)), READ | WRITE | END);
-        }
+        self.fail(index, Errno::Econnreset);
     }
 
     pub(super) fn send_reset(
@@ -202,10 +196,6 @@ impl Core {
         let tcp = &self.tcps[index];
         match tcp.state {
             State::SynSent => self.fail(index, Errno::Econnrefused),
-            State::SynReceived => {
-                self.close_down(index, false);
-                self.remove_tcp(index);
-            }
             _ if tcp.peer_fin && tcp.fin == Fin::Open => self.fail(index, Errno::Epipe),
             _ => self.fail(index, Errno::Econnreset),
         }
@@ -233,7 +223,6 @@ impl Core {
         tcp.state = State::Closed;
         tcp.out.clear();
         tcp.out_len = 0;
-        tcp.trouble.armed = false;
         tcp.keeps_port &= !tcp.is_orphan();
         let keeps_port = tcp.keeps_port;
         let (host, local, remote, holder) = (tcp.host, tcp.local, tcp.remote, tcp.holder);

@@ -167,10 +167,8 @@ impl Core {
         tcp.heard = now;
         tcp.probes = 0;
         match tcp.state {
-            State::SynSent if segment.flags.has(Flags::SYN) => {
-                return self.on_synack(index, &segment);
-            }
-            State::SynSent => return,
+            // Who is not up gets nothing else.
+            State::SynSent => return self.on_synack(index, &segment),
             State::SynReceived => self.promote(index),
             State::Open | State::Closed => {}
         }
@@ -196,14 +194,11 @@ impl Core {
         let before = tcp.acked;
         tcp.acked = tcp.acked.max(segment.ack.min(tcp.next));
         tcp.limit = tcp.limit.max(segment.ack + u64::from(segment.window));
-        // In the accept queue's antechamber it is the queue that has to answer.
-        if tcp.trouble.since.is_some() && tcp.state != State::SynReceived {
-            // An answer that there is still no room shows that the peer lives, no more.
-            if tcp.acked == before && tcp.is_blocked() {
-                tcp.trouble.since = tcp.trouble.armed.then_some(self.now);
-            } else {
-                self.calm(index);
-            }
+        // An answer that there is still no room shows that the peer lives, no more.
+        if tcp.acked == before && tcp.is_blocked() {
+            tcp.trouble.since = tcp.trouble.armed.then_some(self.now);
+        } else {
+            self.calm(index);
         }
         let tcp = &mut self.tcps[index];
         // Linux tells of room when a third of the buffer is free (`sk_stream_is_writeable`).
@@ -216,18 +211,13 @@ impl Core {
             tcp.fin = Fin::Acked;
             return self.finish_if_done(index);
         }
-        if !tcp.out.is_empty() || tcp.fin == Fin::Queued {
-            self.transmit(index);
-        }
+        self.transmit(index);
     }
 
     /// There is no room in the accept queue: what comes is dropped, to be sent again for as long as it is not acknowledged. It is kept here instead, so that
     /// nobody has to, and acknowledged once there is room.
     fn hold(&mut self, index: usize, segment: Segment) {
         let tcp = &mut self.tcps[index];
-        if segment.flags.has(Flags::SYN) || segment.seq != tcp.received {
-            return;
-        }
         let count = segment.data.len();
         if count > 0 {
             tcp.received += count as u64;
@@ -340,7 +330,7 @@ impl Core {
         let cap = tcp.recv_cap as u64;
         // Less than this would only invite tiny segments (RFC 9293 section 3.8.6.2.2).
         let worth = now >= (cap / 2).clamp(1, MSS);
-        if worth && 2 * offered <= cap && now >= 2 * offered && now > offered {
+        if worth && now >= 2 * offered {
             self.send_ack(index);
         }
     }

@@ -42,7 +42,7 @@ use slab::Slab;
 use self::host::Host;
 use self::path::{Packet, Path};
 pub(super) use self::poll::Source;
-use self::poll::{END, Poll, Poller, READ, WRITE};
+use self::poll::{END, Poll, Poller, READ, WRITE, bits};
 use self::socket::Listening;
 use self::tcp::Tcp;
 use self::udp::Udp;
@@ -144,10 +144,6 @@ impl Core {
         }
     }
 
-    pub(super) fn now(&self) -> Tyme {
-        self.now
-    }
-
     pub(super) fn tymth(&self) -> Tymth {
         self.tymist.tymth()
     }
@@ -223,7 +219,7 @@ impl Core {
                 Event::Alarm(host) => self.alarm(HostId(host)),
                 Event::Nudge(host, epoch) => {
                     if self.hosts[host as usize].epoch == epoch {
-                        self.schedule_turn(HostId(host), at);
+                        self.schedule_turn(HostId(host));
                     }
                 }
                 Event::Act(index) => {

@@ -113,7 +113,7 @@ impl Core {
         tcp.next = 1;
         tcp.edge = u64::from(tcp.window()) + 1;
         let (conn, window, path) = (tcp.conn, tcp.window(), tcp.path);
-        let syn = Syn { from: key, conn, source: tcp.local, target: tcp.remote, window };
+        let syn = Syn { from: key, conn, source: tcp.local, target: tcp.remote };
         let fate = match path {
             Some(path) => self.fate(path, HEADERS, true),
             None => self.nowhere(),
@@ -177,7 +177,6 @@ impl Core {
         tcp.peer = Some(syn.from);
         tcp.path = Some(path ^ 1);
         tcp.received = 1;
-        tcp.limit = u64::from(syn.window) + 1;
         let key = self.insert_tcp(tcp);
         let ports = &mut self.host_mut(host).ports;
         ports.hold(syn.target.port(), holder);
@@ -215,7 +214,6 @@ impl Core {
     pub(super) fn promote(&mut self, index: usize) {
         let Owner::Listener(listener) = self.tcps[index].owner else { return };
         let Some(at) = self.listener(listener).filter(|&at| !self.listeners[at].lost) else {
-            self.tcps[index].owner = Owner::Nobody;
             return self.reset(index);
         };
         if self.listeners[at].is_full() {

@@ -59,7 +59,6 @@ pub(super) struct Syn {
     pub(super) conn: u32,
     pub(super) source: SocketAddr,
     pub(super) target: SocketAddr,
-    pub(super) window: u32,
 }
 
 /// Any other segment; it knows its end. Sequence numbers count from 0 for SYN.

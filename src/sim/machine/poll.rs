@@ -14,6 +14,12 @@ pub(super) const READ: u8 = 1;
 pub(super) const WRITE: u8 = 2;
 pub(super) const END: u8 = 4;
 
+/// What a socket that is registered has to report.
+pub(super) fn bits(readable: bool, writable: bool, ending: bool) -> u8 {
+    let all = [(readable, READ), (writable, WRITE), (ending, END)];
+    all.into_iter().filter(|(is, _)| *is).map(|(_, bit)| bit).sum()
+}
+
 /// What a host polls.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum Source {
@@ -77,7 +83,6 @@ impl Core {
 
     /// Reports that the source has become ready, at the next harvest of its poller, and gives the host a turn for it.
     pub(super) fn notify(&mut self, source: Source, bits: u8) {
-        let now = self.now;
         let Some((host, poll)) = self.poll_mut(source) else { return };
         if poll.token.is_none() || bits == 0 {
             return;
@@ -88,7 +93,7 @@ impl Core {
             let poller = poll.poller as usize;
             if !self.pollers[poller].gone {
                 self.pollers[poller].ready.push_back(source);
-                self.schedule_turn(host, now);
+                self.schedule_turn(host);
             }
         }
     }
@@ -132,7 +137,7 @@ impl Core {
             }
         }
         if !self.pollers[index].ready.is_empty() {
-            self.schedule_turn(self.pollers[index].host, self.now);
+            self.schedule_turn(self.pollers[index].host);
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Core;
 use super::open::{FIRST_TIMEOUT, SYN_RETRIES, SYNACK_RETRIES};
-use super::tcp::{Owner, State};
+use super::tcp::State;
 use crate::sim::queue::Event;
 use crate::sim::trace::{Flags, Timer, What};
 use crate::sim::{Errno, Key};
@@ -61,13 +61,9 @@ impl Core {
         self.queue.push(at.max(now), Event::Retry(key, stamp));
     }
 
-    /// Since when there has been no answer. An attempt to connect is as old as it is.
+    /// Since when there has been no answer.
     fn since(&self, index: usize) -> Tyme {
-        let tcp = &self.tcps[index];
-        match tcp.state {
-            State::SynSent => tcp.heard,
-            _ => tcp.trouble.since.unwrap_or(self.now),
-        }
+        self.tcps[index].trouble.since.unwrap_or(self.now)
     }
 
     /// How long the next answer may take, after so many tries.
@@ -140,13 +136,11 @@ impl Core {
             }
             // Who has sent something sends it again, to where now nobody knows of it.
             State::SynReceived if tries > SYNACK_RETRIES && received > 1 => {
-                self.tcps[index].owner = Owner::Nobody;
                 self.reset(index);
                 false
             }
             State::SynReceived if tries > SYNACK_RETRIES => {
-                self.close_down(index, false);
-                self.remove_tcp(index);
+                self.fail(index, Errno::Etimedout);
                 false
             }
             State::SynReceived => {
@@ -183,7 +177,9 @@ impl Core {
             return true;
         }
         if tcp.acked == tcp.next && tcp.out_len == 0 {
-            self.tcps[index].trouble.since = None;
+            // All is well: the next trouble is another.
+            let trouble = &mut self.tcps[index].trouble;
+            (trouble.since, trouble.tries) = (None, 0);
             return false;
         }
         if !self.probe(index) {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::host::in_family_of;
 use super::ports::{Holder, Scope};
 use super::tcp::{Owner, State, capacity};
-use super::{Core, END, Poll, READ};
+use super::{Core, END, Poll, READ, bits};
 use crate::net::{BufferSizes, Listen, SocketOptions};
 use crate::sim::topology::HostId;
 use crate::sim::{Errno, Key, Op};
@@ -30,8 +30,7 @@ pub(super) struct Listening {
 
 impl Listening {
     pub(super) fn ready_bits(&self) -> u8 {
-        let lost = u8::from(self.lost) * (READ | END);
-        lost | (u8::from(!self.pending.is_empty()) * READ)
+        bits(self.lost || !self.pending.is_empty(), false, self.lost)
     }
 
     /// As on Linux: one more than the backlog says.
@@ -247,9 +246,6 @@ impl Core {
         self.udps.retain(|_, udp| udp.host != host);
         self.unix.forget(host);
         self.listening.retain(|&(owner, _), _| owner != host);
-        for poller in self.pollers.iter_mut().filter(|poller| poller.host == host) {
-            poller.ready.clear();
-        }
         let host = self.host_mut(host);
         host.ports.clear();
         host.sockets = 0;

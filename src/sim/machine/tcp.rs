@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::ports::Holder;
-use super::{Core, END, Poll, READ, WRITE};
+use super::{Core, Poll, bits};
 use crate::net::KeepAlive;
 use crate::sim::topology::HostId;
 use crate::sim::{Errno, Key, Side};
@@ -152,12 +152,12 @@ impl Tcp {
     pub(super) fn ready_bits(&self) -> u8 {
         match self.state {
             State::SynSent | State::SynReceived => 0,
-            State::Closed => READ | WRITE | END,
+            State::Closed => bits(true, true, true),
             State::Open => {
                 let ended = self.peer_fin || self.read_shut;
                 let readable = self.in_len > 0 || ended;
                 let writable = self.fin != Fin::Open || self.queued() < self.send_cap;
-                (u8::from(readable) * READ) | (u8::from(ended) * END) | (u8::from(writable) * WRITE)
+                bits(readable, writable, ended)
             }
         }
     }

@@ -21,13 +21,14 @@ impl Core {
     pub(super) fn begin_turn(&mut self, id: HostId, stamp: u32) -> bool {
         let now = self.now;
         let host = self.host_mut(id);
-        if !host.up || host.turn_stamp != stamp || host.turn_at.is_none() {
+        // Moved since, or the host has gone down.
+        if host.turn_stamp != stamp || host.turn_at.is_none() {
             return false;
         }
         host.turn_at = None;
         if host.next_turn() > now {
             // It was paused since.
-            self.schedule_turn(id, now);
+            self.schedule_turn(id);
             return false;
         }
         host.free_at = now + host.spec.turn.max(Duration::from_nanos(1));
@@ -38,11 +39,11 @@ impl Core {
         true
     }
 
-    /// Gives the host a turn at `at`, or as soon after as it is free.
-    pub(in crate::sim) fn schedule_turn(&mut self, id: HostId, at: Tyme) {
+    /// Gives the host a turn now, or as soon as it is free.
+    pub(in crate::sim) fn schedule_turn(&mut self, id: HostId) {
         let now = self.now;
         let host = &mut self.hosts[id.index()];
-        let at = at.max(now).max(host.next_turn());
+        let at = now.max(host.next_turn());
         if !host.up || host.turn_at.is_some_and(|turn| turn <= at) {
             return;
         }
@@ -61,13 +62,13 @@ impl Core {
         let now = self.now;
         let host = self.host_mut(id);
         match wake {
-            Wake::Now => self.schedule_turn(id, now),
+            Wake::Now => self.schedule_turn(id),
             Wake::OnIo => host.deadline = None,
             Wake::At(tyme) => {
                 let due = host.tymth.due(tyme);
                 if due <= now {
                     host.deadline = None;
-                    return self.schedule_turn(id, now);
+                    return self.schedule_turn(id);
                 }
                 host.deadline = (due != Tyme::NEVER).then_some(due);
                 self.set_alarm(id, due);
@@ -93,7 +94,7 @@ impl Core {
         match host.deadline {
             Some(due) if due <= now => {
                 host.deadline = None;
-                self.schedule_turn(id, now);
+                self.schedule_turn(id);
             }
             Some(due) => self.set_alarm(id, due),
             None => {}

@@ -10,7 +10,7 @@ use super::group::{Groups, is_many};
 use super::host::{in_family_of, plain};
 use super::path::Body;
 use super::ports::{Bound, Ports, Scope};
-use super::{Core, Poll, READ, Source, WRITE};
+use super::{Core, Poll, READ, Source, bits};
 use crate::net::Bind;
 use crate::sim::topology::HostId;
 use crate::sim::trace::{Fate, What, Why};
@@ -46,7 +46,7 @@ pub(super) struct Udp {
 impl Udp {
     pub(super) fn ready_bits(&self) -> u8 {
         let readable = !self.inbox.is_empty() || self.error.is_some();
-        WRITE | (u8::from(readable) * READ)
+        bits(readable, true, false)
     }
 }
 

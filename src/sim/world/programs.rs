@@ -95,9 +95,7 @@ impl World {
             let program = seat.program.insert(Deed::new(factory(&host)));
             program.enter(&host.tymth());
         }
-        let mut core = self.shared.lock();
-        let now = core.now();
-        core.schedule_turn(id, now);
+        self.shared.lock().schedule_turn(id);
     }
 
     /// What a step means for programs.

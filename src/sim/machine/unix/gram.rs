@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Holder, Kind, Place};
 use crate::net::{Addr, Bind, BufferSizes};
 use crate::sim::machine::tcp::capacity;
-use crate::sim::machine::{Core, Poll, READ, Source, WRITE};
+use crate::sim::machine::{Core, Poll, READ, Source, WRITE, bits};
 use crate::sim::topology::HostId;
 use crate::sim::{Errno, Key, Op};
 
@@ -51,7 +51,7 @@ impl Letter {
 
 impl Mailbox {
     pub(super) fn ready_bits(&self) -> u8 {
-        (u8::from(!self.inbox.is_empty()) * READ) | (u8::from(self.sent < self.cap) * WRITE)
+        bits(!self.inbox.is_empty(), self.sent < self.cap, false)
     }
 }
 
@@ -184,12 +184,11 @@ impl Core {
         Ok(())
     }
 
-    /// The peer is gone, and with it what it has sent (`unix_dgram_disconnected`).
+    /// The peer is gone, and with it what it has sent (`unix_dgram_disconnected`); nobody else could.
     fn unix_disconnect(&mut self, index: usize) {
         let own = &mut self.unix.grams[index];
         own.peer = None;
-        let letters = core::mem::take(&mut own.inbox);
-        letters.iter().for_each(|letter| self.give_back(letter));
+        own.inbox.clear();
     }
 
     /// The datagram has left the queue: its sender has so much room again.

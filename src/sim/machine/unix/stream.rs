@@ -10,7 +10,7 @@ use super::{Holder, Kind, Place, Unix};
 use crate::net::{Addr, BufferSizes, Dial, Listen, SocketFile, SocketOptions};
 use crate::sim::machine::socket::MAX_BACKLOG;
 use crate::sim::machine::tcp::capacity;
-use crate::sim::machine::{Core, END, Poll, READ, Source, WRITE};
+use crate::sim::machine::{Core, END, Poll, READ, Source, WRITE, bits};
 use crate::sim::topology::HostId;
 use crate::sim::{Errno, Key, Op};
 
@@ -29,7 +29,7 @@ pub(super) struct Queueing {
 
 impl Queueing {
     pub(super) fn ready_bits(&self) -> u8 {
-        u8::from(!self.pending.is_empty()) * READ
+        bits(!self.pending.is_empty(), false, false)
     }
 }
 
@@ -62,7 +62,7 @@ impl End {
     pub(super) fn ready_bits(&self, unix: &Unix) -> u8 {
         let readable = self.in_len > 0 || self.read_shut;
         let room = self.write_shut || self.unread_of(unix) < self.send_cap;
-        (u8::from(readable) * READ) | (u8::from(self.read_shut) * END) | (u8::from(room) * WRITE)
+        bits(readable, room, self.read_shut)
     }
 
     /// Bytes of ours that the peer has not read.
@@ -270,7 +270,7 @@ impl Core {
         let (host, conn) = (self.unix.streams[index].host, self.unix.streams[index].conn);
         let result = self.try_unix_read(index, buf);
         self.record_call(host, Op::Read, conn, &result, |&count| count as u64);
-        if result.is_ok_and(|count| count > 0) {
+        if result.is_ok() {
             self.tell_of_room(index);
         }
         result
@@ -327,13 +327,12 @@ impl Core {
         end.write_shut |= write;
         let (host, conn, peer) = (end.host, end.conn, end.peer);
         self.record_call(host, Op::Shutdown, conn, &Ok(()), |()| code);
-        let bits = |read, write| (u8::from(read) * (READ | END)) | (u8::from(write) * WRITE);
-        self.notify(Source::UnixStream(key), bits(read, write));
+        self.notify(Source::UnixStream(key), bits(read, write, read));
         if let Some((peer, at)) = peer.and_then(|peer| Some((peer, self.unix.end(peer)?))) {
             let other = &mut self.unix.streams[at];
             other.read_shut |= write;
             other.write_shut |= read;
-            self.notify(Source::UnixStream(peer), bits(write, read));
+            self.notify(Source::UnixStream(peer), bits(write, read, write));
         }
         Ok(())
     }
