@@ -11,6 +11,7 @@ mod cast;
 mod chaos;
 mod clients;
 mod close;
+mod drawn;
 mod edges;
 mod fault;
 mod group;
@@ -21,6 +22,7 @@ mod patience;
 mod peer;
 mod ports;
 mod random;
+mod reduced;
 mod rules;
 mod server;
 mod story;
@@ -32,6 +34,7 @@ mod told;
 mod trace;
 mod udp;
 mod unix;
+mod weather;
 mod world;
 
 #[path = "../sim_util/mod.rs"]
