@@ -1,13 +1,17 @@
 //! Making failing plans smaller: only what the failure needs is left, and no run is wasted.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use crate::sim_util::write_all;
+use tymist::net::{Bind, Dial, Listen};
+use tymist::sim::fault::{Effect, Rule};
 use tymist::sim::swarm::{
-    Failure, Kind, Moment, Plan, Reduced, Role, Shape, Stage, reduce, run, sweep,
+    Failure, Kind, Moment, Plan, Reduced, Role, Shape, Stage, Summary, reduce, run, sweep,
 };
-use tymist::sim::{Act, Tracing};
+use tymist::sim::{Act, Errno, Op, Tracing};
 use tymist::tyme::Tyme;
 
 /// A plan with so many of each.
@@ -216,4 +220,55 @@ fn what_was_found_is_told_in_full() {
     );
     assert_eq!(found.to_string(), told);
     assert_eq!(*failure, Failure { what: "2 faults".into(), ..found.failure.clone() });
+}
+
+/// Connections, bytes, datagrams and failed calls, of each kind another number.
+#[test]
+fn a_sweep_adds_up_what_its_worlds_have_seen() {
+    let make = || {
+        let (mut calls, mut sockets) = (Vec::new(), Vec::new());
+        move |stage: &mut Stage<'_>, moment: Moment| {
+            let (client, server) = (stage.clients()[0], stage.servers()[0]);
+            match moment {
+                Moment::Start => {
+                    let fault = Rule::new("once", Effect::Fail(Errno::Enobufs)).on(&[Op::Send]);
+                    stage.world.rule(fault.times(1));
+                    let [mut here, mut there] =
+                        [client, server].map(|host| stage.world.host(host).net());
+                    let addr = stage.world.host(server).addrs()[0];
+                    sockets.push(here.bind(&Bind::new(([0, 0, 0, 0], 0))).unwrap());
+                    for gram in 0..4 {
+                        let sent = sockets[0].send(b"hello", &(addr, 53).into());
+                        assert_eq!(sent.is_ok(), gram > 0);
+                    }
+                    let listener = there.listen(&Listen::new(([0, 0, 0, 0], 80))).unwrap();
+                    let dialled = [0; 2].map(|_| here.connect(&Dial::new((addr, 80))).unwrap());
+                    calls.push((listener, dialled));
+                }
+                Moment::End => {
+                    let (_, dialled) = &mut calls[0];
+                    assert!(dialled[0].connected().unwrap());
+                    write_all(&mut dialled[0], &vec![0; 10 + stage.plan.seed as usize]);
+                }
+                Moment::Left => {
+                    calls.clear();
+                    sockets.clear();
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+    };
+    let mut shape = Shape::default();
+    shape.faults = 0;
+    shape.safety = Duration::from_secs(5)..=Duration::from_secs(5);
+    let mut steps = 0;
+    for seed in 3..6 {
+        let report = run(&Plan::draw(seed, &shape), Tracing::Hash, make(), |_| ()).unwrap();
+        steps += report.steps;
+    }
+    let summary = sweep(3..6, &shape, make).unwrap();
+    let Summary { seeds, connections, bytes, grams, faults, .. } = summary;
+    assert_eq!((seeds, summary.steps), (3, steps));
+    assert_eq!((connections, bytes, grams, faults), (3 * 2, 13 + 14 + 15, 3 * 3, 3));
 }
