@@ -1,6 +1,10 @@
 //! The command line of a swarm.
 
-use tymist::sim::swarm::{Plan, Request, Shape};
+use std::io::Write;
+
+use tymist::sim::swarm::{Moment, Plan, Report, Request, Role, Shape, Stage, Summary, run, sweep};
+use tymist::sim::{Act, Tracing, World};
+use tymist::tyme::Tyme;
 
 use super::scene::{Bug, Scene};
 
@@ -89,4 +93,124 @@ fn what_means_nothing_is_said_to() {
     }
     let (usage, kept) = live(&["-h"], Bug::None);
     assert!(kept && usage == format!("{PROGRAM} {}\n", Request::USAGE));
+}
+
+/// Fails wherever there are two clients, after something has happened.
+fn two_are_too_many(stage: &mut Stage<'_>, moment: Moment) -> Result<(), String> {
+    let clients = stage.clients();
+    match moment {
+        Moment::Start => stage.world.act(&Act::Crash(clients[0])),
+        Moment::Heal if clients.len() > 1 => return Err("two of them".into()),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// With each of the files that may be asked for alone: what is told, and what is in them.
+#[test]
+fn what_was_lived_alone_or_failed_is_told_and_written_down() {
+    let folder = std::env::temp_dir().join(format!("tymist asked {}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let shape = Shape::default();
+    let clients = |seed: &u64| Plan::draw(*seed, &shape).kept(Role::Client).len();
+    let fine = (0..).find(|seed| clients(seed) == 1).unwrap();
+    let fails = (fine..).find(|seed| clients(seed) > 1).unwrap();
+    let found = sweep([fails], &shape, || two_are_too_many).unwrap_err();
+    let commands = [&found.plan, &found.reduced.plan].map(|plan| plan.command(PROGRAM));
+    let [whole, least] = commands;
+    let report =
+        format!("{found}the whole run again:\n    {whole}\nthe least of it:\n    {least}\n");
+    let fine_told = {
+        let plan = Plan::draw(fine, &shape);
+        let Report { hash, steps, done, stats, .. } =
+            run(&plan, Tracing::Hash, two_are_too_many, |_| ()).unwrap();
+        format!("plan {fine}: all done at {done}, {steps} steps, {stats:?}\nhash: {hash:016x}\n")
+    };
+    for (seeds, seed, lived) in [
+        (None, fine, Some(Plan::draw(fine, &shape))),
+        (None, fails, Some(found.plan.clone())),
+        (Some(fails + 1 - fine), fine, Some(found.reduced.plan.clone())),
+        (Some(1), fine, None),
+    ] {
+        for option in [None, Some("--trace"), Some("--pcap"), Some("--timeline")] {
+            let file = folder.join("file");
+            let mut args = vec![format!("--seed={seed}")];
+            args.extend(seeds.map(|count| format!("--seeds={count}")));
+            args.extend(option.map(|option| format!("{option}={}", file.display())));
+            let mut out = Vec::new();
+            let request = Request::parse(&args).unwrap();
+            let kept = request.live(PROGRAM, &shape, || two_are_too_many, &mut out).unwrap();
+            assert_eq!(kept, seed == fine && seeds.is_none_or(|seeds| seeds == 1), "{args:?}");
+            // What is in the file, and what is said of it.
+            let (mut content, mut records) = (Vec::new(), 0);
+            if let (Some(lived), Some(option)) = (&lived, option) {
+                let look = |world: &World| {
+                    let trace = world.trace();
+                    records = trace.len();
+                    match option {
+                        "--trace" => {
+                            trace.records().for_each(|it| writeln!(content, "{it}").unwrap())
+                        }
+                        "--pcap" => trace.write_pcapng(&mut content).unwrap(),
+                        _ => trace.write_timeline(&mut content, Tyme::ZERO, 20_000).unwrap(),
+                    }
+                };
+                let _ = run(lived, Tracing::Full, two_are_too_many, look);
+                assert!(records > 0 && std::fs::read(&file).unwrap() == content, "{args:?}");
+                std::fs::remove_file(&file).unwrap();
+            }
+            assert!(!file.exists(), "{args:?}");
+            let written = match (&lived, option) {
+                (None, _) | (_, None) => String::new(),
+                (_, Some("--trace")) => format!("trace: {records} records in {}\n", file.display()),
+                (_, Some("--pcap")) => format!("packets: {}\n", file.display()),
+                _ => format!("timeline: {}\n", file.display()),
+            };
+            let told = match (seeds, kept) {
+                (None, true) => written + &fine_told,
+                (None, false) => written + &report,
+                (_, false) => report.clone() + &written,
+                (_, true) => {
+                    let Summary { steps, .. } = sweep([fine], &shape, || two_are_too_many).unwrap();
+                    format!(
+                        "1 seeds from {fine} on kept their promises: {steps} steps,\n\
+                         0 connections, 0 bytes, 0 datagrams, 0 calls that failed by rule\n"
+                    )
+                }
+            };
+            assert_eq!(String::from_utf8(out).unwrap(), told, "{args:?}");
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_command_line_is_read_as_it_is_meant() {
+    let parse = |args: &[&str]| Request::parse(args).unwrap();
+    let request = |change: &dyn Fn(&mut Request)| {
+        let mut request = Request::default();
+        change(&mut request);
+        request
+    };
+    assert_eq!(parse(&[]), Request::default());
+    let options: [(&str, fn(&mut Request, String)); 4] = [
+        ("--seed", |it, text| it.seed = Some(text)),
+        ("--trace", |it, text| it.trace = Some(text.into())),
+        ("--pcap", |it, text| it.pcap = Some(text.into())),
+        ("--timeline", |it, text| it.timeline = Some(text.into())),
+    ];
+    for (name, change) in options {
+        let wanted = request(&|it| change(it, "17 clients=2".into()));
+        assert_eq!(parse(&[name, "17 clients=2"]), wanted);
+        assert_eq!(parse(&[&format!("{name}=17 clients=2")]), wanted);
+    }
+    assert_eq!(parse(&["--seeds", "1"]), request(&|it| it.seeds = Some(1)));
+    for help in ["--help", "-h"] {
+        assert_eq!(
+            parse(&[help, "--seeds=7"]),
+            request(&|it| (it.help, it.seeds) = (true, Some(7)))
+        );
+    }
+    let most = request(&|it| (it.seed, it.seeds) = (Some("second".into()), Some(2)));
+    assert_eq!(parse(&["--seed=first", "--seeds", "2", "--seed", "second"]), most);
 }
