@@ -1,9 +1,10 @@
 //! The command line of a swarm.
 
 use std::io::Write;
+use std::path::Path;
 
-use tymist::sim::swarm::{Moment, Plan, Report, Request, Role, Shape, Stage, Summary, run, sweep};
-use tymist::sim::{Act, Tracing, World};
+use tymist::sim::swarm::{Moment, Plan, Report, Request, Role, Shape, Stage, run, sweep};
+use tymist::sim::{Act, Tracing};
 use tymist::tyme::Tyme;
 
 use super::scene::{Bug, Scene};
@@ -106,26 +107,56 @@ fn two_are_too_many(stage: &mut Stage<'_>, moment: Moment) -> Result<(), String>
     Ok(())
 }
 
+/// What a file that was asked for must hold of a plan's run, and what is said of it.
+fn written(option: &str, plan: &Plan, file: &Path) -> (Vec<u8>, String) {
+    let (mut content, mut said) = (Vec::new(), format!("timeline: {}\n", file.display()));
+    let _ = run(plan, Tracing::Full, two_are_too_many, |world| {
+        let trace = world.trace();
+        match option {
+            "--trace" => {
+                trace.records().for_each(|record| writeln!(content, "{record}").unwrap());
+                said = format!("trace: {} records in {}\n", trace.len(), file.display());
+            }
+            "--pcap" => {
+                trace.write_pcapng(&mut content).unwrap();
+                said = format!("packets: {}\n", file.display());
+            }
+            _ => trace.write_timeline(&mut content, Tyme::ZERO, 20_000).unwrap(),
+        }
+    });
+    (content, said)
+}
+
+/// What is said of one that went well, lived alone or as one of some.
+fn kept(seed: u64, alone: bool) -> String {
+    let plan = Plan::draw(seed, &Shape::default());
+    let report = run(&plan, Tracing::Hash, two_are_too_many, |_| ()).unwrap();
+    let Report { hash, steps, done, stats, .. } = report;
+    if alone {
+        return format!(
+            "plan {seed}: all done at {done}, {steps} steps, {stats:?}\nhash: {hash:016x}\n"
+        );
+    }
+    format!(
+        "1 seeds from {seed} on kept their promises: {steps} steps,\n\
+         0 connections, 0 bytes, 0 datagrams, 0 calls that failed by rule\n"
+    )
+}
+
 /// With each of the files that may be asked for alone: what is told, and what is in them.
 #[test]
 fn what_was_lived_alone_or_failed_is_told_and_written_down() {
     let folder = std::env::temp_dir().join(format!("tymist asked {}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("file");
     let shape = Shape::default();
     let clients = |seed: &u64| Plan::draw(*seed, &shape).kept(Role::Client).len();
     let fine = (0..).find(|seed| clients(seed) == 1).unwrap();
     let fails = (fine..).find(|seed| clients(seed) > 1).unwrap();
     let found = sweep([fails], &shape, || two_are_too_many).unwrap_err();
-    let commands = [&found.plan, &found.reduced.plan].map(|plan| plan.command(PROGRAM));
-    let [whole, least] = commands;
-    let report =
+    let [whole, least] = [&found.plan, &found.reduced.plan].map(|plan| plan.command(PROGRAM));
+    let found_told =
         format!("{found}the whole run again:\n    {whole}\nthe least of it:\n    {least}\n");
-    let fine_told = {
-        let plan = Plan::draw(fine, &shape);
-        let Report { hash, steps, done, stats, .. } =
-            run(&plan, Tracing::Hash, two_are_too_many, |_| ()).unwrap();
-        format!("plan {fine}: all done at {done}, {steps} steps, {stats:?}\nhash: {hash:016x}\n")
-    };
     for (seeds, seed, lived) in [
         (None, fine, Some(Plan::draw(fine, &shape))),
         (None, fails, Some(found.plan.clone())),
@@ -133,56 +164,34 @@ fn what_was_lived_alone_or_failed_is_told_and_written_down() {
         (Some(1), fine, None),
     ] {
         for option in [None, Some("--trace"), Some("--pcap"), Some("--timeline")] {
-            let file = folder.join("file");
             let mut args = vec![format!("--seed={seed}")];
             args.extend(seeds.map(|count| format!("--seeds={count}")));
             args.extend(option.map(|option| format!("{option}={}", file.display())));
             let mut out = Vec::new();
             let request = Request::parse(&args).unwrap();
-            let kept = request.live(PROGRAM, &shape, || two_are_too_many, &mut out).unwrap();
-            assert_eq!(kept, seed == fine && seeds.is_none_or(|seeds| seeds == 1), "{args:?}");
-            // What is in the file, and what is said of it.
-            let (mut content, mut records) = (Vec::new(), 0);
+            let well = request.live(PROGRAM, &shape, || two_are_too_many, &mut out).unwrap();
+            assert_eq!(well, seed == fine && seeds.is_none_or(|seeds| seeds == 1), "{args:?}");
+            let mut said = String::new();
             if let (Some(lived), Some(option)) = (&lived, option) {
-                let look = |world: &World| {
-                    let trace = world.trace();
-                    records = trace.len();
-                    match option {
-                        "--trace" => {
-                            trace.records().for_each(|it| writeln!(content, "{it}").unwrap())
-                        }
-                        "--pcap" => trace.write_pcapng(&mut content).unwrap(),
-                        _ => trace.write_timeline(&mut content, Tyme::ZERO, 20_000).unwrap(),
-                    }
-                };
-                let _ = run(lived, Tracing::Full, two_are_too_many, look);
-                assert!(records > 0 && std::fs::read(&file).unwrap() == content, "{args:?}");
+                let wanted = written(option, lived, &file);
+                assert!(!wanted.0.is_empty() && std::fs::read(&file).unwrap() == wanted.0);
                 std::fs::remove_file(&file).unwrap();
+                said = wanted.1;
             }
             assert!(!file.exists(), "{args:?}");
-            let written = match (&lived, option) {
-                (None, _) | (_, None) => String::new(),
-                (_, Some("--trace")) => format!("trace: {records} records in {}\n", file.display()),
-                (_, Some("--pcap")) => format!("packets: {}\n", file.display()),
-                _ => format!("timeline: {}\n", file.display()),
-            };
-            let told = match (seeds, kept) {
-                (None, true) => written + &fine_told,
-                (None, false) => written + &report,
-                (_, false) => report.clone() + &written,
-                (_, true) => {
-                    let Summary { steps, .. } = sweep([fine], &shape, || two_are_too_many).unwrap();
-                    format!(
-                        "1 seeds from {fine} on kept their promises: {steps} steps,\n\
-                         0 connections, 0 bytes, 0 datagrams, 0 calls that failed by rule\n"
-                    )
-                }
+            let told = match (seeds, well) {
+                (None, true) => said + &kept(fine, true),
+                (None, false) => said + &found_told,
+                (_, false) => found_told.clone() + &said,
+                (_, true) => kept(fine, false),
             };
             assert_eq!(String::from_utf8(out).unwrap(), told, "{args:?}");
         }
     }
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+type Change = fn(&mut Request, String);
 
 #[test]
 fn a_command_line_is_read_as_it_is_meant() {
@@ -193,7 +202,7 @@ fn a_command_line_is_read_as_it_is_meant() {
         request
     };
     assert_eq!(parse(&[]), Request::default());
-    let options: [(&str, fn(&mut Request, String)); 4] = [
+    let options: [(&str, Change); 4] = [
         ("--seed", |it, text| it.seed = Some(text)),
         ("--trace", |it, text| it.trace = Some(text.into())),
         ("--pcap", |it, text| it.pcap = Some(text.into())),
