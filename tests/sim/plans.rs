@@ -14,7 +14,7 @@ fn shape() -> Shape {
 }
 
 fn seed() -> u64 {
-    (17..).find(|seed| Plan::draw(*seed, &shape()).faults.len() > 3).unwrap()
+    (17..1000).find(|seed| Plan::draw(*seed, &shape()).faults.len() > 3).unwrap()
 }
 
 fn told(plan: &Plan) -> (Vec<usize>, Vec<usize>, Vec<usize>, Duration) {
