@@ -1,6 +1,11 @@
 //! The command line of a swarm.
 
-use tymist::sim::swarm::{Plan, Request, Shape};
+use std::io::Write;
+use std::path::Path;
+
+use tymist::sim::swarm::{Moment, Plan, Report, Request, Role, Shape, Stage, run, sweep};
+use tymist::sim::{Act, Tracing};
+use tymist::tyme::Tyme;
 
 use super::scene::{Bug, Scene};
 
@@ -89,4 +94,132 @@ fn what_means_nothing_is_said_to() {
     }
     let (usage, kept) = live(&["-h"], Bug::None);
     assert!(kept && usage == format!("{PROGRAM} {}\n", Request::USAGE));
+}
+
+/// Fails wherever there are two clients, after something has happened.
+fn two_are_too_many(stage: &mut Stage<'_>, moment: Moment) -> Result<(), String> {
+    let clients = stage.clients();
+    match moment {
+        Moment::Start => stage.world.act(&Act::Crash(clients[0])),
+        Moment::Heal if clients.len() > 1 => return Err("two of them".into()),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What a file that was asked for must hold of a plan's run, and what is said of it.
+fn written(option: &str, plan: &Plan, file: &Path) -> (Vec<u8>, String) {
+    let (mut content, mut said) = (Vec::new(), format!("timeline: {}\n", file.display()));
+    let _ = run(plan, Tracing::Full, two_are_too_many, |world| {
+        let trace = world.trace();
+        match option {
+            "--trace" => {
+                trace.records().for_each(|record| writeln!(content, "{record}").unwrap());
+                said = format!("trace: {} records in {}\n", trace.len(), file.display());
+            }
+            "--pcap" => {
+                trace.write_pcapng(&mut content).unwrap();
+                said = format!("packets: {}\n", file.display());
+            }
+            _ => trace.write_timeline(&mut content, Tyme::ZERO, 20_000).unwrap(),
+        }
+    });
+    (content, said)
+}
+
+/// What is said of one that went well, lived alone or as one of some.
+fn kept(seed: u64, alone: bool) -> String {
+    let plan = Plan::draw(seed, &Shape::default());
+    let report = run(&plan, Tracing::Hash, two_are_too_many, |_| ()).unwrap();
+    let Report { hash, steps, done, stats, .. } = report;
+    if alone {
+        return format!(
+            "plan {seed}: all done at {done}, {steps} steps, {stats:?}\nhash: {hash:016x}\n"
+        );
+    }
+    format!(
+        "1 seeds from {seed} on kept their promises: {steps} steps,\n\
+         0 connections, 0 bytes, 0 datagrams, 0 calls that failed by rule\n"
+    )
+}
+
+/// With each of the files that may be asked for alone: what is told, and what is in them.
+#[test]
+fn what_was_lived_alone_or_failed_is_told_and_written_down() {
+    let folder = std::env::temp_dir().join(format!("tymist asked {}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("file");
+    let shape = Shape::default();
+    let clients = |seed: &u64| Plan::draw(*seed, &shape).kept(Role::Client).len();
+    let fine = (0..1000).find(|seed| clients(seed) == 1).unwrap();
+    let fails = (fine..1000).find(|seed| clients(seed) > 1).unwrap();
+    let found = sweep([fails], &shape, || two_are_too_many).unwrap_err();
+    let [whole, least] = [&found.plan, &found.reduced.plan].map(|plan| plan.command(PROGRAM));
+    let found_told =
+        format!("{found}the whole run again:\n    {whole}\nthe least of it:\n    {least}\n");
+    for (seeds, seed, lived) in [
+        (None, fine, Some(Plan::draw(fine, &shape))),
+        (None, fails, Some(found.plan.clone())),
+        (Some(fails + 1 - fine), fine, Some(found.reduced.plan.clone())),
+        (Some(1), fine, None),
+    ] {
+        for option in [None, Some("--trace"), Some("--pcap"), Some("--timeline")] {
+            let mut args = vec![format!("--seed={seed}")];
+            args.extend(seeds.map(|count| format!("--seeds={count}")));
+            args.extend(option.map(|option| format!("{option}={}", file.display())));
+            let mut out = Vec::new();
+            let request = Request::parse(&args).unwrap();
+            let well = request.live(PROGRAM, &shape, || two_are_too_many, &mut out).unwrap();
+            assert_eq!(well, seed == fine && seeds.is_none_or(|seeds| seeds == 1), "{args:?}");
+            let mut said = String::new();
+            if let (Some(lived), Some(option)) = (&lived, option) {
+                let wanted = written(option, lived, &file);
+                assert!(!wanted.0.is_empty() && std::fs::read(&file).unwrap() == wanted.0);
+                std::fs::remove_file(&file).unwrap();
+                said = wanted.1;
+            }
+            assert!(!file.exists(), "{args:?}");
+            let told = match (seeds, well) {
+                (None, true) => said + &kept(fine, true),
+                (None, false) => said + &found_told,
+                (_, false) => found_told.clone() + &said,
+                (_, true) => kept(fine, false),
+            };
+            assert_eq!(String::from_utf8(out).unwrap(), told, "{args:?}");
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+type Change = fn(&mut Request, String);
+
+#[test]
+fn a_command_line_is_read_as_it_is_meant() {
+    let parse = |args: &[&str]| Request::parse(args).unwrap();
+    let request = |change: &dyn Fn(&mut Request)| {
+        let mut request = Request::default();
+        change(&mut request);
+        request
+    };
+    assert_eq!(parse(&[]), Request::default());
+    let options: [(&str, Change); 4] = [
+        ("--seed", |it, text| it.seed = Some(text)),
+        ("--trace", |it, text| it.trace = Some(text.into())),
+        ("--pcap", |it, text| it.pcap = Some(text.into())),
+        ("--timeline", |it, text| it.timeline = Some(text.into())),
+    ];
+    for (name, change) in options {
+        let wanted = request(&|it| change(it, "17 clients=2".into()));
+        assert_eq!(parse(&[name, "17 clients=2"]), wanted);
+        assert_eq!(parse(&[&format!("{name}=17 clients=2")]), wanted);
+    }
+    assert_eq!(parse(&["--seeds", "1"]), request(&|it| it.seeds = Some(1)));
+    for help in ["--help", "-h"] {
+        assert_eq!(
+            parse(&[help, "--seeds=7"]),
+            request(&|it| (it.help, it.seeds) = (true, Some(7)))
+        );
+    }
+    let most = request(&|it| (it.seed, it.seeds) = (Some("second".into()), Some(2)));
+    assert_eq!(parse(&["--seed=first", "--seeds", "2", "--seed", "second"]), most);
 }

@@ -21,7 +21,7 @@ pub(super) fn millis(rng: &mut Rng, bits: u64) -> Duration {
     Duration::from_micros(magnitude(rng, bits + 10))
 }
 
-/// A link: near or far, steady or not, broad or narrow; one in three is perfect. Latency is at most 200 ms, loss at most a third.
+/// A link: near or far, steady or not, broad or narrow; half of them are perfect. Latency is at most 200 ms, loss at most a third.
 #[must_use]
 pub fn draw_link(rng: &mut Rng) -> Link {
     let mut link = Link::new(Duration::from_micros(magnitude(rng, 18).min(200_000)));

@@ -121,10 +121,9 @@ where
         }
         // As short as by halving, then to within an eighth.
         let mut step = self.so_far.plan.safety / 2;
-        let least = Duration::from_micros(1);
-        while step > self.so_far.plan.safety / 16 && step >= least {
-            let safety = self.so_far.plan.safety.saturating_sub(step).max(least);
-            if safety < self.so_far.plan.safety && self.try_with(safety) {
+        while step > self.so_far.plan.safety / 16 && step >= Duration::from_micros(1) {
+            // A step is at most half of what there is.
+            if self.try_with(self.so_far.plan.safety.saturating_sub(step)) {
                 any = true;
                 step = step.min(self.so_far.plan.safety / 2);
             } else {
