@@ -18,7 +18,6 @@ impl Remoter {
     pub(super) fn is_finished(&self) -> bool {
         let state = &self.state;
         state.phase == Phase::Live
-            && state.eof
             && state.eof_told
             && (state.fin == Fin::Sent || state.half_open == HalfOpen::No)
             && self.rx.is_empty()

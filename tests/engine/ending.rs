@@ -2,10 +2,12 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::far::{Desk, addr};
 use crate::util::script::{Accept, Peer, Read, Script, Write};
 use tymist::net::Stage;
-use tymist::{CloseReason, Event, GramConfig, Wake};
+use tymist::{Backoff, CloseReason, Connect, Event, GramConfig, Wake};
 
 /// The user has not heard of it yet, and may have an answer.
 #[test]
@@ -23,6 +25,33 @@ fn the_peers_end_ends_nothing_before_it_was_told() {
     script.server.tx(id, b"answer").unwrap();
     assert_eq!(script.ticks(2), [Event::Closed(id, CloseReason::Eof)]);
     assert_eq!(peer.far().written, b"answer");
+}
+
+/// Nothing of it is left for the next one, whose user may have an answer to its own end.
+#[test]
+fn an_end_that_is_taken_late_is_not_the_next_connections() {
+    let mut desk = Desk::new();
+    let mut connect = Connect::new(addr(1));
+    connect.reconnect = Some(Backoff::every(Duration::from_secs(1)));
+    let id = desk.dial(connect);
+    desk.far.up(0);
+    assert_eq!(desk.tick(), [Event::Connected(id)]);
+    desk.far.end(0);
+    // Nobody takes the event before the linger is over.
+    desk.clients.service();
+    desk.tymist.tick_by(Duration::from_secs(6));
+    let told = desk.tick();
+    assert_eq!(told.first(), Some(&Event::Eof(id)));
+    assert!(matches!(told.last(), Some(Event::Disconnected { .. })), "{told:?}");
+    desk.tick_after(Duration::from_secs(2));
+    desk.far.up(1);
+    assert_eq!(desk.tick(), [Event::Connected(id)]);
+    desk.far.end(1);
+    desk.clients.service();
+    assert_eq!(desk.clients.poll_event(), Some(Event::Eof(id)));
+    desk.clients.tx(id, b"answer").unwrap();
+    desk.tick();
+    assert_eq!(desk.far.get(1).got, b"answer");
 }
 
 #[test]
