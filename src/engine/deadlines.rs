@@ -178,12 +178,15 @@ impl Remoter {
                     }
                     continue;
                 }
-                // It may stay half open by now; or the peer's end has come and ours is still on its way out: there is a deadline for that, and this one begins
-                // again behind it.
+                // It may stay half open by now.
                 Slot::Linger
-                    if self.state.phase == Phase::Live
-                        && (self.state.half_open != HalfOpen::No || self.has_output()) =>
+                    if self.state.phase == Phase::Live && self.state.half_open != HalfOpen::No =>
                 {
+                    continue;
+                }
+                // The peer's end has come and ours is still on its way out: there is a deadline for that.
+                Slot::Linger if self.state.phase == Phase::Live && self.has_output() => {
+                    self.arm(core, slot);
                     continue;
                 }
                 // It has spoken, and the tick's budget ended before its turn: it is judged after that, if that can make a difference.
