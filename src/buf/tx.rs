@@ -221,7 +221,8 @@ mod tests {
     }
 
     fn op() -> impl Strategy<Value = Op> {
-        let sizes = prop_oneof![0..40usize, 900..1100usize, 10_000..40_000usize];
+        let large = if cfg!(miri) { 2_000..3_000usize } else { 10_000..40_000 };
+        let sizes = prop_oneof![0..40usize, 900..1100usize, large];
         prop_oneof![
             4 => sizes.clone().prop_map(Op::Slice),
             4 => sizes.clone().prop_map(Op::Bytes),
