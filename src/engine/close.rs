@@ -163,7 +163,7 @@ impl Engine {
         if remoter.state.phase == Phase::Closed {
             return;
         }
-        let reason = remoter.state.reason.unwrap_or(CloseReason::Local);
+        let reason = *remoter.state.reason.get_or_insert(CloseReason::Local);
         // What waits for a handshake, or for the next connection, was not begun.
         let begun = remoter.state.opened && !remoter.tx.is_empty();
         let torn = remoter.state.half_open == HalfOpen::Joined && !reason.is_clean();
@@ -195,7 +195,6 @@ impl Engine {
         remoter.state.phase = Phase::Closed;
         self.leave_lookup_line(id);
         let Some(remoter) = self.slots.get_mut(id) else { return };
-        debug_assert_eq!(remoter.state.reason, Some(reason), "whoever ends it says why");
         if remoter.is_known() {
             self.core.events.push(Event::Closed(id, reason));
         } else {
