@@ -131,8 +131,8 @@ pub struct Limits {
     /// tick goes on with whose turn it is. A loop whose frames must never be late bounds with it what many small messages cost, which no limit of bytes does;
     /// at 60 frames a second the default is 61,440 turns.
     pub turns_per_tick: usize,
-    /// Bytes read, and bytes written, per connection and tick. Default 64 KiB, one read. Beyond it: the connection goes
-    /// to the back of the line, for the next tick. Raise it where ticks are rare and connections few: at 60 a second it is 3.9 MB/s each way.
+    /// Bytes read, and bytes written, per connection and tick. Default 128 KiB, one read. Beyond it: the connection goes
+    /// to the back of the line, for the next tick. Raise it where ticks are rare and connections few: at 60 a second it is 7.8 MB/s each way.
     pub remoter_tick_bytes: usize,
     /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
     /// whose turn it is.
@@ -158,7 +158,7 @@ pub struct Limits {
     /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
     /// add at most five each.
     pub events: usize,
-    /// Size of the one buffer all reads go through. Default 64 KiB, at most 16 MiB; held once per engine, with up to 1.5 MiB of used buffers of
+    /// Size of the one buffer all reads go through. Default 128 KiB, at most 16 MiB; held once per engine, with up to 2 MiB of used buffers of
     /// busy connections that wait to be used again.
     pub scratch: usize,
 }
@@ -180,7 +180,7 @@ impl Limits {
             rx_bytes: 256 << 10,
             tx_bytes: 1 << 20,
             turns_per_tick: 1024,
-            remoter_tick_bytes: 64 << 10,
+            remoter_tick_bytes: 128 << 10,
             tick_bytes: 4 << 20,
             tick_bytes_out: 4 << 20,
             burst_bytes: 256 << 10,
@@ -188,7 +188,7 @@ impl Limits {
             burst_grams: 16,
             buffered: 256 << 20,
             events: 65_536,
-            scratch: 64 << 10,
+            scratch: 128 << 10,
         }
     }
 }

@@ -73,13 +73,14 @@
 //! * `turns_per_tick` 1024, as many as one harvest tells of: a thousand peers that say little took most of a frame of 60 Hz, whatever the limits of
 //!   bytes, since a read and a write cost the same for one byte as for a thousand. `frame_loop` has 256, which halved its worst tick.
 //! * `burst_bytes` 256 KiB: a loop that waits comes back at once, so it loses nothing by smaller ticks, and what it answers is still in the cache.
-//! * `remoter_tick_bytes` 64 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
+//! * `remoter_tick_bytes` 128 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.
 //!   Four reads a tick, tried first, halved the throughput of bulk streams: the rx buffer grew by copying, and left the caches.
 //! * `handshakes` 16,384 and `handshakes_per_ip` 12,288: what stalls before its ClientHello costs 1.3 KiB, so many may; what does its worst costs 22 KiB, so
 //!   all of them together cannot take more than 360 MiB. Beyond the limit of one address connections are refused, since in the deque they would keep others
 //!   out.
 //! * `refresh_handshake` off: a peer that sends a byte a second would stay for hours.
-//! * `scratch` 64 KiB: measured best for large messages, no difference for small ones.
+//! * `scratch` 128 KiB: one bulk stream costs a ninth less than with 64 KiB, since there are half as many ticks; messages of just 64 KiB cost as much more, and
+//!   small ones the same. With 256 KiB it is hardly less, and who waits in line behind bulk streams waits twice as long.
 //! * `rx_bytes` 256 KiB pauses rather than closes: back pressure is what TCP is for. `tx_bytes` 1 MiB: a few round trips of a fast long link.
 //! * An eighth of `buffered` is for bytes that go out alone: where unread ones could fill it all, whoever takes more only after it has answered waited for
 //!   ever, and with it everybody. Half of that eighth is open to who holds nothing, 4 KiB at a time: else two hundred peers that take nothing

@@ -9,8 +9,8 @@ mod sim_util;
 use peak_alloc::PeakAlloc;
 use sim_util::lab::{Kinds, Lab, draw};
 use sim_util::{SECOND, millis};
-use tymist::net::{Addr, Bind, Dial, Listen, Token};
-use tymist::sim::{Act, HostSpec, Rng, Tracing, World, WorldSpec};
+use tymist::net::{Addr, Bind, Dial, Listen, Net, Token};
+use tymist::sim::{Act, HostId, HostSpec, Rng, Tracing, World, WorldSpec};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -76,7 +76,21 @@ fn troubles(world: &mut World) {
     }
 }
 
-/// Connections of one network, each under a token of its own, that end and go.
+/// A listener that is lost with who waits there, one that is closed, and sockets that nobody speaks to, each on whichever port is free.
+fn passing_sockets(world: &mut World, host: HostId, net: &mut dyn Net) {
+    let any = ([0, 0, 0, 0], 0);
+    let [lost, _closed] = [0, 1].map(|_| net.listen(&Listen::new(any)).unwrap());
+    let port = lost.local_addr().inet().unwrap().port();
+    let own = Addr::from((world.host(host).addrs()[0], port));
+    let _waiting = net.connect(&Dial::new(own)).unwrap();
+    world.run_for(millis(5));
+    world.act(&Act::LoseListener(host, port));
+    let _gram = net.bind(&Bind::new(any)).unwrap();
+    let _letters = net.bind(&Bind::new(Addr::Unnamed)).unwrap();
+    world.run_for(millis(10));
+}
+
+/// Sockets of one network, connections under a token of their own, that end and go.
 fn comings_and_goings(world: &mut World, tokens: std::ops::Range<usize>) {
     let hosts: Vec<_> = world.hosts().collect();
     let (mut net, mut far) = (world.host(hosts[0]).net(), world.host(hosts[1]).net());
@@ -91,6 +105,7 @@ fn comings_and_goings(world: &mut World, tokens: std::ops::Range<usize>) {
         let mut accepted = listener.accept().unwrap();
         accepted.register(Token(number)).unwrap();
         drop(call);
+        passing_sockets(world, hosts[0], &mut *net);
         world.run_for(millis(10));
         ready.clear();
         net.harvest(Some(std::time::Duration::ZERO), &mut ready).unwrap();
@@ -111,12 +126,17 @@ fn rounds_of_calls_leave_no_more_than_the_first_ones() {
     let mut world = World::with(spec);
     world.add_host(HostSpec::new("host"));
     world.add_host(HostSpec::new("caller"));
-    // Tables grow to their size; among them that of pollers, of which each network leaves 40 bytes behind: 25 a round, and room for 512.
-    for _ in 0..11 {
+    // Each network leaves 40 bytes of a table behind, of which there are 25 a round: room for all that come.
+    let first = world.hosts().next().unwrap();
+    for _ in 0..1100 {
+        drop(world.host(first).net());
+    }
+    // Tables grow to their size. What is kept of each round outgrows any twice in three times as many.
+    for _ in 0..8 {
         round(&mut world);
     }
     let before = MEMORY.current_usage();
-    for _ in 0..9 {
+    for _ in 0..16 {
         round(&mut world);
     }
     assert_eq!(MEMORY.current_usage(), before);

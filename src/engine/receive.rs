@@ -114,11 +114,11 @@ impl Remoter {
         }
     }
 
-    /// Puts what was read into the rx queue: a copy, or the buffer itself where it is well filled and another one is at hand.
+    /// Puts what was read into the rx queue: a copy, or the buffer itself where it is half filled and another one is at hand.
     fn queue_received(&mut self, core: &mut Core, count: usize) {
         let size = core.scratch.len();
-        let well_filled = self.rx.is_empty() && count >= size - size / 4;
-        match well_filled.then(|| core.pool.spare(size)).flatten() {
+        let filled = self.rx.is_empty() && count >= size / 2;
+        match filled.then(|| core.pool.spare(size)).flatten() {
             Some(spare) => {
                 let mut filled = core::mem::replace(&mut core.scratch, spare);
                 filled.truncate(count);

@@ -63,7 +63,7 @@ fn behaviour_13_the_defaults_are_the_documented_ones() {
     assert_eq!(listen.backlog, 1024);
     assert!(listen.reuse_addr && !listen.reuse_port && listen.socket.no_delay);
     let config = Config::new();
-    assert_eq!(config.limits.scratch, 64 << 10);
+    assert_eq!(config.limits.scratch, 128 << 10);
     assert_eq!(config.timeouts.idle, None);
     assert!(config.refreshable && !config.half_open);
 

@@ -25,7 +25,7 @@ use crate::machine::{Seat, take_seat};
 pub const BACKLOG: i32 = 8192;
 
 /// Bytes read at once, by all of them.
-pub const SCRATCH: usize = 64 * 1024;
+pub const SCRATCH: usize = 128 * 1024;
 
 /// Which server.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
