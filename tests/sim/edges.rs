@@ -1,291 +1,12 @@
-//! Edges of the simulated network: the very byte, packet, moment or way from which on it is otherwise.
+//! Edges in the life of a connection and of its host: what is kept, reported and let go of, and when.
 
 use std::net::Shutdown;
-use std::time::Duration;
 
 use crate::sim_util::*;
-use tymist::net::{Addr, Bind, Datagram, Dial, GramOption, Interface};
-use tymist::sim::trace::{Fate, Flags, Timer, What};
-use tymist::sim::{Act, Cut, HostId, HostSpec, Link, World, WorldSpec};
+use tymist::net::{Addr, Bind, Datagram, Dial, GramOption, Interface, KeepAlive, Listen};
+use tymist::sim::trace::{Timer, What};
+use tymist::sim::{Act, HostSpec, World, WorldSpec};
 use tymist::tyme::Tyme;
-
-/// Two hosts of which one is far: 10 ms there, 50 ms back.
-fn far_and_near() -> Pair {
-    let mut pair = Pair::traced();
-    // The way is there before it gets its latencies.
-    drop(pair.dial(81));
-    pair.run(SECOND);
-    let (client, server) = (pair.client, pair.server);
-    for (from, to, latency) in [(client, server, 10), (server, client, 50)] {
-        pair.world.act(&Act::Relink { from, to, link: Link::new(millis(latency)) });
-    }
-    pair
-}
-
-fn addr(pair: &Pair, host: HostId, port: u16) -> Addr {
-    Addr::from((pair.world.host(host).addrs()[0], port))
-}
-
-fn retries(world: &World) -> Vec<Tyme> {
-    let trace = world.trace();
-    let retry = |what: &What| matches!(what, What::Timer { timer: Timer::Retry, .. });
-    trace.records().filter(|record| retry(&record.what)).map(|record| record.tyme).collect()
-}
-
-/// Bare acknowledgements, and when.
-fn acknowledgements(world: &World) -> Vec<Tyme> {
-    let trace = world.trace();
-    let bare = |what: &What| matches!(what, What::Segment { flags: Flags::ACK, data, .. } if data.is_empty());
-    trace.records().filter(|record| bare(&record.what)).map(|record| record.tyme).collect()
-}
-
-/// What is sent back takes the way back, whoever began: refusals, resets, unreachables.
-#[test]
-fn answers_take_the_way_back() {
-    let mut pair = far_and_near();
-    let round = millis(60);
-    let targets = [addr(&pair, pair.server, 99), addr(&pair, pair.client, 99)];
-    let mut calls = [
-        pair.client_net.connect(&Dial::new(targets[0].clone())).unwrap(),
-        pair.server_net.connect(&Dial::new(targets[1].clone())).unwrap(),
-    ];
-    let bound = |mut net: Box<dyn tymist::net::Net>, target: &Addr| {
-        let mut bind = Bind::new(([0, 0, 0, 0], 0));
-        bind.peer = Some(target.clone());
-        let mut gram = net.bind(&bind).unwrap();
-        gram.send(b"?", target).unwrap();
-        (gram, net)
-    };
-    let nets = [pair.client, pair.server].map(|host| pair.world.host(host).net());
-    let [one, two] = nets;
-    let mut grams = [bound(one, &targets[0]), bound(two, &targets[1])];
-    pair.run(round - Duration::from_nanos(1));
-    for (call, (gram, _)) in calls.iter_mut().zip(&mut grams) {
-        assert!(!call.connected().unwrap());
-        assert!(gram.receive(&mut [0]).unwrap_err().kind() == std::io::ErrorKind::WouldBlock);
-    }
-    pair.run(Duration::from_nanos(1));
-    for (call, (gram, _)) in calls.iter_mut().zip(&mut grams) {
-        assert_eq!(call.connected().unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
-        let error = gram.receive(&mut [0]).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-    }
-}
-
-/// The reset for bytes to somebody who is gone, too, with the numbers that it answers.
-#[test]
-fn a_reset_for_a_stray_takes_the_way_back_and_has_its_numbers() {
-    for by_client in [true, false] {
-        let mut pair = far_and_near();
-        let mut listener = pair.listen(80);
-        let mut dialled = pair.dial(80);
-        pair.run(SECOND);
-        assert!(dialled.connected().unwrap());
-        let mut accepted = listener.accept().unwrap();
-        let gone = if by_client { pair.server } else { pair.client };
-        pair.world.act(&Act::Crash(gone));
-        pair.world.act(&Act::Restart(gone));
-        let stream = if by_client { &mut dialled } else { &mut accepted };
-        write_all(stream, b"anybody there?");
-        pair.run(millis(60) - Duration::from_nanos(1));
-        assert_eq!(read_error(stream), std::io::ErrorKind::WouldBlock);
-        pair.run(Duration::from_nanos(1));
-        assert_eq!(read_error(stream), std::io::ErrorKind::ConnectionReset);
-        let trace = pair.world.trace();
-        let reset = trace.records().find_map(|record| match record.what {
-            What::Segment { flags, seq, ack, fate: Fate::Arrives(_), .. }
-                if flags.has(Flags::RST) && record.tyme > Tyme::from_secs(2) =>
-            {
-                Some((flags, seq, ack))
-            }
-            _ => None,
-        });
-        // RFC 9293 section 3.10.7.1: the number that the stray acknowledged, and the end of the stray.
-        let (_, seq, ack) = reset.expect("the reset is written down");
-        assert_eq!((seq, ack), (1, 15), "{by_client}");
-    }
-}
-
-/// Nothing goes out behind what was lost, before that goes out again.
-#[test]
-fn what_comes_after_something_lost_waits_for_it() {
-    let mut pair = Pair::new();
-    let (_listener, mut dialled, mut accepted) = pair.connection();
-    let cut = Act::Partition(Cut::OneWay { from: pair.client, to: pair.server });
-    pair.world.act(&cut);
-    write_all(&mut dialled, b"lost ");
-    pair.world.act(&Act::Heal);
-    write_all(&mut dialled, b"and found");
-    pair.run(millis(200));
-    expect_read(&mut accepted, b"");
-    pair.run(MS);
-    expect_read(&mut accepted, b"lost and found");
-
-    // An end that was lost is no other matter.
-    pair.run(SECOND);
-    pair.world.act(&cut);
-    dialled.shutdown(Shutdown::Write).unwrap();
-    pair.world.act(&Act::Heal);
-    write_all(&mut accepted, b"go on");
-    pair.run(millis(199));
-    expect_read(&mut accepted, b"");
-    pair.run(millis(2));
-    expect_end(&mut accepted, b"");
-}
-
-/// Where the way is clogged as it is sent, the next try is due as if it was lost; where it becomes so later, when it has got to the end.
-#[test]
-fn what_piles_up_is_sent_again_in_time() {
-    for (clogged_before, expected) in [(true, 200), (false, 201)] {
-        let mut pair = Pair::traced();
-        let (_listener, mut dialled, _accepted) = pair.connection();
-        pair.run(SECOND);
-        let clog = Act::Clog { from: pair.client, to: pair.server };
-        let begin = pair.world.tyme();
-        if clogged_before {
-            pair.world.act(&clog);
-        }
-        write_all(&mut dialled, b"hello");
-        if !clogged_before {
-            pair.world.act(&clog);
-        }
-        pair.run(millis(250));
-        assert_eq!(retries(&pair.world), [begin + millis(expected)]);
-    }
-    // And likewise of attempts to connect, which wait a second.
-    for (clogged_before, expected) in [(true, 1000), (false, 1000)] {
-        let mut pair = Pair::traced();
-        drop(pair.dial(81));
-        pair.run(SECOND);
-        let clog = Act::Clog { from: pair.client, to: pair.server };
-        let begin = pair.world.tyme();
-        if clogged_before {
-            pair.world.act(&clog);
-        }
-        let _call = pair.dial(80);
-        if !clogged_before {
-            pair.world.act(&clog);
-        }
-        pair.run(millis(1500));
-        assert_eq!(retries(&pair.world), [begin + millis(expected)]);
-    }
-}
-
-/// Linux tells of room when a third of the buffer is free, and once.
-#[test]
-fn room_is_told_at_a_third_and_once() {
-    for (cap, told_after_first) in [(3000, true), (3001, false), (2999, true)] {
-        let mut client = HostSpec::new("client");
-        client.send_buffer = cap;
-        let mut server = HostSpec::new("server");
-        server.recv_buffer = 1000;
-        let mut pair = Pair::with(WorldSpec::new(1), server, client);
-        let (_listener, mut dialled, mut accepted) = pair.connection();
-        dialled.register(token(1)).unwrap();
-        assert_eq!(reports(&mut pair.client_net).len(), 1);
-        assert_eq!(write(&mut dialled, &vec![7; cap]).unwrap(), cap);
-        assert_eq!(write_error(&mut dialled), std::io::ErrorKind::WouldBlock);
-        pair.run(SECOND);
-        // The first thousand have come and were acknowledged, whether they are read or not.
-        let told = !reports(&mut pair.client_net).is_empty();
-        assert_eq!(told, told_after_first, "{cap}");
-        assert_eq!(drain(&mut accepted).unwrap().0.len(), 1000);
-        pair.run(SECOND);
-        assert_eq!(reports(&mut pair.client_net).is_empty(), told_after_first, "{cap}: told once");
-        drain(&mut accepted).unwrap();
-        pair.run(SECOND);
-        assert_eq!(reports(&mut pair.client_net), [], "{cap}: told once");
-    }
-}
-
-/// Only who has found no room is told of it; a write that just fits has not, one that is cut has.
-#[test]
-fn who_has_met_no_end_of_room_is_not_told_of_it() {
-    for (len, told) in [(1000, false), (1001, true), (999, false)] {
-        let mut client = HostSpec::new("client");
-        client.send_buffer = 1000;
-        let mut pair = Pair::with(WorldSpec::new(1), HostSpec::new("server"), client);
-        let (_listener, mut dialled, _accepted) = pair.connection();
-        dialled.register(token(1)).unwrap();
-        assert_eq!(reports(&mut pair.client_net).len(), 1);
-        assert_eq!(write(&mut dialled, &vec![7; len]).unwrap(), len.min(1000));
-        pair.run(SECOND);
-        assert_eq!(!reports(&mut pair.client_net).is_empty(), told, "{len}");
-    }
-}
-
-/// A socket that is registered while it is full is reported when it is not.
-#[test]
-fn a_full_socket_is_not_reported_as_writable() {
-    for (len, writable) in [(1000, false), (999, true)] {
-        let mut client = HostSpec::new("client");
-        client.send_buffer = 1000;
-        let mut pair = Pair::with(WorldSpec::new(1), HostSpec::new("server"), client);
-        let (_listener, mut dialled, _accepted) = pair.connection();
-        write_all(&mut dialled, &vec![7; len]);
-        dialled.register(token(1)).unwrap();
-        assert_eq!(reports(&mut pair.client_net).len(), usize::from(writable), "{len}");
-    }
-}
-
-/// RFC 1122 section 4.2.3.2: an acknowledgement may wait, but not behind two full segments; and nothing is acknowledged twice.
-#[test]
-fn acknowledgements_wait_for_company_but_not_long() {
-    for (len, wait) in [(1, 41), (2919, 41), (2920, 1), (5000, 1)] {
-        let mut pair = Pair::traced();
-        let (_listener, mut dialled, _accepted) = pair.connection();
-        pair.run(SECOND);
-        let (begin, before) = (pair.world.tyme(), acknowledgements(&pair.world).len());
-        write_all(&mut dialled, &vec![7; len]);
-        pair.run(SECOND);
-        assert_eq!(acknowledgements(&pair.world)[before..], [begin + millis(wait)], "{len}");
-    }
-    // An answer takes the acknowledgement with it.
-    let mut pair = Pair::traced();
-    let (_listener, mut dialled, mut accepted) = pair.connection();
-    pair.run(SECOND);
-    let (begin, before) = (pair.world.tyme(), acknowledgements(&pair.world).len());
-    write_all(&mut dialled, b"ping");
-    pair.run(millis(10));
-    write_all(&mut accepted, b"pong");
-    pair.run(SECOND);
-    assert_eq!(acknowledgements(&pair.world)[before..], [begin + millis(51)]);
-}
-
-/// A window is offered again once it is worth it: half the buffer, and twice what was offered before.
-#[test]
-fn a_window_is_offered_anew_when_it_is_worth_it() {
-    let mut server = HostSpec::new("server");
-    server.recv_buffer = 1000;
-    let spec = || {
-        let mut spec = WorldSpec::new(1);
-        spec.tracing = tymist::sim::Tracing::Full;
-        spec
-    };
-    let mut pair = Pair::with(spec(), server, HostSpec::new("client"));
-    let (_listener, mut dialled, mut accepted) = pair.connection();
-    write_all(&mut dialled, &[7; 1000]);
-    pair.run(SECOND);
-    let mut before = acknowledgements(&pair.world).len();
-    let mut more = |pair: &Pair| {
-        let now = acknowledgements(&pair.world).len();
-        now - std::mem::replace(&mut before, now)
-    };
-    for (read, offers) in [(499, 0), (1, 1), (499, 0), (1, 1)] {
-        assert_eq!(accepted.read(&mut vec![0; read]).unwrap(), read);
-        assert_eq!(more(&pair), offers, "{read}");
-        pair.run(SECOND);
-        assert_eq!(more(&pair), 0);
-    }
-    // Nothing is offered to who has ended.
-    write_all(&mut dialled, &[7; 1000]);
-    dialled.shutdown(Shutdown::Write).unwrap();
-    pair.run(SECOND);
-    more(&pair);
-    assert_eq!(accepted.read(&mut [0; 1000]).unwrap(), 1000);
-    pair.run(SECOND);
-    assert_eq!(more(&pair), 0);
-}
 
 /// Who gets no place in the accept queue may speak and end: all of it is kept, counted, and read once there is a place.
 #[test]
@@ -315,39 +36,6 @@ fn what_is_said_before_there_is_a_place_is_kept_with_its_end() {
     pair.run(200 * SECOND);
     assert_eq!(pair.world.next_due(), None);
     assert_eq!([pair.server, pair.client].map(|host| pair.world.lingering(host)), [0, 0]);
-}
-
-/// Of datagrams a clogged way holds one however large, and then as many as fit; each time anew.
-#[test]
-fn a_clogged_way_holds_one_datagram_however_large() {
-    let mut pair = Pair::new();
-    drop(pair.dial(81));
-    pair.run(SECOND);
-    let (client, server) = (pair.client, pair.server);
-    let mut link = Link::new(MS);
-    link.queue = 1000;
-    pair.world.act(&Act::Relink { from: client, to: server, link });
-    let mut to = pair.server_net.bind(&Bind::new(([0, 0, 0, 0], 7))).unwrap();
-    let mut from = pair.client_net.bind(&Bind::new(([0, 0, 0, 0], 0))).unwrap();
-    let target = pair.target(7);
-    for round in 0..2 {
-        for (sizes, arrive) in [
-            (vec![2000, 1], vec![2000]),
-            (vec![600, 400, 1], vec![600, 400]),
-            (vec![600, 401, 400], vec![600, 400]),
-        ] {
-            pair.world.act(&Act::Clog { from: client, to: server });
-            for size in &sizes {
-                from.send(&vec![7; *size], &target).unwrap();
-                pair.run(MS);
-            }
-            pair.run(millis(5));
-            pair.world.act(&Act::Unclog { from: client, to: server });
-            let came = std::iter::from_fn(|| to.receive(&mut [0; 4096]).ok());
-            let came: Vec<usize> = came.map(|gram| gram.len).collect();
-            assert_eq!(came, arrive, "{sizes:?}, round {round}");
-        }
-    }
 }
 
 /// A port of a range is not picked where somebody listens for that address.
@@ -439,32 +127,6 @@ fn a_host_that_comes_back_is_not_paused() {
     expect_read(&mut call, b"hello");
 }
 
-/// A sender of letters has a buffer of its own: full is full to the byte, and it is told when three quarters are free, once.
-#[test]
-fn a_sender_of_letters_is_told_of_room_in_its_own_buffer() {
-    // Two letters, with the 768 bytes that Linux counts beside each: less or more than a quarter, and the rest of the buffer or a byte less.
-    for (more, less, full, told) in [(0, 0, true, true), (1, 1, true, false), (0, 1, false, false)]
-    {
-        let pair = Pair::new();
-        let path = |name: usize| Addr::from(std::path::Path::new(&format!("/run/{name}")));
-        let mut net = pair.world.host(pair.server).net();
-        let mut sender = net.bind(&Bind::new(Addr::Unnamed)).unwrap();
-        let mut boxes: Vec<_> = (0..3).map(|at| net.bind(&Bind::new(path(at))).unwrap()).collect();
-        sender.register(token(1)).unwrap();
-        assert_eq!(reports(&mut net).len(), 1);
-        let quarter = sender.buffer_sizes().unwrap().send / 4;
-        sender.send(&vec![7; quarter - 768 + more], &path(0)).unwrap();
-        sender.send(&vec![7; 3 * quarter - 768 - less], &path(1)).unwrap();
-        let third = sender.send(b"x", &path(2)).map_err(|error| error.kind());
-        assert_eq!(third.is_err(), full, "{third:?}");
-        assert_eq!(reports(&mut net), []);
-        assert_eq!(boxes[1].receive(&mut [0; 8]).unwrap().len, 8);
-        assert_eq!(reports(&mut net).len(), usize::from(told));
-        assert_eq!(boxes[0].receive(&mut [0; 8]).unwrap().len, 8);
-        assert_eq!(reports(&mut net).len(), usize::from(full && !told), "once");
-    }
-}
-
 /// Of what a holder let go of in one way or another its peer and itself hear all that there is to hear.
 #[test]
 fn a_reset_is_reported_as_readable_writable_and_ending() {
@@ -491,4 +153,64 @@ fn a_reset_is_reported_as_readable_writable_and_ending() {
     write_all(&mut dialled, b"hello?");
     pair.run(millis(5));
     assert_eq!(reports(&mut pair.server_net), [(2, true, true, true)]);
+}
+
+/// Accepted connections keep alive as their listener says, from the last word of the peer on.
+#[test]
+fn accepted_connections_keep_alive_from_the_last_word_on() {
+    let mut pair = Pair::traced();
+    let mut listener = pair
+        .try_listen(80, |listen| {
+            let (idle, interval) = (10 * SECOND, 10 * SECOND);
+            listen.socket.keep_alive = Some(KeepAlive { idle, interval, retries: 2 });
+        })
+        .unwrap();
+    let mut dialled = pair.dial(80);
+    pair.run(millis(5));
+    assert!(dialled.connected().unwrap());
+    let mut accepted = listener.accept().unwrap();
+    pair.run(9 * SECOND);
+    write_all(&mut dialled, b"still here");
+    pair.run(SECOND);
+    assert_eq!(accepted.read(&mut [0; 16]).unwrap(), 10);
+    pair.world.act(&Act::Crash(pair.client));
+    pair.run(60 * SECOND);
+    assert_eq!(read_error(&mut accepted), std::io::ErrorKind::TimedOut);
+    let trace = pair.world.trace();
+    let keep = |what: &What| matches!(what, What::Timer { timer: Timer::KeepAlive, .. });
+    let probes: Vec<Tyme> =
+        trace.records().filter(|record| keep(&record.what)).map(|record| record.tyme).collect();
+    // It spoke at 9.006 s.
+    assert_eq!(probes, [at_millis(19_006), at_millis(29_006)]);
+}
+
+/// A socket that is registered late is reported for what has come before.
+#[test]
+fn what_came_before_the_registration_is_reported() {
+    let mut pair = Pair::new();
+    let mut listener = pair.listen(80);
+    let _call = pair.dial(80);
+    let mut gram = pair.server_net.bind(&Bind::new(([0, 0, 0, 0], 9))).unwrap();
+    let mut bind = Bind::new(([0, 0, 0, 0], 0));
+    bind.peer = Some(pair.target(99));
+    let mut failing = pair.server_net.bind(&bind).unwrap();
+    failing.send(b"?", &pair.target(99)).unwrap();
+    gram.send(b"to itself", &"127.0.0.1:9".parse().unwrap()).unwrap();
+    let mut named = pair.server_net.listen(&Listen::new(path("/run/a"))).unwrap();
+    let _local = pair.server_net.connect(&Dial::new(path("/run/a"))).unwrap();
+    pair.run(millis(5));
+    listener.register(token(1)).unwrap();
+    gram.register(token(2)).unwrap();
+    failing.register(token(3)).unwrap();
+    named.register(token(4)).unwrap();
+    let mut readable: Vec<usize> =
+        reports(&mut pair.server_net).into_iter().filter(|it| it.1).map(|it| it.0).collect();
+    readable.sort_unstable();
+    assert_eq!(readable, [1, 2, 3, 4]);
+    // And where there is nothing, of nothing but room.
+    let mut quiet = pair.listen(81);
+    let mut empty = pair.server_net.bind(&Bind::new(([0, 0, 0, 0], 10))).unwrap();
+    quiet.register(token(5)).unwrap();
+    empty.register(token(6)).unwrap();
+    assert!(reports(&mut pair.server_net).iter().all(|it| !it.1 && !it.3));
 }

@@ -28,6 +28,8 @@ mod plans;
 mod ports;
 mod random;
 mod reduced;
+mod room;
+mod routes;
 mod rules;
 mod server;
 mod story;

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 
 use std::io::ErrorKind;
-use std::path::Path;
 use std::time::Duration;
 
+use crate::sim_util::path;
 use tymist::doing::{DoError, Doer, Recur};
 use tymist::net::{Addr, Bind, Dial, Listen};
 use tymist::sim::fault::{Effect, Rule};
@@ -23,10 +23,6 @@ const SERVICE: &str = "/run/echo";
 const LETTERS: &str = "/run/letters";
 /// When faults end.
 const CALM: Tyme = Tyme::from_secs(5);
-
-fn path(name: &str) -> Addr {
-    Addr::from(Path::new(name))
-}
 
 /// Streams and datagrams that come are sent back.
 struct Echo {

@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 use std::net::Shutdown;
-use std::path::Path;
 
 use crate::sim_util::*;
 use tymist::net::{Addr, Bind, Datagram, Dial, Listen, Net, Stream};
@@ -10,10 +9,6 @@ use tymist::sim::trace::What;
 use tymist::sim::{Act, HostSpec, Op, WorldSpec};
 
 const CAP: usize = 1000;
-
-fn path(name: &str) -> Addr {
-    Addr::from(Path::new(name))
-}
 
 /// A server whose streams take in a thousand bytes, and a connection within it.
 fn connection() -> (Pair, Box<dyn Stream>, Box<dyn Stream>) {

@@ -143,6 +143,11 @@ pub fn reports(net: &mut Box<dyn Net>) -> Vec<(usize, bool, bool, bool)> {
     ready.iter().map(|r| (r.token.0, r.readable, r.writable, r.ending)).collect()
 }
 
+/// The address of a Unix socket with a name.
+pub fn path(name: &str) -> Addr {
+    Addr::from(std::path::Path::new(name))
+}
+
 pub fn token(number: usize) -> Token {
     Token(number)
 }
