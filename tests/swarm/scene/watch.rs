@@ -385,13 +385,15 @@ impl Watch {
                 due
             };
             // One that has spoken and waits for its turn is judged after it, in the tick that comes next; so is one that could be
-            // sent to, where others took all of the tick's budget.
+            // sent to, where others took all of the tick's budget, or all of its turns.
             let next = wake <= Wake::At(now + Duration::from_nanos(1));
-            let whole = Config::new().limits.tick_bytes_out;
+            let (limits, whole) = (&self.config.limits, Config::new().limits);
+            let cut = limits.tick_bytes_out < whole.tick_bytes_out
+                || limits.turns_per_tick < whole.turns_per_tick;
             let waits = next
                 && match which {
                     Deadline::FirstByte | Deadline::Idle => true,
-                    Deadline::WriteStall => self.config.limits.tick_bytes_out < whole,
+                    Deadline::WriteStall => cut,
                     _ => false,
                 };
             if due <= now && !waits {
