@@ -60,17 +60,32 @@ pub(crate) struct Watch {
     pub(super) tally: Tally,
     /// When a drain that is on must be over.
     pub(super) drain: Option<Tyme>,
+    /// Whether traffic keeps from idleness was changed: who was shaking hands then goes by what it was, and cannot be told from the others.
+    refreshed_otherwise: bool,
 }
 
 impl Watch {
     pub(crate) fn new(config: Config, ledger: Ledger, shakes: Shakes) -> Self {
         let (lives, ids, last_turn) = (BTreeMap::new(), BTreeSet::new(), Tyme::ZERO);
         let (tally, drain) = (Tally::new(shakes), None);
-        Watch { config, lives, ids, ledger, turn: 1, last_turn, expired: 0, tally, drain }
+        let (turn, expired, refreshed_otherwise) = (1, 0, false);
+        Watch {
+            config,
+            lives,
+            ids,
+            ledger,
+            turn,
+            last_turn,
+            expired,
+            tally,
+            drain,
+            refreshed_otherwise,
+        }
     }
 
     /// The settings have been changed.
     pub(crate) fn change(&mut self, config: Config) {
+        self.refreshed_otherwise |= config.refreshable != self.config.refreshable;
         self.config = config;
         self.tally.modelled = false;
         self.lives.values_mut().for_each(|life| match life {
@@ -253,6 +268,7 @@ impl Watch {
             Deadline::FirstByte if seen.bytes_in == seen.bytes_before => {
                 (seen.opened, timeouts.first_byte)
             }
+            Deadline::Idle if self.refreshed_otherwise => return None,
             Deadline::Idle if self.config.refreshable => (seen.moved, timeouts.idle),
             Deadline::Idle => (seen.opened, timeouts.idle),
             Deadline::Lifetime => (seen.opened, timeouts.lifetime),
@@ -267,7 +283,7 @@ impl Watch {
 
     fn look_early(&self, engine: &impl Engine, id: Id, which: Deadline, now: Tyme) {
         let Some(Life::Usable(seen)) = self.lives.get(&id) else { return };
-        if !seen.modelled {
+        if !seen.modelled || (which == Deadline::Idle && self.refreshed_otherwise) {
             return;
         }
         if which == Deadline::Linger {
