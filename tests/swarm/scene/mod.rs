@@ -108,12 +108,17 @@ impl Scene {
         let mut config = draw_config(&mut rng);
         // At least room for one, or there is nothing to see.
         config.limits.remoters = config.limits.remoters.max(1);
+        if has_few_sockets(stage, host) {
+            // Who vanishes in a handshake must not keep one of them for ever: healing reaches only those that come later.
+            config.timeouts.handshake.get_or_insert(service::GONE);
+        }
         let piece = 1 << rng.between(0, 16);
         let mut listen = Listen::new(([0, 0, 0, 0], PORT));
         listen.backlog = [1024, u32::try_from(rng.below(4)).unwrap()][rng.index(2)];
         // A forwarder that comes to life again dials for all who have waited at once, and again and again at the same times.
         if self.servers.iter().any(|id| forwards(stage, *id)) {
-            listen.backlog = 1024;
+            // Of those whom one with few sockets has waiting, all may be gone, and each lot of them takes its time.
+            listen.backlog = if has_few_sockets(stage, host) { 64 } else { 1024 };
         }
         let (ledger, bug, layer) = (self.ledger.clone(), self.bug, tls.map(Tls::layer));
         let gram_config = draw_gram_config(&mut rng);
@@ -321,6 +326,8 @@ fn calm(config: &Config) -> Config {
     calm.limits.remoters_per_ip = whole.limits.remoters_per_ip;
     calm.limits.handshakes = whole.limits.handshakes;
     calm.limits.handshakes_per_ip = whole.limits.handshakes_per_ip;
+    // A record of TLS for each byte or two takes longer than a run may over a link on which little is under way at once.
+    calm.limits.remoter_tick_bytes = calm.limits.remoter_tick_bytes.max(16);
     // What one slow call has unread must not be all the room that others wait for.
     calm.limits.buffered = whole.limits.buffered;
     (calm.rx_full, calm.tx_full) = (RxFull::Pause, TxFull::Partial);

@@ -37,6 +37,8 @@ impl Site {
             // must outlast some lots.
             config.timeouts.idle = Some(GONE);
             config.refreshable = true;
+            config.timeouts.handshake = Some(GONE);
+            config.refresh_handshake = true;
         }
         service.service.heal(&mut service.server, config);
         if let Some(relay) = &mut self.relay {
