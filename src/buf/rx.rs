@@ -33,7 +33,7 @@ impl RxQueue {
         &self.bytes
     }
 
-    pub(crate) fn push(&mut self, data: &[u8], pool: &mut Pool) {
+    fn push(&mut self, data: &[u8], pool: &mut Pool) {
         if self.bytes.is_empty() {
             self.adopt(pool.copy(data));
         } else {
@@ -42,8 +42,23 @@ impl RxQueue {
         }
     }
 
+    /// Takes in the first `count` bytes of `scratch`: a copy; or the buffer itself, where nothing is unread, it is at least half filled, and the pool has
+    /// another one to go on with.
+    pub(crate) fn take_in(&mut self, scratch: &mut BytesMut, count: usize, pool: &mut Pool) {
+        let size = scratch.len();
+        let worth_keeping = self.is_empty() && count >= size / 2;
+        match worth_keeping.then(|| pool.spare(size)).flatten() {
+            Some(spare) => {
+                let mut filled = mem::replace(scratch, spare);
+                filled.truncate(count);
+                self.adopt(filled);
+            }
+            None => self.push(&scratch[..count], pool),
+        }
+    }
+
     /// Takes a filled buffer as it is; there must be nothing unread.
-    pub(crate) fn adopt(&mut self, buf: BytesMut) {
+    fn adopt(&mut self, buf: BytesMut) {
         debug_assert!(self.is_empty(), "unread bytes would be lost");
         self.bytes = buf;
         self.note_whole();
@@ -246,6 +261,31 @@ mod tests {
             rx.adopt(BytesMut::zeroed(size));
             rx.consume(size - 1);
             assert_eq!(rx.whole as usize == size, kept, "of {size}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_is_kept_that_is_half_filled_where_another_one_is_at_hand() {
+        let size = 128 << 10;
+        for (count, unread, spares, kept) in [
+            (size, 0, 1, true),
+            (size / 2, 0, 1, true),
+            (size / 2 - 1, 0, 1, false),
+            (size, 1, 1, false),
+            (size, 0, 0, false),
+        ] {
+            let (mut rx, mut pool) = (RxQueue::default(), Pool::default());
+            (0..spares).for_each(|_| pool.put_back_mut(BytesMut::zeroed(size)));
+            rx.push(&[1; 1][..unread], &mut pool);
+            let mut scratch = BytesMut::zeroed(size);
+            scratch[..count].fill(2);
+            let at = scratch.as_ptr();
+            rx.take_in(&mut scratch, count, &mut pool);
+            let case = format!("{count} bytes beside {unread}, {spares} more");
+            assert_eq!(rx.as_slice().as_ptr() == at, kept, "{case}");
+            assert_eq!(scratch.as_ptr() != at, kept, "{case}");
+            assert_eq!((scratch.len(), rx.len()), (size, unread + count), "{case}");
+            assert!(rx.as_slice()[unread..].iter().all(|byte| *byte == 2), "{case}");
         }
     }
 

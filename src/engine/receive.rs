@@ -106,25 +106,11 @@ impl Remoter {
         if self.rx.len() >= self.rx_limit() {
             return self.doom(CloseReason::RxFull);
         }
-        self.queue_received(core, count);
+        self.rx.take_in(&mut core.scratch, count, &mut core.pool);
         self.note_raw_in(count);
         core.shared.add(count);
         if !core::mem::replace(&mut self.state.received, true) {
             core.events.push(Event::Received(self.id));
-        }
-    }
-
-    /// Puts what was read into the rx queue: a copy, or the buffer itself where it is half filled and another one is at hand.
-    fn queue_received(&mut self, core: &mut Core, count: usize) {
-        let size = core.scratch.len();
-        let filled = self.rx.is_empty() && count >= size / 2;
-        match filled.then(|| core.pool.spare(size)).flatten() {
-            Some(spare) => {
-                let mut filled = core::mem::replace(&mut core.scratch, spare);
-                filled.truncate(count);
-                self.rx.adopt(filled);
-            }
-            None => self.rx.push(&core.scratch[..count], &mut core.pool),
         }
     }
 
