@@ -67,6 +67,8 @@ pub(crate) struct Scene {
     goals: Vec<Rc<Goal>>,
     talks: Vec<Rc<Talk>>,
     grams: Option<Grams>,
+    /// Its calls go over TLS.
+    tls: bool,
     /// It ends by draining.
     drains: bool,
 }
@@ -109,8 +111,10 @@ impl Scene {
         // At least room for one, or there is nothing to see.
         config.limits.remoters = config.limits.remoters.max(1);
         if has_few_sockets(stage, host) {
-            // Who vanishes in a handshake must not keep one of them for ever: healing reaches only those that come later.
+            // Who vanishes in a handshake must not keep one of them for ever, and who does as it should may take its time. Both hold for a connection as they
+            // were set when it came, so healing is too late for that.
             config.timeouts.handshake.get_or_insert(service::GONE);
+            (config.refreshable, config.refresh_handshake) = (true, true);
         }
         let piece = 1 << rng.between(0, 16);
         let mut listen = Listen::new(([0, 0, 0, 0], PORT));
@@ -200,12 +204,13 @@ impl Scene {
             // A connection keeps this through all of its lives, and after healing each call must be done.
             config.tx_full = TxFull::Partial;
         }
-        let (ledger, bug) = (self.ledger.clone(), self.bug);
+        let (ledger, bug, tls) = (self.ledger.clone(), self.bug, self.tls);
         Box::new(move |host| {
             let mut rng = rng.clone();
             (0..goal.lives.get()).for_each(|_| _ = rng.next_u64());
             let (goal, ledger) = (Rc::clone(&goal), ledger.clone());
-            let config = if goal.calm.get() { patient(&config) } else { config.clone() };
+            let calm = goal.calm.get();
+            let config = if calm { patient(&config, tls) } else { config.clone() };
             Caller::new(host, config, line.clone(), rng, ledger, goal, lanes, bug)
         })
     }
@@ -313,7 +318,7 @@ fn draw_line(
 }
 
 /// Settings under which every call must succeed in the end.
-fn calm(config: &Config) -> Config {
+fn calm(config: &Config, tls: bool) -> Config {
     let mut calm = config.clone();
     let whole = Config::new();
     calm.timeouts = whole.timeouts.clone();
@@ -326,8 +331,10 @@ fn calm(config: &Config) -> Config {
     calm.limits.remoters_per_ip = whole.limits.remoters_per_ip;
     calm.limits.handshakes = whole.limits.handshakes;
     calm.limits.handshakes_per_ip = whole.limits.handshakes_per_ip;
-    // A record of TLS for each byte or two takes longer than a run may over a link on which little is under way at once.
-    calm.limits.remoter_tick_bytes = calm.limits.remoter_tick_bytes.max(16);
+    if tls {
+        // A record for each byte or two takes longer than a run may over a link on which little is under way at once.
+        calm.limits.remoter_tick_bytes = calm.limits.remoter_tick_bytes.max(16);
+    }
     // What one slow call has unread must not be all the room that others wait for.
     calm.limits.buffered = whole.limits.buffered;
     (calm.rx_full, calm.tx_full) = (RxFull::Pause, TxFull::Partial);
@@ -336,8 +343,8 @@ fn calm(config: &Config) -> Config {
 }
 
 /// The same for callers, who may have to wait until a server has got rid of those who are gone.
-fn patient(config: &Config) -> Config {
-    let mut calm = calm(config);
+fn patient(config: &Config, tls: bool) -> Config {
+    let mut calm = calm(config, tls);
     (calm.timeouts.idle, calm.timeouts.write_stall) = (None, None);
     calm
 }
@@ -345,6 +352,7 @@ fn patient(config: &Config) -> Config {
 impl Scene {
     fn start(&mut self, stage: &mut Stage<'_>) {
         let tls = Tls::draw(stage);
+        self.tls = tls.is_some();
         self.servers = stage.servers();
         for host in self.servers.clone() {
             self.serve(stage, host, tls.as_ref());
@@ -356,14 +364,15 @@ impl Scene {
     }
 
     fn heal(&self, stage: &mut Stage<'_>) {
+        let tls = self.tls;
         for &host in &self.servers {
             let small = has_few_sockets(stage, host);
             let site: &mut Site = stage.world.program_mut(host).unwrap();
-            site.heal(small, calm, patient);
+            site.heal(small, |config| calm(config, tls), |config| patient(config, tls));
         }
         for &host in &self.clients {
             if let Some(client) = stage.world.program_mut::<Client>(host) {
-                let config = patient(client.caller.clients.config());
+                let config = patient(client.caller.clients.config(), tls);
                 client.caller.heal(config);
                 client.speaker.iter_mut().for_each(Speaker::heal);
             }

@@ -36,9 +36,7 @@ impl Site {
             // Peers that vanished before wait in the kernel's queue, and each lot of them holds all the room until it is let go: a caller's patience
             // must outlast some lots.
             config.timeouts.idle = Some(GONE);
-            config.refreshable = true;
             config.timeouts.handshake = Some(GONE);
-            config.refresh_handshake = true;
         }
         service.service.heal(&mut service.server, config);
         if let Some(relay) = &mut self.relay {

@@ -71,6 +71,12 @@ impl Tally {
         std::mem::replace(&mut self.before.budget.buffered, full) != full
     }
 
+    /// Whether not all had their turn in it.
+    pub(crate) fn was_cut(&mut self, engine: &impl Engine) -> bool {
+        let turns = engine.counters().budget.turns;
+        std::mem::replace(&mut self.before.budget.turns, turns) != turns
+    }
+
     /// How many handshakes had begun by then.
     fn begun_by(&self, tyme: Tyme) -> u64 {
         let past = self.begun.partition_point(|(at, _)| *at <= tyme);
@@ -327,6 +333,7 @@ impl Watch {
         }
         (tally.before, tally.sent, tally.came, tally.shaken) = (counters, [0; 2], 0, 0);
         tally.before.budget.buffered = before.budget.buffered;
+        tally.before.budget.turns = before.budget.turns;
         tally.events.clear();
         if let Some(first) = broken.first() {
             self.ledger.wrong(|| format!("limit exceeded: {first}"));

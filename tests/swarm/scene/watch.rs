@@ -60,32 +60,17 @@ pub(crate) struct Watch {
     pub(super) tally: Tally,
     /// When a drain that is on must be over.
     pub(super) drain: Option<Tyme>,
-    /// Whether traffic keeps from idleness was changed: who was shaking hands then goes by what it was, and cannot be told from the others.
-    refreshed_otherwise: bool,
 }
 
 impl Watch {
     pub(crate) fn new(config: Config, ledger: Ledger, shakes: Shakes) -> Self {
         let (lives, ids, last_turn) = (BTreeMap::new(), BTreeSet::new(), Tyme::ZERO);
         let (tally, drain) = (Tally::new(shakes), None);
-        let (turn, expired, refreshed_otherwise) = (1, 0, false);
-        Watch {
-            config,
-            lives,
-            ids,
-            ledger,
-            turn,
-            last_turn,
-            expired,
-            tally,
-            drain,
-            refreshed_otherwise,
-        }
+        Watch { config, lives, ids, ledger, turn: 1, last_turn, expired: 0, tally, drain }
     }
 
     /// The settings have been changed.
     pub(crate) fn change(&mut self, config: Config) {
-        self.refreshed_otherwise |= config.refreshable != self.config.refreshable;
         self.config = config;
         self.tally.modelled = false;
         self.lives.values_mut().for_each(|life| match life {
@@ -268,7 +253,6 @@ impl Watch {
             Deadline::FirstByte if seen.bytes_in == seen.bytes_before => {
                 (seen.opened, timeouts.first_byte)
             }
-            Deadline::Idle if self.refreshed_otherwise => return None,
             Deadline::Idle if self.config.refreshable => (seen.moved, timeouts.idle),
             Deadline::Idle => (seen.opened, timeouts.idle),
             Deadline::Lifetime => (seen.opened, timeouts.lifetime),
@@ -283,7 +267,7 @@ impl Watch {
 
     fn look_early(&self, engine: &impl Engine, id: Id, which: Deadline, now: Tyme) {
         let Some(Life::Usable(seen)) = self.lives.get(&id) else { return };
-        if !seen.modelled || (which == Deadline::Idle && self.refreshed_otherwise) {
+        if !seen.modelled {
             return;
         }
         if which == Deadline::Linger {
@@ -320,6 +304,7 @@ impl Watch {
         let (now, wake) = (engine.tyme(), engine.wake());
         self.limits(engine, now, wake);
         let full = self.tally.stood_still(engine);
+        let cut = self.tally.was_cut(engine);
         let most = self.config.limits.remoter_tick_bytes.max(1) as u64 * (1 + engine.ticks());
         let closed = self.tally.closed;
         for (id, life) in &mut self.lives {
@@ -365,7 +350,7 @@ impl Watch {
         self.windows(engine, now);
         for (id, life) in &self.lives {
             match life {
-                Life::Usable(seen) => self.look_late(engine, *id, seen, now, wake),
+                Life::Usable(seen) => self.look_late(engine, *id, seen, (now, wake), cut),
                 Life::Dialling(_) if engine.remoter(*id).is_some_and(is_hung_up_on) => {}
                 Life::Dialling(dialling) => {
                     if let Some(what) = dialling.late(now, self.turn, wake, &self.config) {
@@ -378,7 +363,15 @@ impl Watch {
         self.last_turn = now;
     }
 
-    fn look_late(&self, engine: &impl Engine, id: Id, seen: &Seen, now: Tyme, wake: Wake) {
+    /// `cut`: not all had their turn.
+    fn look_late(
+        &self,
+        engine: &impl Engine,
+        id: Id,
+        seen: &Seen,
+        (now, wake): (Tyme, Wake),
+        cut: bool,
+    ) {
         let Some(remoter) = engine.remoter(id).filter(|_| seen.modelled) else { return };
         if seen.expired.is_some() {
             return;
@@ -403,13 +396,11 @@ impl Watch {
             // One that has spoken and waits for its turn is judged after it, in the tick that comes next; so is one that could be
             // sent to, where others took all of the tick's budget, or all of its turns.
             let next = wake <= Wake::At(now + Duration::from_nanos(1));
-            let (limits, whole) = (&self.config.limits, Config::new().limits);
-            let cut = limits.tick_bytes_out < whole.tick_bytes_out
-                || limits.turns_per_tick < whole.turns_per_tick;
+            let whole = Config::new().limits.tick_bytes_out;
             let waits = next
                 && match which {
                     Deadline::FirstByte | Deadline::Idle => true,
-                    Deadline::WriteStall => cut,
+                    Deadline::WriteStall => cut || self.config.limits.tick_bytes_out < whole,
                     _ => false,
                 };
             if due <= now && !waits {
