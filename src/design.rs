@@ -79,8 +79,9 @@
 //!   all of them together cannot take more than 360 MiB. Beyond the limit of one address connections are refused, since in the deque they would keep others
 //!   out.
 //! * `refresh_handshake` off: a peer that sends a byte a second would stay for hours.
-//! * `scratch` 128 KiB: one bulk stream costs a ninth less than with 64 KiB, since there are half as many ticks; messages of just 64 KiB cost as much more, and
-//!   small ones the same. With 256 KiB it is hardly less, and who waits in line behind bulk streams waits twice as long.
+//! * `scratch` 128 KiB: one bulk stream costs a ninth less than with 64 KiB, since there are half as many ticks; messages of just 64 KiB cost as much
+//!   more. With 256 KiB it is hardly less, and who waits in line behind bulk streams waits twice as long. (Medians of four to six measurements each, in
+//!   turns, with the servers and the load of `benches/`, this and `remoter_tick_bytes` set alike in `tymist_echo.rs`.)
 //! * `rx_bytes` 256 KiB pauses rather than closes: back pressure is what TCP is for. `tx_bytes` 1 MiB: a few round trips of a fast long link.
 //! * An eighth of `buffered` is for bytes that go out alone: where unread ones could fill it all, whoever takes more only after it has answered waited for
 //!   ever, and with it everybody. Half of that eighth is open to who holds nothing, 4 KiB at a time: else two hundred peers that take nothing

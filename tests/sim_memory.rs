@@ -131,7 +131,8 @@ fn rounds_of_calls_leave_no_more_than_the_first_ones() {
     for _ in 0..1100 {
         drop(world.host(first).net());
     }
-    // Tables grow to their size. What is kept of each round outgrows any twice in three times as many.
+    // Tables grow to their size by doubling. If each round left something behind, there would be three times as much of it in the end, and a table would
+    // have grown.
     for _ in 0..8 {
         round(&mut world);
     }

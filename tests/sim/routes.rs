@@ -36,14 +36,8 @@ fn retries(world: &World) -> Vec<Tyme> {
 #[test]
 fn each_end_sends_its_own_way() {
     for by_client in [true, false] {
-        let mut pair = Pair::new();
-        drop(pair.dial(81));
-        pair.run(SECOND);
-        let (client, server) = (pair.client, pair.server);
-        for (from, to, latency) in [(client, server, 10), (server, client, 50)] {
-            pair.world.act(&Act::Relink { from, to, link: Link::new(millis(latency)) });
-        }
-        let host = if by_client { server } else { client };
+        let mut pair = far_and_near();
+        let host = if by_client { pair.server } else { pair.client };
         let target = Addr::from((pair.world.host(host).addrs()[0], 80));
         let (net, other) = if by_client {
             (&mut pair.client_net, &mut pair.server_net)
