@@ -7,7 +7,7 @@ use crate::error::CloseReason;
 use crate::event::{Event, Refusal};
 use crate::id::{AcceptorId, Id, REMOTER};
 use crate::net::{Addr, Stage, Stream};
-use crate::remoter::{Phase, Remoter, Slot};
+use crate::remoter::{Phase, Queued, Remoter, Slot};
 
 /// How a stream came to be.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl Engine {
             }
             let Some(id) = self.shaking.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
-            remoter.state.queued = false;
+            remoter.state.queued = Queued::No;
             if remoter.state.phase != Phase::Handshaking {
                 self.after_pass(id); // Its user closed it meanwhile.
                 continue;
@@ -197,7 +197,7 @@ impl Engine {
                     opened += 1;
                 }
                 Ok(Stage::Handshaking) => {
-                    remoter.state.queued = true;
+                    remoter.state.queued = Queued::Waiting;
                     self.shaking.push_back(id);
                     self.core.serviced.more = true;
                     if self.core.config.refresh_handshake {

@@ -11,7 +11,7 @@ use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Detached, Fin, HalfOpen, Phase, Remoter, Slot};
+use crate::remoter::{Detached, Fin, HalfOpen, Phase, Queued, Remoter, Slot};
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
@@ -39,8 +39,8 @@ impl Remoter {
         if !settled && self.step_to_end(core) {
             return true;
         }
-        if !self.state.queued && self.has_work(core) {
-            self.state.queued = true;
+        if self.state.queued == Queued::No && self.has_work(core) {
+            self.state.queued = Queued::Waiting;
             ready.push_back(self.id);
         }
         false

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::error::Gone;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Phase, Shared};
+use crate::remoter::{Phase, Queued, Shared};
 
 impl Engine {
     /// Tells those whose queue has run empty, as soon as there is room to queue more.
@@ -47,7 +47,7 @@ impl Engine {
             }
             let Some(id) = self.ready.pop_front() else { break };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
-            remoter.state.queued = false;
+            remoter.state.queued = Queued::No;
             let left_out = self.core.tick_left_out;
             if remoter.state.phase == Phase::Handshaking {
                 self.enqueue(id); // A new connection under the old id, or one that went over to TLS: it belongs elsewhere.
@@ -65,6 +65,8 @@ impl Engine {
             remoter.receive(&mut self.core, false);
             if remoter.after_pass(&mut self.core, &mut self.ready) {
                 self.release(id);
+            } else if remoter.state.queued == Queued::Waiting {
+                remoter.state.queued = Queued::Again;
             }
             // Cut short by what others took before it, it is first in the next tick; who was first in this one is not.
             if self.core.tick_left == 0 && turn > 0 && self.was_cut_short(id) {

@@ -6,7 +6,7 @@ use super::Core;
 use crate::config::RxFull;
 use crate::error::{Cause, CloseReason};
 use crate::id::Id;
-use crate::remoter::{Fin, Phase, Remoter};
+use crate::remoter::{Fin, Phase, Queued, Remoter};
 
 /// A stream, somebody's middleware, says that it moved more than it was given: no number of it can be trusted.
 pub(super) const TOO_MUCH: CloseReason =
@@ -72,16 +72,22 @@ impl Remoter {
         open && self.state.eof && self.state.ending && self.state.fin != Fin::Sent
     }
 
+    /// Whether the tick's turns were over before its own.
+    fn is_passed_over(&self, core: &Core) -> bool {
+        let had_turn = self.state.queued == Queued::Again && self.state.spent_at == core.tick;
+        core.cut_turns && !had_turn
+    }
+
     /// Whether it is in line with something to read, in a tick that can read no more.
     pub(super) fn waits_to_be_read(&self, core: &Core) -> bool {
-        let over = core.tick_left == 0 || core.cut_turns;
-        over && self.state.queued && self.state.readable && self.may_read(core)
+        let over = core.tick_left == 0 || self.is_passed_over(core);
+        over && self.state.queued != Queued::No && self.state.readable && self.may_read(core)
     }
 
     /// Whether it is in line with something to send, in a tick that can send no more.
     pub(super) fn waits_to_send(&self, core: &Core) -> bool {
-        let over = core.tick_left_out == 0 || core.cut_turns;
-        over && self.state.queued && self.state.writable && self.has_output()
+        let over = core.tick_left_out == 0 || self.is_passed_over(core);
+        over && self.state.queued != Queued::No && self.state.writable && self.has_output()
     }
 
     /// Whether the tick's budget ended before its own while it was sending.
@@ -116,14 +122,14 @@ impl Remoter {
         ready: &mut VecDeque<Id>,
         shaking: &mut VecDeque<Id>,
     ) {
-        if self.state.queued {
+        if self.state.queued != Queued::No {
             return;
         }
         if self.state.phase == Phase::Handshaking {
-            self.state.queued = true;
+            self.state.queued = Queued::Waiting;
             shaking.push_back(self.id);
         } else if self.has_work(core) {
-            self.state.queued = true;
+            self.state.queued = Queued::Waiting;
             ready.push_back(self.id);
         }
     }
@@ -162,6 +168,9 @@ impl Remoter {
         if self.state.spent_at != core.tick {
             self.state.spent_at = core.tick;
             self.state.exhausted = false;
+            if self.state.queued == Queued::Again {
+                self.state.queued = Queued::Waiting;
+            }
             self.state.spent_in = 0;
             self.state.spent_out = 0;
         }

@@ -36,7 +36,7 @@ pub use detached::Detached;
 pub(crate) use dialled::{Attempt, Dialled, Step};
 pub(crate) use shared::Shared;
 pub(crate) use slot::{SLOTS, Slot};
-pub(crate) use state::{Fin, HalfOpen, Phase, State, Via};
+pub(crate) use state::{Fin, HalfOpen, Phase, Queued, State, Via};
 #[cfg(feature = "tls")]
 pub(crate) use tls::Upgrade;
 

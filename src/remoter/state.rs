@@ -58,6 +58,15 @@ pub(crate) enum Via {
     Admitted,
 }
 
+/// Whether it is in the line of connections that have something to do.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Queued {
+    No,
+    Waiting,
+    /// Once more: it had its turn in the tick of `spent_at`.
+    Again,
+}
+
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, one byte")]
 pub(crate) struct State {
@@ -85,8 +94,7 @@ pub(crate) struct State {
     pub(crate) refreshable: bool,
     /// A read that fills less than its buffer has taken all there is.
     pub(crate) short_read_drains: bool,
-    /// In the line of connections that have something to do.
-    pub(crate) queued: bool,
+    pub(crate) queued: Queued,
     /// In the list of connections that the caller has had in hand.
     pub(crate) touched: bool,
     /// A `Received` waits to be taken.
@@ -137,7 +145,7 @@ impl State {
             half_open: HalfOpen::of(config.half_open),
             refreshable: config.refreshable,
             short_read_drains: stream.short_read_drains(),
-            queued: false,
+            queued: Queued::No,
             touched: false,
             received: false,
             holding: false,

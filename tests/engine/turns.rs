@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::util::pattern;
 use crate::util::script::{Peer, Read, Script, Write};
-use tymist::{Event, Id, Wake};
+use tymist::{Deadline, Event, Id, Wake};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);
@@ -174,4 +174,27 @@ fn who_has_no_turn_is_neither_silent_nor_stalled() {
     assert_eq!(script.tick_after(SECOND), [Event::Received(ids[0])]);
     assert_eq!(slow.far().written.len(), 0, "or this shows nothing");
     assert_eq!(script.tick_after(NANO), [Event::Drained(ids[1])]);
+}
+
+/// Who had a turn that could bring nothing, since others hold all the room, is judged like anybody: the next turn was waited for in each nanosecond, for as
+/// long as there was no room.
+#[test]
+fn regression_a_deadline_waits_for_one_turn_and_not_for_room() {
+    let mut script = Script::with(|config| {
+        config.limits.turns_per_tick = 1;
+        config.limits.buffered = 8;
+        config.timeouts.first_byte = Some(SECOND);
+    });
+    let peers = [1, 2, 3].map(|port| Peer::new(port, []));
+    let ids = peers.each_ref().map(|peer| script.admits(peer));
+    peers[0].then([Read::Endless]);
+    script.ticks(2);
+    assert_eq!(script.server.buffered(), 7, "all that may be read");
+    peers[1..].iter().for_each(|peer| peer.then([Read::Endless]));
+    let mut events = script.tick_after(SECOND);
+    (0..2).for_each(|_| events.extend(script.tick_after(NANO)));
+    for id in &ids[1..] {
+        assert!(events.contains(&Event::Expired(*id, Deadline::FirstByte)), "{id:?}: {events:?}");
+    }
+    assert_eq!(script.server.wake(), Wake::OnIo);
 }
