@@ -316,7 +316,7 @@ impl Engine {
         let Some(dial) = &mut remoter.dial else { return };
         let pause = dial.wait(remoter.counters.bytes_in);
         dial.step = Step::Resting;
-        dial.redial = false;
+        (dial.redial, dial.let_go) = (false, false);
         (dial.told, dial.stale) = (false, stale);
         remoter.arm_dial(&mut self.core, pause);
         self.dialling += 1;

@@ -62,12 +62,25 @@ pub(crate) struct Dialled {
     pub(crate) due: bool,
     /// The caller has asked for a new connection.
     pub(crate) redial: bool,
+    /// The caller has ended it: it comes again no more, whatever its last connection meets while it ends.
+    pub(crate) let_go: bool,
     /// In the line of those with a round or an address to begin.
     pub(crate) in_line: bool,
     /// In the list of those whose attempts have news.
     pub(crate) latched: bool,
     /// In the line of those whose names wait to be looked up.
     pub(crate) waits_for_lookup: bool,
+}
+
+fn is_by_the_caller(reason: CloseReason) -> bool {
+    matches!(
+        reason,
+        CloseReason::Local
+            | CloseReason::Aborted
+            | CloseReason::Detached
+            | CloseReason::ServerClosed
+            | CloseReason::Expired(crate::error::Deadline::Drain)
+    )
 }
 
 impl Dialled {
@@ -87,6 +100,7 @@ impl Dialled {
             stale: false,
             due: true,
             redial: false,
+            let_go: false,
             in_line: false,
             latched: false,
             waits_for_lookup: false,
@@ -95,15 +109,13 @@ impl Dialled {
 
     /// Whether a connection that ends for `reason` comes again by itself.
     pub(super) fn comes_again(&self, reason: CloseReason) -> bool {
-        let by_the_caller = matches!(
-            reason,
-            CloseReason::Local
-                | CloseReason::Aborted
-                | CloseReason::Detached
-                | CloseReason::ServerClosed
-                | CloseReason::Expired(crate::error::Deadline::Drain)
-        );
-        self.redial || (self.connect.reconnect.is_some() && !by_the_caller)
+        let let_go = self.let_go || is_by_the_caller(reason);
+        self.redial || (self.connect.reconnect.is_some() && !let_go)
+    }
+
+    /// Takes note that its connection begins to end for `reason`.
+    pub(super) fn begin_end(&mut self, reason: CloseReason) {
+        self.let_go |= is_by_the_caller(reason);
     }
 
     /// Whether the next round may begin.

@@ -83,6 +83,9 @@ impl Remoter {
             self.state.broken_off |= self.state.phase == Phase::Handshaking;
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
+            if let Some(dial) = &mut self.dial {
+                dial.begin_end(reason);
+            }
             self.forget_upgrade();
             // Nobody waits any more for its user, or for a first word of the peer: what still goes out must not be cut by either.
             self.disarm(Slot::FirstByte);

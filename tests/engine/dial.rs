@@ -10,7 +10,7 @@ use tymist::net::{Addr, Dial, Lookup};
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{
     Backoff, Cause, Client, Clients, CloseReason, Config, Connect, Deadline, Event, Gone, Refusal,
-    Server, Target, TxError, TxFull, Wake,
+    Remoter, Server, Target, TxError, TxFull, Wake,
 };
 
 // Numbers of errors, those of Linux, of which the kinds are the same everywhere.
@@ -698,6 +698,60 @@ fn a_graceful_close_of_one_that_comes_again_is_for_good() {
     assert_eq!(desk.tick(), [Event::Closed(id, CloseReason::Local)]);
     desk.tick_after(Duration::from_secs(10));
     assert_eq!((desk.far.tries(), desk.clients.len(), desk.clients.timers()), (1, 0, 0));
+}
+
+/// Whatever its last connection meets while that ends: it came again, and nobody wanted it.
+#[test]
+fn regression_one_that_was_closed_does_not_come_again_where_the_end_goes_wrong() {
+    let expired = CloseReason::Expired;
+    let close = Remoter::close;
+    for (end, unsent, reset, reason) in [
+        (close as fn(&mut Remoter), false, true, CloseReason::Reset),
+        (close, false, false, expired(Deadline::Linger)),
+        (close, true, true, CloseReason::Reset),
+        (close, true, false, expired(Deadline::WriteStall)),
+        (Remoter::abort_once_sent, true, true, CloseReason::Reset),
+        (Remoter::abort_once_sent, true, false, expired(Deadline::WriteStall)),
+    ] {
+        let mut desk = Desk::new();
+        let id = desk.dial(every(1));
+        desk.far.up(0);
+        desk.tick();
+        if unsent {
+            desk.far.block(0);
+            desk.clients.tx(id, b"never sent").unwrap();
+        }
+        end(desk.clients.remoter_mut(id).unwrap());
+        assert_eq!(desk.tick(), []);
+        let events = if reset {
+            desk.far.reset(0);
+            desk.tick()
+        } else {
+            desk.tick_after(Duration::from_secs(30))
+        };
+        assert_eq!(events.last(), Some(&Event::Closed(id, reason)), "{events:?}");
+        desk.tick_after(Duration::from_secs(100));
+        assert_eq!((desk.far.tries(), desk.clients.len(), desk.clients.timers()), (1, 0, 0));
+    }
+}
+
+/// One that was closed and is wanted again after all is what it was before.
+#[test]
+fn redialling_one_that_is_closing_makes_it_come_again_as_it_did() {
+    let mut desk = Desk::new();
+    let id = desk.dial(every(1));
+    desk.far.up(0);
+    desk.tick();
+    desk.clients.remoter_mut(id).unwrap().close();
+    desk.clients.redial(id).unwrap();
+    desk.tick();
+    desk.tick();
+    desk.far.up(1);
+    assert_eq!(desk.tick(), [Event::Connected(id)]);
+    desk.far.reset(1);
+    assert!(matches!(desk.tick()[..], [Event::Disconnected { reason: CloseReason::Reset, .. }]));
+    desk.tick_at(desk.retry_at());
+    assert_eq!(desk.far.tries(), 3);
 }
 
 #[test]

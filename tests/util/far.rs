@@ -41,6 +41,8 @@ pub(crate) struct Try {
     inward: VecDeque<u8>,
     end: bool,
     reset: bool,
+    /// It takes nothing.
+    full: bool,
     /// What was sent to it.
     pub(crate) got: Vec<u8>,
     pub(crate) got_end: bool,
@@ -142,6 +144,11 @@ impl Far {
         self.change(number, true, |it| it.reset = true);
     }
 
+    /// It takes nothing from now on.
+    pub(crate) fn block(&self, number: usize) {
+        self.world().tries[number].full = true;
+    }
+
     /// Reports it, with nothing new.
     #[track_caller]
     pub(crate) fn report(&self, number: usize) {
@@ -185,6 +192,7 @@ impl Net for FarNet {
             inward: VecDeque::new(),
             end: false,
             reset: false,
+            full: false,
             got: Vec::new(),
             got_end: false,
             aborted: false,
@@ -303,6 +311,9 @@ impl Stream for FarStream {
             assert_eq!(it.up, Some(Ok(())), "written before it was up");
             if it.reset {
                 return Err(ErrorKind::BrokenPipe.into());
+            }
+            if it.full {
+                return Err(ErrorKind::WouldBlock.into());
             }
             bufs.iter().for_each(|buf| it.got.extend_from_slice(buf));
             Ok(bufs.iter().map(|buf| buf.len()).sum())
