@@ -25,11 +25,17 @@ pub(crate) struct Dialling {
     drains: bool,
     /// A new one was asked for.
     pub(crate) reopen: bool,
+    /// It was closed: whatever it meets while it ends, it comes no more.
+    pub(crate) let_go: bool,
     pub(crate) expired: Option<Deadline>,
     /// Bytes in and out on all of its connections so far.
     pub(crate) bytes: (u64, u64),
     /// Its timeouts are those it began with.
     pub(crate) modelled: bool,
+}
+
+pub(crate) fn is_by_the_caller(reason: CloseReason) -> bool {
+    matches!(reason, CloseReason::Local | CloseReason::Aborted | CloseReason::ServerClosed)
 }
 
 impl Dialling {
@@ -43,6 +49,7 @@ impl Dialling {
             most,
             drains: false,
             reopen: false,
+            let_go: false,
             expired: None,
             bytes: (0, 0),
             modelled: true,
@@ -96,9 +103,8 @@ impl Dialling {
     }
 
     fn comes_again(&self, reason: CloseReason) -> bool {
-        let by_the_caller =
-            matches!(reason, CloseReason::Local | CloseReason::Aborted | CloseReason::ServerClosed);
-        self.reopen || (self.most.is_some() && !self.drains && !by_the_caller)
+        let let_go = self.let_go || is_by_the_caller(reason);
+        self.reopen || (self.most.is_some() && !self.drains && !let_go)
     }
 
     /// A round is on, at the latest since this tick.

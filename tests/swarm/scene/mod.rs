@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tymist::doing::ServerDoer;
-use tymist::net::{Addr, Listen};
+use tymist::net::{Addr, KeepAlive, Listen};
 use tymist::sim::swarm::{Moment, Stage, What, draw_config, draw_gram_config};
 use tymist::sim::{Act, Host, HostId, Rng, World};
 use tymist::{Config, Layer, OverLimit, RxFull, Server, TxFull};
@@ -111,18 +111,20 @@ impl Scene {
         // At least room for one, or there is nothing to see.
         config.limits.remoters = config.limits.remoters.max(1);
         if has_few_sockets(stage, host) {
-            // Who vanishes in a handshake must not keep one of them for ever, and who does as it should may take its time. Both hold for a connection as they
-            // were set when it came, so healing is too late for that.
-            config.timeouts.handshake.get_or_insert(service::GONE);
-            (config.refreshable, config.refresh_handshake) = (true, true);
+            // Idle are those who are gone. It holds for a connection as it was set when it came, so healing is too late for that.
+            config.refreshable = true;
         }
         let piece = 1 << rng.between(0, 16);
         let mut listen = Listen::new(([0, 0, 0, 0], PORT));
         listen.backlog = [1024, u32::try_from(rng.below(4)).unwrap()][rng.index(2)];
         // A forwarder that comes to life again dials for all who have waited at once, and again and again at the same times.
         if self.servers.iter().any(|id| forwards(stage, *id)) {
-            // Of those whom one with few sockets has waiting, all may be gone, and each lot of them takes its time.
-            listen.backlog = if has_few_sockets(stage, host) { 64 } else { 1024 };
+            listen.backlog = 1024;
+        }
+        if has_few_sockets(stage, host) {
+            // Who vanishes in a handshake, or in the queue, must not keep one of them for long; who is slow may take its time.
+            let (idle, interval) = (Duration::from_secs(10), Duration::from_secs(5));
+            listen.socket.keep_alive = Some(KeepAlive { idle, interval, retries: 9 });
         }
         let (ledger, bug, layer) = (self.ledger.clone(), self.bug, tls.map(Tls::layer));
         let gram_config = draw_gram_config(&mut rng);

@@ -36,7 +36,6 @@ impl Site {
             // Peers that vanished before wait in the kernel's queue, and each lot of them holds all the room until it is let go: a caller's patience
             // must outlast some lots.
             config.timeouts.idle = Some(GONE);
-            config.timeouts.handshake = Some(GONE);
         }
         service.service.heal(&mut service.server, config);
         if let Some(relay) = &mut self.relay {

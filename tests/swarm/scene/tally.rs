@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use tymist::tyme::Tyme;
 use tymist::{CloseReason, Counters, Deadline, Event, Id, Server, Wake};
 
+use super::dialling;
 use super::engine::Engine;
 use super::watch::{Life, Seen, Watch, wakes_after};
 
@@ -97,9 +98,14 @@ impl Watch {
     /// Sends what is queued, in place of `service_sends`. All deadlines of this turn are judged by now.
     pub(crate) fn send(&mut self, engine: &mut impl Engine) {
         let rated = self.config.timeouts.min_rate.is_some();
-        for (id, life) in self.lives.iter_mut().filter(|_| rated) {
+        for (id, life) in &mut self.lives {
             if let (Life::Usable(seen), Some(remoter)) = (life, engine.remoter(*id)) {
-                seen.judged = remoter.counters().bytes_in + remoter.counters().bytes_out;
+                if rated {
+                    seen.judged = remoter.counters().bytes_in + remoter.counters().bytes_out;
+                }
+                let closed = remoter.is_closing()
+                    && remoter.close_reason().is_some_and(dialling::is_by_the_caller);
+                seen.dialled.iter_mut().for_each(|dialling| dialling.let_go |= closed);
             }
         }
         let before = *engine.counters();
