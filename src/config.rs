@@ -202,7 +202,7 @@ impl Default for Limits {
 /// How long things may last, in the tyme the engine is wound to. `None` and zero both mean: for ever.
 ///
 /// A deadline fires in the first tick whose tyme has reached it, to the nanosecond, unless that same tick saw the
-/// activity it waits for. Each costs 8 bytes a connection, and all of a connection's together one place in the wheel.
+/// activity it waits for, or ended (by a budget of [`Limits`]) before its turn to look for it. Each costs 8 bytes a connection, and all of a connection's together one place in the wheel.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {

@@ -171,6 +171,7 @@ impl Engine {
         #[cfg(feature = "tls")]
         self.go_over();
         let mut opened = 0;
+        self.core.shook_at = self.core.tick;
         let budget = self.core.config.limits.handshakes_per_tick.max(1);
         for turn in 0..self.shaking.len() {
             if turn == budget {
@@ -197,7 +198,8 @@ impl Engine {
                     opened += 1;
                 }
                 Ok(Stage::Handshaking) => {
-                    remoter.state.queued = Queued::Waiting;
+                    remoter.begin_tick(&self.core);
+                    remoter.state.queued = Queued::Again;
                     self.shaking.push_back(id);
                     self.core.serviced.more = true;
                     if self.core.config.refresh_handshake {

@@ -70,11 +70,22 @@ impl Remoter {
                 return true;
             }
         }
-        let waits_for_user = self.state.phase == Phase::Live && self.state.eof;
-        if waits_for_user && self.state.half_open == HalfOpen::No && !self.is_armed(Slot::Linger) {
+        if self.begins_to_wait_for_user() {
             self.arm(core, Slot::Linger);
         }
-        self.state.doomed || (self.state.phase == Phase::Lingering && self.state.eof)
+        let ended = self.state.phase == Phase::Lingering && self.state.eof;
+        self.state.doomed || ended || self.lingers_in_vain()
+    }
+
+    /// Whether there is no deadline any more for the peer's end that it waits for.
+    pub(super) fn lingers_in_vain(&self) -> bool {
+        self.state.phase == Phase::Lingering && !self.is_armed(Slot::Linger)
+    }
+
+    /// Whether the peer's end has come, and the time that its user has to answer does not run yet.
+    pub(super) fn begins_to_wait_for_user(&self) -> bool {
+        let waits = self.state.phase == Phase::Live && self.state.eof;
+        waits && self.state.half_open == HalfOpen::No && !self.is_armed(Slot::Linger)
     }
 
     /// Ends it for what a read or write met. Where a layer broke it off over what the peer said, the peer is there and to be told: what the

@@ -33,8 +33,6 @@ pub(crate) struct Core {
     /// Bytes that may still be sent in this tick, and whether that was too little for somebody.
     pub(crate) tick_left_out: usize,
     pub(crate) cut_out: bool,
-    /// Some did not have their turn in this tick.
-    pub(crate) cut_turns: bool,
     /// Datagrams that may still be received in this tick.
     pub(crate) grams_left: usize,
     pub(crate) burst: Burst,
@@ -51,6 +49,9 @@ pub(crate) struct Core {
     pub(crate) heard_until: Option<Tyme>,
     /// Number of the tick, for the budgets per connection.
     pub(crate) tick: u32,
+    /// The ticks in which turns were last given, and handshakes last advanced.
+    pub(crate) turned_at: u32,
+    pub(crate) shook_at: u32,
     /// A service's filters are to see all bytes before they leave.
     pub(crate) filtered: bool,
     /// A service is being called: nothing may call it again before it returns.
@@ -82,7 +83,6 @@ impl Core {
             tick_left: 0,
             tick_left_out: 0,
             cut_out: false,
-            cut_turns: false,
             burst: Burst::default(),
             grams_left: 0,
             connects_left: 0,
@@ -92,6 +92,8 @@ impl Core {
             upgrades: Vec::new(),
             heard_until: None,
             tick: 0,
+            turned_at: 0,
+            shook_at: 0,
             filtered: false,
             calling: false,
             config,
@@ -104,7 +106,7 @@ impl Core {
         self.tick = self.tick.wrapping_add(1);
         self.tick_left = limits.tick_bytes.max(1);
         self.tick_left_out = limits.tick_bytes_out.max(1);
-        (self.cut_out, self.cut_turns) = (false, false);
+        self.cut_out = false;
         self.burst = Burst::default();
         self.grams_left = limits.grams_per_tick.max(1);
         self.connects_left = limits.connects_per_tick.max(1);

@@ -12,7 +12,7 @@ use crate::error::{CloseReason, Deadline};
 use crate::event::Event;
 use crate::id::Id;
 use crate::remoter::{HalfOpen, Phase, Remoter, Slot};
-use crate::tyme::Tyme;
+use crate::tyme::{Tyme, nanos};
 
 fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
     let duration = match slot {
@@ -35,6 +35,11 @@ impl Remoter {
             return Some(dial.pause).filter(|pause| !pause.is_zero());
         }
         duration_of(self.timeouts.as_deref().unwrap_or(&core.config.timeouts), slot)
+    }
+
+    /// Whether there is a deadline of that kind for it.
+    pub(super) fn has_deadline(&self, core: &Core, slot: Slot) -> bool {
+        self.duration(core, slot).is_some()
     }
 
     /// Starts a deadline from now; returns false if there is none of that kind.
@@ -120,6 +125,7 @@ impl Remoter {
                 &[Slot::FirstByte, Slot::Idle, Slot::Lifetime, Slot::Rate]
             }
             Phase::Live => &[Slot::Idle, Slot::Lifetime, Slot::Rate],
+            Phase::Flushing | Phase::Lingering if self.state.opened => &[Slot::Lifetime],
             _ => &[],
         };
         let again = Slot::ALL.iter().filter(|slot| ran[**slot as usize]);
@@ -169,10 +175,16 @@ impl Remoter {
             let is_due =
                 |slot: &Slot| self.deadlines[*slot as usize] <= core.now && self.is_armed(*slot);
             let Some(slot) = first.filter(is_due) else { return };
+            let end = self.deadlines[slot as usize];
             self.disarm(slot);
+            // What it waits for is there, or could have been sent, and the tick's budgets ended before its turn: it is judged after that.
+            if self.is_kept_waiting(core, slot) {
+                self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
+                continue;
+            }
             let which = match slot {
                 Slot::Rate => {
-                    self.end_window(core);
+                    self.end_window(core, end);
                     if self.state.doomed {
                         return; // That is why it ends, and no other deadline of the same tick.
                     }
@@ -187,14 +199,6 @@ impl Remoter {
                 // The peer's end has come and ours is still on its way out: there is a deadline for that.
                 Slot::Linger if self.state.phase == Phase::Live && self.has_output() => {
                     self.arm(core, slot);
-                    continue;
-                }
-                // It has spoken, and the tick's budget ended before its turn: it is judged after that, if that can make a difference.
-                // Or it could be sent to, and likewise.
-                Slot::FirstByte | Slot::Idle | Slot::WriteStall
-                    if self.is_kept_waiting(core, slot) =>
-                {
-                    self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
                     continue;
                 }
                 Slot::Dial => {
@@ -218,25 +222,18 @@ impl Remoter {
         }
     }
 
-    /// Whether the tick's budget ended before something that this deadline waits for.
-    fn is_kept_waiting(&self, core: &Core, slot: Slot) -> bool {
-        match slot {
-            Slot::FirstByte => self.waits_to_be_read(core),
-            Slot::WriteStall => self.waits_to_send(core),
-            _ => {
-                self.state.refreshable && (self.waits_to_be_read(core) || self.waits_to_send(core))
-            }
-        }
-    }
-
-    fn end_window(&mut self, core: &mut Core) {
+    /// The window of the least rate that was to end at `end` is over. The next one begins there and not now: else a silence could hide between two because a
+    /// tick came late.
+    fn end_window(&mut self, core: &mut Core, end: Tyme) {
         let timeouts = self.timeouts.as_deref().unwrap_or(&core.config.timeouts);
         let Some(rate) = timeouts.min_rate else { return };
         if self.moved() - self.window_start < rate.bytes {
             return self.doom(CloseReason::TooSlow);
         }
         self.window_start = self.moved();
-        self.arm(core, Slot::Rate);
+        let Some(window) = self.duration(core, Slot::Rate).map(nanos) else { return };
+        let into = nanos(core.now - end) % window;
+        self.deadlines[Slot::Rate as usize] = core.now + Duration::from_nanos(window - into);
     }
 }
 
@@ -257,7 +254,13 @@ impl Engine {
     fn expire_one(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.timer = None;
-        remoter.expire_heard(&mut self.core);
+        // What the caller has asked for since the last flush comes first.
+        if remoter.state.timeouts_changed {
+            remoter.restart_deadlines(&mut self.core, false);
+        }
+        if !remoter.state.doomed {
+            remoter.expire_heard(&mut self.core);
+        }
         if remoter.state.doomed {
             self.release(id);
         } else {

@@ -36,7 +36,7 @@ use crate::config::Config;
 use crate::event::{Event, Serviced};
 use crate::id::{Id, REMOTER, Slots};
 use crate::net::{Net, Readiness};
-use crate::remoter::Remoter;
+use crate::remoter::{Phase, Remoter};
 use crate::tyme::{Tyme, Tymth, Wheel};
 
 pub(crate) use admit::Origin;
@@ -132,6 +132,15 @@ impl Engine {
             remoter.timer = None;
             remoter.opened_at = now;
             remoter.restart_deadlines(&mut self.core, true);
+            // There may be no time-out any more for what it waits for.
+            let lingers = remoter.state.phase == Phase::Lingering;
+            if lingers && !core::mem::replace(&mut remoter.state.touched, true) {
+                self.touched.push(remoter.id);
+            }
+        }
+        // What was heard by then is a tyme of the clock that was left.
+        if core::mem::take(&mut self.sweep).is_some() {
+            self.core.heard_until = Some(Tyme::ZERO);
         }
         now
     }

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::error::Gone;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Phase, Queued, Shared};
+use crate::remoter::{Phase, Queued, Room, Shared};
 
 impl Engine {
     /// Tells those whose queue has run empty, as soon as there is room to queue more.
@@ -33,6 +33,8 @@ impl Engine {
     pub(crate) fn turns(&mut self) {
         let mut denied = None;
         let mut cut_out = None;
+        let mut cut_turns = false;
+        self.core.turned_at = self.core.tick;
         let turns = self.core.config.limits.turns_per_tick.max(1);
         // Those who had theirs, and those who had none.
         let (mut turn, mut beyond) = (0, 0);
@@ -41,7 +43,7 @@ impl Engine {
                 break;
             }
             if turn == turns {
-                self.core.cut_turns = true;
+                cut_turns = true;
                 beyond = left;
                 break;
             }
@@ -65,8 +67,8 @@ impl Engine {
             remoter.receive(&mut self.core, false);
             if remoter.after_pass(&mut self.core, &mut self.ready) {
                 self.release(id);
-            } else if remoter.state.queued == Queued::Waiting {
-                remoter.state.queued = Queued::Again;
+            } else {
+                remoter.had_turn();
             }
             // Cut short by what others took before it, it is first in the next tick; who was first in this one is not.
             if self.core.tick_left == 0 && turn > 0 && self.was_cut_short(id) {
@@ -88,11 +90,11 @@ impl Engine {
         }
         self.core.counters.budget.tick_bytes +=
             u64::from(self.core.tick_left == 0 && !self.core.burst.bytes);
-        let room = self.core.shared.room_to_read() > 0;
-        self.core.counters.budget.buffered += u64::from(!room);
+        let room = self.core.shared.room_now();
+        self.core.counters.budget.buffered += u64::from(room != Room::All);
         let more = self.can_line_move(room);
         self.core.serviced.more |= more;
-        self.core.counters.budget.turns += u64::from(self.core.cut_turns && more);
+        self.core.counters.budget.turns += u64::from(cut_turns && more);
     }
 
     /// Whether it is last in line with some of its own budget left.
@@ -101,21 +103,22 @@ impl Engine {
             && self.slots.get(id).is_some_and(|remoter| remoter.has_budget(&self.core))
     }
 
-    /// Whether somebody in line can do something. Where there is no room only those can who send or throw away, and they
+    /// Whether somebody in line can do something. Where there is no room for all only those can who send, throw away or hold nothing, and they
     /// are looked for.
-    fn can_line_move(&self, room: bool) -> bool {
-        if room {
+    fn can_line_move(&self, room: Room) -> bool {
+        if room == Room::All {
             return !self.ready.is_empty();
         }
         self.ready
             .iter()
-            .any(|id| self.slots.get(*id).is_some_and(|it| it.can_go_on(&self.core, false)))
+            .any(|id| self.slots.get(*id).is_some_and(|it| it.can_go_on(&self.core, room)))
     }
 
     /// One live connection's turn to receive, outside the line; `once` for a single read. The bytes received in this tick.
     pub(crate) fn receive_of(&mut self, id: Id, once: bool) -> Result<u64, Gone> {
         let remoter = self.slots.get_mut(id).filter(|remoter| remoter.is_live()).ok_or(Gone)?;
         remoter.receive(&mut self.core, once);
+        remoter.had_turn();
         self.after_pass(id);
         Ok(self.core.serviced.bytes_in)
     }
@@ -154,7 +157,8 @@ impl Engine {
 
     fn is_turn_possible(&self) -> bool {
         let limit = self.core.config.limits.buffered.max(1);
-        let (room, to_send) = (self.will_fit(Shared::readable(limit)), self.will_fit(limit));
+        let buffered = self.will_be_buffered();
+        let (room, to_send) = (Shared::room_below(limit, buffered), buffered < limit);
         self.can_line_move(room)
             || (!self.core.drained_owed.is_empty() && to_send)
             || self.touched.iter().any(|id| {
@@ -164,11 +168,11 @@ impl Engine {
             })
     }
 
-    /// Whether the next tick begins with less than `limit` buffered, without what it will forget.
-    fn will_fit(&self, limit: usize) -> bool {
+    /// What the next tick begins with: all but what it will forget.
+    fn will_be_buffered(&self) -> usize {
         let told = self.to_forget.iter().filter_map(|id| self.slots.get(*id));
         let freed: usize = told.map(|remoter| remoter.rx.len()).sum();
         let buffered = self.core.shared.buffered.load(Ordering::Relaxed);
-        buffered - freed < limit
+        buffered - freed
     }
 }

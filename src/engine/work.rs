@@ -6,7 +6,7 @@ use super::Core;
 use crate::config::RxFull;
 use crate::error::{Cause, CloseReason};
 use crate::id::Id;
-use crate::remoter::{Fin, Phase, Queued, Remoter};
+use crate::remoter::{Fin, Phase, Queued, Remoter, Room, Slot};
 
 /// A stream, somebody's middleware, says that it moved more than it was given: no number of it can be trusted.
 pub(super) const TOO_MUCH: CloseReason =
@@ -49,11 +49,11 @@ impl Remoter {
 
     /// Whether a turn would do something with the latches as they are.
     pub(super) fn has_work(&self, core: &Core) -> bool {
-        self.can_go_on(core, true)
+        self.can_go_on(core, Room::All)
     }
 
     /// The same where there may be no room for everybody's bytes.
-    pub(super) fn can_go_on(&self, core: &Core, room: bool) -> bool {
+    pub(super) fn can_go_on(&self, core: &Core, room: Room) -> bool {
         match self.state.phase {
             Phase::Dialling => return false,
             // A new connection under the old id, which is still in the line of the old one.
@@ -61,9 +61,14 @@ impl Remoter {
             _ => {}
         }
         let takes = self.state.readable && self.may_read(core);
-        (takes && (room || self.throws_away() || self.room_to_read(core) > 0))
+        (takes && (self.has_room(room) || self.throws_away()))
             || (self.state.writable && self.has_output())
             || self.may_be_lost()
+    }
+
+    /// Whether it may hold more where there is room for so many.
+    fn has_room(&self, room: Room) -> bool {
+        room == Room::All || (room == Room::InNeed && self.rx.is_empty() && self.tx.is_empty())
     }
 
     /// Whether something ended after the peer's half had: all that can is the rest of the connection.
@@ -72,22 +77,45 @@ impl Remoter {
         open && self.state.eof && self.state.ending && self.state.fin != Fin::Sent
     }
 
-    /// Whether the tick's turns were over before its own.
-    fn is_passed_over(&self, core: &Core) -> bool {
-        let had_turn = self.state.queued == Queued::Again && self.state.spent_at == core.tick;
-        core.cut_turns && !had_turn
+    /// Whether it is in line and the last pass over that, in the tick `pass`, ended before its turn. A step is a tick of its own, so that may
+    /// have been some ticks ago.
+    fn is_passed_over(&self, pass: u32) -> bool {
+        match self.state.queued {
+            Queued::No => false,
+            Queued::Waiting => true,
+            Queued::Again => self.state.spent_at.wrapping_sub(pass) > u32::MAX / 2,
+        }
     }
 
-    /// Whether it is in line with something to read, in a tick that can read no more.
-    pub(super) fn waits_to_be_read(&self, core: &Core) -> bool {
-        let over = core.tick_left == 0 || self.is_passed_over(core);
-        over && self.state.queued != Queued::No && self.state.readable && self.may_read(core)
+    /// Takes note that it had its turn, where it is in line for another.
+    pub(super) fn had_turn(&mut self) {
+        if self.state.queued == Queued::Waiting {
+            self.state.queued = Queued::Again;
+        }
     }
 
-    /// Whether it is in line with something to send, in a tick that can send no more.
-    pub(super) fn waits_to_send(&self, core: &Core) -> bool {
-        let over = core.tick_left_out == 0 || self.is_passed_over(core);
+    /// Whether it has something to read for which there was no turn.
+    fn waits_to_be_read(&self, core: &Core) -> bool {
+        self.is_passed_over(core.turned_at) && self.state.readable && self.may_read(core)
+    }
+
+    /// Whether it has something to send for which there was no turn, or nothing left in the tick.
+    fn waits_to_send(&self, core: &Core) -> bool {
+        let over = core.tick_left_out == 0 || self.is_passed_over(core.turned_at);
         over && self.state.queued != Queued::No && self.state.writable && self.has_output()
+    }
+
+    /// Whether the tick's budgets ended before something that this deadline waits for.
+    pub(super) fn is_kept_waiting(&self, core: &Core, slot: Slot) -> bool {
+        match slot {
+            Slot::Handshake => self.is_passed_over(core.shook_at),
+            Slot::Connect => self.dial.as_ref().is_some_and(|dial| dial.latched),
+            Slot::FirstByte | Slot::Linger => self.waits_to_be_read(core),
+            Slot::WriteStall => self.waits_to_send(core),
+            Slot::Idle if !self.state.refreshable => false,
+            Slot::Idle | Slot::Rate => self.waits_to_be_read(core) || self.waits_to_send(core),
+            Slot::Lifetime | Slot::Dial => false,
+        }
     }
 
     /// Whether the tick's budget ended before its own while it was sending.
@@ -135,7 +163,7 @@ impl Remoter {
     }
 
     /// Whether what the caller did to it calls for a turn.
-    pub(super) fn wants_turn(&self, core: &Core, room: bool) -> bool {
+    pub(super) fn wants_turn(&self, core: &Core, room: Room) -> bool {
         if self.state.phase == Phase::Closed {
             return false;
         }
@@ -148,8 +176,10 @@ impl Remoter {
             || (self.state.opened && self.wants_turn_live(core, room))
     }
 
-    fn wants_turn_live(&self, core: &Core, room: bool) -> bool {
+    fn wants_turn_live(&self, core: &Core, room: Room) -> bool {
         self.can_go_on(core, room)
+            || self.lingers_in_vain()
+            || (self.begins_to_wait_for_user() && self.has_deadline(core, Slot::Linger))
             || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing

@@ -34,7 +34,7 @@ use crate::net::Stream;
 use crate::tyme::{Timer, Tyme};
 pub use detached::Detached;
 pub(crate) use dialled::{Attempt, Dialled, Step};
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Room, Shared};
 pub(crate) use slot::{SLOTS, Slot};
 pub(crate) use state::{Fin, HalfOpen, Phase, Queued, State, Via};
 #[cfg(feature = "tls")]

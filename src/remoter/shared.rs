@@ -5,6 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A request, but no upload.
 const IN_NEED: usize = 4096;
 
+/// For whose bytes that come in there is room.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    All,
+    /// Those who hold none.
+    InNeed,
+    Nobody,
+}
+
 /// Unread and unsent bytes of all, and their limit.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -28,13 +37,32 @@ impl Shared {
     /// Room for a few bytes of one who holds none, where there is none for the others: half of what is kept for those that go out. Else some who take nothing
     /// would silence everybody.
     pub(crate) fn room_in_need(&self) -> usize {
+        let limit = Self::readable_in_need(self.buffered_limit.load(Ordering::Relaxed));
+        limit.saturating_sub(self.buffered.load(Ordering::Relaxed)).min(IN_NEED)
+    }
+
+    fn readable_in_need(limit: usize) -> usize {
+        if limit < 16 { 0 } else { limit - limit / 16 }
+    }
+
+    /// For whom there is room below `limit` where so much is `buffered`.
+    pub(crate) fn room_below(limit: usize, buffered: usize) -> Room {
+        if buffered < Self::readable(limit) {
+            Room::All
+        } else if buffered < Self::readable_in_need(limit) {
+            Room::InNeed
+        } else {
+            Room::Nobody
+        }
+    }
+
+    pub(crate) fn room_now(&self) -> Room {
         let limit = self.buffered_limit.load(Ordering::Relaxed);
-        let room = (limit - limit / 16).saturating_sub(self.buffered.load(Ordering::Relaxed));
-        if limit < 16 { 0 } else { room.min(IN_NEED) }
+        Self::room_below(limit, self.buffered.load(Ordering::Relaxed))
     }
 
     /// How much of a limit unread bytes may fill; of a limit of 1 all, or nothing would ever come in.
-    pub(crate) fn readable(limit: usize) -> usize {
+    fn readable(limit: usize) -> usize {
         if limit < 2 { limit } else { limit - (limit / 8).max(1) }
     }
 

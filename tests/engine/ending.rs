@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::far::{Desk, addr};
 use crate::util::script::{Accept, Peer, Read, Script, Write};
 use tymist::net::Stage;
-use tymist::{Backoff, CloseReason, Connect, Event, GramConfig, Wake};
+use tymist::tyme::Tymist;
+use tymist::{Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Timeouts, Wake};
 
 /// The user has not heard of it yet, and may have an answer.
 #[test]
@@ -168,4 +169,64 @@ fn a_close_ends_a_drain_and_is_all_that_is_told() {
     script.server.close();
     assert_eq!(script.server.draining(), None);
     assert_eq!(script.tick(), [Event::Closed(id, CloseReason::ServerClosed)]);
+}
+
+/// It waited for the peer's end for ever, once there was no time-out any more for that.
+#[test]
+fn regression_who_is_not_to_wait_for_the_end_any_more_does_not() {
+    for wound in [false, true] {
+        let mut script = Script::with(|_| {});
+        let peer = Peer::new(1, []);
+        let id = script.admits(&peer);
+        script.tick();
+        script.server.remoter_mut(id).unwrap().close();
+        assert_eq!(script.tick(), []);
+        if wound {
+            script.server.config_mut().timeouts.linger = None;
+            script.tymist = Tymist::new();
+            script.server.wind(script.tymist.tymth());
+        } else {
+            let mut never = Timeouts::new();
+            never.linger = None;
+            script.server.remoter_mut(id).unwrap().set_timeouts(never);
+        }
+        assert_eq!(script.server.wake(), Wake::Now, "wound: {wound}");
+        assert_eq!(script.tick(), [Event::Closed(id, CloseReason::Local)], "wound: {wound}");
+    }
+}
+
+/// A lifetime that is given to one that is closing already ends it as it does others.
+#[test]
+fn regression_a_lifetime_given_while_it_closes_is_minded() {
+    let mut script = Script::with(|config| config.timeouts.write_stall = None);
+    let peer = Peer::new(1, []).writing([Write::Never]);
+    let id = script.admits(&peer);
+    script.tick();
+    script.server.tx(id, b"stuck").unwrap();
+    script.server.remoter_mut(id).unwrap().close();
+    script.tick();
+    let mut short = Timeouts::new();
+    (short.lifetime, short.write_stall) = (Some(Duration::from_secs(1)), None);
+    script.server.remoter_mut(id).unwrap().set_timeouts(short);
+    assert_eq!(script.tick(), []);
+    let events = script.tick_after(Duration::from_secs(1));
+    assert_eq!(events.first(), Some(&Event::Expired(id, Deadline::Lifetime)));
+    assert!(matches!(events[1..], [Event::Closed(..)]), "{events:?}");
+    assert_eq!(script.server.len(), 0);
+}
+
+/// Only a tick starts the time that its user has; a loop that goes by `wake` came to none.
+#[test]
+fn regression_who_stays_half_open_no_longer_wants_a_tick() {
+    let mut script = Script::with(|config| config.half_open = true);
+    let peer = Peer::new(1, []);
+    let id = script.admits(&peer);
+    script.tick();
+    peer.then([Read::Bytes(b"unread".to_vec()), Read::End]);
+    script.ticks(3);
+    assert_eq!(script.server.wake(), Wake::OnIo);
+    script.server.remoter_mut(id).unwrap().set_half_open(false);
+    assert_eq!(script.server.wake(), Wake::Now);
+    script.tick();
+    assert_eq!(script.server.wake(), Wake::At(script.server.tyme() + Duration::from_secs(5)));
 }

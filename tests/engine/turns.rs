@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::util::pattern;
 use crate::util::script::{Peer, Read, Script, Write};
-use tymist::{Deadline, Event, Id, Wake};
+use tymist::{CloseReason, Deadline, Event, Id, Wake};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);
@@ -197,4 +197,20 @@ fn regression_a_deadline_waits_for_one_turn_and_not_for_room() {
         assert!(events.contains(&Event::Expired(*id, Deadline::FirstByte)), "{id:?}: {events:?}");
     }
     assert_eq!(script.server.wake(), Wake::OnIo);
+}
+
+/// The next tick forgets who has closed, and then has room for the few bytes of one who holds none; the wake spoke of room for all only.
+#[test]
+fn regression_wake_knows_of_the_room_in_need_that_a_closed_one_leaves() {
+    let mut script = Script::with(|config| config.limits.buffered = 1600);
+    let (peers, ids) = admitted(&mut script, 3);
+    for (peer, bytes) in peers.iter().zip([1400, 100, 50]) {
+        peer.then([Read::Bytes(pattern(bytes))]);
+        script.tick();
+    }
+    assert_eq!((script.server.buffered(), script.server.wake()), (1500, Wake::OnIo));
+    script.server.remoter_mut(ids[1]).unwrap().abort();
+    assert_eq!(script.tick(), [Event::Closed(ids[1], CloseReason::Aborted)]);
+    assert_eq!(script.server.wake(), Wake::Now);
+    assert_eq!(script.tick(), [Event::Received(ids[2])]);
 }
