@@ -50,7 +50,7 @@ impl Clients {
     }
 
     fn harvest(&mut self) {
-        self.engine.harvest_once();
+        self.engine.harvest_anew();
         self.engine.latch(|_| {});
     }
 }

@@ -26,8 +26,13 @@ impl Engine {
     pub(crate) fn harvest_once(&mut self) {
         let is_due = || self.next_deadline().is_some_and(|next| next <= self.core.now);
         if !self.fresh || is_due() {
-            self.harvest(Some(Duration::ZERO));
+            self.harvest_anew();
         }
+    }
+
+    /// Asks the network who is ready by now, whatever a wait has found.
+    pub(crate) fn harvest_anew(&mut self) {
+        self.harvest(Some(Duration::ZERO));
     }
 
     /// Asks the network who is ready.

@@ -167,11 +167,12 @@ impl Peer {
         core::mem::take(&mut self.serviced)
     }
 
-    /// Only receives, as a tick of its own; returns how many datagrams came.
+    /// Only receives, as a tick of its own that asks the network also where a [`wait`](Peer::wait) has just done so; returns how many datagrams came.
     pub fn service_receives(&mut self) -> usize {
         self.begun = false;
         self.begin();
-        self.harvest_once();
+        self.harvest(Some(Duration::ZERO));
+        self.latch();
         self.receive();
         self.begun = false;
         core::mem::take(&mut self.serviced).grams_in
@@ -210,6 +211,10 @@ impl Peer {
         if !self.fresh {
             self.harvest(Some(Duration::ZERO));
         }
+        self.latch();
+    }
+
+    fn latch(&mut self) {
         self.fresh = false;
         for readiness in self.harvested.drain(..) {
             if readiness.token == SOCKET {

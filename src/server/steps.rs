@@ -6,8 +6,9 @@ use crate::id::{ENDPOINT, Id};
 
 /// # The steps of a tick, one by one
 ///
-/// For those who drive them by hand, as in hio. Each reads the clock and, where it does input, asks the network who is ready (one system call);
-/// [`service`](Server::service) does them all, in order, at the cost of one. A step is a tick of its own to the budgets, with the `wait` before it.
+/// For those who drive them by hand, as in hio. Each reads the clock and, where it does input, asks the network who is ready (one system call, also after a
+/// `wait`, since more may have come); [`service`](Server::service) does them all, in order, at the cost of one. A step is a tick of its own to the budgets,
+/// with the `wait` before it.
 impl Server {
     /// Takes new connections from the listeners into their deques (`axes`); returns how many.
     pub fn service_accepts(&mut self) -> usize {
@@ -101,7 +102,7 @@ impl Server {
     }
 
     fn harvest(&mut self) {
-        self.engine.harvest_once();
+        self.engine.harvest_anew();
         self.latch();
     }
 

@@ -16,6 +16,8 @@ mod echo;
 mod ending;
 mod held;
 mod limits;
+#[cfg(feature = "os")]
+mod steps;
 mod swarm_found;
 mod tick;
 mod timeouts;

@@ -334,6 +334,17 @@ fn winding_starts_waits_anew() {
     assert_eq!(rig.peer.wake(), Wake::At(tymist::tyme::Tyme::from_secs(1)), "a second from there");
 }
 
+/// The wait's harvest was taken for the step's: what came between them was not there.
+#[test]
+fn regression_a_step_takes_what_has_come_since_the_wait() {
+    let (mut rig, script) = rig(|_| {});
+    rig.tick_now();
+    rig.peer.wait(None);
+    script.lock().receives.push_back(Ok((b"late".to_vec(), friend())));
+    script.ready(true, false);
+    assert_eq!(rig.peer.service_receives(), 1);
+}
+
 fn server(change: impl FnOnce(&mut GramConfig)) -> (Server, EndpointId, Tymist, Script) {
     let script = Script::default();
     let tymist = Tymist::new();

@@ -1,0 +1,78 @@
+//! The steps of a tick one by one, on scripted networks: each that does input asks who is ready, whatever a wait before it has found.
+
+use std::time::Duration;
+
+use crate::far::{self, Desk};
+use crate::util::pattern;
+use crate::util::script::{Accept, Peer, Read, Script};
+use tymist::{Connect, Event, Id, Server};
+
+/// A connection at rest.
+fn admitted(script: &mut Script) -> (Peer, Id) {
+    let peer = Peer::new(1, []);
+    let id = script.admits(&peer);
+    script.tick();
+    (peer, id)
+}
+
+/// The wait's harvest was taken for the step's: what came between them was not there.
+#[test]
+fn regression_a_step_takes_what_has_come_since_the_wait() {
+    let mut script = Script::with(|_| {});
+    let (peer, id) = admitted(&mut script);
+    script.server.wait(None);
+    script.accepts([Accept::Peer(Peer::new(2, []))]);
+    assert_eq!(script.server.service_accepts(), 1);
+    script.server.wait(None);
+    script.accepts([Accept::Peer(Peer::new(3, []))]);
+    assert_eq!(script.server.service_connects(), 2);
+    script.tick();
+
+    let receives: [fn(&mut Server, Id) -> u64; 3] = [
+        |server, _| server.service_receives(),
+        |server, id| server.service_receives_of(id).unwrap(),
+        |server, id| server.service_receive_once(id).unwrap(),
+    ];
+    for receive in receives {
+        script.server.wait(None);
+        peer.then([Read::Bytes(pattern(5))]);
+        // Sending is no look at who is ready.
+        script.server.service_sends();
+        let before = script.harvests();
+        assert_eq!((receive(&mut script.server, id), script.harvests() - before), (5, 1));
+        script.tick();
+    }
+}
+
+#[test]
+fn regression_a_step_of_clients_takes_what_has_come_since_the_wait() {
+    let mut desk = Desk::new();
+    let mut connect = Connect::new(vec![far::addr(1), far::addr(2)]);
+    connect.stagger = Duration::from_secs(1);
+    let id = desk.clients.connect(connect).unwrap();
+    desk.clients.wait(None);
+    desk.far.up(0);
+    assert_eq!(desk.clients.service_connects(), 1);
+    desk.tick();
+    desk.clients.wait(None);
+    desk.far.send(0, b"pong");
+    assert_eq!(desk.clients.service_receives(), 4);
+    desk.tick();
+    desk.clients.wait(None);
+    desk.far.send(0, b"!");
+    assert_eq!(desk.clients.service_receive_once(id), Ok(1));
+}
+
+/// The kernel had it before the drain began, and the client saw a reset.
+#[test]
+fn regression_a_drain_takes_in_who_came_after_the_wait() {
+    let mut script = Script::with(|_| {});
+    script.server.wait(None);
+    let peer = Peer::new(1, []);
+    script.accepts([Accept::Peer(peer.clone())]);
+    script.server.drain(None);
+    assert_eq!(script.server.draining().unwrap().left, 1);
+    let events = script.tick();
+    let id = script.server.at(&peer.addr()).unwrap();
+    assert_eq!(events, [Event::Accepted(id), Event::Draining { left: 1 }]);
+}
