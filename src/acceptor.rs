@@ -27,7 +27,7 @@ pub struct Acceptor {
     pub(crate) layer: Option<Layer>,
     /// Whether what it takes must shake hands before it is usable.
     pub(crate) handshake: bool,
-    pub(crate) axes: VecDeque<Box<dyn Stream>>,
+    pub(crate) axes: VecDeque<Waiting>,
     /// Whose PROXY headers it reads, and from whom it takes none.
     #[cfg(feature = "proxy-protocol")]
     pub(crate) proxy: Option<ProxyProtocol>,
@@ -41,6 +41,12 @@ pub struct Acceptor {
     resting_until: Option<Tyme>,
     /// Accepts since the last good one that failed for one connection only.
     skipped: u32,
+}
+
+/// A connection that was accepted, and how many were before it, at whichever acceptor.
+pub(crate) struct Waiting {
+    pub(crate) number: u64,
+    pub(crate) stream: Box<dyn Stream>,
 }
 
 /// A stream with all that its acceptor puts around it.
@@ -116,7 +122,7 @@ impl Acceptor {
     /// The peers of connections that were accepted and wait to become remoters, oldest first.
     #[must_use]
     pub fn axes(&self) -> impl ExactSizeIterator<Item = &Addr> {
-        self.axes.iter().map(|stream| stream.peer_addr())
+        self.axes.iter().map(|waiting| waiting.stream.peer_addr())
     }
 
     /// Until when it rests because descriptors or memory ran out.
@@ -264,8 +270,14 @@ impl Acceptor {
         }
     }
 
-    /// Accepts one connection into the deque.
-    pub(crate) fn accept(&mut self, now: Tyme, deque: usize, pause: Duration) -> Accepted {
+    /// Accepts one connection into the deque, that of this number.
+    pub(crate) fn accept(
+        &mut self,
+        number: u64,
+        now: Tyme,
+        deque: usize,
+        pause: Duration,
+    ) -> Accepted {
         if !self.can_accept(now, deque) {
             return Accepted::Done;
         }
@@ -274,7 +286,7 @@ impl Acceptor {
         let error = match listener.accept() {
             Ok(stream) => {
                 self.skipped = 0;
-                self.axes.push_back(stream);
+                self.axes.push_back(Waiting { number, stream });
                 return Accepted::One;
             }
             Err(error) => error,

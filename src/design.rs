@@ -13,7 +13,7 @@
 //! 3. **Harvest.** One system call without waiting; none where [`wait`](crate::Server::wait) has just made it, unless a deadline has come
 //!    since: so may have what it waits for. Readiness sets latches, nothing else.
 //! 4. **Accept** into the deques, round robin over the acceptors, within a budget.
-//! 5. **Admit** from the deques, in order; those with a handshake start it.
+//! 5. **Admit** from the deques, in the order of acceptance, whichever the acceptor; those with a handshake start it.
 //! 6. **Coming up.** Dialled connections whose attempts have news are asked, within a budget; those that are up start their handshake, or are usable.
 //! 7. **Handshakes**, a bounded step each, within a budget.
 //! 8. **Turns.** Each connection in line sends what was blocked and receives, within its own budget and the tick's. Who has more

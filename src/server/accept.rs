@@ -1,7 +1,7 @@
 //! From the kernel's queue into an acceptor's deque, and from there into the engine.
 
 use super::Server;
-use crate::acceptor::{Accepted, Acceptor, Fitted};
+use crate::acceptor::{Accepted, Acceptor, Fitted, Waiting};
 use crate::config::OverLimit;
 use crate::engine::Origin;
 use crate::event::Event;
@@ -57,7 +57,7 @@ impl Server {
             if !acceptor.can_accept(now, deque) {
                 continue;
             }
-            let result = acceptor.accept(now, deque, pause);
+            let result = acceptor.accept(core.counters.accepted, now, deque, pause);
             match result {
                 Accepted::Done => {}
                 Accepted::One => {
@@ -87,7 +87,7 @@ impl Server {
         }
     }
 
-    /// Admits from the deques, in order; returns how many connections became usable at once.
+    /// Admits from the deques, in the order in which they were accepted; returns how many connections became usable at once.
     #[inline]
     pub(super) fn admit_pass(&mut self) -> usize {
         let none = self.acceptors.iter().all(|acceptor| acceptor.axes.is_empty());
@@ -96,31 +96,37 @@ impl Server {
 
     fn admit_axes(&mut self) -> usize {
         let mut opened = 0;
-        for at in 0..self.acceptors.len() {
-            while self.event_room() > 0 && self.may_admit(at) {
-                let acceptor = &mut self.acceptors[at];
-                let Some(stream) = acceptor.axes.pop_front() else { break };
-                let id = acceptor.id();
-                let Fitted { stream, proxied } = match acceptor.fit(stream) {
-                    Ok(fitted) => fitted,
-                    Err((stream, why)) => {
-                        self.engine.refuse(id, stream.peer_addr().clone(), why);
-                        continue;
-                    }
-                };
-                let handshake = acceptor.handshake || proxied;
-                match self.engine.admit(stream, Origin { acceptor: Some(id), handshake, proxied }) {
-                    Ok(_) => {
-                        opened += usize::from(!handshake);
-                        self.acceptors[at].take_room();
-                    }
-                    Err((stream, why)) => {
-                        self.engine.refuse(id, stream.peer_addr().clone(), why);
-                    }
+        while self.event_room() > 0
+            && let Some(at) = self.next_to_admit()
+        {
+            let acceptor = &mut self.acceptors[at];
+            let Some(Waiting { stream, .. }) = acceptor.axes.pop_front() else { break };
+            let id = acceptor.id();
+            let Fitted { stream, proxied } = match acceptor.fit(stream) {
+                Ok(fitted) => fitted,
+                Err((stream, why)) => {
+                    self.engine.refuse(id, stream.peer_addr().clone(), why);
+                    continue;
+                }
+            };
+            let handshake = acceptor.handshake || proxied;
+            match self.engine.admit(stream, Origin { acceptor: Some(id), handshake, proxied }) {
+                Ok(_) => {
+                    opened += usize::from(!handshake);
+                    self.acceptors[at].take_room();
+                }
+                Err((stream, why)) => {
+                    self.engine.refuse(id, stream.peer_addr().clone(), why);
                 }
             }
         }
         opened
+    }
+
+    /// Of which acceptor the first one has waited longest, among those that may come in (or be refused) now.
+    fn next_to_admit(&self) -> Option<usize> {
+        let may = (0..self.acceptors.len()).filter(|at| self.may_admit(*at));
+        may.min_by_key(|at| self.acceptors[*at].axes.front().map(|first| first.number))
     }
 
     /// Whether the first in that acceptor's deque may come in (or be refused) now.

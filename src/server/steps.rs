@@ -17,8 +17,8 @@ impl Server {
         self.engine.core.serviced.accepted
     }
 
-    /// Makes remoters of the connections in the deques, in the order they were accepted; those that must shake hands first begin to. Returns how
-    /// many are usable at once.
+    /// Makes remoters of the connections in the deques, in the order they were accepted, whichever the acceptor; those that must shake hands
+    /// first begin to. An acceptor whose first one has to wait for that lets the others pass. Returns how many are usable at once.
     pub fn service_axes(&mut self) -> usize {
         self.step();
         self.admit_pass()

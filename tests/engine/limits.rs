@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -134,6 +135,36 @@ fn who_must_wait_for_a_place_waits_and_gets_the_next_one_free() {
     }
     assert_eq!(rig.server.counters().accepted, 5);
     assert_eq!(refused(&rig, Refusal::Remoters), 0);
+}
+
+/// The first acceptor's deque was emptied before anybody of another's was looked at.
+#[test]
+fn regression_who_waits_for_a_place_comes_in_by_the_order_of_coming_whatever_the_door() {
+    let mut rig = Rig::with(|config| {
+        config.limits.remoters = 1;
+        config.over_limit = OverLimit::Wait;
+    });
+    let other = rig.server.listen(([127, 0, 0, 1], 0)).unwrap();
+    let addrs = [rig.addr, rig.server.local_addr(other).unwrap().inet().unwrap()];
+    let (_first, mut id) = rig.client();
+    let mut waiting = VecDeque::new();
+    let come = |rig: &mut Rig, waiting: &mut VecDeque<TcpStream>, at: usize| {
+        waiting.push_back(connect(addrs[at]));
+        let count = waiting.len();
+        rig.until_server(|server| server.axes() == count);
+    };
+    for at in [1, 0, 0, 1] {
+        come(&mut rig, &mut waiting, at);
+    }
+    for at in [0, 0, 1, 0, 0, 0] {
+        rig.server.remoter_mut(id).unwrap().abort();
+        let event = rig.until(|event| matches!(event, Event::Accepted(_)));
+        let Event::Accepted(next) = event else { unreachable!() };
+        id = next;
+        let peer = waiting.pop_front().unwrap().local_addr().unwrap();
+        assert_eq!(rig.server.remoter(id).unwrap().peer_addr(), &peer.into());
+        come(&mut rig, &mut waiting, at);
+    }
 }
 
 #[test]
