@@ -256,6 +256,8 @@
 //!   to see just then.
 //! * **The index by peer address is a tree of hashes**, not of addresses (16 instead of 40 bytes), and not a hash table (nobody can choose addresses that make
 //!   it slow, and no seed is needed).
+//! * **A peer that middleware names is counted and found by that name**, as one behind a proxy is: looked at after each step of a handshake and after each
+//!   `wrap`, which are the calls that may change it, and not after each read. What it was before is kept only from a `wrap` to the next flush.
 //! * **IPv6 addresses count by their /64** in `remoters_per_ip`, since that is what one user has.
 //! * **A client is a `Remoter`** in an engine of its own or a server's, not a type beside it: all that holds for the one holds for the other. `Client` and
 //!   `Clients` are shells.

@@ -77,7 +77,7 @@ impl Engine {
             return Err((stream, Refusal::Register));
         }
         if remoter.is_counted() {
-            self.index.insert(remoter.peer_addr(), id);
+            self.index.insert(remoter.counted_as(), id);
         }
         self.handshaking += 1;
         self.begin_handshake(id, origin.handshake);
@@ -92,7 +92,7 @@ impl Engine {
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.state.shaking = true;
             if remoter.is_counted() {
-                self.index.begin_shaking(remoter.peer_addr());
+                self.index.begin_shaking(remoter.counted_as());
             }
             remoter.arm(&mut self.core, Slot::Handshake);
             // The first step needs no news from the network, and may be the last.
@@ -103,12 +103,9 @@ impl Engine {
     /// A connection with the same ends as a new one is one that the peer has forgotten.
     fn replace(&mut self, newcomer: &dyn Stream) {
         let (peer, local) = (newcomer.peer_addr(), newcomer.local_addr());
-        let old = self.index.find(peer, |id| {
-            self.slots.get(id).is_some_and(|old| {
-                // What a header says are no ends of a transport.
-                old.is_direct() && old.peer_addr() == peer && old.local_addr() == local
-            })
-        });
+        let old = self
+            .index
+            .find(peer, |id| self.slots.get(id).is_some_and(|old| old.is_between(peer, local)));
         let Some(id) = old else { return };
         if let Some(old) = self.slots.get_mut(id)
             && !old.state.doomed
@@ -127,7 +124,7 @@ impl Engine {
         remoter.state.phase = Phase::Live;
         if core::mem::take(&mut remoter.state.shaking) {
             if remoter.is_counted() {
-                self.index.end_shaking(remoter.peer_addr());
+                self.index.end_shaking(remoter.counted_as());
             }
             // What came with the last message of the handshake is inside already, and no edge will tell.
             remoter.state.readable = true;
@@ -186,11 +183,7 @@ impl Engine {
                 self.after_pass(id); // Its user closed it meanwhile.
                 continue;
             }
-            let step = remoter.stream.advance();
-            #[cfg(feature = "proxy-protocol")]
-            if !self.admit_proxied(id, matches!(step, Ok(Stage::Live))) {
-                continue;
-            }
+            let Some(step) = self.advance(id) else { continue };
             let Some(remoter) = self.slots.get_mut(id) else { continue };
             match step {
                 Ok(Stage::Live) => {

@@ -34,7 +34,7 @@ impl Remoter {
         if let (Slot::Dial, Some(dial)) = (slot, &self.dial) {
             return Some(dial.pause).filter(|pause| !pause.is_zero());
         }
-        duration_of(self.timeouts.as_deref().unwrap_or(&core.config.timeouts), slot)
+        duration_of(self.timeouts().unwrap_or(&core.config.timeouts), slot)
     }
 
     /// Whether there is a deadline of that kind for it.
@@ -108,7 +108,7 @@ impl Remoter {
     /// Starts all that runs anew, because the clock (`rewound`) or the durations have changed. The wait before a new try is none of the
     /// latter, and its end was told.
     pub(super) fn restart_deadlines(&mut self, core: &mut Core, rewound: bool) {
-        self.state.timeouts_changed = false;
+        self.take_timeouts();
         if let Some(timer) = self.timer.take() {
             core.wheel.cancel(timer);
         }
@@ -225,7 +225,7 @@ impl Remoter {
     /// The window of the least rate that was to end at `end` is over. The next one begins there and not now: else a silence could hide between two because a
     /// tick came late.
     fn end_window(&mut self, core: &mut Core, end: Tyme) {
-        let timeouts = self.timeouts.as_deref().unwrap_or(&core.config.timeouts);
+        let timeouts = self.timeouts().unwrap_or(&core.config.timeouts);
         let Some(rate) = timeouts.min_rate else { return };
         if self.moved() - self.window_start < rate.bytes {
             return self.doom(CloseReason::TooSlow);

@@ -82,12 +82,23 @@ impl Index {
     }
 
     /// Forgets a connection, and that it is `shaking` if it is.
-    pub(crate) fn forget(&mut self, remoter: &Remoter, shaking: bool) {
+    pub(crate) fn forget(&mut self, remoter: &mut Remoter, shaking: bool) {
         if remoter.is_counted() {
-            self.remove(remoter.peer_addr(), remoter.id());
+            self.remove(remoter.counted_as(), remoter.id());
             if shaking {
-                self.end_shaking(remoter.peer_addr());
+                self.end_shaking(remoter.counted_as());
             }
+        }
+        remoter.count_as_peer();
+    }
+
+    /// Counts a connection, from now on, to the address that its peer has now.
+    pub(crate) fn rename(&mut self, remoter: &mut Remoter) {
+        let shaking = remoter.state.shaking;
+        self.forget(remoter, shaking);
+        self.insert(remoter.peer_addr(), remoter.id());
+        if shaking {
+            self.begin_shaking(remoter.peer_addr());
         }
     }
 

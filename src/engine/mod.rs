@@ -19,9 +19,8 @@ mod harvest;
 mod index;
 mod keep;
 mod names;
-#[cfg(feature = "proxy-protocol")]
-mod proxied;
 mod receive;
+mod renamed;
 mod send;
 mod turns;
 #[cfg(feature = "tls")]
@@ -204,8 +203,13 @@ impl Engine {
                     continue;
                 }
                 remoter.state.touched = false;
-                if remoter.state.timeouts_changed {
-                    remoter.restart_deadlines(&mut self.core, false);
+                if remoter.state.changed {
+                    if remoter.is_renamed() {
+                        self.index.rename(remoter);
+                    }
+                    if remoter.has_new_timeouts() {
+                        remoter.restart_deadlines(&mut self.core, false);
+                    }
                 }
                 remoter.send(&mut self.core);
                 if remoter.after_pass(&mut self.core, &mut self.ready) {

@@ -51,7 +51,7 @@ impl Engine {
                 continue;
             }
             if remoter.is_counted() {
-                self.index.begin_shaking(remoter.peer_addr());
+                self.index.begin_shaking(remoter.counted_as());
             }
             self.live -= 1;
             self.handshaking += 1;

@@ -172,7 +172,7 @@ impl Remoter {
             return true;
         }
         self.state.doomed
-            || self.state.timeouts_changed
+            || self.state.changed
             || (self.state.opened && self.wants_turn_live(core, room))
     }
 

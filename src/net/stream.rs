@@ -159,7 +159,8 @@ pub trait Stream: Any + Send {
         self.below().map_or(&UNNAMED, <dyn Stream>::local_addr)
     }
 
-    /// The peer's end; behind a trusted proxy, from the end of its header on, that of whom the connection is for.
+    /// The peer's end; behind a trusted proxy, from the end of its header on, that of whom the connection is for. A layer that learns it from the peer does so
+    /// in [`advance`](Stream::advance), and it stays from then on: an accepted connection is counted and found by what it is after each step.
     fn peer_addr(&self) -> &Addr {
         self.below().map_or(&UNNAMED, <dyn Stream>::peer_addr)
     }

@@ -14,13 +14,18 @@ impl Remoter {
     }
 
     /// Puts middleware around the stream, or takes it off: `wrap` gets the stream and gives back what is to stand in its place.
-    /// It must be registered already, or be a wrapper of what is.
+    /// It must be registered already, or be a wrapper of what is. Where the peer's address is another then, it is counted and found by that from the next
+    /// `service`, `wait` or `service_sends` on.
     pub fn wrap(&mut self, wrap: impl FnOnce(Box<dyn Stream>) -> Box<dyn Stream>) {
         if self.state.phase == Phase::Closed || self.state.doomed {
             return;
         }
+        let before = self.is_counted().then(|| self.counted_as().clone());
         let stream = self.take_stream();
         self.stream = wrap(stream);
+        if let Some(before) = before {
+            self.stay_counted_as(before);
+        }
         self.state.short_read_drains = self.stream.short_read_drains();
         self.state.holding = self.stream.held() > 0;
         // What the new layer knows is not known: look.

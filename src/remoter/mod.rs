@@ -30,13 +30,15 @@ use crate::buf::{RxQueue, TxQueue};
 use crate::config::{Config, Timeouts};
 use crate::counters::RemoterCounters;
 use crate::id::{AcceptorId, Id};
-use crate::net::Stream;
+use crate::net::{Addr, Stream};
 use crate::tyme::{Timer, Tyme};
 pub use detached::Detached;
 pub(crate) use dialled::{Attempt, Dialled, Step};
 pub(crate) use shared::{Room, Shared};
 pub(crate) use slot::{SLOTS, Slot};
-pub(crate) use state::{Fin, HalfOpen, Phase, Queued, State, Via};
+#[cfg(feature = "proxy-protocol")]
+pub(crate) use state::Via;
+pub(crate) use state::{Fin, HalfOpen, Phase, Queued, State};
 #[cfg(feature = "tls")]
 pub(crate) use tls::Upgrade;
 
@@ -62,8 +64,8 @@ pub struct Remoter {
     pub(crate) timer: Option<Timer>,
     pub(crate) counters: RemoterCounters,
     pub(crate) shared: Arc<Shared>,
-    /// Only where they differ from the engine's.
-    pub(crate) timeouts: Option<Box<Timeouts>>,
+    /// What only few have of their own.
+    apart: Option<Box<Apart>>,
     pub(crate) opened_at: Tyme,
     /// Bytes moved when the current rate window began.
     pub(crate) window_start: u64,
@@ -74,6 +76,17 @@ pub struct Remoter {
     #[cfg(feature = "tls")]
     pub(crate) upgrade: Option<Box<Upgrade>>,
     pub(crate) state: State,
+}
+
+/// What few connections have of their own.
+#[derive(Default)]
+struct Apart {
+    /// Only where they differ from the engine's.
+    timeouts: Option<Timeouts>,
+    /// The engine has not taken note of them.
+    new_timeouts: bool,
+    /// What its peer's address was, where its user has changed that and the engine has not taken note.
+    counted_as: Option<Box<Addr>>,
 }
 
 impl Remoter {
@@ -100,7 +113,7 @@ impl Remoter {
             timer: None,
             counters: RemoterCounters::default(),
             shared,
-            timeouts: None,
+            apart: None,
             opened_at: now,
             window_start: 0,
             data: None,

@@ -47,14 +47,13 @@ impl HalfOpen {
 }
 
 /// Whether a proxy stands between the peer and us.
+#[cfg(feature = "proxy-protocol")]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
     Nobody,
     /// A proxy, which is to tell whom it is for: it counts to no address.
-    #[cfg(feature = "proxy-protocol")]
     Awaited,
     /// A proxy, which has told, and it is counted there.
-    #[cfg(feature = "proxy-protocol")]
     Admitted,
 }
 
@@ -71,6 +70,7 @@ pub(crate) enum Queued {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, one byte")]
 pub(crate) struct State {
     pub(crate) phase: Phase,
+    #[cfg(feature = "proxy-protocol")]
     pub(crate) via: Via,
     /// Its transport came up.
     pub(crate) up: bool,
@@ -105,8 +105,8 @@ pub(crate) struct State {
     pub(crate) backlogged: bool,
     /// A `Drained` is owed as soon as there is room, or waits to be taken.
     pub(crate) drained_owed: bool,
-    /// The caller has changed the timeouts.
-    pub(crate) timeouts_changed: bool,
+    /// The caller has changed its timeouts, or the address of its peer.
+    pub(crate) changed: bool,
     /// The last turn left the unread bytes at their cap.
     pub(crate) at_rx_cap: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
@@ -129,6 +129,7 @@ impl State {
     pub(super) fn new(config: &Config, stream: &dyn Stream) -> Self {
         State {
             phase: Phase::Handshaking,
+            #[cfg(feature = "proxy-protocol")]
             via: Via::Nobody,
             up: true,
             opened: false,
@@ -151,7 +152,7 @@ impl State {
             holding: false,
             backlogged: false,
             drained_owed: false,
-            timeouts_changed: false,
+            changed: false,
             at_rx_cap: false,
             doomed: false,
             broken_off: false,

@@ -17,6 +17,8 @@ mod ending;
 mod held;
 mod limits;
 #[cfg(feature = "os")]
+mod renamed;
+#[cfg(feature = "os")]
 mod steps;
 mod swarm_found;
 mod tick;
