@@ -255,7 +255,7 @@ impl Engine {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.timer = None;
         // What the caller has asked for since the last flush comes first.
-        if remoter.state.timeouts_changed {
+        if remoter.has_new_timeouts() {
             remoter.restart_deadlines(&mut self.core, false);
         }
         if !remoter.state.doomed {

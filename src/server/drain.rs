@@ -41,9 +41,9 @@ impl State {
 impl Server {
     /// Stops accepting and lets the connections that are there finish: takes in what the kernel has already queued (up to the budget of a tick),
     /// closes the listeners, and then waits for the connections to end, by themselves or by your [`close`](crate::Remoter::close). `Draining` events
-    /// tell how many are left. When none is, or after `within` (`None`: `Timeouts::drain`), those left are cut with the reason
-    /// `Expired(Drain)`. Dialled connections do not come again by themselves any more. At the end `DrainEnded` is told, and the server is closed;
-    /// [`reopen`](Server::reopen) opens it again.
+    /// tell how many are left. When none is, or after `within` (zero: in the next tick; `None`: [`Timeouts::drain`](crate::Timeouts::drain)), those left are
+    /// cut with the reason `Expired(Drain)`. Dialled connections do not come again by themselves any more. At the end `DrainEnded` is told, and the server is
+    /// closed; [`reopen`](Server::reopen) opens it again.
     ///
     /// Calling it again changes the deadline.
     pub fn drain(&mut self, within: Option<Duration>) {
@@ -55,7 +55,9 @@ impl Server {
             }
             self.engine.stop_reconnecting();
         }
-        let within = within.or(self.config().timeouts.drain).filter(|within| !within.is_zero());
+        // Only among the timeouts zero means never.
+        let configured = self.config().timeouts.drain.filter(|within| !within.is_zero());
+        let within = within.or(configured);
         let told = self.draining.take().and_then(|state| state.told);
         self.draining = Some(State { tymer: within.map(|within| Tymer::new(now, within)), told });
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::far::{Desk, addr};
 use crate::util::script::{Accept, Peer, Read, Script, Write};
 use tymist::net::Stage;
-use tymist::tyme::Tymist;
+use tymist::tyme::{Tyme, Tymist};
 use tymist::{Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Timeouts, Wake};
 
 /// The user has not heard of it yet, and may have an answer.
@@ -158,6 +158,34 @@ fn after_a_drain_datagrams_are_closed_too() {
     assert_eq!(script.tick(), [Event::DrainEnded { cut: 0 }]);
     assert!(!script.server.endpoint(endpoint).unwrap().opened());
     assert_eq!(script.server.wake(), Wake::OnIo);
+}
+
+/// Zero was taken for no deadline; that it is in `Timeouts`, and nowhere else.
+#[test]
+fn regression_a_drain_within_no_time_cuts_at_once() {
+    let cut = |id| {
+        [Event::Closed(id, CloseReason::Expired(Deadline::Drain)), Event::DrainEnded { cut: 1 }]
+    };
+    let mut script = Script::with(|_| {});
+    let id = script.admits(&Peer::new(1, []));
+    script.tick();
+    script.server.drain(Some(Duration::ZERO));
+    assert_eq!(script.server.wake(), Wake::Now);
+    assert_eq!(script.tick(), cut(id));
+
+    // Also where one goes on that has longer, or for ever.
+    for within in [None, Some(Duration::from_secs(9))] {
+        let mut script = Script::with(|config| config.timeouts.drain = Some(Duration::ZERO));
+        let id = script.admits(&Peer::new(1, []));
+        script.tick();
+        script.server.drain(within);
+        let deadline = within.map_or(Tyme::NEVER, |within| script.server.tyme() + within);
+        assert_eq!(script.server.draining().unwrap().deadline, deadline);
+        assert_eq!(script.tick(), [Event::Draining { left: 1 }]);
+        script.server.drain(Some(Duration::ZERO));
+        assert_eq!(script.server.wake(), Wake::Now);
+        assert_eq!(script.tick(), cut(id));
+    }
 }
 
 #[test]
