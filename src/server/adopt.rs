@@ -15,7 +15,8 @@ impl Server {
     /// Takes over a socket that listens already, as a service manager hands over. For a raw descriptor: `TcpListener::from(owned_fd)`.
     ///
     /// # Errors
-    /// Gives the socket back (nonblocking now), with what was wrong: it does not listen, or no descriptor is left.
+    /// Gives the socket back, with what was wrong: as it was where it does not listen or no descriptor is left; nonblocking and with `options` where the poller
+    /// refuses it.
     pub fn adopt_listener(
         &mut self,
         listener: TcpListener,
@@ -31,7 +32,8 @@ impl Server {
     /// ours. Feature `uds`.
     ///
     /// # Errors
-    /// Gives the socket back (nonblocking now), with what was wrong: it does not listen, or no descriptor is left.
+    /// Gives the socket back, with what was wrong: as it was where it does not listen or no descriptor is left; nonblocking and with `options` where the poller
+    /// refuses it.
     #[cfg(all(unix, feature = "uds"))]
     pub fn adopt_unix_listener(
         &mut self,
@@ -48,7 +50,8 @@ impl Server {
     /// Takes over a connection made elsewhere. `Accepted` is told as for any other.
     ///
     /// # Errors
-    /// Gives the socket back (nonblocking now), with what was wrong: it is not connected, or a limit refuses it.
+    /// Gives the socket back, with what was wrong: as it was where it is not connected or no descriptor is left; nonblocking and with `options` where a limit
+    /// or the poller refuses it.
     pub fn adopt_stream(
         &mut self,
         stream: TcpStream,
