@@ -23,17 +23,19 @@ impl Server {
         let mut result = Broadcast::default();
         for id in self.ixes() {
             let Some(remoter) = self.engine.get(id).filter(|remoter| to(remoter)) else { continue };
-            if remoter.tx_room() < data.len() {
-                result.skipped += 1;
-                if remoter.may_send()
-                    && let Some(remoter) = self.engine.get_mut(id)
-                {
-                    remoter.want_drained();
-                }
-            } else if let Some(remoter) = self.remoter_mut(id)
+            // There is room for nothing also where nothing may be sent.
+            let fits = remoter.may_send() && remoter.tx_room() >= data.len();
+            let waits = remoter.may_send() && !fits;
+            if fits
+                && let Some(remoter) = self.engine.get_mut(id)
                 && remoter.tx_bytes(&mut data.clone()).is_ok()
             {
                 result.queued += 1;
+                continue;
+            }
+            result.skipped += 1;
+            if waits && let Some(remoter) = self.engine.get_mut(id) {
+                remoter.want_drained();
             }
         }
         result
@@ -45,6 +47,6 @@ impl Server {
 pub struct Broadcast {
     /// Connections that it was queued for.
     pub queued: usize,
-    /// Connections that had no room for it, or whose sending half is over.
+    /// Connections that had no room for it, whose sending half is over, or that are going over to TLS. Both together are all that `to` has accepted.
     pub skipped: usize,
 }

@@ -687,6 +687,18 @@ fn who_found_no_room_is_told_when_there_is_some() {
 }
 
 /// The room came before the next tick, and `wake` did not know that somebody waits for it.
+/// Of nothing to say there is room for all of it, and who cannot be sent to was counted nowhere.
+#[test]
+fn regression_a_broadcast_of_nothing_counts_everybody() {
+    let mut rig = Rig::with(|_| {});
+    let clients = [rig.client(), rig.client()];
+    rig.server.remoter_mut(clients[0].1).unwrap().shutdown_send();
+    for data in [&b""[..], b"news"] {
+        let broadcast = rig.server.broadcast(&bytes::Bytes::from_static(data), |_| true);
+        assert_eq!((broadcast.queued, broadcast.skipped), (1, 1), "{data:?}");
+    }
+}
+
 #[test]
 fn room_that_comes_before_the_tick_wakes_who_waits_for_it() {
     let mut rig = Rig::with(|config| config.limits.buffered = 1000);
