@@ -60,7 +60,9 @@ impl Server {
         self.engine.is_wound()
     }
 
-    /// The tyme of the current (or else the last) tick. Between ticks it stands still, also where the server goes by the machine's clock.
+    /// The tyme of the current (or else the last) tick. Between ticks it stands still, also where the server goes by the machine's clock, but for calls that
+    /// begin or end something: [`wait`](Server::wait) and the steps of a tick, [`adopt_stream`](Server::adopt_stream), [`bind`](Server::bind),
+    /// [`drain`](Server::drain), [`close`](Server::close) and [`wind`](Server::wind) read the clock, too.
     #[must_use]
     pub fn tyme(&self) -> Tyme {
         self.engine.core.now
