@@ -155,8 +155,9 @@ pub struct Limits {
     /// from while 7/8 of it are filled, so that unread bytes cannot keep everybody from answering, but who holds none of it: up to 4 KiB at a time, until 15/16
     /// are filled, so that some who take nothing cannot silence the others.
     pub buffered: usize,
-    /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted; those that exist
-    /// add at most five each.
+    /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted or admitted. Those that are there go on; of each wait
+    /// at most one `Accepted`, `Received`, `Drained`, `Upgraded`, `Eof`, `Expired` and `Closed`, and of one that is dialled `Connected` instead of the first,
+    /// `Disconnected` or `Closed` as the last, and before them up to 16 `ConnectFailed` or one `Unresolved`.
     pub events: usize,
     /// Size of the one buffer all reads go through. Default 128 KiB, at most 16 MiB; held once per engine, with up to 2 MiB of used buffers of
     /// busy connections that wait to be used again.
