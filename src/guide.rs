@@ -20,7 +20,7 @@
 //!                 Event::Received(id) | Event::Drained(id) => {
 //!                     let Some(remoter) = server.remoter_mut(id) else { continue };
 //!                     let mut data = remoter.take();
-//!                     let _ = remoter.tx_bytes(&mut data); // takes what fits
+//!                     let _ = remoter.tx_bytes(&mut data); // takes what fits; an error: it is closing
 //!                     remoter.unread(data); // the rest holds the peer back
 //!                 }
 //!                 Event::Closed(id, reason) => println!("{id}: {reason}"),

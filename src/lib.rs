@@ -19,11 +19,12 @@
 //!     server.wait(Some(Duration::from_millis(1))); // or draw a frame instead
 //!     server.service();
 //!     while let Some(event) = server.poll_event() {
-//!         if let Event::Received(id) = event
+//!         if let Event::Received(id) | Event::Drained(id) = event
 //!             && let Some(remoter) = server.remoter_mut(id)
 //!         {
 //!             let mut data = remoter.take();
-//!             remoter.tx_bytes(&mut data)?; // leaves in the next tick
+//!             let _ = remoter.tx_bytes(&mut data); // takes what fits, for the next tick; an error: it is closing
+//!             remoter.unread(data); // the rest holds the peer back, until `Drained`
 //!         }
 //!     }
 //! }

@@ -38,10 +38,11 @@
 //!         self.server.service();
 //!         while let Some(event) = self.server.poll_event() {
 //!             match event {
-//!                 Event::Received(id) => {
+//!                 Event::Received(id) | Event::Drained(id) => {
 //!                     let Some(remoter) = self.server.remoter_mut(id) else { continue };
 //!                     let mut data = remoter.take();
-//!                     let _ = remoter.tx_bytes(&mut data); // few and small: they fit
+//!                     let _ = remoter.tx_bytes(&mut data); // takes what fits
+//!                     remoter.unread(data);
 //!                 }
 //!                 Event::Closed(_, reason) => {
 //!                     self.host.note(reason.to_string()); // to be seen on the timeline

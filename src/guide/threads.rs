@@ -23,8 +23,15 @@
 //!     fn received(&mut self, session: &mut Session<'_>) {
 //!         while let Some(end) = session.rx().iter().position(|byte| *byte == b'\n') {
 //!             let mut line = session.take_first(end + 1);
-//!             let _ = session.tx_bytes(&mut line);
+//!             let _ = session.tx_bytes(&mut line); // takes what fits; an error: it is closing
+//!             if !line.is_empty() {
+//!                 return session.unread(line); // the rest waits for room, and holds the peer back
+//!             }
 //!         } // half a line stays where it is
+//!     }
+//!
+//!     fn drained(&mut self, session: &mut Session<'_>) {
+//!         self.received(session);
 //!     }
 //!
 //!     fn closed(&mut self, _: &mut Session<'_>, _: CloseReason) {

@@ -26,11 +26,12 @@
 //!         () = tokio::time::sleep(std::time::Duration::from_millis(10)) => {}
 //!     }
 //!     while let Some(event) = server.poll_event() {
-//!         if let Event::Received(id) = event
+//!         if let Event::Received(id) | Event::Drained(id) = event
 //!             && let Some(remoter) = server.remoter_mut(id)
 //!         {
 //!             let mut data = remoter.take();
-//!             remoter.tx_bytes(&mut data)?;
+//!             let _ = remoter.tx_bytes(&mut data); // takes what fits; an error: it is closing
+//!             remoter.unread(data); // the rest holds the peer back, until `Drained`
 //!         }
 //!     }
 //! }

@@ -46,10 +46,14 @@ pub use tcp::TcpServer;
 ///
 /// impl Service for Secret {
 ///     fn received(&mut self, session: &mut Session<'_>) {
-///         assert_eq!(session.rx(), b"hello");
 ///         let mut data = session.take();
+///         assert!(b"hello".ends_with(&data)); // in plain
 ///         let _ = session.tx_bytes(&mut data); // takes what fits
 ///         session.unread(data); // the rest holds the peer back, until `drained`
+///     }
+///
+///     fn drained(&mut self, session: &mut Session<'_>) {
+///         self.received(session);
 ///     }
 ///
 ///     fn incoming(&mut self, _: Id, data: &mut BytesMut) {

@@ -29,9 +29,16 @@ use crate::server::Server;
 /// impl Service for Shout {
 ///     fn received(&mut self, stream: &mut Session<'_>) {
 ///         while let Some(end) = stream.rx().iter().position(|byte| *byte == b'\n') {
+///             if stream.tx_room() <= end {
+///                 return stream.want_drained(); // the line waits for room, and holds the peer back
+///             }
 ///             let line = stream.take_first(end + 1).to_ascii_uppercase();
 ///             let _ = stream.tx(&line); // an error: it is closing, nobody is left to hear
 ///         }
+///     }
+///
+///     fn drained(&mut self, stream: &mut Session<'_>) {
+///         self.received(stream);
 ///     }
 /// }
 ///

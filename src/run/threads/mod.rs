@@ -65,11 +65,12 @@ pub use stopper::Stopper;
 ///
 /// let mut manager = Manager::new(Config::new(), |_server, _seat| {
 ///     Ok(|server: &mut Server, event: Event| {
-///         if let Event::Received(id) = event
+///         if let Event::Received(id) | Event::Drained(id) = event
 ///             && let Some(remoter) = server.remoter_mut(id)
 ///         {
 ///             let mut data = remoter.take();
-///             let _ = remoter.tx_bytes(&mut data);
+///             let _ = remoter.tx_bytes(&mut data); // takes what fits; an error: it is closing
+///             remoter.unread(data); // the rest holds the peer back, until `Drained`
 ///         }
 ///     })
 /// });
