@@ -232,7 +232,9 @@
 //! ```
 //!
 //! *In tests and simulations* give the configuration [`TlsTime::simulated`](crate::net::tls::TlsTime::simulated): certificates and tickets then age by the
-//! Tymist.
+//! Tymist. A run that is to be repeatable to the bit also needs keys from its seed: feature `tls-test-provider`, and
+//! [`with_provider`](crate::net::tls::ServerTlsConfig::with_provider)`(test_provider::seeded(seed))` on both sides. It has no security, and signs with Ed25519
+//! only, so a `DevCert` does not do: take a certificate and its key from a file.
 //!
 //! # 7. In your own loop
 //!

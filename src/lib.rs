@@ -56,6 +56,7 @@
 //! | `tls` | yes | TLS 1.2 and 1.3 on rustls, cryptography by ring |
 //! | `aws-lc-rs` | no | that provider as well, with post-quantum key exchange; needs a C compiler |
 //! | `dev-cert` | no | a self-signed certificate in one call |
+//! | `tls-test-provider` | no | TLS from a seed, for tests and repeatable simulations (`net::tls::test_provider`); no security |
 //! | `native-certs`, `webpki-roots` | no | roots for TLS clients: the operating system's, or Mozilla's |
 //! | `futures-io`, `tokio-io`, `hyper` | no | streams of [`tasks`] with the traits of those crates (of tokio without its runtime), and hyper's executor and timers |
 //! | `proxy-protocol` | no | the PROXY protocol, versions 1 and 2, behind a load balancer and towards what is dialled |

@@ -155,6 +155,12 @@
 //! finds a bug that way and makes its run small; [`swarm`](crate::sim::swarm) does it all for a scenario of yours, command line included
 //! (the example `swarm` is a `main` to begin with); `sim_world` is a whole world under faults with all that can be written down of it.
 //!
+//! # TLS
+//!
+//! Real TLS runs in a world, too, its dates by [`TlsTime::simulated`](crate::net::tls::TlsTime::simulated). A run that is to be repeatable to the bit also
+//! needs keys from its seed: feature `tls-test-provider`, and `with_provider(test_provider::seeded(seed))` on both sides. It has no security, and signs with
+//! Ed25519 only, so a `DevCert` does not do: take a certificate and its key from a file. `net::tls::test_provider` has the whole program.
+//!
 //! # Words
 //!
 //! | word | what it means |

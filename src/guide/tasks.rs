@@ -197,7 +197,7 @@
 //!
 //! With hyper, three things come from outside the world unless you say no: `Date` (`auto_date_header(false)`); a client's memory of the HTTP/2 streams that it
 //! has reset, which lasts a second of real time (`max_concurrent_reset_streams(0)`), and a server's, which it has where a service does not read a body to its
-//! end; and the keys of TLS (use the feature `tls-test-provider`).
+//! end; and the keys of TLS (feature `tls-test-provider`, `with_provider(test_provider::seeded(seed))` on both sides).
 //!
 //! # From tokio
 //!

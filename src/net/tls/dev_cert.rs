@@ -18,6 +18,7 @@ pub struct DevCert {
 
 impl DevCert {
     /// A certificate for `names` (DNS names or IP addresses), valid from a day before now for 90 days by `time`; its key is a fresh ECDSA P-256 one.
+    /// It is made anew from true randomness each time, so runs that use one are not repeatable.
     ///
     /// ```
     /// use tymist::net::tls::{DevCert, ServerTls, ServerTlsConfig, TlsTime};

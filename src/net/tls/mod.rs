@@ -49,7 +49,6 @@ mod server;
 mod session;
 mod stream;
 #[cfg(feature = "tls-test-provider")]
-#[doc(hidden)]
 pub mod test_provider;
 mod ticket;
 mod time;

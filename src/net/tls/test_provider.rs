@@ -1,10 +1,66 @@
-//! A crypto provider without any security, for tests: the same seed gives the same bytes on the wire.
+//! Crypto providers without any security, for tests: the same seed gives the same bytes on the wire. Feature `tls-test-provider`.
 //!
-//! Hidden, behind the feature `tls-test-provider`. Its key exchange group and its null cipher have private-use numbers, so
-//! nothing that was not made for it can agree on them. Signatures must be Ed25519 (RFC 8032): deterministic, and all of one size, so that
-//! the lengths of records do not depend on the seed.
+//! A handshake draws from the system's randomness, so two runs of a simulated world differ in what is on the wire, and in its hash. With the keys of
+//! a [`seeded`] provider on both sides they do not:
+//!
+//! ```
+//! # #[cfg(feature = "sim")] {
+//! use std::path::Path;
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use tymist::doing::{ClientDoer, Echo, ServerDoer};
+//! use tymist::net::tls::test_provider::seeded;
+//! use tymist::net::tls::{ClientTls, ClientTlsConfig, Identity, ServerTls, ServerTlsConfig, ServerTrust, TlsTime};
+//! use tymist::sim::World;
+//! use tymist::{Client, Config, Connect, Event};
+//!
+//! fn run(seed: u64) -> u64 {
+//!     let mut world = World::new(seed);
+//!     let time = TlsTime::simulated(world.tymth(), Duration::from_secs(1_893_456_000)); // tyme zero: 2030-01-01
+//!     let provider = seeded(seed); // anew for each run, and one for all of it
+//!     let folder = Path::new("tests/swarm/scene"); // a certificate with an Ed25519 key
+//!     let identity = Identity::new(&*folder.join("cert.pem"), &*folder.join("key.pem"));
+//!
+//!     let config = ServerTlsConfig::new(identity).with_provider(Arc::clone(&provider));
+//!     let at_server = ServerTls::new(config.with_time(time.clone())).unwrap();
+//!     let config = ClientTlsConfig::new(ServerTrust::DangerousAnyone).with_provider(provider); // or `with_roots`
+//!     let at_client = ClientTls::new(&config.with_time(time)).unwrap();
+//!
+//!     let server = world.add("server.test", move |host| {
+//!         let mut doer = ServerDoer::on_host(host, Config::new(), Echo::new());
+//!         doer.server.listen_tls(([0, 0, 0, 0], 443), &at_server).unwrap();
+//!         doer
+//!     });
+//!     world.add("client", move |host| {
+//!         let connect = Connect::to_name("server.test", 443).with_tls(&at_client, "server.test").unwrap();
+//!         let client = Client::with_net(Config::new(), host.net(), connect);
+//!         ClientDoer::new(client, |client: &mut Client, event| {
+//!             if let Event::Connected(_) = event {
+//!                 let _ = client.tx(b"hello");
+//!             }
+//!         })
+//!     });
+//!     world.run_for(Duration::from_secs(1));
+//!     assert_eq!(world.program::<ServerDoer<Echo>>(server).unwrap().service.bytes, 5);
+//!     world.hash()
+//! }
+//!
+//! assert_eq!(run(1), run(1));
+//! assert_ne!(run(1), run(2));
+//! # }
+//! ```
+//!
+//! Signatures must be Ed25519 (RFC 8032): deterministic, and all of one size, so that the lengths of records do not depend on the seed. Keys of other
+//! kinds are refused when the configuration is made; that of a `DevCert` is of another kind, and never the same twice. Take one from a file:
+//!
+//! ```sh
+//! openssl req -x509 -newkey ed25519 -nodes -subj /CN=server.test -addext subjectAltName=DNS:server.test \
+//!     -addext basicConstraints=critical,CA:FALSE -days 36500 -keyout key.pem -out cert.pem
+//! ```
 //!
 //! The stream of randomness is shared by all that use one provider, so what a run draws must be in a fixed order, as in a simulation.
+//!
+//! The key exchange group and the null cipher have private-use numbers, so nothing that was not made for them can agree on them.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -34,7 +90,11 @@ const GROUP: u16 = 0xfe00;
 const NULL_SUITE: u16 = 0xff00;
 const PUBLIC: usize = 32;
 
-/// A provider with real ciphers and hashes and the randomness of `seed`. Leaks a few bytes at each call.
+/// A provider with real ciphers and hashes, and with the randomness of `seed`: to be given to both sides, by
+/// [`ServerTlsConfig::with_provider`](super::ServerTlsConfig::with_provider) and [`ClientTlsConfig::with_provider`](super::ClientTlsConfig::with_provider).
+/// TLS 1.2 and 1.3.
+///
+/// No security: whoever listens can work out the keys. Leaks 16 bytes at each call.
 #[must_use]
 pub fn seeded(seed: u64) -> Arc<CryptoProvider> {
     let random: &'static Seeded = Box::leak(Box::new(Seeded(AtomicU64::new(seed))));
@@ -46,9 +106,9 @@ pub fn seeded(seed: u64) -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// The same with TLS 1.3 alone and a cipher that does nothing: fast, and for fuzzing, where nothing could forge a real record.
+/// As [`seeded`], with TLS 1.3 alone and a cipher that does nothing: fast, and for fuzzing, where nothing could forge a real record.
 ///
-/// Whatever is sent is read, so a change on the way is not noticed.
+/// What is sent can be read on the wire, and a change on the way is not noticed. Leaks 16 bytes at each call, too.
 #[must_use]
 pub fn null(seed: u64) -> Arc<CryptoProvider> {
     let mut provider = (*seeded(seed)).clone();
