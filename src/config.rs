@@ -94,14 +94,14 @@ pub enum OverLimit {
     Wait,
 }
 
-/// How much of everything an engine takes. Budgets below 1 count as 1, so that work always goes on.
+/// How much of everything an engine takes. Below 1 they count as 1, so that work always goes on; but 0 `remoters` or `remoters_per_ip` let nobody in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// Connections at once, handshaking ones and those whose `Closed` you have not taken yet included.
     /// Default 65,536; costs under 600 bytes each while idle. Beyond it: [`Config::over_limit`]. At most 2^24.
     pub remoters: usize,
-    /// Connections at once from one IP address. Default 65,536, which is no bound of its own: many users may sit behind one
+    /// Connections at once from one IP address (an IPv6 /64 counts as one). Default 65,536, which is no bound of its own: many users may sit behind one
     /// address. Costs 50 bytes an address. Beyond it: refused, with an event.
     pub remoters_per_ip: usize,
     /// Connections accepted per tick, all acceptors together. Default 256, about 1 ms. Beyond it: the next tick.
@@ -155,7 +155,7 @@ pub struct Limits {
     /// from while 7/8 of it are filled, so that unread bytes cannot keep everybody from answering, but who holds none of it: up to 4 KiB at a time, until 15/16
     /// are filled, so that some who take nothing cannot silence the others.
     pub buffered: usize,
-    /// Events that wait for `poll_event`. Default 65,536, 64 bytes each. At it: no connection is accepted or admitted. Those that are there go on; of each wait
+    /// Events that wait for `poll_event`. Default 65,536, 56 bytes each. At it: no connection is accepted or admitted. Those that are there go on; of each wait
     /// at most one `Accepted`, `Received`, `Drained`, `Upgraded`, `Eof`, `Expired` and `Closed`, and of one that is dialled `Connected` instead of the first,
     /// `Disconnected` or `Closed` as the last, and before them up to 16 `ConnectFailed` or one `Unresolved`.
     pub events: usize,
@@ -200,10 +200,11 @@ impl Default for Limits {
     }
 }
 
-/// How long things may last, in the tyme the engine is wound to. `None` and zero both mean: for ever.
+/// How long things may last, in the tyme the engine is wound to. `None` and zero both mean: for ever, unless a field says otherwise.
 ///
 /// A deadline fires in the first tick whose tyme has reached it, to the nanosecond, unless that same tick saw the
-/// activity it waits for, or ended (by a budget of [`Limits`]) before its turn to look for it. Each costs 8 bytes a connection, and all of a connection's together one place in the wheel.
+/// activity it waits for, or ended (by a budget of [`Limits`]) before its turn to look for it. Each costs 8 bytes a connection, and all of a
+/// connection's together one place in the wheel.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {

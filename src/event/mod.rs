@@ -292,6 +292,6 @@ mod tests {
 
     #[test]
     fn an_event_costs_what_the_limit_of_them_says() {
-        assert!(size_of::<Event>() <= 64, "{}", size_of::<Event>());
+        assert!(size_of::<Event>() <= 56, "{}", size_of::<Event>());
     }
 }

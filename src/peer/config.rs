@@ -22,7 +22,7 @@ pub struct GramConfig {
     pub rx_grams: usize,
     /// Their bytes. Default 1 MiB, allocated only as far as used. One datagram always fits.
     pub rx_bytes: usize,
-    /// What happens where one more comes in.
+    /// What happens where one more comes in. Default [`DropNewest`](GramsFull::DropNewest).
     pub rx_full: GramsFull,
     /// Datagrams that wait to be sent. Default 1024; costs about 100 bytes each beside their own. Beyond it: `tx` is an error.
     pub tx_grams: usize,
@@ -36,7 +36,7 @@ pub struct GramConfig {
     pub burst_grams: usize,
     /// Bytes received, and bytes sent, per tick. Default 1 MiB. Beyond it: the next tick; one datagram always goes.
     pub tick_bytes: usize,
-    /// Events that wait to be taken. Default 256, about 80 bytes each. Beyond it: what is to tell is only counted, but for one each of `Received`, `Drained`,
+    /// Events that wait to be taken. Default 256, 48 bytes each. Beyond it: what is to tell is only counted, but for one each of `Received`, `Drained`,
     /// `Paused` and `Lost`, which are always told.
     pub events: usize,
     /// How long a datagram waits to be sent while the network takes none. Default 1 s. Then: dropped, and told as

@@ -93,3 +93,13 @@ impl Outbox {
         self.waiting
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_costs_what_the_limit_of_them_says() {
+        assert!(size_of::<GramEvent>() <= 48, "{}", size_of::<GramEvent>());
+    }
+}

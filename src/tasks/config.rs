@@ -22,7 +22,7 @@ pub struct TaskConfig {
     /// Beyond it: they wait in the accept deque and then in the kernel's backlog, until one is taken. Counts for listeners opened from then on; below 1 counts
     /// as 1.
     pub unaccepted: usize,
-    /// Events for the owner that wait to be taken. Default 1024, 64 bytes each. Beyond it: the newest are dropped and counted.
+    /// Events for the owner that wait to be taken. Default 1024, 56 bytes each. Beyond it: the newest are dropped and counted.
     pub events: usize,
     /// What becomes of a panic in a task that nobody waits for.
     pub panics: Panics,
