@@ -50,7 +50,8 @@
 //! * What a limit holds back (reading at the rx cap, accepting at the remoters cap, everything at the server-wide cap) does *not* make `wake` say `Now`,
 //!   or the loop would spin; what lifts the limit does.
 //! * Nothing that came in plain is readable once a connection has gone over to TLS, and nothing is queued while it does.
-//! * Nothing a peer does makes a call fail. Errors of calls are the caller's.
+//! * Errors of calls are about one connection or address, never about the whole: `service()` cannot fail. A peer that has gone makes
+//!   [`tx`](crate::Remoter::tx) on its connection say `Closed` or `Gone`: never end a loop over it.
 //!
 //! # Time
 //!

@@ -16,7 +16,8 @@ impl Remoter {
     ///
     /// # Errors
     /// [`TxError::Closed`] or [`TxError::SendShut`] if this half is over; [`TxError::Overflow`] where `data` does not fit and the engine
-    /// is so configured, and then the connection is closed.
+    /// is so configured, and then the connection is closed; [`TxError::Upgrading`] while it goes over to TLS. All of them are about this connection alone:
+    /// a loop over many goes on.
     pub fn tx(&mut self, data: &[u8]) -> Result<usize, TxError> {
         let count = self.admit(data.len())?;
         self.tx.push_slice(&data[..count]);
