@@ -240,10 +240,10 @@
 //!
 //! # What hio gets wrong
 //!
-//! Each of these is a test in `tests/regressions.rs`: timeouts that reach nobody, a refresh that extends instead, a reset between accept and service that
+//! Each of these is a test in `tests/regressions`: timeouts that reach nobody, a refresh that extends instead, a reset between accept and service that
 //! ends the loop, EPIPE that aborts the pass over all, one fast sender that fills the memory, port 0, replaced connections never closed, cut-off ones never
 //! reaped, a system call per connection and tick. Those of datagrams and Unix sockets are in `tests/peer` and `tests/uds`: a port shared silently, truncation
-//! unsaid, sends that raise. Those of its clients are in `tests/clients`: one that never comes again after it was cut off, a refusal that nobody
+//! unsaid, sends that raise. Those of its clients are in `tests/engine/clients.rs`: one that never comes again after it was cut off, a refusal that nobody
 //! can read, a failed handshake that ends the loop, a constructor that waits for the name server.
 //!
 //! # Where this departs from the plan

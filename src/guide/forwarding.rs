@@ -62,7 +62,8 @@
 //! # Forwarding
 //!
 //! A [`Relay`](crate::Relay) joins two connections to one. It moves bytes without copying them, holds a sender back where the other end takes no more, and
-//! passes ends on as ends and breaks as breaks. This is a forwarder that speaks TLS to its target and tells it by a PROXY header whom it is for:
+//! passes ends on as ends and breaks as breaks. This is a forwarder that tells its target by a PROXY header whom each connection is for; with a target
+//! made [`with_tls`](crate::Connect::with_tls) it speaks TLS to it:
 //!
 //! ```
 //! use tymist::net::proxy::{ProxyHeader, ProxyVersion};
@@ -84,7 +85,7 @@
 //!
 //! fn forward(server: &mut Server, relay: &mut Relay, target: &Connect, id: Id) -> Option<()> {
 //!     let remoter = server.remoter(id)?;
-//!     let mut connect = target.clone(); // perhaps `with_tls`
+//!     let mut connect = target.clone();
 //!     connect.proxy_header = Some(ProxyHeader::new(ProxyVersion::V2, remoter.peer_addr(), remoter.local_addr()));
 //!     relay.dial(server, id, connect).ok()?; // dials nobody for one that is gone already
 //!     Some(())

@@ -37,7 +37,8 @@ impl Server {
 
     /// Reads the files of that acceptor's configuration again; see [`ServerTls::reload`], which can be called on a clone from another thread where the
     /// files are slow. `TlsReloaded` or `TlsReloadFailed` tells how it went, in either case. Returns whether the new set is in use; on any error
-    /// the old one goes on. Connections that exist, handshaking ones too, go on with what they began with.
+    /// the old one goes on. An acceptor that is not there or has no TLS: false, and no event. Connections that exist, handshaking ones too, go on with
+    /// what they began with.
     pub fn reload_tls(&mut self, id: AcceptorId) -> bool {
         let tls = self.acceptor(id).and_then(Acceptor::tls);
         tls.is_some_and(|tls| tls.reload().is_ok())

@@ -14,7 +14,6 @@
 //! * [`trace`] — what happened: hash, file, first difference, pcapng, timeline
 //! * [`swarm`] — worlds by the thousand, each drawn from a seed, to find what nobody thought of
 //! * [`Rng`], [`Errno`] — numbers
-//! * `machine` (private) — the machine room: paths, ports, TCP, UDP, Unix sockets
 //!
 //! # What TCP is here
 //!
