@@ -381,7 +381,10 @@
 //! | `for event in &events` | [`poll_event`](crate::Server::poll_event) until `None`: what has happened, not what may be tried |
 //! | `Token` | [`Id`](crate::Id), which never names another connection; [`set_data`](crate::Remoter::set_data) keeps yours with it |
 //! | `Registry::register`, `Interest`, `reregister` | none: what is open is watched |
+//! | your own descriptors in the `Poll` | a poller of yours, which watches them and [`poll_fd`](crate::Server::poll_fd): `guide::embedding` |
+//! | the time-out of `poll` as a timer | a [`Tymer`](crate::tyme::Tymer), or many in a [`Wheel`](crate::tyme::Wheel); `wait`'s limit is the time until the next |
 //! | `TcpListener::from_std` | [`adopt_listener`](crate::Server::adopt_listener) with [`SocketOptions::new()`](crate::net::SocketOptions::new) |
+//! | `TcpStream::from_std` | [`adopt_stream`](crate::Server::adopt_stream), likewise |
 //! | `UdpSocket` | [`Server::bind`](crate::Server::bind); [`Event::Gram`](crate::Event::Gram) tells of it |
 //! | `Waker` | [`waker`](crate::Server::waker) |
 //! | `WouldBlock`, partial writes | none: [`rx`](crate::Remoter::rx) has what came, [`tx`](crate::Remoter::tx) takes what fits |
