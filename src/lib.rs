@@ -3,7 +3,7 @@
 //! Nothing here starts a runtime. You call [`Server::service`] once per tick and then ask what happened. Between ticks you
 //! do what you like: draw a frame, step a simulation, or sleep in [`Server::wait`] until the network or a deadline has
 //! something. Nothing calls you back unless you ask for it ([`Service`]), and no thread is started unless you ask for
-//! it (`run::Manager`), but for looking names up, which blocks on all operating systems.
+//! it (`run::Manager`); only names are looked up by helper threads, since that blocks on all operating systems.
 //!
 //! ```
 //! use std::time::Duration;

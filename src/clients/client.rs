@@ -21,7 +21,7 @@ use crate::wire::WireLog;
 /// One outgoing connection with a tick of its own: [`Clients`] with one in it.
 ///
 /// Making one opens nothing; [`reopen`](Client::reopen) does, the first time and after any end. Then call [`service`](Client::service) once per tick.
-/// With [`reconnectable`](Connect::reconnectable) it comes up again by itself whatever happens.
+/// With [`reconnectable`](Connect::reconnectable) it comes up again by itself, whatever happens, until you close it.
 ///
 /// ```
 /// use std::io::Write;

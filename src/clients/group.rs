@@ -96,7 +96,8 @@ impl Clients {
         &self.engine.core.config
     }
 
-    /// Changes the settings. Limits count from the next tick on; timeouts and what is set per connection for new connections.
+    /// Changes the settings. Limits count from the next tick on; timeouts for what starts, or is started anew by traffic, from then on; what
+    /// is set per connection for new connections.
     pub fn config_mut(&mut self) -> &mut Config {
         &mut self.engine.core.config
     }
@@ -229,7 +230,7 @@ impl Clients {
         self.remoters().map(Remoter::id).collect()
     }
 
-    /// Queues `data` for a connection; see [`Remoter::tx`].
+    /// Queues a copy of `data` for a connection, as much of it as fits; returns how much that was. See [`Remoter::tx`].
     ///
     /// # Errors
     /// [`TxError::Gone`] for an id that names none, otherwise as [`Remoter::tx`].

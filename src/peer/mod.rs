@@ -44,6 +44,7 @@ const SOCKET: Token = Token(0);
 /// let gram = loop {
 ///     peer.wait(None);
 ///     peer.service();
+///     peer.clear_events(); // or look at them: while one is not taken, `wait` does not sleep
 ///     if let Some(gram) = peer.take() {
 ///         break gram;
 ///     }

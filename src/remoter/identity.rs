@@ -71,7 +71,7 @@ impl Remoter {
         &self.counters
     }
 
-    /// Sizes of the socket's kernel buffers.
+    /// Sizes of the socket's kernel buffers. Asks the network now.
     ///
     /// # Errors
     /// What the network says; `NotConnected` once closed.

@@ -1,5 +1,7 @@
-//! Real time: doers in loops of their own and of others. The only room outside the operating system's network that reads a clock, sleeps or starts threads
-//! (hyper's timer takes one `Instant` as an anchor, but no time from it).
+//! Real time: doers in loops of their own and of others.
+//!
+//! It is the only room outside the operating system's network that reads a clock, sleeps or starts threads. (hyper's timer, in `tasks`, takes one `Instant` as
+//! an anchor, but no time from it.)
 //!
 //! [`Doist::run`](crate::doing::Doist::run) is the loop of one's own. In somebody else's a [`Driver`] holds the doer (a [`Server`](crate::Server) is one, too),
 //! and says before each wait what there is to wait for: descriptors, and a time. The adapters are thin loops around that.

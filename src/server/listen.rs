@@ -12,8 +12,8 @@ use crate::net::{Addr, Layer, Listen, Listener};
 impl Server {
     /// Opens a listener. Its connections are accepted from the next tick on.
     ///
-    /// Where is an IP address and a port, a `SocketAddr`, an [`Addr`], a path (feature `uds`), or a [`Listen`] with all that can be said of it. A text may be
-    /// none of these, and is parsed first:
+    /// `listen` says where: an IP address and a port, a `SocketAddr`, an [`Addr`], a path (feature `uds`), or a [`Listen`] with all that can be said of it. A
+    /// text could be any of them, so it is parsed first:
     ///
     /// ```
     /// use tymist::net::Listen;

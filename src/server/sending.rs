@@ -9,7 +9,7 @@ use crate::remoter::Remoter;
 
 /// # Sending
 impl Server {
-    /// Queues `data` for a connection; see [`Remoter::tx`].
+    /// Queues a copy of `data` for a connection, as much of it as fits; returns how much that was. See [`Remoter::tx`].
     ///
     /// # Errors
     /// [`TxError::Gone`] for an id that names none, otherwise as [`Remoter::tx`].

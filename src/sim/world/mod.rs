@@ -31,7 +31,7 @@ use crate::tyme::Tymth;
 ///
 /// Two ways to run programs. Give each host a [`Doer`](crate::doing::Doer) with [`start`](World::start), and the world enters it and gives it its turns;
 /// or keep your own engines, take turns by [`next_turn`](World::next_turn), service the engine of that host, and tell what it wants by
-/// [`set_wake`](World::set_wake). Both may be mixed.
+/// [`set_wake`](World::set_wake). Both may be mixed. The [guide](crate::guide::simulation) has a whole program of the first kind.
 ///
 /// A world is not for several threads; run one world per thread.
 pub struct World {
