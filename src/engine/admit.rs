@@ -136,6 +136,10 @@ impl Engine {
             remoter.opened_at = self.core.now;
         }
         remoter.arm_opened(&mut self.core, again);
+        if remoter.will_owe_drained() {
+            // It was asked for when nothing could be sent, and there may be nothing to send.
+            remoter.after_send(&mut self.core, 0);
+        }
         self.handshaking -= 1;
         self.live += 1;
         self.tell_open(id, again);

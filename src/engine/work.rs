@@ -186,7 +186,7 @@ impl Remoter {
                     || self.is_finished()))
     }
 
-    /// Whether its next turn would owe a `Drained`.
+    /// Whether its next turn, or its coming up, would owe a `Drained`.
     pub(super) fn will_owe_drained(&self) -> bool {
         self.state.backlogged
             && self.state.phase == Phase::Live

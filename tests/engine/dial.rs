@@ -651,6 +651,69 @@ fn halves_that_were_ended_are_whole_on_the_next_connection() {
     assert_eq!(desk.tick()[0], Event::Eof(id), "and its end is told again");
 }
 
+/// Whoever came up short, or asked, before there was a connection was never told: sending passes such a one over, and what had come up was looked at for
+/// bytes only.
+#[test]
+fn regression_who_wants_room_before_the_connection_is_told_once_there_is_some() {
+    for (short, shakes) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut desk = Desk::with(|config| config.limits.buffered = 16);
+        let hold = desk.dial(addr(1));
+        assert_eq!(desk.clients.tx(hold, &[0; 16]), Ok(16));
+        let id = desk.dial(if shakes { shy(every(1)) } else { every(1) });
+        if short {
+            assert_eq!(desk.clients.tx(id, b"hello"), Ok(0));
+        } else {
+            desk.clients.remoter_mut(id).unwrap().want_drained();
+        }
+        let up = |desk: &mut Desk, number| {
+            desk.far.up(number);
+            if shakes {
+                assert_eq!(desk.tick(), []);
+                desk.far.shake(number);
+            }
+            desk.tick()
+        };
+        assert_eq!(desk.tick(), []);
+        assert_eq!(up(&mut desk, 1), [Event::Connected(id)]);
+        assert_ne!(desk.clients.wake(), Wake::Now, "there is no room");
+        desk.clients.remoter_mut(hold).unwrap().abort();
+        let told = [Event::Closed(hold, CloseReason::Aborted), Event::Drained(id)];
+        assert_eq!(desk.tick(), told);
+        assert_eq!(desk.tick(), [], "once");
+
+        // On the next connection only who asks for it again.
+        for (number, asks) in [(2, false), (3, true)] {
+            desk.far.reset(number - 1);
+            desk.tick();
+            if asks {
+                desk.clients.remoter_mut(id).unwrap().want_drained();
+            }
+            desk.tick_at(desk.retry_at());
+            let events = [Event::Connected(id), Event::Drained(id)];
+            assert_eq!(up(&mut desk, number), events[..1 + usize::from(asks)]);
+        }
+    }
+}
+
+/// The step that brings it up leaves that to the next one, and says so.
+#[test]
+fn regression_wake_says_that_one_that_came_up_is_owed_a_word_of_room() {
+    let far = Far::default();
+    let mut server = Server::with_net(Config::new(), far.net());
+    let id = server.connect(addr(1)).unwrap();
+    server.remoter_mut(id).unwrap().want_drained();
+    server.service();
+    far.up(0);
+    assert_eq!(server.service_connects(), 1);
+    assert_eq!(server.poll_event(), Some(Event::Connected(id)));
+    assert_eq!((server.poll_event(), server.wake()), (None, Wake::Now));
+    server.service_sends();
+    assert_eq!(server.poll_event(), Some(Event::Drained(id)));
+    server.service();
+    assert_eq!(server.poll_event(), None, "once");
+    assert_ne!(server.wake(), Wake::Now);
+}
+
 // Endings.
 
 #[test]

@@ -113,9 +113,17 @@ impl Far {
         self.world().always = errno;
     }
 
+    /// It is up, of which a socket tells that it can be written to, and no more.
     #[track_caller]
     pub(crate) fn up(&self, number: usize) {
-        self.change(number, false, |it| it.up = Some(Ok(())));
+        let mut world = self.world();
+        let it = &mut world.tries[number];
+        it.up = Some(Ok(()));
+        let token = it.token.unwrap();
+        if !it.dropped {
+            let report = Readiness { token, readable: false, writable: true, ending: false };
+            world.ready.push_back(report);
+        }
     }
 
     /// Says what its handshake waits for.
