@@ -1,5 +1,8 @@
 //! The stream that a connection runs on.
 
+#[cfg(not(feature = "tls"))]
+use bytes::Bytes;
+
 use super::{Detached, Phase, Remoter};
 use crate::error::CloseReason;
 use crate::net::{NoStream, Stream};
@@ -48,10 +51,20 @@ impl Remoter {
     }
 
     pub(crate) fn detach(&mut self) -> Detached {
+        let ahead = self.take_ahead();
         self.doom(CloseReason::Detached);
-        let unread = self.take();
+        // What was read ahead for TLS is unread again: whoever goes on with the stream begins with it.
+        let unread = match (self.take(), ahead) {
+            (unread, ahead) if unread.is_empty() => ahead,
+            (unread, ahead) => [ahead, unread].concat().into(),
+        };
         self.shared.sub(self.tx.len());
         Detached { stream: self.take_stream(), unread, unsent: self.tx.take() }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn take_ahead(&mut self) -> Bytes {
+        Bytes::new()
     }
 
     pub(crate) fn drop_stream(&mut self, abortive: bool) {

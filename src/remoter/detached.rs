@@ -10,7 +10,7 @@ use crate::net::Stream;
 pub struct Detached {
     /// The connection.
     pub stream: Box<dyn Stream>,
-    /// What came in and was not taken.
+    /// What came in and was not taken, an upgrade to TLS that waits included.
     pub unread: Bytes,
     /// What was queued and not sent.
     pub unsent: Bytes,

@@ -107,6 +107,11 @@ impl Remoter {
         self.upgrade = Some(Box::new(Upgrade { to, ahead, lined_up: false }));
     }
 
+    /// Takes what was read ahead for an upgrade that waits.
+    pub(super) fn take_ahead(&mut self) -> Bytes {
+        self.upgrade.as_mut().map(|upgrade| core::mem::take(&mut upgrade.ahead)).unwrap_or_default()
+    }
+
     /// Ends it because plaintext was to be put where only what came protected belongs.
     pub(super) fn refuse_plaintext(&mut self) {
         if self.state.phase != Phase::Closed {

@@ -5,15 +5,17 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use tymist::net::SocketOptions;
-use tymist::net::tls::{ClientTls, ClientTlsConfig, HandshakeFailure as Failure, TlsTime, Unread};
+use tymist::net::tls::{
+    ClientTls, ClientTlsConfig, HandshakeFailure as Failure, ServerTls, TlsTime, Unread,
+};
 use tymist::tyme::Tyme;
 use tymist::wire::WireLog;
-use tymist::{CloseReason, Deadline, Event, Id, TxError, UpgradeRefused, Wake};
+use tymist::{CloseReason, Deadline, Event, Id, Service, Session, TxError, UpgradeRefused, Wake};
 
 use super::peer::{End, Peer};
 use super::rig::TlsRig;
 use crate::tls_support::EPOCH;
-use crate::util::{pattern, receive_while, send};
+use crate::util::{connect, pattern, receive_while, send};
 
 const GO: &[u8] = b"220 go ahead\r\n";
 
@@ -238,6 +240,23 @@ fn whatever_is_queued_goes_out_in_plain_first() {
     rig.echoes(&mut peer, id, b"and then protected");
 }
 
+/// Neither plaintext any more nor TLS yet, they were lost.
+#[test]
+fn regression_who_is_taken_out_on_its_way_takes_along_what_was_read_ahead() {
+    let mut rig = TlsRig::new();
+    let (mut client, id) = plain(&mut rig);
+    send(&mut client, b"a ClientHello");
+    rig.until_unread(id, 13);
+    let tls = rig.tls.clone();
+    let remoter = rig.server.remoter_mut(id).unwrap();
+    remoter.tx(GO).unwrap();
+    remoter.upgrade_tls(&tls, Unread::IsTls).unwrap();
+    let taken = rig.server.detach(id).unwrap();
+    assert_eq!((&taken.unread[..], &taken.unsent[..]), (&b"a ClientHello"[..], GO));
+    assert_eq!(rig.until_closed(id), CloseReason::Detached);
+    assert_eq!(rig.server.buffered(), 0);
+}
+
 /// While what is queued still leaves in plain, nothing is read: what comes is either TLS or the end.
 #[test]
 fn nothing_is_read_between_the_word_and_the_handshake() {
@@ -419,4 +438,17 @@ fn the_wire_log_stays_on_the_users_side() {
     assert_eq!(moved, expected);
     peer.finish();
     rig.drive(&mut peer, |_, peer| peer.end == Some(End::Clean));
+}
+
+/// Lets each connection go over as soon as it is opened.
+struct Secured(ServerTls, Unread);
+
+impl Service for Secured {
+    fn opened(&mut self, session: &mut Session<'_>) {
+        session.upgrade_tls(&self.0, self.1).unwrap();
+    }
+
+    fn filters(&self) -> bool {
+        false
+    }
 }
