@@ -41,15 +41,16 @@ impl Remoter {
             }
             self.counters.writes += 1;
             core.counters.writes += 1;
-            let written = match self.tx.only() {
+            let (given, written) = match self.tx.only() {
                 Some(piece) => {
                     let piece = &piece[..piece.len().min(budget)];
-                    self.stream.write(&[IoSlice::new(piece)])
+                    (piece.len(), self.stream.write(&[IoSlice::new(piece)]))
                 }
                 None => {
                     let mut pieces = [IoSlice::new(&[]); PIECES];
                     let count = self.tx.slices(&mut pieces, budget);
-                    self.stream.write(&pieces[..count])
+                    let pieces = &pieces[..count];
+                    (pieces.iter().map(|piece| piece.len()).sum(), self.stream.write(pieces))
                 }
             };
             match written {
@@ -57,7 +58,7 @@ impl Remoter {
                     self.on_write_error(core, &io::ErrorKind::WriteZero.into());
                     break;
                 }
-                Ok(count) if count > budget.min(self.tx.len()) => {
+                Ok(count) if count > given => {
                     self.doom(TOO_MUCH);
                     break;
                 }

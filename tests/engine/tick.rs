@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::util::pattern;
 use crate::util::script::{Accept, Peer, Read, Script, Write};
 use tymist::net::Stage;
@@ -587,6 +589,22 @@ fn a_stream_that_claims_more_than_the_budget_is_ended() {
         assert_eq!(script.tick(), [Event::Closed(id, why)]);
         assert_eq!(script.server.counters().bytes_out, 0);
     }
+}
+
+/// What it was given is no more than one write takes, however many pieces are queued: only a claim of more than all of them was noticed.
+#[test]
+fn regression_a_stream_that_claims_more_than_the_pieces_it_was_given_is_ended() {
+    let mut script = Script::with(|_| {});
+    let peer = Peer::new(1, []).writing([Write::Lies]);
+    let id = script.admits(&peer);
+    script.tick();
+    for _ in 0..20 {
+        let mut piece = Bytes::from(pattern(2000));
+        script.server.remoter_mut(id).unwrap().tx_bytes(&mut piece).unwrap();
+    }
+    let why = CloseReason::Io(std::io::ErrorKind::InvalidData.into());
+    assert_eq!(script.tick(), [Event::Closed(id, why)]);
+    assert_eq!(script.server.counters().bytes_out, 0);
 }
 
 #[test]
