@@ -226,7 +226,9 @@ impl Engine {
 
     /// Takes a live connection out without closing it.
     pub(crate) fn detach(&mut self, id: Id) -> Option<Detached> {
-        let remoter = self.get_mut(id).filter(|remoter| remoter.is_live())?;
+        // What is being cut or broken off has no stream that anybody could go on with, and a reason of its own.
+        let sound = |it: &&mut Remoter| it.is_live() && !it.state.doomed && !it.state.broken_off;
+        let remoter = self.get_mut(id).filter(sound)?;
         let detached = remoter.detach();
         self.release(id);
         Some(detached)

@@ -38,7 +38,7 @@ impl Server {
 
     /// Takes a connection out of the server without closing it (hio's `removeIx(close=False)`): its stream, still registered with this
     /// network, and the bytes that were on their way through it. `Closed` with the reason `Detached` is told. `None` if there is no such
-    /// live connection.
+    /// live connection, or it is being cut: aborted, or broken by its TLS.
     pub fn detach(&mut self, id: Id) -> Option<Detached> {
         self.engine.detach(id)
     }

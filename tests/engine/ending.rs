@@ -8,7 +8,9 @@ use crate::far::{Desk, addr};
 use crate::util::script::{Accept, Peer, Read, Script, Write};
 use tymist::net::Stage;
 use tymist::tyme::{Tyme, Tymist};
-use tymist::{Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Timeouts, Wake};
+use tymist::{
+    Backoff, CloseReason, Connect, Deadline, Event, GramConfig, Timeouts, TxError, TxFull, Wake,
+};
 
 /// The user has not heard of it yet, and may have an answer.
 #[test]
@@ -115,6 +117,30 @@ fn who_is_taken_out_is_told_at_once() {
     let detached = script.server.detach(id);
     assert!(detached.is_some() && script.server.is_empty());
     assert_eq!(script.server.poll_event(), Some(Event::Closed(id, CloseReason::Detached)));
+}
+
+/// It was taken out without a socket that works, and told to have ended otherwise.
+#[test]
+fn regression_who_is_ending_by_force_cannot_be_taken_out() {
+    for aborted in [true, false] {
+        let mut script = Script::with(|config| {
+            config.limits.tx_bytes = 10;
+            config.tx_full = TxFull::Close;
+        });
+        let peer = Peer::new(1, []);
+        let id = script.admits(&peer);
+        script.tick();
+        let reason = if aborted {
+            script.server.remoter_mut(id).unwrap().abort();
+            CloseReason::Aborted
+        } else {
+            assert_eq!(script.server.tx(id, &[0; 11]), Err(TxError::Overflow));
+            CloseReason::TxFull
+        };
+        assert!(script.server.detach(id).is_none());
+        assert_eq!(script.tick(), [Event::Closed(id, reason)]);
+        assert!(peer.far().dropped);
+    }
 }
 
 #[test]

@@ -147,6 +147,18 @@ fn a_live_connection_that_breaks_tells_the_peer_why() {
 }
 
 /// What was queued is not sent behind the alert, and does not keep the connection.
+/// It goes on only to say why; it was given away as if it were whole, and told to have broken.
+#[test]
+fn regression_who_breaks_cannot_be_taken_out() {
+    let mut rig = TlsRig::new();
+    let (mut peer, id) = rig.live();
+    peer.socket.write_all(&[&[23, 3, 3, 0, 32][..], &[7; 32]].concat()).unwrap();
+    rig.until_server(|server| server.remoter(id).unwrap().is_closing());
+    assert!(rig.server.detach(id).is_none());
+    peer.cut();
+    assert_eq!(rig.closed(&mut peer, id), CloseReason::Tls(TlsFailure::BadRecord));
+}
+
 #[test]
 fn a_live_connection_that_breaks_drops_what_is_queued() {
     let mut rig = TlsRig::with(|config| config.limits.tx_bytes = 64 << 20, |_, tls| tls);
