@@ -53,6 +53,7 @@ impl Remoter {
         if !data.is_empty() {
             self.shared.add(data.len());
             self.rx.push_back(data);
+            self.note_rx_cap();
         }
     }
 

@@ -49,6 +49,7 @@ impl Remoter {
         if self.state.phase != Phase::Closed {
             self.shared.add(data.len());
             self.rx.push_front(data);
+            self.note_rx_cap();
         }
     }
 
@@ -76,6 +77,12 @@ impl Remoter {
     /// Changes the cap of unread bytes of this connection; at least 1, at most 4 GiB.
     pub fn set_rx_limit(&mut self, bytes: usize) {
         self.rx_limit = cap(bytes);
+        self.note_rx_cap();
+    }
+
+    /// The next turn begins at the cap, whatever has brought it there.
+    pub(super) fn note_rx_cap(&mut self) {
+        self.state.at_rx_cap = self.rx.len() >= self.rx_limit();
     }
 
     pub(crate) fn rx_limit(&self) -> usize {

@@ -107,7 +107,7 @@ pub(crate) struct State {
     pub(crate) drained_owed: bool,
     /// The caller has changed its timeouts, or the address of its peer.
     pub(crate) changed: bool,
-    /// The last turn left the unread bytes at their cap.
+    /// The last turn, or what was done since, left the unread bytes at their cap.
     pub(crate) at_rx_cap: bool,
     /// To be released with `reason` at the next occasion, cutting what is queued.
     pub(crate) doomed: bool,

@@ -5,12 +5,13 @@
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::layers::{Step, scripted};
+use crate::util::script::{Peer, Read, Script, Write};
 use crate::util::{ROUNDS, Rig, connect, end, pattern, receive, send};
 use tymist::{CloseReason, Event, Id, OverLimit, Refusal, RxFull, Server, TxError, TxFull, Wake};
 
@@ -340,6 +341,30 @@ fn rx_full_close_spares_who_keeps_up_with_the_cap_each_tick() {
     }
     assert_eq!(got, data);
     assert_eq!(rig.server.len(), 1);
+}
+
+/// Only reading was taken for a way to the cap: who got there otherwise was paused for ever.
+#[test]
+fn regression_rx_full_close_ends_who_came_to_the_cap_otherwise_than_by_reading() {
+    for lowered in [true, false] {
+        let mut rig = Rig::with(|config| {
+            config.limits.rx_bytes = 4;
+            config.rx_full = RxFull::Close;
+        });
+        let (mut client, id) = rig.client();
+        send(&mut client, b"abc");
+        rig.until_unread(id, 3);
+        let remoter = rig.server.remoter_mut(id).unwrap();
+        if lowered {
+            remoter.set_rx_limit(2);
+        } else {
+            remoter.unread(bytes::Bytes::from_static(b"x"));
+        }
+        assert!(settle(&mut rig) < 50, "no spinning at the cap");
+        assert_eq!(rig.server.len(), 1, "there is no more");
+        send(&mut client, b"!");
+        assert_eq!(rig.until_closed(id), CloseReason::RxFull);
+    }
 }
 
 #[test]

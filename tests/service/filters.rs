@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tymist::{Config, Event, Id, Server, Service, Session};
+use tymist::{Config, Event, Id, RxFull, Server, Service, Session};
 
 use crate::until;
 use crate::util::{Rig, connect, end, pattern, receive, receive_while, send};
@@ -272,6 +272,23 @@ fn what_filters_add_counts_and_is_bounded_by_what_they_add() {
     let wanted: Vec<u8> = b"1234567890".iter().flat_map(|byte| [*byte; 10]).collect();
     assert_eq!(receive(&mut client, 200), [&wanted[..], &wanted[..]].concat());
     until(&mut rig.server, &mut verbose, |server, _| server.buffered() == 0);
+}
+
+/// What filters add was not taken for a way to the cap.
+#[test]
+fn regression_rx_full_close_ends_who_came_to_the_cap_by_what_filters_add() {
+    let mut rig = Rig::with(|config| {
+        config.limits.rx_bytes = 50;
+        config.rx_full = RxFull::Close;
+    });
+    let mut client = connect(rig.addr);
+    send(&mut client, &[7; 10]);
+    let mut verbose = Verbose::default();
+    until(&mut rig.server, &mut verbose, |_, verbose| verbose.most == 100);
+    rig.server.serve(&mut verbose);
+    assert_eq!(rig.server.len(), 1, "there is no more");
+    send(&mut client, &[7; 1]);
+    until(&mut rig.server, &mut verbose, |server, _| server.counters().closed.rx_full == 1);
 }
 
 /// Swallows what comes in, and what goes out.
