@@ -38,7 +38,7 @@ impl Remoter {
     }
 
     /// Puts bytes back in front of the unread ones, as after looking too far ahead. They count against the cap again, and may exceed it.
-    /// Copies what is unread unless that is nothing.
+    /// Copies what is unread unless that is nothing. Those of a connection that has closed go with it, like all that is unread then.
     ///
     /// Of a connection that is going over to TLS it would be plaintext that looks protected: that ends the connection.
     pub fn unread(&mut self, data: Bytes) {
@@ -46,11 +46,9 @@ impl Remoter {
         if self.is_upgrading() && !data.is_empty() {
             return self.refuse_plaintext();
         }
-        if self.state.phase != Phase::Closed {
-            self.shared.add(data.len());
-            self.rx.push_front(data);
-            self.note_rx_cap();
-        }
+        self.shared.add(data.len());
+        self.rx.push_front(data);
+        self.note_rx_cap();
     }
 
     /// Whether more can still come in: the peer has not ended its half, and you have not closed this one.

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use crate::util::script::{Peer, Read as Reads, Script, Write as Writes};
 use crate::util::{Rig, connect, end, pattern, receive, reset, send};
-use bytes::Bytes;
 use tymist::{CloseReason, Config, Deadline, Event, Id, TxError, Wake};
 
 const SECOND: Duration = Duration::from_secs(1);
+const ECONNRESET: i32 = 104;
 
 /// What happened to this connection, in order.
 fn events_of(rig: &Rig, id: Id) -> Vec<Event> {
@@ -272,7 +272,6 @@ fn a_closed_remoter_can_be_looked_at_until_the_tick_after_its_closed_was_taken()
     assert_eq!(remoter.tx(b"x"), Err(TxError::Closed));
     assert!(remoter.buffer_sizes().is_err());
     assert_eq!(remoter.consume(1), 1);
-    remoter.unread(Bytes::from_static(b"refused"));
     assert_eq!(rig.server.buffered(), 3);
     rig.server.service();
     assert!(rig.server.remoter(id).is_none());
@@ -281,6 +280,23 @@ fn a_closed_remoter_can_be_looked_at_until_the_tick_after_its_closed_was_taken()
     assert!(rig.server.service_receives_of(id).is_err());
     assert!(rig.server.service_receive_once(id).is_err());
     assert!(rig.server.service_sends_of(id).is_err());
+}
+
+/// A parser that takes all and puts back what is no whole message lost that to a connection that had closed meanwhile.
+#[test]
+fn regression_what_is_put_back_after_the_close_is_unread_until_it_is_forgotten() {
+    let mut script = Script::with(|_| {});
+    let peer = Peer::new(1, [Reads::Bytes(pattern(10)), Reads::Fails(ECONNRESET)]);
+    let id = script.admits(&peer);
+    assert_eq!(script.tick(), [Event::Received(id), Event::Closed(id, CloseReason::Reset)]);
+    let remoter = script.server.remoter_mut(id).unwrap();
+    let mut taken = remoter.take();
+    remoter.unread(taken.split_off(4));
+    assert_eq!(remoter.rx(), &pattern(10)[4..]);
+    assert_eq!(script.server.buffered(), 6);
+    script.tick();
+    assert!(script.server.remoter(id).is_none());
+    assert_eq!(script.server.buffered(), 0);
 }
 
 #[test]
