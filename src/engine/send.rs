@@ -132,6 +132,9 @@ impl Remoter {
         }
         self.disarm(Slot::WriteStall);
         if self.state.backlogged && self.state.phase == Phase::Live {
+            if self.is_upgrading() {
+                return; // On the way there is no room: it is told once it has gone over.
+            }
             // Where there is no room for anybody, it is told once there is.
             if !core::mem::replace(&mut self.state.drained_owed, true) {
                 core.drained_owed.push(self.id);

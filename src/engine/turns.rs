@@ -20,10 +20,13 @@ impl Engine {
     fn tell_owed(&mut self) {
         for id in self.core.drained_owed.drain(..) {
             if let Some(remoter) = self.slots.get_mut(id) {
-                remoter.state.drained_owed = remoter.state.phase == Phase::Live;
+                let live = remoter.state.phase == Phase::Live;
+                remoter.state.drained_owed = live && !remoter.is_upgrading();
                 if remoter.state.drained_owed {
                     self.core.events.push(Event::Drained(id));
                 }
+                // It is told once it has gone over.
+                remoter.state.backlogged |= remoter.is_upgrading();
             }
         }
     }

@@ -192,6 +192,7 @@ impl Remoter {
             && self.state.phase == Phase::Live
             && self.is_live()
             && !self.has_output()
+            && !self.is_upgrading()
     }
 
     pub(super) fn begin_tick(&mut self, core: &Core) {

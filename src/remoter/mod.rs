@@ -132,7 +132,8 @@ impl Remoter {
     }
 
     #[cfg(not(feature = "tls"))]
-    fn is_upgrading(&self) -> bool {
+    #[inline]
+    pub(crate) fn is_upgrading(&self) -> bool {
         false
     }
 

@@ -257,6 +257,38 @@ fn regression_who_is_taken_out_on_its_way_takes_along_what_was_read_ahead() {
     assert_eq!(rig.server.buffered(), 0);
 }
 
+/// On the way there is no room, whatever has left: it was told there, and not again.
+#[test]
+fn regression_room_is_told_to_who_has_gone_over_and_not_on_the_way() {
+    for full in [false, true] {
+        let mut rig = TlsRig::with(|config| config.limits.buffered = 1000, |_, tls| tls);
+        let (client, id) = plain(&mut rig);
+        let (_other, other) = plain(&mut rig);
+        let tls = rig.tls.clone();
+        if full {
+            let hold = bytes::Bytes::from(pattern(1000));
+            rig.server.remoter_mut(other).unwrap().unread(hold);
+        }
+        rig.server.remoter_mut(id).unwrap().want_drained();
+        if full {
+            rig.tick(); // From now on it is owed, and waits for room.
+        }
+        rig.server.remoter_mut(id).unwrap().upgrade_tls(&tls, Unread::MustBeEmpty).unwrap();
+        rig.until_server(|server| server.cxes() == 1);
+        rig.server.remoter_mut(other).unwrap().take();
+        rig.tick();
+        rig.tick();
+        assert!(!rig.log.contains(&Event::Drained(id)), "{full}: {:?}", rig.log);
+        client.set_nonblocking(true).unwrap();
+        let mut peer = secured(&mut rig, client, id);
+        rig.drive(&mut peer, |rig, _| rig.log.contains(&Event::Drained(id)));
+        rig.tick();
+        let mut told = rig.log.iter().filter(|event| event.id() == Some(id));
+        assert!(told.any(|event| *event == Event::Upgraded(id)));
+        assert_eq!(told.collect::<Vec<_>>(), [&Event::Drained(id)]);
+    }
+}
+
 /// While what is queued still leaves in plain, nothing is read: what comes is either TLS or the end.
 #[test]
 fn nothing_is_read_between_the_word_and_the_handshake() {
