@@ -21,12 +21,13 @@ impl Engine {
         for id in self.core.drained_owed.drain(..) {
             if let Some(remoter) = self.slots.get_mut(id) {
                 let live = remoter.state.phase == Phase::Live;
-                remoter.state.drained_owed = live && !remoter.is_upgrading();
+                let waits = (live && remoter.has_output()) || remoter.is_upgrading();
+                remoter.state.drained_owed = live && !waits;
                 if remoter.state.drained_owed {
                     self.core.events.push(Event::Drained(id));
                 }
-                // It is told once it has gone over.
-                remoter.state.backlogged |= remoter.is_upgrading();
+                // It is told once what was queued since has left, or it has gone over.
+                remoter.state.backlogged |= waits;
             }
         }
     }

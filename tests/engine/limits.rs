@@ -739,6 +739,24 @@ fn room_that_comes_before_the_tick_wakes_who_waits_for_it() {
     assert_eq!(count(&rig, |event| *event == Event::Drained(second_id)), 1);
 }
 
+/// It had queued something when there was room at last: that this could not leave was no hindrance to telling that all had.
+#[test]
+fn regression_room_is_not_told_to_who_has_filled_it_meanwhile() {
+    let mut script = Script::with(|config| config.limits.buffered = 16);
+    let peers = [Peer::new(1, []), Peer::new(2, []).writing([Write::Blocks])];
+    let [hold, id] = [0, 1].map(|number| script.admits(&peers[number]));
+    script.tick();
+    script.server.remoter_mut(hold).unwrap().unread(bytes::Bytes::from(pattern(16)));
+    script.server.remoter_mut(id).unwrap().want_drained();
+    assert_eq!(script.tick(), []);
+    script.server.remoter_mut(hold).unwrap().take();
+    assert_eq!(script.server.tx(id, b"hello"), Ok(5));
+    assert_eq!(script.tick(), [], "it is still here");
+    peers[1].report(false, true);
+    assert_eq!(script.tick(), [Event::Drained(id)]);
+    assert_eq!(script.tick(), [], "once");
+}
+
 #[test]
 fn raising_the_cap_of_all_buffers_wakes_who_was_held_back() {
     let (mut rig, _client, id) = stuffed_rig(1000);
