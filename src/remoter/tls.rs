@@ -84,7 +84,8 @@ impl Remoter {
     /// Whether it is on its way to TLS.
     #[must_use]
     pub fn is_upgrading(&self) -> bool {
-        self.upgrade.is_some() || (self.state.shaking && self.state.opened)
+        let is_shaking = self.state.shaking && self.state.phase == Phase::Handshaking;
+        self.upgrade.is_some() || (is_shaking && self.state.opened)
     }
 
     fn check_upgrade(&self, unread: Unread) -> Result<(), UpgradeRefused> {

@@ -79,6 +79,26 @@ fn who_is_closed_before_it_goes_over_is_not_upgrading() {
     }
 }
 
+/// Where its handshake had begun, it was said to be upgrading to its end.
+#[test]
+fn regression_who_is_closed_while_it_goes_over_is_not_upgrading() {
+    for abort in [true, false] {
+        let mut rig = TlsRig::new();
+        let tls = rig.tls.clone();
+        let (_client, id) = asked(&mut rig);
+        rig.until_server(|server| server.cxes() == 1);
+        let remoter = rig.server.remoter_mut(id).unwrap();
+        if abort {
+            remoter.abort();
+        } else {
+            remoter.close();
+        }
+        assert!(!remoter.is_upgrading());
+        assert_eq!(remoter.tx(b"more"), Err(TxError::Closed));
+        assert_eq!(remoter.upgrade_tls(&tls, Unread::IsTls), Err(UpgradeRefused::Closing));
+    }
+}
+
 #[test]
 fn a_live_connection_goes_over_and_keeps_its_id_and_what_is_its_own() {
     let mut rig = TlsRig::new();
