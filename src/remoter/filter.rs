@@ -57,9 +57,13 @@ impl Remoter {
         }
     }
 
-    /// Puts it in as it was, still to be shown.
+    /// Puts it in as it was, still to be shown; where it goes over to TLS by now it is as good as unread then.
     pub(crate) fn put_back(&mut self, data: Option<BytesMut>) {
         if let Some(data) = data {
+            #[cfg(feature = "tls")]
+            if self.is_upgrading() {
+                return self.put_ahead(&data);
+            }
             self.note_raw_in(data.len());
             self.put_in(data);
         }

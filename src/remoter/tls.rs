@@ -13,8 +13,9 @@ use crate::wire::Tap;
 /// An upgrade that was asked for.
 pub(crate) struct Upgrade {
     to: To,
-    /// What the peer has sent of its TLS.
+    /// What the peer has sent of its TLS, and whether it may have.
     ahead: Bytes,
+    unread: Unread,
     pub(crate) lined_up: bool,
 }
 
@@ -59,7 +60,7 @@ impl Remoter {
     /// Why not; the connection is as it was.
     pub fn upgrade_tls(&mut self, tls: &ServerTls, unread: Unread) -> Result<(), UpgradeRefused> {
         self.check_upgrade(unread)?;
-        self.begin_upgrade(To::Server(tls.clone()));
+        self.begin_upgrade(To::Server(tls.clone()), unread);
         Ok(())
     }
 
@@ -77,7 +78,7 @@ impl Remoter {
         if !ClientTls::is_name(name) {
             return Err(UpgradeRefused::BadName);
         }
-        self.begin_upgrade(To::Client(tls.clone(), name.into()));
+        self.begin_upgrade(To::Client(tls.clone(), name.into()), unread);
         Ok(())
     }
 
@@ -103,9 +104,19 @@ impl Remoter {
         }
     }
 
-    fn begin_upgrade(&mut self, to: To) {
+    fn begin_upgrade(&mut self, to: To, unread: Unread) {
         let ahead = self.take();
-        self.upgrade = Some(Box::new(Upgrade { to, ahead, lined_up: false }));
+        self.upgrade = Some(Box::new(Upgrade { to, ahead, unread, lined_up: false }));
+    }
+
+    /// Takes what had come in when the upgrade was asked for, and was not shown by then.
+    pub(super) fn put_ahead(&mut self, data: &[u8]) {
+        match &mut self.upgrade {
+            Some(upgrade) if upgrade.unread == Unread::IsTls => {
+                upgrade.ahead = [&upgrade.ahead, data].concat().into();
+            }
+            _ => self.refuse_plaintext(),
+        }
     }
 
     /// Takes what was read ahead for an upgrade that waits.

@@ -504,3 +504,40 @@ impl Service for Secured {
         false
     }
 }
+
+/// What has come with a connection is shown to a service once it was opened. That was put back as plaintext, also where it was the peer's TLS, and could be
+/// read as if it had come protected.
+#[test]
+fn regression_what_came_with_a_connection_is_no_plaintext_once_it_goes_over() {
+    for unread in [Unread::IsTls, Unread::MustBeEmpty] {
+        let mut rig = TlsRig::new();
+        let mut client = connect(rig.plain);
+        let mut peer = Peer::over(client.try_clone().unwrap(), &rig.client, "server.test");
+        let mut hello = Vec::new();
+        peer.tls.write_tls(&mut hello).unwrap();
+        client.set_nonblocking(false).unwrap();
+        send(&mut client, &hello);
+        client.set_nonblocking(true).unwrap();
+        // It is told of together with its bytes.
+        while rig.server.counters().bytes_in == 0 {
+            rig.server.wait(Some(Duration::from_millis(5)));
+            rig.server.service();
+        }
+        let mut service = Secured(rig.tls.clone(), unread);
+        rig.server.serve(&mut service);
+        let id = rig.server.at(&client.local_addr().unwrap().into());
+        if unread == Unread::IsTls {
+            let id = id.unwrap();
+            assert!(rig.server.remoter(id).unwrap().rx().is_empty());
+            rig.drive(&mut peer, |rig, peer| {
+                rig.log.contains(&Event::Upgraded(id)) && peer.is_live()
+            });
+            rig.echoes(&mut peer, id, b"hello");
+        } else {
+            let event = rig.until(|event| matches!(event, Event::Closed(..)));
+            let Event::Closed(id, reason) = event else { unreachable!() };
+            assert_eq!(reason, CloseReason::Handshake(Failure::Plaintext));
+            assert!(rig.server.remoter(id).unwrap().rx().is_empty());
+        }
+    }
+}
