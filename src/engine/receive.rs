@@ -19,9 +19,9 @@ impl Remoter {
             let thrown_away = self.throws_away();
             let mut want = core.scratch.len().min(core.tick_left);
             if !thrown_away {
-                // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`).
-                let room = (self.rx_limit() - self.rx.len().min(self.rx_limit())).max(1);
-                want = want.min(room).min(self.room_to_read(core));
+                // At the cap one byte is asked for, to see whether there is more (`RxFull::Close`). It is not kept.
+                let room = self.rx_limit().saturating_sub(self.rx.len());
+                want = want.min(if room == 0 { 1 } else { room.min(self.room_to_read(core)) });
             }
             let budget = Self::budget_left(core, self.state.spent_in);
             if budget == 0 {

@@ -61,7 +61,7 @@ impl Remoter {
             _ => {}
         }
         let takes = self.state.readable && self.may_read(core);
-        (takes && (self.has_room(room) || self.throws_away()))
+        (takes && (self.has_room(room) || self.keeps_nothing()))
             || (self.state.writable && self.has_output())
             || self.may_be_lost()
     }
@@ -126,6 +126,11 @@ impl Remoter {
             && Self::budget_left(core, self.state.spent_out) > 0
     }
 
+    /// Whether what is read is not kept, so that it needs no room.
+    fn keeps_nothing(&self) -> bool {
+        self.throws_away() || self.rx.len() >= self.rx_limit()
+    }
+
     /// What it may hold more of, for all that the engine holds.
     pub(super) fn room_to_read(&self, core: &Core) -> usize {
         let room = core.shared.room_to_read();
@@ -139,7 +144,7 @@ impl Remoter {
     pub(super) fn waits_for_room(&self, core: &Core) -> bool {
         self.room_to_read(core) == 0
             && self.state.readable
-            && !self.throws_away()
+            && !self.keeps_nothing()
             && self.may_read(core)
     }
 

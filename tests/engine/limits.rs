@@ -367,6 +367,24 @@ fn regression_rx_full_close_ends_who_came_to_the_cap_otherwise_than_by_reading()
     }
 }
 
+/// The byte that is one too many needs no room: without any, nobody was closed.
+#[test]
+fn regression_rx_full_close_needs_no_room_of_all_buffers() {
+    let mut script = Script::with(|config| {
+        config.limits.rx_bytes = 4;
+        config.limits.buffered = 16;
+        config.rx_full = RxFull::Close;
+    });
+    let peers = [Peer::new(1, []), Peer::new(2, [])];
+    let [hold, id] = [0, 1].map(|number| script.admits(&peers[number]));
+    peers[1].then([Read::Bytes(pattern(4))]);
+    assert_eq!(script.tick(), [Event::Received(id)]);
+    script.server.remoter_mut(hold).unwrap().unread(bytes::Bytes::from(pattern(16)));
+    assert_eq!(script.tick(), []);
+    peers[1].then([Read::Bytes(vec![b'!'])]);
+    assert_eq!(script.tick(), [Event::Closed(id, CloseReason::RxFull)]);
+}
+
 #[test]
 fn tx_takes_what_fits_and_says_how_much() {
     let mut rig = Rig::with(|config| config.limits.tx_bytes = 100);
