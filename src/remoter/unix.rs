@@ -20,8 +20,11 @@ impl Remoter {
     /// at least one after them. Ours are closed once they have gone. Feature `uds`.
     ///
     /// # Errors
-    /// Gives them back where this is no Unix socket, or is closed, or too many wait.
+    /// Gives them back where this is no Unix socket, or no byte can be queued after them any more, or too many wait.
     pub fn tx_files(&mut self, files: Vec<OwnedFd>) -> Result<(), Vec<OwnedFd>> {
+        if !self.may_send() {
+            return Err(files);
+        }
         match self.stream.files() {
             Some(own) => own.queue(files),
             None => Err(files),

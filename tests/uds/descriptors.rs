@@ -69,6 +69,26 @@ fn descriptors_come_with_the_bytes_and_go_back() {
     assert!(stream.files().unwrap().take().is_empty());
 }
 
+/// There is no byte that they could go with: they were taken, and closed with the connection.
+#[test]
+fn regression_descriptors_that_cannot_go_any_more_are_given_back() {
+    let ends: [fn(&mut tymist::Remoter); 3] =
+        [tymist::Remoter::close, tymist::Remoter::shutdown_send, |remoter| {
+            assert!(remoter.tx(&[0; 11]).is_err(), "more than may be queued")
+        }];
+    for end in ends {
+        let dir = Dir::new();
+        let (mut rig, _stream, _net) = rig(&dir, 10);
+        rig.server.config_mut().tx_full = tymist::TxFull::Close;
+        let id = rig.accepted();
+        let remoter = rig.server.remoter_mut(id).unwrap();
+        remoter.set_tx_limit(10);
+        end(remoter);
+        let back = remoter.tx_files(vec![pipe(b"mine")]).unwrap_err();
+        assert_eq!(back.into_iter().map(read).collect::<Vec<_>>(), [b"mine"]);
+    }
+}
+
 #[test]
 fn unasked_for_none_is_let_in_and_no_byte_waits_behind_them() {
     let dir = Dir::new();
