@@ -34,8 +34,6 @@ pub struct Acceptor {
     /// Its TLS, and what was told of that.
     #[cfg(feature = "tls")]
     pub(crate) watch: Option<Watch>,
-    /// How many more may be admitted; `usize::MAX` where nobody counts.
-    pub(crate) room: usize,
     /// Latch: set by readiness, cleared by `WouldBlock`.
     pub(crate) ready: bool,
     resting_until: Option<Tyme>,
@@ -94,7 +92,6 @@ impl Acceptor {
             proxy: None,
             #[cfg(feature = "tls")]
             watch: None,
-            room: usize::MAX,
             ready: false,
             resting_until: None,
             skipped: 0,
@@ -238,13 +235,6 @@ impl Acceptor {
         self.listener = None;
         self.ready = false;
         self.resting_until = None;
-    }
-
-    /// One more was admitted, and is there until somebody takes it.
-    pub(crate) fn take_room(&mut self) {
-        if self.room != usize::MAX {
-            self.room -= 1;
-        }
     }
 
     /// Whether an accept could do something at `now`.

@@ -211,6 +211,9 @@ impl Engine {
         } else {
             let peer = remoter.peer_addr().clone();
             let acceptor = remoter.acceptor();
+            if let Some(acceptor) = acceptor {
+                self.rooms.give_back(acceptor);
+            }
             self.core.events.push(Event::HandshakeFailed { acceptor, peer, reason });
             self.forget(id);
         }

@@ -3,7 +3,8 @@
 //! [`Server`](crate::Server) accepts connections and hands them in; those we make are made here ([`dial`], [`names`]), for
 //! [`Clients`](crate::Clients) and servers alike. One file per pass: [`harvest`] asks who is ready, [`receive`] and [`send`]
 //! move bytes, [`close`] ends, [`deadlines`] expires, [`admit`] lets in and shakes hands. [`turns`] serves the line of those that have something to do, which
-//! [`work`] knows; [`common`] is what all passes need, [`index`] finds by address, [`events`] is the queue of what to tell.
+//! [`work`] knows; [`common`] is what all passes need, [`index`] finds by address, [`rooms`] counts whom nobody has taken, [`events`] is the
+//! queue of what to tell.
 //!
 //! The work of a tick is in five lists, so that it costs what there is to do and not what exists: `touched` (had in hand by the
 //! caller since the last flush), `ready` (latched, with something to read or write), `shaking` (handshaking and latched), `dials_due`
@@ -21,6 +22,7 @@ mod keep;
 mod names;
 mod receive;
 mod renamed;
+mod rooms;
 mod send;
 mod turns;
 #[cfg(feature = "tls")]
@@ -62,6 +64,7 @@ pub(crate) struct Engine {
     dials_due: VecDeque<Id>,
     dials_latched: VecDeque<Id>,
     pub(crate) names: names::Names,
+    pub(crate) rooms: rooms::Rooms,
     /// What jitter is drawn from, once it was asked for.
     seed: Option<u64>,
     /// Closed, and told: to be forgotten at the next tick.
@@ -94,6 +97,7 @@ impl Engine {
             dials_due: VecDeque::new(),
             dials_latched: VecDeque::new(),
             names: names::Names::default(),
+            rooms: rooms::Rooms::default(),
             seed: None,
             to_forget: Vec::new(),
             harvested: Vec::new(),

@@ -49,6 +49,7 @@ impl Engine {
         remoter.drop_stream(false);
         self.handshaking -= 1;
         if let Some(acceptor) = acceptor {
+            self.rooms.give_back(acceptor);
             self.refuse(acceptor, peer, why);
         }
         self.forget(id);

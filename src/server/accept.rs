@@ -113,7 +113,7 @@ impl Server {
             match self.engine.admit(stream, Origin { acceptor: Some(id), handshake, proxied }) {
                 Ok(_) => {
                     opened += usize::from(!handshake);
-                    self.acceptors[at].take_room();
+                    self.engine.rooms.take(id);
                 }
                 Err((stream, why)) => {
                     self.engine.refuse(id, stream.peer_addr().clone(), why);
@@ -132,7 +132,7 @@ impl Server {
     /// Whether the first in that acceptor's deque may come in (or be refused) now.
     fn may_admit(&self, at: usize) -> bool {
         let acceptor = &self.acceptors[at];
-        if acceptor.axes.is_empty() || acceptor.room == 0 {
+        if acceptor.axes.is_empty() || !self.engine.rooms.has_some(acceptor.id()) {
             return false;
         }
         let config = &self.engine.core.config;

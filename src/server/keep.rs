@@ -14,17 +14,13 @@ impl Server {
         self.engine.let_go(id, told);
     }
 
-    /// Admits no more than `room` of this acceptor, until more room is given.
-    pub(crate) fn set_room(&mut self, id: AcceptorId, room: usize) {
-        if let Some(acceptor) = self.acceptor_mut(id) {
-            acceptor.room = room;
-        }
+    /// Admits no more than so many of this acceptor that nobody has taken.
+    pub(crate) fn set_room(&mut self, id: AcceptorId, limit: usize) {
+        self.engine.rooms.add(id, limit);
     }
 
-    /// One that was admitted there has been taken, or is gone.
+    /// One that was told as `Accepted` there has been taken, or is over; of those that never were the engine knows.
     pub(crate) fn give_room(&mut self, id: AcceptorId) {
-        if let Some(acceptor) = self.acceptor_mut(id) {
-            acceptor.room = acceptor.room.saturating_add(1);
-        }
+        self.engine.rooms.give_back(id);
     }
 }

@@ -82,6 +82,7 @@ impl Server {
             return false;
         };
         let acceptor = self.acceptors.remove(at);
+        self.engine.rooms.remove(id);
         self.engine.core.counters.refused.dropped += acceptor.axes.len() as u64;
         true
     }

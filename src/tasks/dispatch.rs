@@ -52,11 +52,6 @@ impl Desk {
         }
         match &event {
             Event::Accepted(id) if self.take_in(*id) => return None,
-            Event::HandshakeFailed { acceptor: Some(acceptor), .. }
-                if self.listening(*acceptor).is_some() =>
-            {
-                self.server.give_room(*acceptor);
-            }
             Event::Gram(endpoint, gram) if !self.meet_gram(*endpoint, gram) => return None,
             _ => {}
         }

@@ -129,10 +129,26 @@ impl Rig {
     }
 
     pub(crate) fn with(config: TaskConfig) -> Rig {
-        let tymist = Tymist::new();
-        let mut server = Server::new(Config::new());
+        Rig::on(Server::new(Config::new()), Tymist::new(), config)
+    }
+
+    /// On a server and a clock of the caller's.
+    pub(crate) fn on(mut server: Server, tymist: Tymist, config: TaskConfig) -> Rig {
         server.wind(tymist.tymth());
         Rig { tasks: Tasks::with(server, config), tymist }
+    }
+
+    /// Ticks at the current tyme until `done` says so.
+    #[track_caller]
+    pub(crate) fn until(&mut self, mut done: impl FnMut(&mut Tasks) -> bool) {
+        for _ in 0..2000 {
+            if done(&mut self.tasks) {
+                return;
+            }
+            self.tasks.wait(Some(millis(5)));
+            self.tasks.service();
+        }
+        panic!("it has not come about");
     }
 
     pub(crate) fn at(&mut self, tyme: Tyme) {

@@ -7,6 +7,8 @@ mod foreign;
 mod listening;
 mod order;
 mod panics;
+#[cfg(feature = "proxy-protocol")]
+mod proxied;
 mod repeat;
 mod streams;
 mod time;
