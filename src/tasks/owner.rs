@@ -235,7 +235,10 @@ impl Tasks {
         waker.wake_by_ref();
         loop {
             let (_, panic) = self.tick(&mut || {
-                ticket.punch();
+                // What was queued may be the waker of an earlier one, or this one's after its end.
+                if output.is_some() || !ticket.punch() {
+                    return;
+                }
                 if let Poll::Ready(ready) = future.as_mut().poll(&mut context) {
                     output = Some(ready);
                 }

@@ -145,10 +145,10 @@ impl Ticket {
         Arc::new(Ticket { queue: Arc::clone(queue), key, queued: AtomicBool::new(false) })
     }
 
-    /// Its turn has come: from now on it can be woken again.
-    pub(super) fn punch(&self) {
+    /// Its turn has come: from now on it can be woken again. Returns whether it was woken at all.
+    pub(super) fn punch(&self) -> bool {
         // Acquire: what was done before a waking that changed nothing is seen, too.
-        self.queued.swap(false, Ordering::AcqRel);
+        self.queued.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Streams and sleeps in the hands of others: another executor of the same thread, and wakers that do more than wake.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::Write;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tymist::tasks::{Sleep, TaskStream};
+use tymist::tyme::Tyme;
 
 use super::bed::{Rig, millis};
 
@@ -112,4 +114,56 @@ fn regression_a_waker_that_is_replaced_may_drop_a_sleep() {
     assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     drop(waker); // The other one is in the timers.
     assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+/// A root that says how often it is polled: at once ready, its waker left behind.
+fn root(left: &Rc<RefCell<Option<Waker>>>) -> impl Future<Output = ()> {
+    let (left, mut polls) = (Rc::clone(left), 0);
+    poll_fn(move |context| {
+        polls += 1;
+        assert_eq!(polls, 1, "polled after it was ready");
+        *left.borrow_mut() = Some(context.waker().clone());
+        Poll::Ready(())
+    })
+}
+
+#[test]
+fn regression_a_root_that_is_done_is_polled_no_more_when_its_waker_is_called() {
+    let mut rig = Rig::new();
+    let (handle, left) = (rig.tasks.handle(), Rc::default());
+    let (first, wakes) = (root(&left), Rc::clone(&left));
+    rig.tasks.run_until(async move {
+        drop(handle.spawn(async move { wakes.take().unwrap().wake() }));
+        first.await;
+    });
+    assert!(left.borrow().is_none(), "it was called in the same tick");
+    // That of an earlier one, before the next and while it runs.
+    for wakes_before in [true, false] {
+        rig.tasks.run_until(root(&left));
+        let old = left.take().unwrap();
+        if wakes_before {
+            old.wake_by_ref();
+        }
+        let next = root(&left);
+        rig.tasks.run_until(async move {
+            old.wake();
+            next.await;
+        });
+    }
+}
+
+#[test]
+fn regression_a_root_may_be_done_in_the_tick_in_which_what_it_waited_for_is() {
+    let Rig { mut tasks, mut tymist } = Rig::new();
+    let (handle, slept) = (tasks.handle(), tasks.handle());
+    let mut join = handle.spawn(async move { slept.sleep(millis(12)).await });
+    let yields = handle.clone();
+    drop(handle.spawn(async move {
+        yields.yield_now().await;
+        tymist.set(Tyme::ZERO + millis(50)).unwrap();
+        yields.yield_now().await;
+    }));
+    assert!(tasks.run_until(handle.timeout(millis(10), &mut join)).is_err());
+    assert!(join.is_finished(), "in the same tick");
+    tasks.run_until(join).unwrap();
 }
