@@ -196,7 +196,9 @@ impl Conn {
 
     /// Ends our half, and waits until all that was queued and that end have been handed to the network.
     pub(super) fn poll_shutdown(&self, context: &Context<'_>) -> Found<()> {
+        let begins = Cell::new(false);
         let act = |remoter: &mut Remoter| {
+            begins.set(remoter.may_send());
             remoter.shutdown_send();
             if remoter.has_sent_end() {
                 return Some(Ok(()));
@@ -210,7 +212,12 @@ impl Conn {
                 }
             }
         };
-        self.poll_with(act, |entry| entry.writer.wait(context))
+        let polled = self.poll_with(act, |entry| entry.writer.wait(context));
+        if begins.get() {
+            // Of all polls that wait this is the one that leaves the server work to do.
+            self.shared.queue.tell_owner();
+        }
+        polled
     }
 
     /// Ends our half; after a panic both, by a reset, so that what was being said does not look whole.

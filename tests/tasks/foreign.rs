@@ -167,3 +167,35 @@ fn regression_a_root_may_be_done_in_the_tick_in_which_what_it_waited_for_is() {
     assert!(join.is_finished(), "in the same tick");
     tasks.run_until(join).unwrap();
 }
+
+/// Whether the descriptor of the tasks says that there is something to do.
+#[cfg(unix)]
+fn is_announced(rig: &mut Rig) -> bool {
+    use std::os::fd::AsRawFd;
+    let fd = rig.tasks.poll_fd().unwrap().as_raw_fd();
+    let mut poll = mio::Poll::new().unwrap();
+    let mut source = mio::unix::SourceFd(&fd);
+    poll.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE).unwrap();
+    let mut events = mio::Events::with_capacity(4);
+    poll.poll(&mut events, Some(std::time::Duration::ZERO)).unwrap();
+    !events.is_empty()
+}
+
+#[test]
+#[cfg(unix)]
+fn regression_a_shutdown_that_waits_is_announced_outside_of_a_tick() {
+    let mut rig = Rig::new();
+    let (mut near, mut far) = connected(&mut rig);
+    rig.until(|tasks| tasks.wake() == tymist::Wake::OnIo);
+    rig.tasks.service();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(pin!(near.read(&mut [0; 1])).poll(&mut context).is_pending());
+    assert!(!is_announced(&mut rig), "who only waits costs no tick");
+    let mut shutdown = Box::pin(near.shutdown());
+    assert!(shutdown.as_mut().poll(&mut context).is_pending());
+    assert!(is_announced(&mut rig));
+    rig.tasks.service();
+    rig.tasks.service();
+    assert!(shutdown.as_mut().poll(&mut context).is_ready());
+    assert_eq!(std::io::Read::read(&mut far, &mut [0; 1]).unwrap(), 0);
+}
