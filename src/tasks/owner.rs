@@ -116,8 +116,8 @@ impl Tasks {
         adopted.ok().flatten()
     }
 
-    /// Winds the server and the tasks to a clock. Whatever runs in the server starts anew there, as [`Server::wind`] says; of each sleep what was left lies
-    /// ahead again.
+    /// Winds the server and the tasks to a clock. Whatever runs in the server starts anew there, as [`Server::wind`] says; of each sleep, polled or not, and
+    /// of each beat what was left lies ahead again.
     pub fn wind(&mut self, tymth: Tymth) {
         self.server_mut().wind(tymth);
         let now = self.server().tyme();

@@ -15,8 +15,14 @@ use super::queue::Queue;
 use crate::tyme::{Timer, Tyme, Wheel};
 
 /// The clock and the deadlines of all tasks. Shared between threads only because hyper wants its timers to be so.
+///
+/// Deadlines are points of a time of the tasks' own. It begins as their first clock and goes on by whatever clock they have, so that with another one nothing
+/// changes but what is shown: what was left of each deadline, of sleeps that nobody has polled too, lies ahead again.
 pub(super) struct Timers {
-    now: AtomicU64,
+    /// Now, in that time.
+    own: AtomicU64,
+    /// What the clock shows beyond that, modulo 2^64. One of the two changes at a time, so whoever reads both has a tyme that was shown.
+    shift: AtomicU64,
     state: Mutex<State>,
     queue: Arc<Queue>,
 }
@@ -29,7 +35,6 @@ struct State {
 }
 
 struct Slot {
-    deadline: Tyme,
     /// `None` once it has fired.
     timer: Option<Timer>,
     waker: Option<Waker>,
@@ -39,20 +44,47 @@ impl Timers {
     pub(super) fn new(now: Tyme, queue: Arc<Queue>) -> Self {
         let (slots, due, woken) = (Slab::new(), Vec::new(), Vec::new());
         let state = State { wheel: Wheel::new(now), slots, due, woken };
-        Timers { now: AtomicU64::new(now.as_nanos()), state: Mutex::new(state), queue }
+        let (own, shift) = (AtomicU64::new(now.as_nanos()), AtomicU64::new(0));
+        Timers { own, shift, state: Mutex::new(state), queue }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the clock shows.
     pub(super) fn now(&self) -> Tyme {
-        Tyme::from_nanos(self.now.load(Ordering::Acquire))
+        self.both().1
     }
 
-    /// The earliest deadline.
+    /// Now, in the tasks' own time.
+    pub(super) fn own(&self) -> Tyme {
+        Tyme::from_nanos(self.own.load(Ordering::Acquire))
+    }
+
+    /// Now, in the tasks' own time and as the clock shows it.
+    fn both(&self) -> (Tyme, Tyme) {
+        let shift = self.shift.load(Ordering::Acquire);
+        let own = self.own();
+        (own, Tyme::from_nanos(own.as_nanos().wrapping_add(shift)))
+    }
+
+    /// A tyme of the clock in the tasks' own time; now, if it is over.
+    fn own_of(&self, tyme: Tyme) -> Tyme {
+        let (own, now) = self.both();
+        if tyme == Tyme::NEVER { tyme } else { own + (tyme - now) }
+    }
+
+    /// A point of the tasks' own time as the clock will show it; now, if it is over.
+    fn shown(&self, due: Tyme) -> Tyme {
+        let (own, now) = self.both();
+        if due == Tyme::NEVER { due } else { now + (due - own) }
+    }
+
+    /// The earliest deadline, as the clock will show it.
     pub(super) fn next(&self) -> Option<Tyme> {
-        self.state().wheel.next().filter(|deadline| *deadline != Tyme::NEVER)
+        let next = self.state().wheel.next();
+        next.filter(|due| *due != Tyme::NEVER).map(|due| self.shown(due))
     }
 
     /// It is `now`: wakes whose deadline has come, in the order of deadlines. An earlier tyme than
@@ -61,13 +93,15 @@ impl Timers {
         if now < self.now() {
             self.rebase(now);
         }
-        self.now.store(now.as_nanos(), Ordering::Release);
+        let (own, before) = self.both();
+        let own = own + (now - before);
+        self.own.store(own.as_nanos(), Ordering::Release);
         let mut state = self.state();
         let State { wheel, slots, due, woken } = &mut *state;
-        if wheel.next().is_none_or(|next| next > now) {
+        if wheel.next().is_none_or(|next| next > own) {
             return;
         }
-        wheel.advance(now, due);
+        wheel.advance(own, due);
         for (_, index) in due.drain(..) {
             if let Some(slot) = slots.get_mut(index) {
                 slot.timer = None;
@@ -82,17 +116,15 @@ impl Timers {
 
     /// Goes by another clock from now on, which shows `now`: what was left of each deadline lies ahead again.
     pub(super) fn rebase(&self, now: Tyme) {
-        let before = self.now();
-        self.now.store(now.as_nanos(), Ordering::Release);
-        self.state().rebase(before, now);
+        let shift = now.as_nanos().wrapping_sub(self.own().as_nanos());
+        self.shift.store(shift, Ordering::Release);
     }
 
     /// Arms a deadline; wakes the owner if it may sleep for longer than that.
-    fn arm(&self, deadline: Tyme, waker: &Waker) -> usize {
+    fn arm(&self, due: Tyme, waker: &Waker) -> usize {
         let mut state = self.state();
-        let slot = Slot { deadline, timer: None, waker: Some(waker.clone()) };
-        let index = state.slots.insert(slot);
-        let timer = state.wheel.arm(deadline, index);
+        let index = state.slots.insert(Slot { timer: None, waker: Some(waker.clone()) });
+        let timer = state.wheel.arm(due, index);
         state.slots[index].timer = Some(timer);
         drop(state);
         self.queue.tell_owner();
@@ -127,21 +159,6 @@ impl Timers {
     }
 }
 
-impl State {
-    /// What was left of each deadline at `before` lies ahead of `now`.
-    fn rebase(&mut self, before: Tyme, now: Tyme) {
-        self.wheel = Wheel::new(now);
-        for (index, slot) in &mut self.slots {
-            if slot.timer.is_some() {
-                if slot.deadline != Tyme::NEVER {
-                    slot.deadline = now + (slot.deadline - before);
-                }
-                slot.timer = Some(self.wheel.arm(slot.deadline, index));
-            }
-        }
-    }
-}
-
 /// Is ready when its tyme has come, in the first tick that has reached it. Made by [`Handle::sleep`](super::Handle::sleep). May be polled on any thread.
 ///
 /// Costs nothing before it is polled, then a place in the wheel (under 100 bytes), which dropping it gives back.
@@ -149,12 +166,19 @@ impl State {
 pub struct Sleep {
     timers: Arc<Timers>,
     deadline: Tyme,
+    /// The same in the tasks' own time.
+    due: Tyme,
     slot: Option<usize>,
 }
 
 impl Sleep {
     pub(super) fn new(timers: &Arc<Timers>, deadline: Tyme) -> Self {
-        Sleep { timers: Arc::clone(timers), deadline, slot: None }
+        Sleep { timers: Arc::clone(timers), deadline, due: timers.own_of(deadline), slot: None }
+    }
+
+    /// Until a point of the tasks' own time.
+    pub(super) fn until(timers: &Arc<Timers>, due: Tyme) -> Self {
+        Sleep { timers: Arc::clone(timers), deadline: timers.shown(due), due, slot: None }
     }
 
     /// When it is ready, by the clock that it was made with.
@@ -166,7 +190,13 @@ impl Sleep {
     /// Sleeps until `deadline` instead. Whoever waits must poll again.
     pub fn reset(&mut self, deadline: Tyme) {
         self.give_back();
-        self.deadline = deadline;
+        (self.deadline, self.due) = (deadline, self.timers.own_of(deadline));
+    }
+
+    /// The same in the tasks' own time.
+    pub(super) fn reset_until(&mut self, due: Tyme) {
+        self.give_back();
+        (self.deadline, self.due) = (self.timers.shown(due), due);
     }
 
     fn give_back(&mut self) {
@@ -182,16 +212,16 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let over = match self.slot {
             Some(slot) => self.timers.look(slot, context.waker()),
-            None => self.timers.now() >= self.deadline,
+            None => self.timers.own() >= self.due,
         };
         if over {
             // Polled again, it is ready again.
             self.give_back();
-            self.deadline = Tyme::ZERO;
+            (self.deadline, self.due) = (Tyme::ZERO, Tyme::ZERO);
             return Poll::Ready(());
         }
         if self.slot.is_none() {
-            self.slot = Some(self.timers.arm(self.deadline, context.waker()));
+            self.slot = Some(self.timers.arm(self.due, context.waker()));
         }
         Poll::Pending
     }
@@ -231,6 +261,7 @@ impl From<Elapsed> for io::Error {
 #[derive(Debug)]
 pub struct Interval {
     sleep: Sleep,
+    /// In the tasks' own time.
     next: Tyme,
     period: Duration,
 }
@@ -239,22 +270,20 @@ impl Interval {
     pub(super) fn new(timers: &Arc<Timers>, period: Duration) -> Self {
         // A period of zero would be ready for ever.
         let period = period.max(Duration::from_nanos(1));
-        let next = timers.now() + period;
-        Interval { sleep: Sleep::new(timers, next), next, period }
+        let next = timers.own() + period;
+        Interval { sleep: Sleep::until(timers, next), next, period }
     }
 
     /// Waits for the next beat; how many have passed since the last one, at least 1. Those that were missed are not made up for: the beat stays in step with
     /// where it began. May be dropped and called again.
     pub async fn tick(&mut self) -> u64 {
         core::future::poll_fn(|context| Pin::new(&mut self.sleep).poll(context)).await;
-        let now = self.sleep.timers.now();
-        self.next = self.next.min(now); // It is later only where the clock was exchanged.
-        let late = now - self.next;
+        let late = self.sleep.timers.own() - self.next;
         let missed = late.as_nanos() / self.period.as_nanos();
         let beats = u64::try_from(missed).unwrap_or(u64::MAX - 1) + 1;
         let nanos = u128::from(beats).saturating_mul(self.period.as_nanos());
         self.next += Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        self.sleep.reset(self.next);
+        self.sleep.reset_until(self.next);
         beats
     }
 }

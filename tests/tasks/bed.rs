@@ -132,6 +132,11 @@ impl Rig {
         Rig::on(Server::new(Config::new()), Tymist::new(), config)
     }
 
+    /// On a clock that begins there.
+    pub(crate) fn starting_at(tyme: Tyme) -> Rig {
+        Rig::on(Server::new(Config::new()), Tymist::starting_at(tyme), TaskConfig::new())
+    }
+
     /// On a server and a clock of the caller's.
     pub(crate) fn on(mut server: Server, tymist: Tymist, config: TaskConfig) -> Rig {
         server.wind(tymist.tymth());

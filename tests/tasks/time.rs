@@ -107,3 +107,81 @@ fn on_another_clock_what_was_left_of_a_sleep_lies_ahead_again() {
     rig.at(Tyme::from_secs(5) + millis(40));
     assert_eq!(log.take(), ["awake"]);
 }
+
+/// Clocks that begin before and after what the one before them showed.
+const OTHERS: [u64; 3] = [0, 100, 1000];
+
+#[test]
+fn regression_a_sleep_that_was_not_polled_goes_by_another_clock_too() {
+    for start in OTHERS.map(Tyme::from_secs) {
+        let mut rig = Rig::starting_at(Tyme::from_secs(100));
+        let (handle, log) = (rig.tasks.handle(), Log::default());
+        let sleep = handle.sleep(millis(1000));
+        let deadline = sleep.deadline();
+        rig.at(Tyme::from_secs(100) + millis(600));
+        rig.tymist = Tymist::starting_at(start);
+        rig.tasks.wind(rig.tymist.tymth());
+        assert_eq!(sleep.deadline(), deadline, "by the clock that it was made with");
+        let said = log.clone();
+        drop(handle.spawn(async move {
+            sleep.await;
+            said.say("awake");
+        }));
+        rig.at(start + millis(399));
+        assert!(log.take().is_empty());
+        assert_eq!(rig.tasks.wake(), Wake::At(start + millis(400)));
+        rig.at(start + millis(400));
+        assert_eq!(log.take(), ["awake"]);
+    }
+}
+
+#[test]
+fn regression_a_beat_goes_on_by_another_clock_as_if_there_were_one() {
+    for (start, is_armed) in OTHERS.map(Tyme::from_secs).into_iter().zip([true, false, true]) {
+        let mut rig = Rig::starting_at(Tyme::from_secs(100));
+        let (handle, log) = (rig.tasks.handle(), Log::default());
+        let mut beat = handle.interval(millis(1000));
+        let (said, waits) = (log.clone(), handle.clone());
+        drop(handle.spawn(async move {
+            if !is_armed {
+                waits.sleep(millis(800)).await;
+            }
+            loop {
+                said.say(beat.tick().await.to_string());
+            }
+        }));
+        rig.tasks.service();
+        rig.at(Tyme::from_secs(100) + millis(600));
+        rig.tymist = Tymist::starting_at(start);
+        rig.tasks.wind(rig.tymist.tymth());
+        for (after, beats) in [(399, 0), (400, 1), (1399, 0), (1400, 1), (4500, 1)] {
+            rig.at(start + millis(after));
+            let wanted = if after == 4500 { "3".to_owned() } else { "1".to_owned() };
+            assert_eq!(log.take(), vec![wanted; beats], "after {after} ms from {start}");
+        }
+    }
+}
+
+#[test]
+fn regression_what_was_over_by_the_old_clock_is_over_by_the_new_one() {
+    for start in OTHERS.map(Tyme::from_secs) {
+        let mut rig = Rig::starting_at(Tyme::from_secs(100));
+        let (handle, log) = (rig.tasks.handle(), Log::default());
+        let (sleep, mut beat) = (handle.sleep(millis(1000)), handle.interval(millis(1000)));
+        rig.at(Tyme::from_secs(103));
+        rig.tymist = Tymist::starting_at(start);
+        rig.tasks.wind(rig.tymist.tymth());
+        let (said, clock) = (log.clone(), handle.clone());
+        drop(handle.spawn(async move {
+            sleep.await;
+            let beats = beat.tick().await;
+            said.say(format!("{beats} at {}", clock.tyme()));
+            beat.tick().await;
+            said.say(format!("again at {}", clock.tyme()));
+        }));
+        rig.tasks.service();
+        rig.at(start + millis(1000));
+        let later = start + millis(1000);
+        assert_eq!(log.take(), [format!("3 at {start}"), format!("again at {later}")]);
+    }
+}

@@ -103,3 +103,38 @@ mod tokio_io {
         pair.run_out();
     }
 }
+
+#[cfg(feature = "hyper")]
+mod hyper {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use hyper::rt::Timer;
+    use tymist::tyme::{Tyme, Tymist};
+
+    use crate::bed::{Rig, millis};
+
+    #[test]
+    fn regression_a_timer_goes_on_by_another_clock_as_if_there_were_one() {
+        for start in [0, 1000].map(Tyme::from_secs) {
+            let mut rig = Rig::starting_at(Tyme::from_secs(100));
+            let timer = rig.tasks.handle().hyper_timer();
+            let begun = timer.now();
+            let mut sleep = pin!(timer.sleep_until(begun + millis(1000)));
+            rig.at(Tyme::from_secs(100) + millis(600));
+            rig.tymist = Tymist::starting_at(start);
+            rig.tasks.wind(rig.tymist.tymth());
+            assert_eq!(timer.now() - begun, millis(600));
+            let mut reset = timer.sleep(Duration::ZERO);
+            timer.reset(&mut reset, begun + millis(1000));
+            let mut context = Context::from_waker(Waker::noop());
+            for (after, is_over) in [(399, false), (400, true)] {
+                rig.at(start + millis(after));
+                assert_eq!(timer.now() - begun, millis(600 + after));
+                assert_eq!(sleep.as_mut().poll(&mut context).is_ready(), is_over);
+                assert_eq!(reset.as_mut().poll(&mut context).is_ready(), is_over);
+            }
+        }
+    }
+}

@@ -78,7 +78,7 @@ impl Handle {
     #[must_use]
     pub fn hyper_timer(&self) -> HyperTimer {
         let timers = Arc::clone(&self.shared.timers);
-        HyperTimer { anchor: (anchor(), timers.now()), timers }
+        HyperTimer { anchor: (anchor(), timers.own()), timers }
     }
 }
 
@@ -94,17 +94,18 @@ fn anchor() -> Instant {
 #[derive(Clone)]
 pub struct HyperTimer {
     timers: Arc<Timers>,
+    /// A moment, and what it was in the tasks' own time.
     anchor: (Instant, Tyme),
 }
 
 impl HyperTimer {
-    fn tyme_of(&self, instant: Instant) -> Tyme {
-        let (anchor, tyme) = self.anchor;
+    fn own_of(&self, instant: Instant) -> Tyme {
+        let (anchor, own) = self.anchor;
         match instant.checked_duration_since(anchor) {
-            Some(after) => tyme + after,
+            Some(after) => own + after,
             None => {
                 let before = anchor.duration_since(instant);
-                Tyme::ZERO + (tyme - Tyme::ZERO).saturating_sub(before)
+                Tyme::ZERO + (own - Tyme::ZERO).saturating_sub(before)
             }
         }
     }
@@ -112,23 +113,23 @@ impl HyperTimer {
 
 impl Timer for HyperTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep::new(&self.timers, self.timers.now() + duration))
+        Box::pin(Sleep::until(&self.timers, self.timers.own() + duration))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep::new(&self.timers, self.tyme_of(deadline)))
+        Box::pin(Sleep::until(&self.timers, self.own_of(deadline)))
     }
 
     fn now(&self) -> Instant {
-        let (anchor, tyme) = self.anchor;
-        let since = self.timers.now() - tyme;
+        let (anchor, own) = self.anchor;
+        let since = self.timers.own() - own;
         // Beyond what an `Instant` can say nothing is due any more.
         anchor.checked_add(since).unwrap_or(anchor)
     }
 
     fn reset(&self, sleep: &mut Pin<Box<dyn hyper::rt::Sleep>>, new_deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<Sleep>() {
-            Some(mut ours) => ours.reset(self.tyme_of(new_deadline)),
+            Some(mut ours) => ours.reset_until(self.own_of(new_deadline)),
             None => *sleep = self.sleep_until(new_deadline),
         }
     }
