@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::event::Event;
+use crate::id::Id;
 
 /// Events in the order they happened. Holds no memory beyond a small queue once emptied.
 #[derive(Debug, Default)]
@@ -32,6 +33,14 @@ impl Events {
             self.queue = VecDeque::new();
         }
         Some(event)
+    }
+
+    /// Those that have come in and were not told.
+    pub(crate) fn accepted(&self) -> impl Iterator<Item = Id> {
+        self.queue.iter().filter_map(|event| match event {
+            Event::Accepted(id) => Some(*id),
+            _ => None,
+        })
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::config::TxFull;
-use crate::id::Id;
+use crate::id::{AcceptorId, Id};
 use crate::remoter::{Fin, HalfOpen, Phase, Remoter};
 
 impl Remoter {
@@ -29,6 +29,18 @@ impl Engine {
                 dial.connect.reconnect = None;
             }
         }
+    }
+
+    /// How many connections of an acceptor there are that shake hands, or whose `Accepted` was not taken.
+    pub(crate) fn untold_of(&self, acceptor: AcceptorId) -> usize {
+        let is_of = |remoter: &Remoter| remoter.acceptor() == Some(acceptor);
+        let accepted = self.core.events.accepted();
+        let accepted = accepted.filter(|id| self.slots.get(*id).is_some_and(|it| is_of(it)));
+        let accepted = accepted.count();
+        if self.handshaking == 0 {
+            return accepted; // Without a look at all there are.
+        }
+        accepted + self.iter().filter(|it| !it.is_known() && is_of(it)).count()
     }
 
     /// It need not stay any longer; `told` says whether its `Closed` was taken.

@@ -16,9 +16,9 @@ struct Room {
 }
 
 impl Rooms {
-    /// Bounds an acceptor.
-    pub(crate) fn add(&mut self, acceptor: AcceptorId, limit: usize) {
-        self.rooms.push(Room { acceptor, limit, taken: 0 });
+    /// Bounds an acceptor, of which `taken` are there already.
+    pub(crate) fn add(&mut self, acceptor: AcceptorId, limit: usize, taken: usize) {
+        self.rooms.push(Room { acceptor, limit, taken });
     }
 
     /// That acceptor is gone.

@@ -14,9 +14,10 @@ impl Server {
         self.engine.let_go(id, told);
     }
 
-    /// Admits no more than so many of this acceptor that nobody has taken.
+    /// Admits no more than so many of this acceptor that nobody has taken. Those that it has already and of which nothing was told count, too.
     pub(crate) fn set_room(&mut self, id: AcceptorId, limit: usize) {
-        self.engine.rooms.add(id, limit);
+        let taken = self.engine.untold_of(id);
+        self.engine.rooms.add(id, limit, taken);
     }
 
     /// One that was told as `Accepted` there has been taken, or is over; of those that never were the engine knows.

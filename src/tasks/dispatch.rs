@@ -80,6 +80,13 @@ impl Desk {
         true
     }
 
+    /// That one waits at no listener, and will not.
+    fn give_room_of(&mut self, id: Id) {
+        if let Some(acceptor) = self.server.remoter(id).and_then(Remoter::acceptor) {
+            self.server.give_room(acceptor);
+        }
+    }
+
     /// Something happened to a connection that tasks know of.
     fn meet(&mut self, id: Id, event: Event, counters: &mut TaskCounters) {
         let Some(entry) = self.entry(id) else { return };
@@ -98,6 +105,8 @@ impl Desk {
                 entry.unresolved = Some(Box::new(Unresolved { host, why }));
                 return;
             }
+            // The owner gave it to the tasks before it was told of it.
+            Event::Accepted(_) => return self.give_room_of(id),
             Event::Closed(..) => return self.meet_end(id, counters),
             // `Upgraded` among others: whoever waits looks for itself.
             _ => {

@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use tymist::net::Listen;
-use tymist::{Event, tasks};
+use tymist::tasks::TaskConfig;
+use tymist::tyme::Tymist;
+use tymist::{Config, Event, Server, tasks};
 
 use super::bed::{PORT, Pair, Rig, millis};
 
@@ -255,4 +257,34 @@ fn while_the_owner_has_the_server_in_hand_tasks_are_told_and_nothing_is_lost() {
     assert_eq!(rig.tasks.wake(), tymist::Wake::Now);
     rig.tasks.service();
     assert!(rig.tasks.server().acceptor(acceptor).is_none());
+}
+
+#[test]
+fn one_that_the_owner_gives_away_before_it_is_told_of_it_takes_no_room() {
+    let mut server = Server::new(Config::new());
+    let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
+    let addr = server.local_addr(acceptor).cloned().unwrap();
+    let mut config = TaskConfig::new();
+    config.unaccepted = 1;
+    let mut rig = Rig::on(server, Tymist::new(), config);
+    let (handle, target) = (rig.tasks.handle(), addr.clone());
+    let first = rig.tasks.run_until(async move { handle.connect(target).await.unwrap() });
+    for _ in 0..2000 {
+        // Not the tasks' tick, which tells.
+        let mut server = rig.tasks.server_mut();
+        if server.len() == 2 {
+            break;
+        }
+        server.wait(Some(millis(5)));
+        server.service();
+    }
+    let mut listener = rig.tasks.adopt_listener(acceptor).unwrap();
+    let ids: Vec<_> = rig.tasks.server().remoters().map(tymist::Remoter::id).collect();
+    let given: Vec<_> = ids.into_iter().filter_map(|id| rig.tasks.adopt(id)).collect();
+    assert_eq!(given.len(), 1, "the other one is dialled here, and a task's already");
+    let handle = rig.tasks.handle();
+    let second = rig.tasks.run_until(async move { handle.connect(addr).await.unwrap() });
+    rig.until(|tasks| tasks.server().len() == 4);
+    rig.tasks.run_until(listener.accept()).unwrap();
+    drop((first, second, given));
 }

@@ -7,7 +7,7 @@ use tymist::tasks::{TaskConfig, TaskListener};
 use tymist::tyme::Tymist;
 use tymist::{AcceptorId, Config, Event, Refusal, Server};
 
-use super::bed::Rig;
+use super::bed::{Rig, millis};
 
 /// A server with an acceptor that trusts its own machine, and where it listens.
 fn trusting(config: Config) -> (Server, AcceptorId, SocketAddr) {
@@ -63,4 +63,33 @@ fn regression_who_is_refused_for_whom_it_is_gives_its_room_back() {
         rig.tasks.run_until(listener.accept()).unwrap();
     }
     drop((first, taken, others));
+}
+
+#[test]
+fn regression_who_came_in_before_the_listener_was_adopted_counts_to_its_bound() {
+    let (mut server, acceptor, addr) = trusting(Config::new());
+    let told = from(addr, "192.0.2.1");
+    let silent: Vec<TcpStream> = (0..3).map(|_| connect(addr)).collect();
+    for _ in 0..2000 {
+        if (server.len(), server.cxes()) == (1, 3) {
+            break;
+        }
+        server.wait(Some(millis(5)));
+        server.service();
+    }
+    assert_eq!((server.len(), server.cxes()), (1, 3), "one is in, which nobody was told of");
+    let (mut rig, mut listener) = listening(server, acceptor, 2);
+    let others: Vec<TcpStream> =
+        (2..6).map(|last| from(addr, &format!("192.0.2.{last}"))).collect();
+    rig.until(|tasks| tasks.server().axes() == 4);
+    // Those that fail give back no more than they took.
+    drop(silent);
+    rig.until(|tasks| tasks.server().cxes() == 0);
+    rig.until(|tasks| tasks.server().len() == 2);
+    rig.tasks.service();
+    assert_eq!((rig.tasks.server().len(), rig.tasks.server().axes()), (2, 3));
+    for _ in 0..5 {
+        rig.tasks.run_until(listener.accept()).unwrap();
+    }
+    drop((told, others));
 }
