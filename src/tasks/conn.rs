@@ -1,6 +1,7 @@
 //! What can be done with a connection, as polls: what both halves of a stream and all trait implementations come down to.
 
 use core::cell::Cell;
+use core::future::Future;
 use core::task::{Context, Poll};
 use std::io;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use super::desk::{Desk, Entry};
 use super::errors::{dial_error, error_of, send_shut};
 use super::shared::{Late, Shared, gone};
+use super::waiting::{Who, waiting};
 use crate::error::{CloseReason, TxError};
 use crate::id::Id;
 use crate::remoter::Remoter;
@@ -76,6 +78,27 @@ impl Conn {
     /// Looks at it or changes it, whatever its state.
     pub(super) fn with_remoter<T>(&self, act: impl FnOnce(&mut Remoter) -> T) -> io::Result<T> {
         self.shared.change(|desk| desk.server.remoter_mut(self.id).map(act))?.ok_or_else(gone)
+    }
+
+    /// A future of a poll that waits for what comes in.
+    pub(super) fn reading<T>(
+        &self,
+        poll: impl FnMut(&mut Context<'_>) -> Found<T>,
+    ) -> impl Future<Output = io::Result<T>> {
+        waiting(poll, || self.stop_reading())
+    }
+
+    /// One of a poll that waits for room, or until all is out.
+    pub(super) fn writing<T>(
+        &self,
+        poll: impl FnMut(&mut Context<'_>) -> Found<T>,
+    ) -> impl Future<Output = io::Result<T>> {
+        waiting(poll, || self.shared.stop_waiting(Who::Writer(self.id)))
+    }
+
+    /// Nobody reads any more.
+    pub(super) fn stop_reading(&self) {
+        self.shared.stop_waiting(Who::Reader(self.id));
     }
 
     // In.

@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::errors::Unresolved;
 use super::shared::Late;
+use super::waiting::Who;
 use crate::error::Cause;
 use crate::event::Event;
 use crate::id::{AcceptorId, EndpointId, Id};
@@ -131,6 +132,17 @@ impl Desk {
         self.sockets.iter_mut().find(|socket| socket.endpoint == endpoint)
     }
 
+    /// Where that one waits.
+    pub(super) fn waiter(&mut self, who: Who) -> Option<&mut Waiter> {
+        match who {
+            Who::Reader(id) => self.entry(id).map(|entry| &mut entry.reader),
+            Who::Writer(id) => self.entry(id).map(|entry| &mut entry.writer),
+            Who::Listener(id) => self.listening(id).map(|listening| &mut listening.waiter),
+            Who::Receiver(id) => self.socket(id).map(|socket| &mut socket.reader),
+            Who::Sender(id) => self.socket(id).map(|socket| &mut socket.writer),
+        }
+    }
+
     /// Makes a connection one that tasks know of.
     pub(super) fn adopt(&mut self, id: Id, stage: Stage, is_up: bool) {
         self.server.keep(id);
@@ -192,6 +204,7 @@ impl Desk {
                     remoter.unread(data);
                 }
             }
+            Late::Stop(who) => drop(self.waiter(who).map(core::mem::take)),
             Late::Unlisten(acceptor) => self.unlisten(acceptor),
             Late::Unbind(endpoint) => {
                 self.sockets.retain(|socket| socket.endpoint != endpoint);

@@ -1,7 +1,7 @@
 //! The two halves of a connection, for two tasks; all that a whole one reads and writes is theirs.
 
 use core::fmt;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io;
@@ -37,7 +37,7 @@ impl ReadHalf {
     /// # Errors
     /// Why the connection was lost.
     pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|context| self.conn.poll_read_into(context, buf)).await
+        self.conn.reading(|context| self.conn.poll_read_into(context, buf)).await
     }
 
     /// Takes all that is there, without copying it; nothing is the peer's end. Dropped, it has read nothing.
@@ -45,8 +45,8 @@ impl ReadHalf {
     /// # Errors
     /// Why the connection was lost.
     pub async fn read_bytes(&mut self) -> io::Result<Bytes> {
-        let read = poll_fn(|context| self.conn.poll_read(context, Remoter::take)).await;
-        read.map(Option::unwrap_or_default)
+        let read = self.conn.reading(|context| self.conn.poll_read(context, Remoter::take));
+        read.await.map(Option::unwrap_or_default)
     }
 
     /// Reads until `buf` is full. Dropped before, it puts back what it has read.
@@ -57,7 +57,7 @@ impl ReadHalf {
         &'a mut self,
         buf: &'a mut [u8],
     ) -> impl Future<Output = io::Result<()>> + 'a {
-        ReadExact { conn: &self.conn, buf, filled: 0 }
+        ReadExact { conn: &self.conn, buf, filled: 0, waited: false }
     }
 
     /// Waits until something is unread; how many bytes, 0 at the peer's end. Look at them by [`with_remoter`](ReadHalf::with_remoter).
@@ -65,7 +65,8 @@ impl ReadHalf {
     /// # Errors
     /// Why the connection was lost.
     pub async fn readable(&mut self) -> io::Result<usize> {
-        let read = poll_fn(|context| self.conn.poll_read(context, |remoter| remoter.rx().len()));
+        let look = |remoter: &mut Remoter| remoter.rx().len();
+        let read = self.conn.reading(|context| self.conn.poll_read(context, look));
         read.await.map(Option::unwrap_or_default)
     }
 }
@@ -74,6 +75,7 @@ struct ReadExact<'a> {
     conn: &'a Conn,
     buf: &'a mut [u8],
     filled: usize,
+    waited: bool,
 }
 
 impl Future for ReadExact<'_> {
@@ -83,7 +85,9 @@ impl Future for ReadExact<'_> {
         let this = &mut *self;
         while this.filled < this.buf.len() {
             let rest = &mut this.buf[this.filled..];
-            match ready!(this.conn.poll_read_into(context, rest))? {
+            let read = this.conn.poll_read_into(context, rest);
+            this.waited |= read.is_pending();
+            match ready!(read)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                 count => this.filled += count,
             }
@@ -96,6 +100,9 @@ impl Future for ReadExact<'_> {
 impl Drop for ReadExact<'_> {
     fn drop(&mut self) {
         self.conn.unread(&self.buf[..self.filled]);
+        if self.waited {
+            self.conn.stop_reading();
+        }
     }
 }
 
@@ -105,7 +112,7 @@ impl WriteHalf {
     /// # Errors
     /// `BrokenPipe` after a shutdown or a close; otherwise why the connection was lost.
     pub async fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        poll_fn(|context| self.conn.poll_write(context, data)).await
+        self.conn.writing(|context| self.conn.poll_write(context, data)).await
     }
 
     /// Queues all of `data`. Dropped before, it has queued a part of it, and nobody knows how much.
@@ -126,7 +133,7 @@ impl WriteHalf {
     /// As [`write`](WriteHalf::write).
     pub async fn write_bytes(&mut self, data: &mut Bytes) -> io::Result<()> {
         while !data.is_empty() {
-            poll_fn(|context| self.conn.poll_write_bytes(context, data)).await?;
+            self.conn.writing(|context| self.conn.poll_write_bytes(context, data)).await?;
         }
         Ok(())
     }
@@ -136,7 +143,7 @@ impl WriteHalf {
     /// # Errors
     /// Why the connection was lost before.
     pub async fn drained(&mut self) -> io::Result<()> {
-        poll_fn(|context| self.conn.poll_drained(context)).await
+        self.conn.writing(|context| self.conn.poll_drained(context)).await
     }
 
     /// Ends our half, and waits until all that was queued and that end have been handed to the network; the peer can go on sending. Dropped, our half ends all
@@ -145,7 +152,7 @@ impl WriteHalf {
     /// # Errors
     /// Why the connection was lost before.
     pub async fn shutdown(&mut self) -> io::Result<()> {
-        poll_fn(|context| self.conn.poll_shutdown(context)).await
+        self.conn.writing(|context| self.conn.poll_shutdown(context)).await
     }
 }
 

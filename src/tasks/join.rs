@@ -139,7 +139,8 @@ impl<T> Future for JoinHandle<T> {
             return Poll::Ready(result);
         }
         assert!(!self.join.over.get(), "polled after it was ready");
-        *self.join.waiter.borrow_mut() = Some(context.waker().clone());
+        let old = self.join.waiter.replace(Some(context.waker().clone()));
+        drop(old);
         Poll::Pending
     }
 }
@@ -147,7 +148,7 @@ impl<T> Future for JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         self.join.detached.set(true);
-        let unwanted = self.join.result.borrow_mut().take();
+        let unwanted = (self.join.result.take(), self.join.waiter.take());
         drop(unwanted);
     }
 }

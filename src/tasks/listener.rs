@@ -1,7 +1,6 @@
 //! A listener as tasks see it.
 
 use core::fmt;
-use core::future::poll_fn;
 use core::task::{Context, Poll};
 use std::io;
 use std::rc::Rc;
@@ -10,6 +9,7 @@ use super::conn::Conn;
 use super::desk::Desk;
 use super::shared::{Late, Shared};
 use super::stream::TaskStream;
+use super::waiting::{Who, waiting};
 use crate::acceptor::Acceptor;
 use crate::id::AcceptorId;
 use crate::net::Addr;
@@ -50,7 +50,8 @@ impl TaskListener {
     /// `NotConnected` where it does not listen any more (its socket was lost, or the server drains or was closed) and nobody waits. After
     /// [`Server::reopen`](crate::Server::reopen) it goes on.
     pub async fn accept(&mut self) -> io::Result<TaskStream> {
-        poll_fn(|context| self.poll_accept(context)).await
+        let stop = || self.shared.stop_waiting(Who::Listener(self.acceptor));
+        waiting(|context| self.look(context), stop).await
     }
 
     /// The same as a poll.
@@ -58,6 +59,10 @@ impl TaskListener {
     /// # Errors
     /// As [`accept`](TaskListener::accept).
     pub fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<TaskStream>> {
+        self.look(context)
+    }
+
+    fn look(&self, context: &Context<'_>) -> Poll<io::Result<TaskStream>> {
         let acceptor = self.acceptor;
         let found = self.shared.with_desk(|desk| {
             if let Some(id) = desk.accept(acceptor) {

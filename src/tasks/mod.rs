@@ -69,6 +69,7 @@ mod table;
 mod time;
 #[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
 mod traits;
+mod waiting;
 
 #[cfg(doc)]
 use crate::Server;

@@ -14,6 +14,7 @@ use super::desk::Desk;
 use super::queue::Queue;
 use super::table::{Table, resume};
 use super::time::Timers;
+use super::waiting::Who;
 use crate::event::Serviced;
 use crate::id::{AcceptorId, EndpointId, Id};
 use crate::server::Server;
@@ -40,6 +41,7 @@ pub(super) enum Late {
     EndSend(Id),
     Abort(Id),
     Unread(Id, Bytes),
+    Stop(Who),
     Unlisten(AcceptorId),
     Unbind(EndpointId),
 }
@@ -122,6 +124,18 @@ impl Shared {
             Err(_) => self.late.borrow_mut().push(what),
         }
         self.queue.tell_owner();
+    }
+
+    /// Somebody waits no more. There is nothing to tell the owner.
+    pub(super) fn stop_waiting(&self, who: Who) {
+        let waiter = match self.desk.try_borrow_mut() {
+            Ok(mut desk) => desk.as_mut().and_then(|desk| desk.waiter(who)).map(core::mem::take),
+            Err(_) => {
+                self.late.borrow_mut().push(Late::Stop(who));
+                None
+            }
+        };
+        drop(waiter); // With the desk free: the waker may be anybody's.
     }
 
     pub(super) fn has_late(&self) -> bool {

@@ -1,7 +1,6 @@
 //! A datagram socket as tasks see it.
 
 use core::fmt;
-use core::future::poll_fn;
 use core::task::{Context, Poll};
 use std::io;
 use std::rc::Rc;
@@ -10,6 +9,7 @@ use bytes::Bytes;
 
 use super::desk::Desk;
 use super::shared::{Late, Shared, gone};
+use super::waiting::{Who, waiting};
 use crate::id::EndpointId;
 use crate::net::Addr;
 use crate::peer::{Endpoint, GramError, RxGram};
@@ -60,7 +60,8 @@ impl TaskSocket {
     /// # Errors
     /// In connected mode that an earlier one did not arrive (`ConnectionRefused`, say), once for each report; `NotConnected` once the socket is lost.
     pub async fn recv_from(&mut self) -> io::Result<RxGram> {
-        poll_fn(|context| self.poll_recv_from(context)).await
+        let stop = || self.shared.stop_waiting(Who::Receiver(self.endpoint));
+        waiting(|context| self.look(context), stop).await
     }
 
     /// The same as a poll.
@@ -68,6 +69,10 @@ impl TaskSocket {
     /// # Errors
     /// As [`recv_from`](TaskSocket::recv_from).
     pub fn poll_recv_from(&mut self, context: &mut Context<'_>) -> Poll<io::Result<RxGram>> {
+        self.look(context)
+    }
+
+    fn look(&self, context: &Context<'_>) -> Poll<io::Result<RxGram>> {
         self.poll_with(|desk, endpoint| {
             let there = desk.server.endpoint_mut(endpoint)?;
             if let Some(gram) = there.take() {
@@ -102,7 +107,8 @@ impl TaskSocket {
     /// As [`send_to`](TaskSocket::send_to).
     pub async fn send_bytes_to(&mut self, data: Bytes, to: impl Into<Addr>) -> io::Result<()> {
         let to = to.into();
-        poll_fn(|context| {
+        let stop = || self.shared.stop_waiting(Who::Sender(self.endpoint));
+        let poll = |context: &mut Context<'_>| {
             self.poll_with(|desk, endpoint| {
                 let there = desk.server.endpoint_mut(endpoint)?;
                 match there.tx_bytes(data.clone(), &to) {
@@ -116,8 +122,8 @@ impl TaskSocket {
                     Err(error) => Some(Err(io::Error::new(io::ErrorKind::InvalidInput, error))),
                 }
             })
-        })
-        .await
+        };
+        waiting(poll, stop).await
     }
 
     fn poll_with<T>(

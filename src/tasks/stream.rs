@@ -182,7 +182,8 @@ impl TaskStream {
     pub async fn upgrade_tls(&mut self, tls: &ServerTls, unread: Unread) -> io::Result<()> {
         let begun = self.with_remoter(|remoter| remoter.upgrade_tls(tls, unread))?;
         begun.map_err(|refused| io::Error::new(io::ErrorKind::InvalidInput, refused))?;
-        poll_fn(|context| self.reader.conn.poll_upgraded(context)).await
+        let conn = &self.reader.conn;
+        conn.reading(|context| conn.poll_upgraded(context)).await
     }
 
     /// The same as the client of a server that must prove to be `name`.
@@ -198,6 +199,7 @@ impl TaskStream {
     ) -> io::Result<()> {
         let begun = self.with_remoter(|remoter| remoter.upgrade_tls_client(tls, name, unread))?;
         begun.map_err(|refused| io::Error::new(io::ErrorKind::InvalidInput, refused))?;
-        poll_fn(|context| self.reader.conn.poll_upgraded(context)).await
+        let conn = &self.reader.conn;
+        conn.reading(|context| conn.poll_upgraded(context)).await
     }
 }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
+use tymist::GramConfig;
+use tymist::net::Bind;
 use tymist::tasks::{Sleep, TaskStream};
 use tymist::tyme::Tyme;
 
@@ -198,4 +200,99 @@ fn regression_a_shutdown_that_waits_is_announced_outside_of_a_tick() {
     rig.tasks.service();
     assert!(shutdown.as_mut().poll(&mut context).is_ready());
     assert_eq!(std::io::Read::read(&mut far, &mut [0; 1]).unwrap(), 0);
+}
+
+/// A waker that says who else has it.
+struct Counted(Arc<Silent>);
+
+struct Silent;
+
+impl Wake for Silent {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Counted {
+    /// Polls something that is not ready and drops it.
+    #[track_caller]
+    fn poll<T>(&self, future: impl Future<Output = T>) {
+        let waker = Waker::from(Arc::clone(&self.0));
+        assert!(pin!(future).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+
+    fn kept(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+}
+
+#[test]
+fn regression_a_future_that_was_dropped_leaves_no_waker_behind() {
+    let mut rig = Rig::new();
+    let (mut near, far) = connected(&mut rig);
+    let (handle, counted) = (rig.tasks.handle(), Counted(Arc::new(Silent)));
+    counted.poll(near.read(&mut [0; 1]));
+    assert_eq!(counted.kept(), 0, "of a read");
+    counted.poll(near.read_exact(&mut [0; 1]));
+    assert_eq!(counted.kept(), 0, "of one that wants so much");
+    counted.poll(near.readable());
+    assert_eq!(counted.kept(), 0, "of one that looks");
+    let waits = handle.clone();
+    counted.poll(handle.spawn(async move { waits.sleep(millis(1)).await }));
+    assert_eq!(counted.kept(), 0, "of one that waits for a task");
+    let mut listener = handle.listen(([127, 0, 0, 1], 0)).unwrap();
+    counted.poll(listener.accept());
+    assert_eq!(counted.kept(), 0, "of an accept");
+    let mut socket = handle.bind(Bind::new(([127, 0, 0, 1], 0)), GramConfig::new()).unwrap();
+    counted.poll(socket.recv_from());
+    assert_eq!(counted.kept(), 0, "of a datagram that has not come");
+    counted.poll(handle.connect(listener.local_addr().clone()));
+    assert_eq!(counted.kept(), 0, "of a dial");
+    while let Poll::Ready(written) =
+        pin!(near.write(&[7; 65536])).poll(&mut Context::from_waker(Waker::noop()))
+    {
+        written.unwrap();
+    }
+    counted.poll(near.write(&[7]));
+    counted.poll(near.drained());
+    assert_eq!(counted.kept(), 0, "of a write");
+    counted.poll(near.shutdown());
+    assert_eq!(counted.kept(), 0, "of a shutdown");
+    drop(far);
+}
+
+#[test]
+fn regression_a_read_that_is_dropped_while_the_owner_has_the_server_waits_no_more() {
+    let mut rig = Rig::new();
+    let (mut near, far) = connected(&mut rig);
+    let counted = Counted(Arc::new(Silent));
+    let waker = Waker::from(Arc::clone(&counted.0));
+    let mut buf = [0; 1];
+    let mut read = Box::pin(near.read(&mut buf));
+    assert!(read.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    let guard = rig.tasks.server_mut();
+    drop(read);
+    drop(guard);
+    rig.tasks.service();
+    assert_eq!(counted.kept(), 0);
+    drop(far);
+}
+
+#[test]
+fn regression_a_task_is_not_woken_for_a_read_that_it_has_dropped() {
+    let mut rig = Rig::new();
+    let (mut near, mut far) = connected(&mut rig);
+    let handle = rig.tasks.handle();
+    let task = handle.clone().spawn(async move {
+        let _ = handle.timeout(millis(10), near.read(&mut [0; 1])).await;
+        std::future::pending::<()>().await;
+        drop(near);
+    });
+    rig.tasks.service();
+    rig.at(Tyme::ZERO + millis(10));
+    let before = rig.tasks.counters().polls;
+    far.write_all(b"x").unwrap();
+    rig.until(|tasks| tasks.server().counters().bytes_in == 1);
+    rig.tasks.service();
+    assert_eq!(rig.tasks.counters().polls, before);
+    drop(task);
 }
