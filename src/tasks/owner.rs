@@ -19,7 +19,7 @@ use super::listener::TaskListener;
 use super::queue::{Key, Queue, Ticket};
 use super::shared::Shared;
 use super::stream::TaskStream;
-use super::table::resume;
+use super::table::{keep_first, resume};
 use crate::event::{Event, Serviced, Wake};
 use crate::id::{AcceptorId, Id};
 use crate::net::{Descriptor, Waker as NetWaker};
@@ -176,8 +176,8 @@ impl Tasks {
                 shared.queue.set_running(Some(key));
                 root();
                 shared.queue.set_running(None);
-            } else if let Some(panic) = shared.run(key) {
-                resumed.get_or_insert(panic);
+            } else {
+                keep_first(&mut resumed, shared.run(key));
             }
         }
         shared.count(|counters| counters.polls += polls as u64);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::config::{TaskConfig, TaskCounters};
 use super::desk::Desk;
 use super::queue::Queue;
-use super::table::{Table, resume};
+use super::table::{Table, discard, resume};
 use super::time::Timers;
 use super::waiting::Who;
 use crate::event::Serviced;
@@ -165,6 +165,7 @@ impl Shared {
         let panic = self.abort_all();
         let desk = self.desk.try_borrow_mut().map(|mut desk| desk.take());
         drop(desk);
+        self.panics.take().into_iter().for_each(discard);
         if let Some(panic) = panic {
             resume(panic);
         }

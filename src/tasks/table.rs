@@ -183,6 +183,9 @@ impl Shared {
         let mut panics = self.panics.borrow_mut();
         if panics.len() < PANICS {
             panics.push(payload);
+        } else {
+            drop(panics); // It may have anything in it.
+            discard(payload);
         }
     }
 
@@ -197,10 +200,30 @@ impl Shared {
                     self.count(|counters| counters.aborted += 1);
                     job.fail(JoinError::Aborted);
                 }
-                Err(payload) => resumed = resumed.or(self.tell_panic(&*job, payload)),
+                Err(payload) => keep_first(&mut resumed, self.tell_panic(&*job, payload)),
             }
         }
         resumed
+    }
+}
+
+/// Remembers the first panic that is to go on.
+pub(super) fn keep_first(
+    first: &mut Option<Box<dyn Any + Send>>,
+    next: Option<Box<dyn Any + Send>>,
+) {
+    match next {
+        Some(next) if first.is_some() => discard(next),
+        Some(next) => *first = Some(next),
+        None => {}
+    }
+}
+
+/// Drops what somebody panicked with, of which the panic is over: should that panic as well, it is nobody's any more.
+pub(super) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        #[expect(clippy::mem_forget, reason = "dropping that might go on like this for ever")]
+        core::mem::forget(again);
     }
 }
 
@@ -214,7 +237,9 @@ fn stopped(job: &dyn Work) -> Result<bool, Box<dyn Any + Send>> {
 
 /// Goes on with a panic, unless there is one already: two end the process.
 pub(super) fn resume(panic: Box<dyn Any + Send>) {
-    if !std::thread::panicking() {
+    if std::thread::panicking() {
+        discard(panic);
+    } else {
         resume_unwind(panic);
     }
 }

@@ -111,3 +111,45 @@ fn regression_a_panic_of_the_root_leaves_the_queue_whole() {
     rig.tasks.service();
     assert!(went_on.get(), "who woke itself is next");
 }
+
+/// Is panicked with, and panics when it is dropped, unless there is a panic already.
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "the payload");
+    }
+}
+
+#[test]
+fn regression_a_panic_whose_payload_panics_when_dropped_stays_in_its_task() {
+    let mut rig = Rig::new();
+    let (handle, went_on) = (rig.tasks.handle(), Rc::new(Cell::new(false)));
+    // The first 16 are kept.
+    for _ in 0..20 {
+        drop(handle.spawn(async { std::panic::panic_any(Payload) }));
+    }
+    let seen = Rc::clone(&went_on);
+    drop(handle.spawn(async move { seen.set(true) }));
+    rig.tasks.service();
+    assert!(went_on.get(), "the others have their turn in the same tick");
+    assert_eq!((rig.tasks.counters().panicked, rig.tasks.len()), (20, 0));
+    // Nobody has asked for those that were kept.
+    drop(rig);
+}
+
+#[test]
+fn regression_of_several_panics_in_a_tick_the_first_goes_on_whatever_the_others_are() {
+    let mut config = TaskConfig::new();
+    config.panics = Panics::Resume;
+    let mut rig = Rig::with(config);
+    let (handle, went_on) = (rig.tasks.handle(), Rc::new(Cell::new(false)));
+    drop(handle.spawn(async { panic!("first") }));
+    drop(handle.spawn(async { std::panic::panic_any(Payload) }));
+    let seen = Rc::clone(&went_on);
+    drop(handle.spawn(async move { seen.set(true) }));
+    let tasks = &mut rig.tasks;
+    let caught = catch_unwind(AssertUnwindSafe(|| tasks.service()));
+    assert_eq!(words(&*caught.unwrap_err()), "first");
+    assert!(went_on.get(), "the others have their turn in the same tick");
+}
