@@ -9,7 +9,8 @@ impl Remoter {
     /// nothing of what we sent is destroyed by a reset. What comes in meanwhile is thrown away. Repeating it changes nothing.
     ///
     /// A dialled connection that is not usable yet ends at once, with what was queued; to have that sent, use
-    /// [`shutdown_send`](Remoter::shutdown_send). It does not come again by itself.
+    /// [`shutdown_send`](Remoter::shutdown_send). It does not come again by itself, nor does one that the engine has begun to end already: that goes on,
+    /// and what it began for stays the reason.
     pub fn close(&mut self) {
         self.begin_close(CloseReason::Local);
     }
@@ -19,7 +20,7 @@ impl Remoter {
     /// nothing is queued, or it never was usable, it is an abort at once. What comes in meanwhile is thrown away. Repeating it changes nothing.
     pub fn abort_once_sent(&mut self) {
         if self.is_closing() {
-            return;
+            return self.note_end(CloseReason::Aborted);
         }
         if !self.is_live() || !self.has_output() {
             return self.abort();
@@ -75,6 +76,7 @@ impl Remoter {
 
     /// Marks it as closing; the passes over it take the steps.
     pub(crate) fn begin_close(&mut self, reason: CloseReason) {
+        self.note_end(reason);
         if !self.state.opened {
             return self.doom(reason);
         }
@@ -83,9 +85,6 @@ impl Remoter {
             self.state.broken_off |= self.state.phase == Phase::Handshaking;
             self.state.phase = Phase::Flushing;
             self.state.reason = Some(reason);
-            if let Some(dial) = &mut self.dial {
-                dial.begin_end(reason);
-            }
             self.forget_upgrade();
             // Nobody waits any more for its user, or for a first word of the peer: what still goes out must not be cut by either.
             self.disarm(Slot::FirstByte);
@@ -95,6 +94,7 @@ impl Remoter {
 
     /// Lets the engine release it at once with `reason`, whatever is queued.
     pub(crate) fn doom(&mut self, reason: CloseReason) {
+        self.note_end(reason);
         if self.state.phase != Phase::Closed && !self.state.doomed {
             self.state.doomed = true;
             if !self.state.broken_off {
@@ -102,6 +102,13 @@ impl Remoter {
             }
             self.forget_upgrade();
             self.state.phase = Phase::Flushing;
+        }
+    }
+
+    /// Where its user ends it, it comes again no more, whatever it ends for already.
+    fn note_end(&mut self, reason: CloseReason) {
+        if let Some(dial) = &mut self.dial {
+            dial.begin_end(reason);
         }
     }
 

@@ -9,8 +9,8 @@ use crate::far::{Desk, Far, addr, shy};
 use tymist::net::{Addr, Dial, Lookup};
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{
-    Backoff, Cause, Client, Clients, CloseReason, Config, Connect, Deadline, Event, Gone, Refusal,
-    Remoter, Server, Target, TxError, TxFull, Wake,
+    Backoff, Cause, Client, Clients, CloseReason, Config, Connect, Deadline, Event, Gone, Id,
+    Refusal, Remoter, Server, Target, TxError, TxFull, Wake,
 };
 
 // Numbers of errors, those of Linux, of which the kinds are the same everywhere.
@@ -815,6 +815,32 @@ fn redialling_one_that_is_closing_makes_it_come_again_as_it_did() {
     assert!(matches!(desk.tick()[..], [Event::Disconnected { reason: CloseReason::Reset, .. }]));
     desk.tick_at(desk.retry_at());
     assert_eq!(desk.far.tries(), 3);
+}
+
+/// One that the engine had begun to end, and its user after it.
+#[test]
+fn regression_one_that_was_closed_while_it_ended_anyway_does_not_come_again() {
+    let ends: [fn(&mut Desk, Id); 5] = [
+        |desk, id| desk.clients.remoter_mut(id).unwrap().close(),
+        |desk, id| desk.clients.remoter_mut(id).unwrap().abort(),
+        |desk, id| desk.clients.remoter_mut(id).unwrap().abort_once_sent(),
+        |desk, id| assert!(desk.clients.detach(id).is_some()),
+        |desk, _| desk.clients.close(),
+    ];
+    for end in ends {
+        let mut desk = Desk::with(|config| {
+            config.tx_full = TxFull::Close;
+            config.limits.tx_bytes = 10;
+        });
+        let id = desk.dial(every(1));
+        desk.far.up(0);
+        desk.tick();
+        assert_eq!(desk.clients.tx(id, &[0; 11]), Err(TxError::Overflow));
+        end(&mut desk, id);
+        assert_eq!(desk.tick(), [Event::Closed(id, CloseReason::TxFull)], "why it ended first");
+        desk.tick_after(Duration::from_secs(100));
+        assert_eq!((desk.far.tries(), desk.clients.len(), desk.clients.timers()), (1, 0, 0));
+    }
 }
 
 #[test]
