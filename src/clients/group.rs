@@ -120,7 +120,8 @@ impl Clients {
     }
 
     /// Ends the connection of this id, if there is one, with a `Disconnected`, and makes it anew as soon as that was taken; one that waits to be
-    /// made again is made at once. Its back-off begins anew.
+    /// made again is made at once. Its back-off begins anew. One that was closed, but has not ended yet, comes again as it would have without, with nothing
+    /// queued.
     ///
     /// # Errors
     /// [`Gone`] if the id names none, or one that has closed.

@@ -29,6 +29,14 @@ impl Remoter {
         self.arm(core, Slot::Dial);
     }
 
+    /// Forgets what was queued, and asked for, on a connection that is over.
+    fn forget_wishes(&mut self, core: &mut Core) {
+        core.shared.sub(self.tx.clear());
+        self.state.fin = Fin::No;
+        self.state.backlogged = false;
+        self.state.receive_shut = false;
+    }
+
     /// Makes everything but its queue and its settings new, for another connection.
     fn renew(&mut self, core: &mut Core) {
         core.shared.sub(self.rx.take().len());
@@ -76,11 +84,24 @@ impl Engine {
     /// Ends what there is of a dialled connection and makes a new one.
     pub(crate) fn redial(&mut self, id: Id) -> Result<(), Gone> {
         let remoter = self.slots.get_mut(id).filter(|it| it.state.phase != Phase::Closed);
-        let Some(remoter) = remoter else { return Err(Gone) };
+        let Some(remoter) = remoter.filter(|it| it.is_dialled()) else { return Err(Gone) };
+        if remoter.state.doomed && !remoter.state.opened {
+            remoter.forget_wishes(&mut self.core); // They were for what its user has ended since.
+        }
         let Some(dial) = &mut remoter.dial else { return Err(Gone) };
         dial.redial = true;
+        if remoter.state.doomed && matches!(dial.step, Step::Begin | Step::Resting) {
+            // There is nothing to be ended, and nobody was told.
+            dial.let_go = false;
+            remoter.state.doomed = false;
+            remoter.state.reason = None;
+            remoter.state.phase = Phase::Dialling;
+        }
         match dial.step {
-            Step::Begin => dial.redial = false,
+            Step::Begin => {
+                dial.redial = false;
+                self.enqueue_dial(id); // It may have left the line meanwhile.
+            }
             Step::Resting => {
                 dial.redial = false;
                 dial.due = true;
@@ -303,10 +324,7 @@ impl Engine {
         let stale = remoter.state.opened || reason == CloseReason::TxFull;
         if stale {
             // Some of it may have arrived: what to say again only the caller can know.
-            self.core.shared.sub(remoter.tx.clear());
-            remoter.state.fin = Fin::No;
-            remoter.state.backlogged = false;
-            remoter.state.receive_shut = false;
+            remoter.forget_wishes(&mut self.core);
         }
         remoter.state.phase = Phase::Dialling;
         remoter.state.up = false;

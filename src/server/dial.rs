@@ -46,7 +46,8 @@ impl Server {
     }
 
     /// Ends the dialled connection of this id, if it is up, with a `Disconnected`, and makes it anew as soon as that was taken; one that waits to be
-    /// made again is made at once, and its back-off begins anew.
+    /// made again is made at once, and its back-off begins anew. One that was closed, but has not ended yet, comes again as it would have without, with
+    /// nothing queued.
     ///
     /// # Errors
     /// [`Gone`] if the id names no connection that was dialled and has not closed.

@@ -843,6 +843,43 @@ fn regression_one_that_was_closed_while_it_ended_anyway_does_not_come_again() {
     }
 }
 
+/// It said that it would, and was over for good; or it sent what was queued, and heeded what was asked for, before the end.
+#[test]
+fn regression_redialling_one_that_was_closed_before_it_was_up_makes_it_anew() {
+    for end in [Remoter::close, Remoter::abort] {
+        for stage in ["not begun", "trying", "waiting"] {
+            let mut desk = Desk::new();
+            let id = desk.clients.connect(every(1)).unwrap();
+            if stage != "not begun" {
+                desk.tick();
+            }
+            if stage == "waiting" {
+                desk.far.fail(0, ECONNREFUSED);
+                desk.tick();
+            }
+            let tries = desk.far.tries();
+            desk.clients.tx(id, b"never sent").unwrap();
+            let remoter = desk.clients.remoter_mut(id).unwrap();
+            remoter.shutdown_send();
+            end(remoter);
+            desk.clients.redial(id).unwrap();
+            assert_eq!(desk.clients.buffered(), 0, "{stage}");
+            desk.tick();
+            desk.tick();
+            assert_eq!(desk.far.tries(), tries + 1, "{stage}");
+            desk.clients.tx(id, b"said").unwrap();
+            desk.far.up(tries);
+            assert_eq!(desk.tick(), [Event::Connected(id)], "{stage}");
+            desk.tick();
+            let far = desk.far.get(tries);
+            assert_eq!((&far.got[..], far.got_end), (&b"said"[..], false), "{stage}");
+            desk.far.reset(tries);
+            let events = desk.tick();
+            assert!(matches!(events[..], [Event::Disconnected { .. }]), "as before: {events:?}");
+        }
+    }
+}
+
 #[test]
 fn closing_all_leaves_nothing() {
     let mut desk = Desk::new();
