@@ -49,7 +49,8 @@ impl Remoter {
 
     /// Stops receiving: what is unread stays, what still comes is thrown away. The peer is not told, TCP having no word for it.
     pub fn shutdown_receive(&mut self) {
-        self.state.receive_shut = true;
+        // Of one that is over nothing comes any more; what comes next is another one's.
+        self.state.receive_shut |= self.is_open();
     }
 
     /// Whether this connection stays when its peer ends its half; see [`Config::half_open`](crate::Config::half_open).

@@ -714,6 +714,26 @@ fn regression_wake_says_that_one_that_came_up_is_owed_a_word_of_room() {
     assert_ne!(server.wake(), Wake::Now);
 }
 
+/// It was deaf, as if that had been meant for it.
+#[test]
+fn regression_who_stops_receiving_from_one_that_is_over_hears_the_next_one() {
+    let mut desk = Desk::new();
+    let id = desk.dial(every(1));
+    desk.far.up(0);
+    desk.tick();
+    desk.far.reset(0);
+    desk.clients.service();
+    desk.clients.remoter_mut(id).unwrap().shutdown_receive(); // Its `Disconnected` was not taken.
+    desk.tick();
+    desk.tick_at(desk.retry_at());
+    desk.far.up(1);
+    desk.far.send(1, b"heard");
+    desk.tick();
+    let remoter = desk.clients.remoter(id).unwrap();
+    assert!(remoter.may_receive());
+    assert_eq!(remoter.rx(), b"heard");
+}
+
 // Endings.
 
 #[test]
