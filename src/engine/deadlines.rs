@@ -126,6 +126,8 @@ impl Remoter {
             }
             Phase::Live => &[Slot::Idle, Slot::Lifetime, Slot::Rate],
             Phase::Flushing | Phase::Lingering if self.state.opened => &[Slot::Lifetime],
+            Phase::Dialling if self.is_trying() => &[Slot::Connect],
+            Phase::Handshaking => &[Slot::Handshake],
             _ => &[],
         };
         let again = Slot::ALL.iter().filter(|slot| ran[**slot as usize]);

@@ -163,6 +163,11 @@ impl Remoter {
         }
     }
 
+    /// Whether a round of tries is under way.
+    pub(crate) fn is_trying(&self) -> bool {
+        self.dial.as_ref().is_some_and(|it| matches!(it.step, Step::Looking | Step::Trying))
+    }
+
     /// Whether the caller knows of it.
     pub(crate) fn is_known(&self) -> bool {
         self.state.opened || self.dial.is_some()

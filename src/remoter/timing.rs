@@ -11,8 +11,9 @@ impl Remoter {
         self.apart.as_ref()?.timeouts.as_ref()
     }
 
-    /// Gives it timeouts of its own instead of the engine's. Those that run now are started anew, `lifetime` from
-    /// the start of the connection on, the others from the next tick on. Costs 170 bytes.
+    /// Gives it timeouts of its own instead of the engine's. Those that apply to what it does now (`connect` while it is tried, `handshake` while it shakes
+    /// hands) run anew, also where there was none before: `lifetime` from the start of the connection on, the others from the next tick on, whatever has
+    /// passed of the old ones. Costs 170 bytes.
     pub fn set_timeouts(&mut self, timeouts: Timeouts) {
         let apart = self.apart.get_or_insert_default();
         (apart.timeouts, apart.new_timeouts) = (Some(timeouts), true);

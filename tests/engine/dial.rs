@@ -220,6 +220,48 @@ fn without_a_connect_timeout_a_filtered_port_is_waited_for_for_ever() {
     assert_eq!(desk.clients.dialling(), 1);
 }
 
+/// It ran only where there had been another one before.
+#[test]
+fn regression_timeouts_given_while_it_is_being_made_run() {
+    let two = Duration::from_secs(2);
+    for which in [Deadline::Connect, Deadline::Handshake] {
+        let mut desk = Desk::with(|config| {
+            config.timeouts.connect = None;
+            config.timeouts.handshake = None;
+        });
+        let id = desk.dial(shy(Connect::new(addr(1))));
+        if which == Deadline::Handshake {
+            desk.far.up(0);
+            desk.tick();
+        }
+        let mut timeouts = desk.clients.config().timeouts.clone();
+        timeouts.connect = Some(two);
+        timeouts.handshake = Some(two);
+        desk.clients.remoter_mut(id).unwrap().set_timeouts(timeouts);
+        // From the next tick on.
+        assert_eq!(desk.tick_after(Duration::from_secs(1)), []);
+        assert_eq!(desk.tick_after(two - NANO), []);
+        let events = desk.tick_after(NANO);
+        assert_eq!(events.last(), Some(&Event::Closed(id, CloseReason::Expired(which))));
+    }
+}
+
+#[test]
+fn a_connect_timeout_given_between_two_tries_is_for_the_next_one() {
+    let mut desk = Desk::new();
+    let id = desk.dial(every(10));
+    desk.far.fail(0, ECONNREFUSED);
+    desk.tick();
+    let mut timeouts = desk.clients.config().timeouts.clone();
+    timeouts.connect = Some(Duration::from_secs(1));
+    desk.clients.remoter_mut(id).unwrap().set_timeouts(timeouts);
+    desk.tick();
+    assert_eq!(desk.clients.wake(), Wake::At(desk.retry_at()));
+    assert_eq!(desk.tick_at(desk.retry_at()), []);
+    assert_eq!(desk.far.tries(), 2);
+    assert_eq!(desk.tick_after(Duration::from_secs(1))[0], Event::Expired(id, Deadline::Connect));
+}
+
 #[test]
 fn winding_starts_all_waits_anew() {
     let mut desk = Desk::with(|config| config.timeouts.connect = Some(Duration::from_secs(3)));
