@@ -153,8 +153,6 @@ impl Engine {
         }
         for _ in 0..self.dials_due.len() {
             if self.core.connects_left == 0 {
-                self.core.counters.budget.connects += 1;
-                self.core.serviced.more = true;
                 break;
             }
             let Some(id) = self.dials_due.pop_front() else { break };
@@ -169,6 +167,10 @@ impl Engine {
             } else if dial.step == Step::Trying {
                 self.try_next(id);
             }
+        }
+        if self.core.connects_left == 0 && !self.dials_due.is_empty() {
+            self.core.counters.budget.connects += 1;
+            self.core.serviced.more = true;
         }
     }
 
@@ -189,15 +191,17 @@ impl Engine {
         }
     }
 
-    /// Tries the next address; if that fails at once, the one after it.
-    pub(super) fn try_next(&mut self, id: Id) {
+    /// Tries the next address; if that fails at once, the one after it, within the budget.
+    fn try_next(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.disarm(Slot::Dial);
         let Some(dial) = &mut remoter.dial else { return };
         dial.due = false;
-        while let Some(addr) = dial.left.pop_front() {
+        while self.core.connects_left > 0
+            && let Some(addr) = dial.left.pop_front()
+        {
             self.core.counters.dialled += 1;
-            self.core.connects_left = self.core.connects_left.saturating_sub(1);
+            self.core.connects_left -= 1;
             let dialled = self.net.connect(&dial.connect.dial(addr.clone()));
             let registered = dialled.and_then(|mut stream| {
                 stream.register(id.token(REMOTER))?;
@@ -221,7 +225,9 @@ impl Engine {
                 }
             }
         }
-        if dial.attempts.is_empty() {
+        if !dial.left.is_empty() {
+            self.enqueue_dial(id); // The rest in the next tick.
+        } else if dial.attempts.is_empty() {
             let reason = CloseReason::Connect(dial.error);
             self.cut(id, reason);
         }

@@ -1059,6 +1059,25 @@ fn a_crowd_is_dialled_within_the_budget_of_each_tick() {
     }
 }
 
+/// All of a connection's addresses were tried at once, however few a tick may try.
+#[test]
+fn regression_addresses_that_fail_at_once_are_within_the_budget_of_each_tick() {
+    let mut desk = Desk::with(|config| config.limits.connects_per_tick = 3);
+    desk.far.fail_always(Some(ENETUNREACH));
+    let id = desk.clients.connect(Connect::new((1..=8).map(addr).collect::<Vec<_>>())).unwrap();
+    for dialled in [3, 6] {
+        assert!(desk.clients.service().more);
+        assert_eq!(desk.clients.counters().dialled, dialled);
+        assert_eq!(desk.clients.wake(), Wake::Now);
+    }
+    let events = desk.tick();
+    assert_eq!(desk.clients.counters().dialled, 8);
+    assert_eq!(events.len(), 9, "{events:?}");
+    let reason = CloseReason::Connect(cause(ENETUNREACH));
+    assert_eq!(events.last(), Some(&Event::Closed(id, reason)));
+    assert!(desk.clients.counters().budget.connects >= 2);
+}
+
 #[test]
 fn ten_thousand_silent_clients_cost_a_tick_nothing() {
     let mut desk = Desk::with(|config| {
