@@ -6,7 +6,8 @@
 //! Where the peer's end comes first, the rest of the input still goes to it, until there is none for 5 s. From a terminal none is expected then, and with
 //! `--reconnect` it goes to the next connection: there the peer's end is that of both.
 //!
-//! Names are looked up off the tick, several addresses are tried side by side, and `--reconnect` comes again when the peer is gone. With `--tls` the
+//! Names are looked up off the tick, several addresses are tried side by side, and `--reconnect` comes again when the peer is gone: as long
+//! as there is more to send, and however long it takes to reach it once. With `--tls` the
 //! server must prove to be NAME, or what `--server-name` says:
 //!
 //!     cargo run --example client -- --host 192.0.2.1 --port 443 --tls --ca roots.pem --server-name example.org
@@ -107,6 +108,7 @@ fn program() -> Result<ExitCode> {
         rest: Bytes::new(),
         output: Output::begin(client.waker()?),
         after_end: None,
+        reached: false,
         clean: true,
         client,
     };
@@ -128,6 +130,8 @@ struct Talk {
     output: Output,
     /// From the peer's end on, or from the last input since.
     after_end: Option<Tymer>,
+    /// The peer was there at some time.
+    reached: bool,
     /// Nothing was lost, of what was typed or of what the peer said.
     clean: bool,
 }
@@ -157,6 +161,7 @@ impl Talk {
     fn heed(&mut self, event: &Event) -> bool {
         match event {
             Event::Connected(_) => {
+                self.reached = true;
                 if let Some(peer) = self.client.peer_addr() {
                     say(format_args!("connected to {peer}"));
                 }
@@ -190,10 +195,10 @@ impl Talk {
         false
     }
 
-    /// Whether there is, or may be, more to send.
+    /// Whether there is, or may be, more to send. An empty input, too, is sent: its end.
     fn has_more(&self) -> bool {
         let queued = self.client.remoter().map_or(0, tymist::Remoter::tx_len);
-        self.typed.is_some() || queued > 0
+        !self.reached || self.typed.is_some() || queued > 0
     }
 
     /// Whether the peer has ended, all is sent, and nothing more has come for long enough.
