@@ -25,13 +25,15 @@ use tymist::{AcceptorId, Config, Event, Id, Server};
 pub(crate) struct Bind {
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// The option that says where.
+    option: &'static str,
     /// A Unix socket's path instead of those, or on Linux `@name` in the abstract space. What a dead server has left at a path is replaced.
     pub(crate) unix: Option<PathBuf>,
 }
 
 impl Default for Bind {
     fn default() -> Self {
-        Bind { host: "127.0.0.1".into(), port: 0, unix: None }
+        Bind { host: "127.0.0.1".into(), port: 0, option: "--host", unix: None }
     }
 }
 
@@ -50,11 +52,12 @@ impl Bind {
             return Ok(Addr::from((ip, self.port)));
         }
         let found = (host, self.port).to_socket_addrs();
-        let found = found.map_err(|error| format!("--host {host}: {error}"))?;
+        let option = self.option;
+        let found = found.map_err(|error| format!("{option} {host}: {error}"))?;
         let found: Vec<SocketAddr> = found.collect();
         // Of a name that has both, what most who call it try first or at last.
         let first = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
-        Ok(Addr::from(*first.ok_or_else(|| format!("--host {host}: it has no address"))?))
+        Ok(Addr::from(*first.ok_or_else(|| format!("{option} {host}: it has no address"))?))
     }
 
     /// Another address, as `HOST:PORT`.
@@ -67,6 +70,7 @@ impl Bind {
             text.parse::<Addr>().map_err(|error| args.refuse_value(&text, error))?;
         }
         self.host = host.into();
+        self.option = "--listen";
         self.port = port.parse().map_err(|_| wrong())?;
         Ok(())
     }
