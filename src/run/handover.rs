@@ -288,10 +288,11 @@ impl Inherited {
         }
         heir.files.release();
         #[cfg(feature = "systemd")]
-        for notify in self.words.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..)
         {
-            // Nothing is lost but the word: the service manager acts on its absence.
-            let _ = notify.succeeded();
+            let words = core::mem::take(
+                &mut *self.words.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+            );
+            words.into_iter().for_each(|say| say());
         }
         Ok(())
     }

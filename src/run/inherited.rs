@@ -51,7 +51,7 @@ pub struct Inherited {
 
 /// Those that tell the service manager once a successor has confirmed.
 #[cfg(all(unix, feature = "uds", feature = "systemd"))]
-pub(super) type Words = Arc<std::sync::Mutex<Vec<super::systemd::Notify>>>;
+pub(super) type Words = Arc<std::sync::Mutex<Vec<Box<dyn FnOnce() + Send>>>>;
 
 /// One of them.
 #[derive(Debug)]

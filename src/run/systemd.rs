@@ -24,7 +24,9 @@
 //! ```
 
 use core::time::Duration;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sd_notify::NotifyState;
@@ -62,8 +64,8 @@ pub fn sockets() -> io::Result<Inherited> {
     Ok(inherited)
 }
 
-/// The way to tell the service manager how things are (`NOTIFY_SOCKET`, which must be a path). Each word is one datagram; where nobody listens, nothing is
-/// done.
+/// The way to tell the service manager how things are (`NOTIFY_SOCKET`: a path, or `@` and an abstract name). Each word is one datagram, and never waits; where
+/// nobody is to be told, nothing is done.
 #[derive(Clone, Debug)]
 pub struct Notify {
     watchdog: Option<Duration>,
@@ -95,9 +97,9 @@ impl Notify {
     /// `READY=1`: it serves, or serves again after [`reloading`](Notify::reloading).
     ///
     /// # Errors
-    /// What the system says; so with the others.
+    /// What the system says; so with the others. `WouldBlock`: the service manager does not read, and no more fits. Say it again later, if it matters.
     pub fn ready(&self) -> io::Result<()> {
-        sd_notify::notify(&[NotifyState::Ready])
+        tell(&[NotifyState::Ready])
     }
 
     /// `RELOADING=1`, with the time: it reads its settings anew. [`ready`](Notify::ready) ends that.
@@ -105,7 +107,7 @@ impl Notify {
     /// # Errors
     /// As [`ready`](Notify::ready).
     pub fn reloading(&self) -> io::Result<()> {
-        sd_notify::notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?])
+        tell(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?])
     }
 
     /// `STOPPING=1`: it begins to end.
@@ -113,7 +115,7 @@ impl Notify {
     /// # Errors
     /// As [`ready`](Notify::ready).
     pub fn stopping(&self) -> io::Result<()> {
-        sd_notify::notify(&[NotifyState::Stopping])
+        tell(&[NotifyState::Stopping])
     }
 
     /// `MAINPID=` this process and `READY=1`: it has taken over from the process that was started (which needs `NotifyAccess=all`). A
@@ -122,7 +124,7 @@ impl Notify {
     /// # Errors
     /// As [`ready`](Notify::ready).
     pub fn succeeded(&self) -> io::Result<()> {
-        sd_notify::notify(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready])
+        tell(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready])
     }
 
     /// `STATUS=`: one line for people.
@@ -130,7 +132,7 @@ impl Notify {
     /// # Errors
     /// As [`ready`](Notify::ready).
     pub fn status(&self, line: &str) -> io::Result<()> {
-        sd_notify::notify(&[NotifyState::Status(line.lines().next().unwrap_or(""))])
+        tell(&[NotifyState::Status(line.lines().next().unwrap_or(""))])
     }
 
     /// The watchdog to be fed, if the service manager wants that (`WATCHDOG_USEC`).
@@ -138,6 +140,27 @@ impl Notify {
     pub fn watchdog(&self) -> Option<Watchdog> {
         self.watchdog.map(|allowed| Watchdog { pulse: Pulse::of(allowed, 1) })
     }
+}
+
+/// At once or not at all: whoever says something has others to serve.
+fn tell(words: &[NotifyState<'_>]) -> io::Result<()> {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let text: String = words.iter().map(|word| format!("{word}\n")).collect();
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(text.as_bytes(), &addr(&name)?).map(drop)
+}
+
+fn addr(name: &OsStr) -> io::Result<SocketAddr> {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let Some(name) = name.as_encoded_bytes().strip_prefix(b"@") {
+        #[cfg(target_os = "android")]
+        use std::os::android::net::SocketAddrExt;
+        #[cfg(target_os = "linux")]
+        use std::os::linux::net::SocketAddrExt;
+        return SocketAddr::from_abstract_name(name);
+    }
+    SocketAddr::from_pathname(name)
 }
 
 /// Feeds the service manager's watchdog from the tick: who ticks no more is restarted.
@@ -179,14 +202,19 @@ impl Pulse {
 
     /// This engine goes on; returns when it is to say so again.
     pub(super) fn beat(&self, engine: usize, now: Tyme) -> Wake {
-        let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(beat) = beats.get_mut(engine) else { return Wake::OnIo };
-        if now >= beat.next {
-            beat.next = now + self.every;
-            beat.beaten = true;
+        let (next, all) = {
+            let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(beat) = beats.get_mut(engine) else { return Wake::OnIo };
+            if now >= beat.next {
+                beat.next = now + self.every;
+                beat.beaten = true;
+            }
+            (beat.next, all_go_on(&mut beats))
+        };
+        if all {
+            // If it does not arrive, the next may; in the end the service manager acts on it, as it should.
+            let _ = tell(&[NotifyState::Watchdog]);
         }
-        let next = beat.next;
-        self.feed(&mut beats);
         Wake::At(next)
     }
 
@@ -197,12 +225,13 @@ impl Pulse {
             beat.done = true;
         }
     }
+}
 
-    fn feed(&self, beats: &mut [Beat]) {
-        if beats.iter().all(|beat| beat.beaten || beat.done) {
-            beats.iter_mut().for_each(|beat| beat.beaten = false);
-            // If it does not arrive, the next may; in the end the service manager acts on it, as it should.
-            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
-        }
+/// Whether each has said so since that was last the case.
+fn all_go_on(beats: &mut [Beat]) -> bool {
+    let all = beats.iter().all(|beat| beat.beaten || beat.done);
+    if all {
+        beats.iter_mut().for_each(|beat| beat.beaten = false);
     }
+    all
 }

@@ -1,7 +1,7 @@
 //! As systemd does it: sockets from the third descriptor on, and datagrams about how things are.
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
@@ -68,7 +68,10 @@ fn a_program_that_systemd_starts() {
     manager.inherit(&mut inherited).notify(notify.clone());
     assert!(inherited.is_empty());
     manager.start().unwrap();
-    notify.status("serving\nmore").unwrap();
+    // Lost where the service manager is not reading.
+    if let Err(error) = notify.status("serving\nmore") {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    }
     manager.wait(None).unwrap();
     drop(manager);
     assert!(Path::new(path).exists(), "the file is the service manager's");
@@ -106,10 +109,22 @@ impl Systemd {
     fn start(dir: Dir, plan: &str, watchdog: &str, stdio: [Stdio; 2]) -> Systemd {
         let socket = dir.path("notify");
         let words = UnixDatagram::bind(&socket).unwrap();
+        Systemd::hearing(words, socket.into_os_string(), dir, plan, watchdog, stdio)
+    }
+
+    /// The same at this socket, which has this name.
+    fn hearing(
+        words: UnixDatagram,
+        name: OsString,
+        dir: Dir,
+        plan: &str,
+        watchdog: &str,
+        stdio: [Stdio; 2],
+    ) -> Systemd {
         words.set_read_timeout(Some(LONG)).unwrap();
         let told = [
             (PLAN, plan.into()),
-            ("NOTIFY_SOCKET", socket.into_os_string()),
+            ("NOTIFY_SOCKET", name),
             ("WATCHDOG_USEC", OsString::from(watchdog)),
         ];
         let program = child("systemd::a_program_that_systemd_starts", &told);
@@ -152,7 +167,18 @@ impl Drop for Systemd {
 }
 
 fn with_sockets(watchdog: &str) -> (Systemd, SocketAddr, std::path::PathBuf) {
+    with_sockets_after(watchdog, |_| ())
+}
+
+/// The same, once this was done to the socket for its words.
+fn with_sockets_after(
+    watchdog: &str,
+    before: impl FnOnce(&UnixDatagram),
+) -> (Systemd, SocketAddr, std::path::PathBuf) {
     let dir = Dir::new();
+    let socket = dir.path("notify");
+    let words = UnixDatagram::bind(&socket).unwrap();
+    before(&words);
     let (tcp, path) = (TcpListener::bind("127.0.0.1:0").unwrap(), dir.path("service"));
     let unix = UnixListener::bind(&path).unwrap();
     let addr = tcp.local_addr().unwrap();
@@ -161,7 +187,54 @@ fn with_sockets(watchdog: &str) -> (Systemd, SocketAddr, std::path::PathBuf) {
         Stdio::from(std::os::fd::OwnedFd::from(tcp)),
         Stdio::from(std::os::fd::OwnedFd::from(unix)),
     ];
-    (Systemd::start(dir, &plan, watchdog, stdio), addr, path)
+    let systemd = Systemd::hearing(words, socket.into_os_string(), dir, &plan, watchdog, stdio);
+    (systemd, addr, path)
+}
+
+/// Others say so much that nothing more fits until somebody reads.
+fn fill(words: &UnixDatagram) {
+    let at = words.local_addr().unwrap();
+    loop {
+        // Another one each time: none meets a limit of its own.
+        let other = UnixDatagram::unbound().unwrap();
+        other.set_nonblocking(true).unwrap();
+        if other.send_to_addr(b"STATUS=of others", &at).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn regression_a_service_manager_that_does_not_read_holds_nothing_up() {
+    for watchdog in ["200000", "0"] {
+        let (mut systemd, addr, _) = with_sockets_after(watchdog, fill);
+        // It serves although nobody hears that it does, or that it lives.
+        let mut client = connect(addr).unwrap();
+        for number in 0..100 {
+            ask(&mut client, number).unwrap();
+        }
+        // And says so once it can.
+        while systemd.hears().unwrap() != "READY=1\n" {}
+        fill(&systemd.words);
+        client.write_all(&STOP.to_be_bytes()).unwrap();
+        if let Err(error) = client.read_to_end(&mut Vec::new()) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it does not stop");
+        }
+        assert!(systemd.child.wait().unwrap().success());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn regression_the_service_manager_may_have_an_abstract_name() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    let name = format!("tymist-notify-{}", std::process::id());
+    let words = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    let (told, null) = (format!("@{name}").into(), [Stdio::null(), Stdio::null()]);
+    let systemd = Systemd::hearing(words, told, Dir::new(), "ticks", "4000000", null);
+    assert_eq!(systemd.hears().unwrap(), "WATCHDOG=1\n");
 }
 
 #[test]

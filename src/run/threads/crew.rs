@@ -5,6 +5,8 @@ use core::time::Duration;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Failure;
+#[cfg(all(unix, feature = "systemd"))]
+use super::herald::{Herald, Word};
 #[cfg(all(unix, feature = "uds"))]
 use super::listening::Held;
 use crate::counters::Counters;
@@ -22,9 +24,9 @@ pub(super) struct Crew {
     /// How often `order` was changed, so that engines need not lock to see that it was not.
     pub(super) orders: AtomicUsize,
     order: Mutex<Option<Order>>,
-    /// Who is told that it stops.
+    /// Who is told how things are.
     #[cfg(all(unix, feature = "systemd"))]
-    pub(super) notify: Option<crate::run::systemd::Notify>,
+    pub(super) herald: Option<Herald>,
 }
 
 /// What several crews ring, for who waits for all of them.
@@ -108,7 +110,7 @@ impl Crew {
             orders: AtomicUsize::new(0),
             order: Mutex::new(None),
             #[cfg(all(unix, feature = "systemd"))]
-            notify: None,
+            herald: None,
         }
     }
 
@@ -210,12 +212,7 @@ impl Crew {
 
     pub(super) fn give(&self, order: Order) {
         #[cfg(all(unix, feature = "systemd"))]
-        if let Some(notify) = self.notify.as_ref().filter(|_| self.running() > 0)
-            && !order.handed_over
-        {
-            // Nothing is lost but the word.
-            let _ = notify.stopping();
-        }
+        let herald = self.herald.as_ref().filter(|_| !order.handed_over && self.running() > 0);
         {
             let mut there = lock(&self.order);
             *there = Some(match *there {
@@ -226,9 +223,26 @@ impl Crew {
             });
             self.orders.fetch_add(1, Ordering::Release);
         }
+        // Before the engines are woken: with them the process may end.
+        #[cfg(all(unix, feature = "systemd"))]
+        if let Some(herald) = herald {
+            herald.say(Word::Stopping);
+        }
+        self.wake();
+    }
+
+    /// Tells the service manager, or has the engines do it.
+    #[cfg(all(unix, feature = "systemd"))]
+    pub(super) fn say(&self, word: Word) {
+        if self.herald.as_ref().is_some_and(|herald| !herald.say(word)) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
         for place in &self.seats {
             if let Some(waker) = &*lock(&place.waker) {
-                // Fails only where the process is out of memory; the engine sees the order in its next tick.
+                // Fails only where the process is out of memory; the engine sees what there is in its next tick.
                 let _ = waker.wake();
             }
         }

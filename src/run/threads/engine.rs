@@ -1,5 +1,7 @@
 //! What one thread of a manager does: makes a server and its service, serves until it is told to end, and says how it ended.
 
+#[cfg(all(unix, feature = "systemd"))]
+use core::cell::Cell;
 use core::fmt;
 use core::sync::atomic::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,6 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use super::crew::{Crew, Place, Tally};
+#[cfg(all(unix, feature = "systemd"))]
+use super::herald::AGAIN;
 #[cfg(all(unix, feature = "uds"))]
 use super::listening::Held;
 use super::listening::Opening;
@@ -19,6 +23,8 @@ use crate::net::Addr;
 use crate::run::systemd::Pulse;
 use crate::server::Server;
 use crate::service::Service;
+#[cfg(all(unix, feature = "systemd"))]
+use crate::tyme::Tyme;
 
 /// What the maker of a service gets besides its server: which engine it is for, and the box for messages to it.
 pub struct Seat<M = ()> {
@@ -87,6 +93,8 @@ fn serve<M, S: Service>(
         place,
         #[cfg(all(unix, feature = "systemd"))]
         pulse: job.pulse,
+        #[cfg(all(unix, feature = "systemd"))]
+        again: Cell::new(Tyme::ZERO),
     };
     rounds.go(&mut server, &mut service)
 }
@@ -130,6 +138,9 @@ struct Rounds<'a> {
     place: &'a Place,
     #[cfg(all(unix, feature = "systemd"))]
     pulse: Option<Arc<Pulse>>,
+    /// When words that the service manager had no room for are said again.
+    #[cfg(all(unix, feature = "systemd"))]
+    again: Cell<Tyme>,
 }
 
 impl Rounds<'_> {
@@ -179,18 +190,31 @@ impl Rounds<'_> {
         true
     }
 
-    /// When the service wants to be called, or the watchdog.
+    /// When the service wants to be called, or the service manager is to be told something.
     #[cfg_attr(
         not(all(unix, feature = "systemd")),
-        expect(clippy::unused_self, reason = "the watchdog is there")
+        expect(clippy::unused_self, reason = "what is told is there")
     )]
     fn wake(&self, server: &Server, service: &impl Service) -> Wake {
+        let wake = service.wake();
         #[cfg(all(unix, feature = "systemd"))]
-        if let Some(pulse) = &self.pulse {
-            return service.wake().min(pulse.beat(self.engine, server.tyme()));
-        }
+        let wake = wake.min(self.tell(server.tyme()));
         let _ = server;
-        service.wake()
+        wake
+    }
+
+    /// Tells the service manager what is due now; when it wants to go on with that.
+    #[cfg(all(unix, feature = "systemd"))]
+    fn tell(&self, now: Tyme) -> Wake {
+        let mut wake = self.pulse.as_ref().map_or(Wake::OnIo, |it| it.beat(self.engine, now));
+        if let Some(herald) = self.crew.herald.as_ref().filter(|herald| herald.owes()) {
+            if now >= self.again.get() {
+                herald.try_again();
+                self.again.set(now + AGAIN);
+            }
+            wake = wake.min(Wake::At(self.again.get()));
+        }
+        wake
     }
 }
 

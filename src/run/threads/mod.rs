@@ -13,6 +13,8 @@ mod crew;
 mod engine;
 mod failure;
 mod group;
+#[cfg(all(unix, feature = "systemd"))]
+mod herald;
 mod listening;
 mod mail;
 mod running;
@@ -215,6 +217,8 @@ impl<M: Send + 'static> Manager<M> {
     ///
     /// Where it [inherits](Manager::inherit) from a process that it succeeds, it is ready once [that is confirmed](Inherited::confirm), and is then the main
     /// process; and it feeds the watchdog although that was set for the other one.
+    ///
+    /// Nothing waits for the service manager. Where that does not read, and no more fits, the engines say those words again until they fit.
     #[cfg(all(unix, feature = "systemd"))]
     pub fn notify(&mut self, notify: Notify) -> &mut Self {
         self.notify = Some(notify);

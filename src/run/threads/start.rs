@@ -7,6 +7,8 @@ use std::thread;
 
 use super::crew::{Crew, Order};
 use super::engine::Job;
+#[cfg(all(unix, feature = "systemd"))]
+use super::herald::{Herald, Word};
 use super::{Failure, Manager};
 use crate::net::Addr;
 #[cfg(all(unix, feature = "uds"))]
@@ -33,7 +35,7 @@ impl<M: Send + 'static> Manager<M> {
         let mut crew = Crew::new(self.engines);
         #[cfg(all(unix, feature = "systemd"))]
         {
-            crew.notify = self.notify.clone();
+            crew.herald = self.notify.clone().map(Herald::new);
         }
         let crew = Arc::new(crew);
         *self.current.lock() = Arc::clone(&crew);
@@ -75,20 +77,20 @@ impl<M: Send + 'static> Manager<M> {
         }
         started?;
         #[cfg(all(unix, feature = "systemd"))]
-        self.say_ready();
+        self.say_ready(&crew);
         Ok(())
     }
 
     /// Says so now, or lets the confirmation do it.
     #[cfg(all(unix, feature = "systemd"))]
-    fn say_ready(&mut self) {
-        let Some(notify) = self.notify.clone() else { return };
+    fn say_ready(&mut self, crew: &Arc<Crew>) {
         #[cfg(feature = "uds")]
         if let Some(words) = self.words.take() {
-            return words.lock().unwrap_or_else(PoisonError::into_inner).push(notify);
+            let crew = Arc::clone(crew);
+            let say = Box::new(move || crew.say(Word::Succeeded));
+            return words.lock().unwrap_or_else(PoisonError::into_inner).push(say);
         }
-        // Nothing is lost but the word: the service manager acts on its absence.
-        let _ = notify.ready();
+        crew.say(Word::Ready);
     }
 
     /// Whether the start is that of a successor.
