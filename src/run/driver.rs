@@ -41,6 +41,8 @@ use crate::tyme::{Tyme, Tymist};
 ///
 /// * Before the first turn, after one that a budget cut short, and whenever you queued something, `rest` says zero: it wants its turn at once. Ask it after you
 ///   have done with the doer, right before each wait.
+/// * Once the doer has been left, by a turn or by [`exit`](Driver::exit), `rest` says zero as well, and `turn` says [`Recur::Done`]: a loop that goes on with
+///   something else leaves it out from then on.
 /// * The descriptors may be others each time: an engine has none before it has opened something.
 /// * They are to be waited on by level (or by edge, if registered anew before each wait): a turn takes at most a budget's worth of what there is.
 ///
@@ -90,10 +92,10 @@ impl<D: Doer> Driver<D> {
     /// What to wait for before the next turn. Reads the clock, so that time which has passed since the last turn does not count twice.
     pub fn rest(&mut self) -> Rest {
         let now = self.tymist.tick();
-        // The end is yet to be told.
-        let ended = self.life.ended().is_some();
-        let wake = self.life.wake(&self.doer);
-        let timeout = if ended { Some(Duration::ZERO) } else { wake.timeout(now) };
+        // Of one that was left the next turn says so, each time: nothing else ever would.
+        let going = self.life.is_going();
+        let timeout =
+            if going { self.life.wake(&self.doer).timeout(now) } else { Some(Duration::ZERO) };
         let mut descriptors = Vec::new();
         if timeout != Some(Duration::ZERO) && self.life.listens() {
             self.doer.descriptors(&mut descriptors);

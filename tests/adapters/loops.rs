@@ -147,3 +147,25 @@ fn regression_a_watcher_whose_wake_has_panicked_says_so() {
     });
     assert!(std::panic::catch_unwind(arms).is_err(), "the loop would sleep for ever");
 }
+
+#[test]
+fn regression_a_source_whose_doer_was_left_by_somebody_else_is_removed() {
+    let after = |turn, _: &mut Driver<Doist>, ends: &mut u32| {
+        *ends += u32::from(!matches!(turn, Ok(Recur::Again)));
+    };
+    let mut doist = Doist::new();
+    doist.always = true;
+    let source = Dispatcher::new(Source::new(doist), after);
+    let mut events: EventLoop<'_, u32> = EventLoop::try_new().unwrap();
+    events.handle().register_dispatcher(source.clone()).unwrap();
+    let mut ends = 0;
+    for _ in 0..3 {
+        events.dispatch(Some(BEAT), &mut ends).unwrap();
+    }
+    assert_eq!(ends, 0);
+    source.as_source_mut().driver_mut().exit().unwrap();
+    for _ in 0..3 {
+        events.dispatch(Some(BEAT), &mut ends).unwrap();
+    }
+    assert_eq!(ends, 1, "told once, and removed");
+}

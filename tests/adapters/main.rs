@@ -35,6 +35,7 @@ macro_rules! in_each {
             several_engines_wait_together
             an_error_is_given_out_and_the_doer_left
             a_doer_that_always_wants_its_turn_leaves_others_theirs
+            regression_one_that_was_left_before_is_over_at_once
         })*
     };
 }

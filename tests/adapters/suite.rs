@@ -421,3 +421,14 @@ pub(crate) fn a_doer_that_always_wants_its_turn_leaves_others_theirs(run: Run) {
     doist.add(Beside(until, Wake::Now));
     assert_eq!(ends(run, doist), Finish::Done);
 }
+
+pub(crate) fn regression_one_that_was_left_before_is_over_at_once(run: Run) {
+    let mut doist = Doist::new();
+    doist.always = true; // Nothing else ends it.
+    let mut driver = Driver::new(doist);
+    driver.exit().unwrap();
+    let (mut driver, result) = run(driver);
+    result.unwrap();
+    assert!(driver.rest().is_now());
+    assert_eq!(driver.turn().unwrap(), Recur::Done, "and stays so");
+}
