@@ -4,10 +4,20 @@ use core::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::deed::Deed;
-use super::doist::{Doist, Entry, Panic};
+use super::doist::{Doist, Entry};
 use super::handle::Request;
+use super::load::{Panic, drop_panic};
 use super::{Doer, DoerId, End, Failed, Finish, OnError};
 use crate::tyme::{Tyme, Tymth};
+
+/// Of several panics the first goes on.
+fn keep_first(first: &mut Option<Panic>, done: Result<(), Panic>) {
+    match (done, &first) {
+        (Err(panic), Some(_)) => drop_panic(panic),
+        (Err(panic), None) => *first = Some(panic),
+        (Ok(()), _) => {}
+    }
+}
 
 impl Doist {
     pub(super) fn entry(&self, id: DoerId) -> Option<&Entry> {
@@ -130,14 +140,13 @@ impl Doist {
             let end = if panicked == Some(entry.id) { End::Panicked } else { End::Forced };
             let left = catch_unwind(AssertUnwindSafe(|| entry.deed.end(end)));
             let told = catch_unwind(AssertUnwindSafe(|| self.retire(entry)));
-            first = first.or(left.err()).or(told.err());
+            keep_first(&mut first, left);
+            keep_first(&mut first, told);
         }
         self.entered = None;
-        let mut desk = self.desk.borrow_mut();
-        desk.stop = None;
-        let unserved = mem::take(&mut desk.requests);
-        drop(desk);
-        drop(unserved);
+        let unserved = mem::take(&mut self.desk.borrow_mut().requests);
+        keep_first(&mut first, catch_unwind(AssertUnwindSafe(|| drop(unserved))));
+        self.desk.borrow_mut().stop = None;
         first
     }
 
@@ -156,7 +165,9 @@ impl Doist {
                 if self.entered.is_some() {
                     self.finish = Some(Finish::Stopped);
                     // It is the first one that counts.
-                    let _ = self.end_all();
+                    if let Some(second) = self.end_all() {
+                        drop_panic(second);
+                    }
                 }
                 resume_unwind(panic)
             }

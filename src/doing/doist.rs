@@ -16,6 +16,7 @@ use std::thread;
 
 use super::deed::Deed;
 use super::handle::Desk;
+use super::load::drop_panic;
 use super::{DoError, Doer, DoerId, End, Failed, Finish, Handle, OnError, Recur};
 use crate::event::Wake;
 use crate::net::Descriptor;
@@ -90,7 +91,6 @@ pub struct Doist {
 }
 
 type Report = Box<dyn FnMut(DoerId, &End)>;
-pub(super) type Panic = Box<dyn Any + Send>;
 
 pub(super) struct Entry {
     pub(super) id: DoerId,
@@ -304,9 +304,12 @@ impl Drop for Doist {
     fn drop(&mut self) {
         if self.entered.is_some()
             && let Some(panic) = self.end_all()
-            && !thread::panicking()
         {
-            resume_unwind(panic);
+            if thread::panicking() {
+                drop_panic(panic);
+            } else {
+                resume_unwind(panic);
+            }
         }
     }
 }

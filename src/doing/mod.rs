@@ -23,6 +23,7 @@ mod engines;
 mod finish;
 mod handle;
 mod handled;
+mod load;
 mod log;
 
 #[cfg(feature = "sim")]
@@ -38,4 +39,6 @@ pub use finish::RunError;
 pub use finish::{Failed, Finish, OnError};
 pub use handle::{DoerId, Handle};
 pub use handled::{ClientDoer, ClientsDoer, PeerDoer, ServerDoer};
+#[cfg(feature = "os")]
+pub(crate) use load::drop_panic;
 pub use log::WireLogDoer;

@@ -199,3 +199,27 @@ fn a_panic_between_cycles_that_drops_the_doist_leaves_all() {
     assert_eq!(panic, "a mistake of the pace");
     assert_eq!(keep.take(), "+a +b a0 b0 -b -a");
 }
+
+/// What a panic may carry.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "one more");
+    }
+}
+
+#[test]
+fn regression_a_panic_that_panics_when_it_is_dropped_keeps_nobody_in() {
+    let log = Log::default();
+    let mut doist = Doist::new();
+    doist.add(Actor::endless("a", &log));
+    for name in ["b", "c"] {
+        let mut actor = Actor::endless(name, &log);
+        actor.on_exit = Box::new(|| std::panic::panic_any(Bomb));
+        doist.add(actor);
+    }
+    doist.add(Actor::new("d", &log, |_| panic!("a mistake")));
+    assert_eq!(panic_of(|| drop(doist.run(&mut Tymist::new()))), "a mistake");
+    assert_eq!(log.take(), "+a +b +c +d a0 b0 c0 d0 -d -c -b -a");
+}

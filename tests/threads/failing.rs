@@ -204,3 +204,29 @@ fn regression_a_start_tells_of_the_engine_that_did_not_start_and_loses_no_other(
     let other = manager.wait(None).unwrap_err();
     assert!(matches!(other, Failure::Panicked { engine: 0, .. }), "{other}");
 }
+
+/// What a panic may carry.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "one more");
+    }
+}
+
+#[test]
+fn regression_an_engine_whose_panic_panics_when_it_is_dropped_has_ended() {
+    let mut manager = Manager::new(Config::new(), |_, _: Seat| {
+        Ok(|_: &mut Server, event: Event| {
+            if let Event::Accepted(_) = event {
+                std::panic::panic_any(Bomb);
+            }
+        })
+    });
+    manager.listen(([127, 0, 0, 1], 0));
+    manager.start().unwrap();
+    let _client = connect(addr(&manager));
+    let failure = manager.wait(Some(LONG)).unwrap_err();
+    assert!(matches!(failure, Failure::Panicked { engine: 0, .. }), "{failure}");
+    assert!(manager.wait(Some(LONG)).unwrap());
+}

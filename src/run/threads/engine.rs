@@ -17,6 +17,7 @@ use super::listening::Opening;
 use super::mail::{Inbox, Mailbox};
 use super::{BoxError, Failure, Stopper};
 use crate::config::Config;
+use crate::doing::drop_panic;
 use crate::event::{Event, Wake};
 use crate::net::Addr;
 #[cfg(all(unix, feature = "systemd"))]
@@ -64,7 +65,11 @@ pub(super) fn run<M, S: Service>(
     mailbox.close();
     let failure = match result {
         Ok(result) => result.err(),
-        Err(payload) => Some(Failure::panicked(engine, &*payload)),
+        Err(panic) => {
+            let failure = Failure::panicked(engine, &*panic);
+            drop_panic(panic);
+            Some(failure)
+        }
     };
     crew.ends(engine, failure);
 }
