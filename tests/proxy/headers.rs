@@ -89,6 +89,26 @@ fn lines_of_version_1() {
 }
 
 #[test]
+fn regression_what_follows_unknown_may_be_anything() {
+    let lines = [
+        &b"PROXY UNKNOWN \xff\xfe\r\n"[..],
+        b"PROXY UNKNOWN a\nb\r\n",
+        b"PROXY UNKNOWN a\rb\r\r\n",
+        b"PROXY UNKNOWN \n\r\n",
+    ];
+    for line in lines {
+        assert_eq!(told(line).source(), None, "{line:?}");
+        assert_eq!(read_in(line, 1, 4096), read(line), "{line:?}");
+    }
+    // And it is bounded all the same.
+    let endless = [&b"PROXY UNKNOWN "[..], &[b'\n'; 93]].concat();
+    assert_eq!(read(&endless[..106]), Ok(None));
+    assert_eq!(read(&endless), Err(ProxyFailure::TooLong));
+    let torn = [&b"PROXY UNKNOWN "[..], &[b'\r'; 93], b"\n"].concat();
+    assert_eq!(read(&torn), Err(ProxyFailure::TooLong), "a byte too late");
+}
+
+#[test]
 fn lines_that_are_none() {
     let malformed = [
         "PROXY \r\n",
@@ -108,6 +128,8 @@ fn lines_that_are_none() {
         "PROXY tcp4 192.0.2.1 192.0.2.2 4711 443\r\n",
         "PROXY UDP4 192.0.2.1 192.0.2.2 4711 443\r\n",
         "PROXY UNKNOWNS\r\n",
+        "PROXY UNKNOWN\n",
+        "PROXY UNKNOWN\r \r\n",
         "PROXY TCP4 192.0.2.1 192.0.2.2 4711 443\n",
         "PROXY TCP4 192.0.2.1\r 192.0.2.2 4711 443\r\n",
     ];
@@ -142,6 +164,14 @@ fn headers_of_version_2() {
         assert_eq!(told(&v2(0x21, 0x00, body)).source(), None);
     }
     assert_eq!(told(&v2(0x21, 0x12, &INET)).source(), Some(&addr("192.0.2.1:4711")), "datagrams");
+}
+
+#[test]
+fn regression_the_family_of_the_proxys_own_does_not_count() {
+    for family in [0x13, 0x41, 0xff] {
+        let said = told(&v2(0x20, family, &INET));
+        assert_eq!((said.source(), said.tlvs().count()), (None, 0), "{family:x}");
+    }
 }
 
 #[test]

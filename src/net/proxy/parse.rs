@@ -12,6 +12,8 @@ use crate::net::Addr;
 
 /// What every header of version 1 begins with.
 const TEXT: &[u8] = b"PROXY ";
+/// What a line of version 1 about an unknown peer begins with, if more follows.
+const UNKNOWN: &[u8] = b"PROXY UNKNOWN ";
 /// Longest line of version 1, its end included.
 const TEXT_MAX: usize = 107;
 /// `PP2_TYPE_CRC32C`: a CRC-32C of the whole header, counted with zeros in its own place.
@@ -43,19 +45,24 @@ pub(super) fn parse(bytes: &[u8], max: usize) -> Result<Option<(Said, usize)>, P
 
 fn parse_text(bytes: &[u8]) -> Result<Option<(Said, usize)>, ProxyFailure> {
     let seen = &bytes[..bytes.len().min(TEXT_MAX)];
+    let goes_on = || if seen.len() == TEXT_MAX { Err(ProxyFailure::TooLong) } else { Ok(None) };
+    let said = |ends| Said { version: ProxyVersion::V1, ends, tlvs: Arc::default() };
+    if seen.starts_with(UNKNOWN) {
+        // What follows is to be ignored, whatever it is, up to the end of the line.
+        let end = seen.windows(2).position(|two| two == b"\r\n");
+        return end.map_or_else(goes_on, |at| Ok(Some((said(None), at + 2))));
+    }
     let Some(at) = seen.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
-        return if seen.len() == TEXT_MAX { Err(ProxyFailure::TooLong) } else { Ok(None) };
+        return goes_on();
     };
     match seen[at..] {
         [b'\r', b'\n', ..] => {}
-        [b'\r'] if at + 1 < TEXT_MAX => return Ok(None),
-        [b'\r'] => return Err(ProxyFailure::TooLong),
+        [b'\r'] => return goes_on(),
         _ => return Err(ProxyFailure::Malformed),
     }
     let line = core::str::from_utf8(&seen[TEXT.len()..at]).map_err(|_| ProxyFailure::Malformed)?;
     let ends = text_ends(line).ok_or(ProxyFailure::Malformed)?;
-    let said = Said { version: ProxyVersion::V1, ends, tlvs: Arc::default() };
-    Ok(Some((said, at + 2)))
+    Ok(Some((said(ends), at + 2)))
 }
 
 /// The ends in a line of version 1, from the family on; `None` if it is none, `Some(None)` if it has no ends.
@@ -63,7 +70,7 @@ fn text_ends(line: &str) -> Option<Option<(Addr, Addr)>> {
     let mut words = line.split(' ');
     let family = words.next()?;
     if family == "UNKNOWN" {
-        return Some(None); // What follows is to be ignored.
+        return words.next().is_none().then_some(None);
     }
     let (source, destination) = (words.next()?, words.next()?);
     let (source_port, destination_port) = (port(words.next()?)?, port(words.next()?)?);
@@ -98,7 +105,8 @@ fn parse_binary(bytes: &[u8], max: usize) -> Result<Option<(Said, usize)>, Proxy
         0x21 => false,
         _ => return Err(ProxyFailure::Unsupported),
     };
-    if family >> 4 > 3 || family & 0xf > 2 {
+    // That of the proxy's own is to be ignored, with all that follows.
+    if !local && (family >> 4 > 3 || family & 0xf > 2) {
         return Err(ProxyFailure::Unsupported);
     }
     let len = FIXED + usize::from(u16::from_be_bytes([high, low]));
