@@ -3,6 +3,8 @@
 //! What came in, and what was queued, since the filters last looked are the *last* bytes of their queues. So two numbers say which they are; they are taken
 //! out, shown, and put back, and all else (caps, sums, ends) goes by the queues as ever. Nobody else ever puts bytes behind them: the network does so only in
 //! a tick, and the filters look before each one and after.
+//!
+//! Who takes bytes before they were shown may put them back: until its connection's next event `raw_in` counts them as well, and is more than there is.
 
 use bytes::{Bytes, BytesMut};
 
@@ -22,9 +24,19 @@ impl Remoter {
         self.raw_out = self.raw_out.saturating_add(small(count));
     }
 
-    /// Bytes have left the front: what is put there again later is none of the raw ones.
-    pub(super) fn fit_raw_in(&mut self) {
-        self.raw_in = self.raw_in.min(small(self.rx.len()));
+    /// So many bytes were dropped from the front: those do not come back.
+    pub(super) fn consume_raw_in(&mut self, count: usize) {
+        let left = small(self.rx.len());
+        let taken = self.raw_in.saturating_sub(left.saturating_add(small(count)));
+        self.raw_in = self.raw_in.min(left.saturating_add(taken));
+    }
+
+    /// So many bytes are put back in front. More than were taken before they were shown are something else, and none of the raw ones.
+    pub(super) fn put_back_raw_in(&mut self, count: usize) {
+        let left = small(self.rx.len());
+        if small(count) > self.raw_in.saturating_sub(left) {
+            self.raw_in = self.raw_in.min(left);
+        }
     }
 
     /// Whether something is queued that no filter has seen.

@@ -18,14 +18,13 @@ impl Remoter {
     pub fn consume(&mut self, count: usize) -> usize {
         let count = self.rx.consume(count);
         self.shared.sub(count);
-        self.fit_raw_in();
+        self.consume_raw_in(count);
         count
     }
 
     /// Takes all unread bytes, without copying them.
     pub fn take(&mut self) -> Bytes {
         self.shared.sub(self.rx.len());
-        self.raw_in = 0;
         self.rx.take()
     }
 
@@ -33,7 +32,6 @@ impl Remoter {
     pub fn take_first(&mut self, count: usize) -> Bytes {
         let bytes = self.rx.take_first(count);
         self.shared.sub(bytes.len());
-        self.fit_raw_in();
         bytes
     }
 
@@ -42,6 +40,7 @@ impl Remoter {
     ///
     /// Of a connection that is going over to TLS it would be plaintext that looks protected: that ends the connection.
     pub fn unread(&mut self, data: Bytes) {
+        self.put_back_raw_in(data.len());
         #[cfg(feature = "tls")]
         if self.is_upgrading() && !data.is_empty() {
             return self.refuse_plaintext();

@@ -1,11 +1,13 @@
 //! A callback has the server in hand, and asks it to call back.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use tymist::{Config, Event, Server, Service, Serviced, Session};
+use bytes::BytesMut;
+use tymist::{Config, Event, Id, Server, Service, Serviced, Session};
 
 use crate::until;
-use crate::util::{Rig, connect, receive, send};
+use crate::util::{ROUNDS, Rig, connect, receive, send};
 
 /// Calls `serve` wherever it has the server in hand.
 #[derive(Default)]
@@ -86,4 +88,57 @@ fn a_callback_that_panics_leaves_a_server_that_serves() {
     });
     rig.server.service_sends();
     assert_eq!(receive(&mut client, 5), b"hello");
+}
+
+/// Looks at what came in for others, as soon as anything came in for one.
+#[derive(Default)]
+struct Curious {
+    ids: Vec<Id>,
+    filtered: Vec<u8>,
+    seen: Vec<u8>,
+}
+
+impl Service for Curious {
+    fn opened(&mut self, session: &mut Session<'_>) {
+        self.ids.push(session.id());
+    }
+
+    fn received(&mut self, session: &mut Session<'_>) {
+        self.seen.extend_from_slice(&session.take());
+        let own = session.id();
+        for id in self.ids.iter().copied().filter(|id| *id != own) {
+            session.later(move |server| {
+                let remoter = server.remoter_mut(id).unwrap();
+                let first = remoter.take_first(1);
+                remoter.unread(first);
+                let all = remoter.take();
+                remoter.unread(all);
+            });
+        }
+    }
+
+    fn incoming(&mut self, _: Id, data: &mut BytesMut) {
+        self.filtered.extend_from_slice(data);
+    }
+}
+
+#[test]
+fn regression_what_was_taken_and_put_back_before_its_event_is_shown_whole() {
+    let mut rig = Rig::new(Config::new());
+    let mut curious = Curious::default();
+    let (mut a, mut b) = (connect(rig.addr), connect(rig.addr));
+    until(&mut rig.server, &mut curious, |_, curious| curious.ids.len() == 2);
+    send(&mut a, b"abc");
+    send(&mut b, b"def");
+    // Both are there, and neither was told.
+    for _ in 0..ROUNDS {
+        if rig.server.counters().bytes_in == 6 {
+            break;
+        }
+        rig.server.wait(Some(Duration::from_millis(5)));
+        rig.server.service();
+    }
+    until(&mut rig.server, &mut curious, |_, curious| curious.seen.len() == 6);
+    curious.filtered.sort_unstable();
+    assert_eq!(curious.filtered, b"abcdef");
 }
