@@ -10,7 +10,8 @@ use crate::error::CloseReason;
 use crate::id::Id;
 use crate::net::Addr;
 
-/// A [`Service`] that makes another one for each connection, and passes on to it what happens there: the callbacks and the filters. Its `event`, `grams`,
+/// A [`Service`] that makes another one for each connection, and passes on to it what happens there: the callbacks and the filters, if it
+/// [has some](Service::filters). Its `event`, `grams`,
 /// `tick` and `wake` are not called: they are not about one connection. Costs a look-up in a tree per callback.
 pub struct Streams<H, S> {
     handle: H,
@@ -84,13 +85,13 @@ where
     }
 
     fn incoming(&mut self, id: Id, data: &mut BytesMut) {
-        if let Some(stream) = self.streams.get_mut(&id) {
+        if let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.filters()) {
             stream.incoming(id, data);
         }
     }
 
     fn outgoing(&mut self, id: Id, data: &mut Bytes) {
-        if let Some(stream) = self.streams.get_mut(&id) {
+        if let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.filters()) {
             stream.outgoing(id, data);
         }
     }

@@ -4,8 +4,9 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use tymist::net::{Addr, SocketOptions};
-use tymist::{CloseReason, Config, Service, Session, TcpServer};
+use tymist::{CloseReason, Config, Id, Service, Session, TcpServer};
 
 use crate::util::{ROUNDS, connect, listens, receive, send};
 
@@ -169,4 +170,41 @@ fn it_speaks_tls_where_it_is_told_to() {
     let (_one, _two) = (connect(inet(&plain)), connect(inet(&sealed)));
     until(&mut tcp, |tcp| tcp.server().len() == 1 && tcp.server().cxes() == 1);
     assert_eq!(tcp.streams().len(), 1);
+}
+
+/// Says that it has no filters.
+struct Plain;
+
+impl Service for Plain {
+    fn received(&mut self, session: &mut Session<'_>) {
+        let data = session.take();
+        let _ = session.tx(&data);
+    }
+
+    fn incoming(&mut self, _: Id, _: &mut BytesMut) {
+        panic!("it has none");
+    }
+
+    fn outgoing(&mut self, _: Id, _: &mut Bytes) {
+        panic!("it has none");
+    }
+
+    fn filters(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn regression_streams_without_filters_are_not_asked_for_them() {
+    let mut tcp = TcpServer::new(Config::new(), |_: &mut Session<'_>, _: &Addr| Plain);
+    let mut client = connect(inet(&tcp.listen(ANY).unwrap()));
+    send(&mut client, b"hello");
+    for _ in 0..ROUNDS {
+        if tcp.server().counters().bytes_out == 5 {
+            break;
+        }
+        tcp.wait(Some(Duration::from_millis(5)));
+        tcp.service();
+    }
+    assert_eq!(receive(&mut client, 5), b"hello");
 }
