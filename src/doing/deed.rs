@@ -16,7 +16,7 @@ pub enum End {
     Forced,
     /// It could not go on.
     Failed(DoError),
-    /// It panicked. All of its group have ended with it.
+    /// It panicked, in a turn or on its way out. All of its group have ended with it.
     Panicked,
 }
 
@@ -84,14 +84,15 @@ impl Life {
         if !self.is_going() {
             return;
         }
-        let failed = matches!(end, End::Failed(_));
-        // First, so that one that panics in there is not left again.
-        self.phase = Phase::Ended(end);
-        if let Err(error) = doer.exit()
-            && !failed
-        {
-            self.phase = Phase::Ended(End::Failed(error));
+        // First, so that one that panics in there is not left again, and has panicked, unless it had failed before.
+        if let End::Failed(_) = end {
+            self.phase = Phase::Ended(end);
+            let _ = doer.exit();
+            return;
         }
+        self.phase = Phase::Ended(End::Panicked);
+        let left = doer.exit();
+        self.phase = Phase::Ended(left.map_or_else(End::Failed, |()| end));
     }
 
     /// Entered, and not left yet.

@@ -10,7 +10,7 @@ use core::fmt;
 use core::mem;
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::thread;
 
@@ -130,8 +130,12 @@ impl Doist {
     /// Takes a doer out, and gives it back; one that is under way is left first. `None` if there is none of this id (any more).
     pub fn remove(&mut self, id: DoerId) -> Option<Box<dyn Doer>> {
         let keep = mem::replace(&mut self.keep, usize::MAX);
-        self.end_one(id);
+        let left = catch_unwind(AssertUnwindSafe(|| self.end_one(id)));
         self.keep = keep;
+        if let Err(panic) = left {
+            self.ended.drain(..self.ended.len().saturating_sub(keep));
+            resume_unwind(panic);
+        }
         let at = self.ended.iter().position(|entry| entry.id == id);
         let entry = match at {
             Some(at) => self.ended.remove(at),

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tymist::doing::{Doist, End, Failed, Finish, OnError, Recur};
+use tymist::doing::{Doer, Doist, End, Failed, Finish, OnError, Recur};
 use tymist::tyme::Tymist;
 
 use crate::{Actor, Log};
@@ -222,4 +222,41 @@ fn regression_a_panic_that_panics_when_it_is_dropped_keeps_nobody_in() {
     doist.add(Actor::new("d", &log, |_| panic!("a mistake")));
     assert_eq!(panic_of(|| drop(doist.run(&mut Tymist::new()))), "a mistake");
     assert_eq!(log.take(), "+a +b +c +d a0 b0 c0 d0 -d -c -b -a");
+}
+
+#[test]
+fn regression_one_that_panics_on_its_way_out_has_panicked() {
+    for (way, act) in [
+        ("done", Box::new(|_| Ok(Recur::Done)) as Box<dyn FnMut(u32) -> _>),
+        ("forced", Box::new(|_| Ok(Recur::Again))),
+        ("failed", Box::new(|_| Err("no more".into()))),
+    ] {
+        let log = Log::default();
+        let mut actor = Actor::new("a", &log, act);
+        actor.on_exit = Box::new(|| panic!("a mistake"));
+        let mut doist = Doist::new();
+        doist.limit = Some(Tymist::TOCK);
+        let (told, id) = (log.clone(), doist.add(actor));
+        doist.set_report(move |_, end| told.say(format!("({end:?})")));
+        assert_eq!(panic_of(|| drop(doist.run(&mut Tymist::new()))), "a mistake");
+        // Its own error was there before.
+        let end = if way == "failed" { "Failed(\"no more\")" } else { "Panicked" };
+        assert_eq!(log.take(), format!("+a a0 -a ({end})"), "{way}");
+        assert_eq!(format!("{:?}", doist.end(id).unwrap()), end);
+    }
+}
+
+#[test]
+fn regression_a_panic_of_one_that_is_taken_out_leaves_keep_as_it_was() {
+    let log = Log::default();
+    let mut doist = Doist::new();
+    doist.keep = 1;
+    doist.add(Actor::endless("a", &log));
+    let mut b = Actor::endless("b", &log);
+    b.on_exit = Box::new(|| panic!("a mistake"));
+    let b = doist.add(b);
+    doist.enter(&Tymist::new().tymth()).unwrap();
+    assert_eq!(panic_of(|| drop(doist.remove(b))), "a mistake");
+    assert_eq!((doist.keep, doist.ended().count()), (1, 1));
+    assert_eq!(log.take(), "+a +b -b -a");
 }
