@@ -230,3 +230,18 @@ fn regression_an_engine_whose_panic_panics_when_it_is_dropped_has_ended() {
     assert!(matches!(failure, Failure::Panicked { engine: 0, .. }), "{failure}");
     assert!(manager.wait(Some(LONG)).unwrap());
 }
+
+#[test]
+fn regression_who_gives_up_where_nothing_runs_does_nothing() {
+    let mut manager = Manager::new(Config::new(), echo);
+    manager.listen(([127, 0, 0, 1], 0));
+    let stopper = manager.stopper();
+    stopper.fail("too early", None);
+    assert!(manager.wait(None).unwrap());
+    manager.start().unwrap();
+    is_served(addr(&manager));
+    manager.stop(None).unwrap();
+    stopper.fail("too late", None);
+    assert!(manager.wait(None).unwrap());
+    assert!(manager.failures().is_empty());
+}

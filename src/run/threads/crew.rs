@@ -136,9 +136,16 @@ impl Crew {
         self.tell();
     }
 
-    pub(super) fn fail(&self, failure: Failure) {
-        lock(&self.state).failures.push(failure);
-        self.tell();
+    /// Puts down what went wrong with those that run; whether any does.
+    pub(super) fn fail(&self, failure: Failure) -> bool {
+        let mut state = lock(&self.state);
+        let runs = state.running > 0;
+        if runs {
+            state.failures.push(failure);
+            drop(state);
+            self.tell();
+        }
+        runs
     }
 
     /// There is news; called after it was put down.

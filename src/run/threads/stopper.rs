@@ -65,8 +65,9 @@ impl Stopper {
     /// The same because of an error, which [`Manager::wait`](super::Manager::wait) or [`Manager::stop`](super::Manager::stop) delivers.
     pub fn fail(&self, why: impl Into<BoxError>, within: Option<Duration>) {
         let crew = self.current.get();
-        crew.fail(Failure::Service(Arc::from(why.into())));
-        crew.give(Order { within, handed_over: false });
+        if crew.fail(Failure::Service(Arc::from(why.into()))) {
+            crew.give(Order { within, handed_over: false });
+        }
     }
 }
 
