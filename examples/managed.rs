@@ -145,6 +145,10 @@ mod service {
     pub(crate) fn goes_on() {
         let _ = Notify::from_env().ready();
     }
+
+    pub(crate) fn succeeded() {
+        let _ = Notify::from_env().succeeded();
+    }
 }
 
 #[cfg(not(feature = "systemd"))]
@@ -158,6 +162,8 @@ mod service {
     pub(crate) fn reloading() {}
 
     pub(crate) fn goes_on() {}
+
+    pub(crate) fn succeeded() {}
 }
 
 /// Ends it on SIGINT and SIGTERM; on SIGHUP starts another process in its place, if it is one that can be replaced.
@@ -213,8 +219,7 @@ fn program() -> Result<()> {
     let mut given = service::begin(&mut manager)?;
 
     let mut inherited = match &options.takeover {
-        Some(path) => Inherited::take_over(path)
-            .map_err(|error| format!("--takeover {}: {error}", path.display()))?,
+        Some(path) => Inherited::take_over(path).map_err(|error| format!("--takeover: {error}"))?,
         None => Inherited::new(),
     };
     match options.bind {
@@ -235,9 +240,17 @@ fn program() -> Result<()> {
     manager.start()?;
     // Only now, as there is nothing to stop before: until then a signal ends the process, and changes nothing.
     heed_signals(manager.stopper(), options.takeover.is_some())?;
-    inherited.confirm()?; // The old process, if there was one, accepts no more.
+    // From here on the old process, if there was one, accepts no more.
+    let confirmed = inherited.confirm();
+    if let Err(error) = &confirmed {
+        // It may have died, and these be the only ones that are left: they are served. If it lives, or another succeeds it, that one offers still.
+        say(format_args!("--takeover: {error}; goes on without"));
+    }
     if let Some(path) = &options.takeover {
         manager.offer(path)?;
+    }
+    if confirmed.is_err() {
+        service::succeeded();
     }
     say(format_args!("process {} begins", std::process::id()));
     common::print(format_args!("listening on {}", manager.addrs()[0]))?;

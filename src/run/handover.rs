@@ -279,6 +279,8 @@ impl Inherited {
     /// # Errors
     /// If the other process has ended meanwhile, or has handed its sockets to another: whatever it is, it is not this process's doing. It waits for at most a
     /// minute since [`take_over`](Inherited::take_over): who confirms later gets `ConnectionAborted`, and the other process goes on as if nothing had been.
+    /// If that one has died, these sockets may be the only ones that are left. Who goes on serving finds out by [`offer`](super::Manager::offer), which fails
+    /// where another process offers still.
     pub fn confirm(&mut self) -> io::Result<()> {
         let Some(mut heir) = self.heir.take() else { return Ok(()) };
         let _ = heir.client.tx(READY);
