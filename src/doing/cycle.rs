@@ -135,6 +135,7 @@ impl Doist {
     /// Leaves all, the last first, whatever any of them does. The first panic there was.
     pub(super) fn end_all(&mut self) -> Option<Panic> {
         let panicked = self.current.take();
+        self.desk.borrow_mut().ending = true;
         let mut first = None;
         while let Some(mut entry) = self.deeds.pop() {
             let end = if panicked == Some(entry.id) { End::Panicked } else { End::Forced };
@@ -146,7 +147,8 @@ impl Doist {
         self.entered = None;
         let unserved = mem::take(&mut self.desk.borrow_mut().requests);
         keep_first(&mut first, catch_unwind(AssertUnwindSafe(|| drop(unserved))));
-        self.desk.borrow_mut().stop = None;
+        let mut desk = self.desk.borrow_mut();
+        (desk.stop, desk.ending) = (None, false);
         first
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Desk {
     pub(super) next: u64,
     pub(super) requests: Vec<Request>,
     pub(super) stop: Option<Finish>,
+    /// All are being left: nobody else comes in.
+    pub(super) ending: bool,
 }
 
 pub(super) enum Request {
@@ -49,9 +51,12 @@ pub struct Handle(pub(super) Weak<RefCell<Desk>>);
 
 impl Handle {
     /// Adds a doer at the end. It is entered after the turn under way and has its first turn in the next cycle. `None`, and the doer is dropped,
-    /// if there is no such Doist any more.
+    /// if there is no such Doist any more, or all its doers are being left, as in the [`exit`](Doer::exit) of one of them.
     pub fn add(&self, doer: impl Doer) -> Option<DoerId> {
         let desk = self.0.upgrade()?;
+        if desk.borrow().ending {
+            return None;
+        }
         let id = desk.borrow_mut().id();
         desk.borrow_mut().requests.push(Request::Add(id, Box::new(doer)));
         Some(id)

@@ -260,3 +260,25 @@ fn regression_a_panic_of_one_that_is_taken_out_leaves_keep_as_it_was() {
     assert_eq!((doist.keep, doist.ended().count()), (1, 1));
     assert_eq!(log.take(), "+a +b -b -a");
 }
+
+#[test]
+fn regression_who_adds_while_all_end_is_told_that_nobody_comes() {
+    let log = Log::default();
+    let mut doist = Doist::new();
+    doist.limit = Some(Tymist::TOCK);
+    let (handle, told) = (doist.handle(), log.clone());
+    let mut a = Actor::endless("a", &log);
+    a.on_exit = Box::new(move || {
+        let late = handle.add(Actor::endless("late", &told));
+        told.say(format!("{late:?}"));
+        Ok(())
+    });
+    doist.add(a);
+    doist.run(&mut Tymist::new()).unwrap();
+    assert_eq!(log.take(), "+a a0 -a None");
+    // Between runs it waits for the next one.
+    assert!(doist.handle().add(Actor::done_at("b", &log, 0)).is_some());
+    doist.limit = Some(3 * Tymist::TOCK);
+    doist.run(&mut Tymist::new()).unwrap();
+    assert_eq!(log.take(), "+a +b a0 b0 -b a1 a2 -a None");
+}
