@@ -169,6 +169,7 @@ mod unix_plain {
             have_no_other_names
             end_for_the_writer_where_nobody_reads
             read_the_rest_then_the_reset_then_the_end
+            say_of_a_reset_after_the_end_when_asked
             know_who_is_at_the_other_end
         }
         unix_grams {

@@ -191,6 +191,26 @@ pub(crate) fn end_for_the_writer_where_nobody_reads(bed: Bed) {
     far.stream.shutdown(Shutdown::Both).unwrap();
 }
 
+/// After the peer's end no read tells of it. Who dialled and is up by now loses nothing of what is still to be read.
+pub(crate) fn say_of_a_reset_after_the_end_when_asked(bed: Bed) {
+    let mut bed = bed.on_unix();
+    for unread in [true, false] {
+        let (mut near, mut far, _listener) = bed.connection();
+        far.stream.shutdown(Shutdown::Write).unwrap();
+        assert!(bed.rest(&mut near).1.is_ok());
+        assert!(near.stream.connected().unwrap());
+        if unread {
+            near.write(b"never read").unwrap();
+        }
+        drop(far);
+        if unread {
+            bed.arm.is(&near.stream.connected().unwrap_err(), Errno::Econnreset);
+        }
+        assert!(near.stream.connected().unwrap(), "once, and only where something was unread");
+        bed.arm.is(&near.write(b"x").unwrap_err(), Errno::Epipe);
+    }
+}
+
 pub(crate) fn read_the_rest_then_the_reset_then_the_end(bed: Bed) {
     let mut bed = bed.on_unix();
     let (mut near, mut far, _listener) = bed.connection();

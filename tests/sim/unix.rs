@@ -350,6 +350,29 @@ fn a_rule_that_resets_ends_the_other_side() {
     world.all_fired().unwrap();
 }
 
+/// Also by a server in a world; see the test of that name on the system's network.
+#[test]
+fn regression_a_reset_after_the_peers_end_was_never_noticed() {
+    let mut world = World::new(1);
+    let host = world.add_host("host");
+    let mut config = Config::new();
+    config.half_open = true;
+    let mut server = Server::with_net(config, world.host(host).net());
+    server.wind(world.host(host).tymth());
+    server.listen(Listen::new(path("/run/s"))).unwrap();
+    let mut net = world.host(host).net();
+    let mut far = net.connect(&Dial::new(path("/run/s"))).unwrap();
+    server.service();
+    let Some(Event::Accepted(id)) = server.poll_event() else { panic!("it came in") };
+    server.tx(id, b"never read").unwrap();
+    far.shutdown(std::net::Shutdown::Write).unwrap();
+    server.service();
+    assert_eq!(server.poll_event(), Some(Event::Eof(id)));
+    drop(far);
+    server.service();
+    assert_eq!(server.poll_event(), Some(Event::Closed(id, tymist::CloseReason::Reset)));
+}
+
 #[test]
 #[cfg(all(unix, feature = "uds"))]
 fn credentials_are_the_hosts_and_descriptors_stay() {

@@ -418,6 +418,7 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
     let (inet, named): (Vec<usize>, Vec<usize>) =
         grams.iter().partition(|&&at| lab.ports[at].is_some());
     let alive: Vec<usize> = streams.iter().copied().filter(|&at| !lab.known[at].ending).collect();
+    let ending: Vec<usize> = streams.iter().copied().filter(|&at| lab.known[at].ending).collect();
     let stream = |dice: &mut Rng| likely(&alive, dice).or_else(|| pick(&streams, dice));
     let how = |dice: &mut Rng| [Shutdown::Read, Shutdown::Write, Shutdown::Both][dice.index(3)];
     loop {
@@ -445,7 +446,8 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
                 Some(Call::BindAt { name, peer, replace: dice.chance(0.7) })
             }
             30..40 => pick(&listeners, dice).map(Call::Accept),
-            40..42 => stream(dice).map(Call::Connected),
+            // What only this call tells is of those that have ended.
+            40..42 => pick(&ending, dice).or_else(|| stream(dice)).map(Call::Connected),
             42..55 => stream(dice).map(|at| Call::Read(at, dice.between(1, 200) as usize)),
             55..66 => stream(dice).map(|at| Call::Write(at, dice.between(1, 150) as usize)),
             66..69 => stream(dice).map(|at| Call::Shutdown(at, how(dice))),

@@ -233,6 +233,56 @@ fn a_server_dials_a_path_and_is_told_where_nobody_is() {
     assert_eq!(rig.server.remoter(out).unwrap().peer_addr(), &addr(&path));
 }
 
+/// It ends its half, and later goes with something of ours unread: nothing that is read tells it.
+#[test]
+fn regression_a_reset_after_the_peers_end_was_never_noticed() {
+    let dir = Dir::new();
+    let mut rig = Rig::new(&dir.path("s"));
+    rig.server.config_mut().half_open = true;
+    let far = UnixStream::connect(dir.path("s")).unwrap();
+    let id = rig.accepted();
+    rig.server.tx(id, b"never read").unwrap();
+    rig.server.service_sends();
+    far.shutdown(std::net::Shutdown::Write).unwrap();
+    rig.until(|event| matches!(event, Event::Eof(_)).then_some(()));
+    drop(far);
+    let why = rig.until(|event| match event {
+        Event::Closed(closed, why) if *closed == id => Some(*why),
+        _ => None,
+    });
+    assert_eq!(why, CloseReason::Reset);
+}
+
+/// It goes with nothing of ours unread: as with TCP, and as where it goes in one step, that is an end, and the next write tells the rest.
+#[test]
+fn a_peer_that_goes_after_its_end_is_no_loss_before_something_is_sent() {
+    let dir = Dir::new();
+    let mut rig = Rig::new(&dir.path("s"));
+    rig.server.config_mut().half_open = true;
+    for steps in [1, 2] {
+        let far = UnixStream::connect(dir.path("s")).unwrap();
+        let id = rig.accepted();
+        if steps == 2 {
+            far.shutdown(std::net::Shutdown::Write).unwrap();
+            rig.until(|event| matches!(event, Event::Eof(_)).then_some(()));
+        }
+        drop(far);
+        if steps == 1 {
+            rig.until(|event| matches!(event, Event::Eof(_)).then_some(()));
+        }
+        for _ in 0..3 {
+            rig.server.service();
+        }
+        assert_eq!(rig.server.poll_event(), None);
+        rig.server.tx(id, b"for nobody").unwrap();
+        let why = rig.until(|event| match event {
+            Event::Closed(closed, why) if *closed == id => Some(*why),
+            _ => None,
+        });
+        assert_eq!(why, CloseReason::Reset);
+    }
+}
+
 /// What the far end takes makes room here. Was that reported, a server that answers would be woken twice for each question.
 #[test]
 fn what_the_far_end_takes_wakes_nobody() {

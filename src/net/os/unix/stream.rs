@@ -20,6 +20,8 @@ pub(in crate::net::os) struct UnixStream {
     local: Addr,
     peer: Addr,
     registry: Arc<mio::Registry>,
+    /// Known to be connected: from then on it is asked whether it still is.
+    up: bool,
     /// Descriptors of the peer's that may wait here.
     limit: usize,
     files: Files,
@@ -35,7 +37,7 @@ impl UnixStream {
         registry: Arc<mio::Registry>,
     ) -> Self {
         let (files, room) = (Files::new(), Room::given());
-        UnixStream { file: None, inner, local, peer, registry, limit, files, room }
+        UnixStream { file: None, inner, local, peer, registry, up: true, limit, files, room }
     }
 
     /// Connects; between Unix sockets that is done at once or not at all.
@@ -59,7 +61,7 @@ impl UnixStream {
         let inner = mio::net::UnixStream::from_std(socket.into());
         let limit = spec.socket.files;
         let mut stream = Self::connected(inner, local, spec.addr.clone(), limit, registry);
-        (stream.file, stream.room) = (file, Room::awaited());
+        (stream.file, stream.room, stream.up) = (file, Room::awaited(), false);
         Ok(stream)
     }
 }
@@ -89,6 +91,15 @@ impl Drop for UnixStream {
 impl Stream for UnixStream {
     fn register(&mut self, token: Token) -> io::Result<()> {
         self.room.register(&mut self.inner, &self.registry, token)
+    }
+
+    /// What dialled is up at once, and what its peer has said and done since is for its reads to tell. After that it is asked for a reset: the peer went and
+    /// left something unread. One that went with nothing unread is not lost: it says no more than an end, whether in one step or in two, as with TCP.
+    fn connected(&mut self) -> io::Result<bool> {
+        if !core::mem::replace(&mut self.up, true) {
+            return Ok(true);
+        }
+        self.inner.take_error()?.map_or(Ok(true), Err)
     }
 
     /// A short read may be one that descriptors ended, also where they are not wanted, so it drains nothing

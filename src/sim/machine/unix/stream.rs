@@ -54,6 +54,8 @@ pub(super) struct End {
     read_shut: bool,
     /// Nothing more goes out.
     write_shut: bool,
+    /// Known to be connected: from then on it is asked whether it still is.
+    up: bool,
     error: Option<Errno>,
     pub(super) poll: Poll,
 }
@@ -141,6 +143,7 @@ impl Core {
             self.unix.streams[one].place = Some(own);
         }
         self.unix.streams[one].peer = Some(far);
+        self.unix.streams[one].up = false;
         self.unix.streams[other].peer = Some(near);
         self.unix.listeners[listener].pending.push_back(far);
         self.notify(waits, READ);
@@ -164,6 +167,7 @@ impl Core {
             write_blocked: false,
             read_shut: false,
             write_shut: false,
+            up: true,
             error: None,
             poll: Poll::default(),
         };
@@ -219,12 +223,16 @@ impl Core {
         }
     }
 
-    /// Recorded, though the operating system would not be called for it: what dialled is up.
+    /// As by the operating system's side: what dialled is up, whatever came of it since; asked again, the error is told, once.
     pub(in crate::sim) fn unix_connected(&mut self, key: Key) -> Result<bool, Errno> {
         let index = self.unix.end(key).ok_or(Errno::Ebadf)?;
-        let (host, conn) = (self.unix.streams[index].host, self.unix.streams[index].conn);
-        self.record_call(host, Op::Connected, conn, &Ok(()), |()| 1);
-        Ok(true)
+        let end = &mut self.unix.streams[index];
+        let (host, conn) = (end.host, end.conn);
+        let asked_again = core::mem::replace(&mut end.up, true);
+        let error = if asked_again { end.error.take() } else { None };
+        let result = error.map_or(Ok(true), Err);
+        self.record_call(host, Op::Connected, conn, &result, |&up| u64::from(up));
+        result
     }
 
     pub(in crate::sim) fn unix_write(
