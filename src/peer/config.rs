@@ -39,8 +39,8 @@ pub struct GramConfig {
     /// Events that wait to be taken. Default 256, 48 bytes each. Beyond it: what is to tell is only counted, but for one each of `Received`, `Drained`,
     /// `Paused` and `Lost`, which are always told.
     pub events: usize,
-    /// How long a datagram waits to be sent while the network takes none. Default 1 s. Then: dropped, and told as
-    /// [`Unsent`](super::GramEvent::Unsent). `None` and zero: for ever.
+    /// How long a datagram waits to be sent while the network takes none; with Unix sockets: while its receiver takes none. Default 1 s. Then: dropped, and
+    /// told as [`Unsent`](super::GramEvent::Unsent). `None` and zero: for ever.
     pub stall: Option<Duration>,
     /// How long receiving rests where only errors come. Default 100 ms; zero counts as 1 ms.
     pub pause: Duration,

@@ -47,6 +47,8 @@ pub struct Endpoint {
     pub(super) outbox: Outbox,
     /// Where in `tx` the next pass begins: the last one's budget ended there, with all before it blocked.
     pub(super) tx_from: usize,
+    /// The earliest `held_since` of those in `tx`.
+    pub(super) held_since: Tyme,
     pub(super) wire_log: Option<WireLog>,
     /// It stands in its server's list of those had in hand, or of those with work.
     pub(crate) touched: bool,
@@ -86,6 +88,7 @@ impl Endpoint {
             counters: GramCounters::default(),
             outbox: Outbox::default(),
             tx_from: 0,
+            held_since: Tyme::NEVER,
             wire_log: None,
             touched: false,
             queued: false,
@@ -183,7 +186,7 @@ impl Endpoint {
         self.counters.unsent += self.tx.clear() as u64;
         (self.readable, self.backlogged, self.dead, self.met) = (false, false, false, None);
         (self.tx_rest, self.rx_rest, self.errors) = (None, None, 0);
-        self.tx_from = 0;
+        (self.tx_from, self.held_since) = (0, Tyme::NEVER);
     }
 }
 
@@ -260,7 +263,7 @@ impl Endpoint {
             return Err(GramError::TooManyFiles);
         }
         self.may_queue(data.len(), &to)?;
-        self.tx.push(TxGram { data, to, queued_at: Tyme::NEVER, files });
+        self.tx.push(TxGram { data, to, held_since: Tyme::NEVER, files });
         Ok(())
     }
 
@@ -295,7 +298,7 @@ impl Endpoint {
         self.tx.push(TxGram {
             data,
             to,
-            queued_at: Tyme::NEVER,
+            held_since: Tyme::NEVER,
             #[cfg(all(unix, feature = "uds"))]
             files: Vec::new(),
         });

@@ -1,7 +1,7 @@
 //! Datagrams: [`Endpoint`] is a socket with its queues, [`Peer`] is one with a network, a clock and a tick of its own.
 //!
-//! [`config`] what it may take, [`queue`] what waits, [`pass`] what a tick does with it: [`send`] and [`receive`]. [`trouble`] sorts errors, [`outbox`]
-//! holds what is to tell.
+//! [`config`] what it may take, [`queue`] what waits, [`pass`] what a tick does with it: [`send`] and [`receive`]. [`stall`] knows what the network holds up,
+//! [`trouble`] sorts errors, [`outbox`] holds what is to tell.
 
 mod config;
 mod endpoint;
@@ -10,6 +10,7 @@ mod pass;
 mod queue;
 mod receive;
 mod send;
+mod stall;
 mod trouble;
 
 use core::fmt;
@@ -184,6 +185,7 @@ impl Peer {
         self.begun = false;
         self.begin();
         self.endpoint.send(&mut self.serviced);
+        self.endpoint.drop_stalled();
         self.begun = false;
         core::mem::take(&mut self.serviced).grams_out
     }
@@ -238,6 +240,7 @@ impl Peer {
         if self.endpoint.backlogged {
             self.endpoint.send(&mut self.serviced);
         }
+        self.endpoint.drop_stalled();
         self.receive();
     }
 

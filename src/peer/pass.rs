@@ -1,6 +1,5 @@
 //! What a tick does with an endpoint besides [sending](super::send) and [receiving](super::receive): budgets, rests, and what is told.
 
-use core::time::Duration;
 use std::io;
 
 use super::endpoint::Spent;
@@ -23,8 +22,7 @@ impl Endpoint {
     pub(crate) fn rebase(&mut self, now: Tyme) {
         self.now = now;
         (self.tx_rest, self.rx_rest) = (None, None);
-        let met = self.tx.iter_mut().filter(|gram| gram.queued_at != Tyme::NEVER);
-        met.for_each(|gram| gram.queued_at = now);
+        self.rebase_held(now);
     }
 
     /// Whether a pass would do something with the latches as they are.
@@ -54,16 +52,8 @@ impl Endpoint {
 
     /// When a rest, or a wait for room, is over; the earliest.
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {
-        let stall = self.stall().and_then(|stall| {
-            let gram = self.tx.get(0)?;
-            Some(gram.queued_at + stall).filter(|due| *due != Tyme::NEVER)
-        });
         let tx_rest = self.tx_rest.filter(|_| self.tx.len() > 0);
-        [stall, tx_rest, self.rx_rest].into_iter().flatten().min()
-    }
-
-    pub(super) fn stall(&self) -> Option<Duration> {
-        self.config.stall.filter(|stall| !stall.is_zero())
+        [self.stall_due(), tx_rest, self.rx_rest].into_iter().flatten().min()
     }
 
     pub(super) fn tell(&mut self, event: GramEvent) {

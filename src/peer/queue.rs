@@ -13,8 +13,8 @@ use crate::tyme::Tyme;
 pub(super) struct TxGram {
     pub(super) data: Bytes,
     pub(super) to: Addr,
-    /// When the first pass met it; `NEVER` before that, so that what was never tried is never too old.
-    pub(super) queued_at: Tyme,
+    /// Since when the network has taken none, as far as it would be this one's turn; `NEVER` while it does, so that what was never tried is never too old.
+    pub(super) held_since: Tyme,
     #[cfg(all(unix, feature = "uds"))]
     pub(super) files: Vec<std::os::fd::OwnedFd>,
 }

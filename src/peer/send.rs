@@ -4,16 +4,15 @@
 //! and is tried again in the next tick, [`RETRY`] later where nobody ticks.
 
 use core::time::Duration;
-use std::collections::BTreeSet;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, IoSlice};
 
 use super::queue::TxGram;
+use super::stall::Held;
 use super::trouble::Trouble;
 use super::{Endpoint, GramEvent};
 use crate::error::Cause;
 use crate::event::Serviced;
 use crate::net::{Addr, Datagram};
-use crate::tyme::Tyme;
 use crate::wire::Direction;
 
 /// When a datagram for which there was no room is tried again, if no tick comes before.
@@ -38,13 +37,6 @@ impl Endpoint {
         self.writable && self.tx.len() > 0 && self.socket.is_some() && self.may_send_on()
     }
 
-    /// Whether a datagram waited too long.
-    pub(crate) fn is_stalled(&self) -> bool {
-        self.stall().is_some_and(|stall| {
-            self.tx.get(0).is_some_and(|gram| gram.queued_at + stall <= self.now)
-        })
-    }
-
     /// Sends what is queued until nothing is left, the network takes no more, or a budget ends.
     pub(crate) fn send(&mut self, serviced: &mut Serviced) {
         // The usual case first: nothing to send, and nothing owed.
@@ -52,15 +44,11 @@ impl Endpoint {
             return;
         }
         let Some(mut socket) = self.socket.take() else { return };
-        let now = self.now;
-        let fresh = self.tx.iter_mut().rev().take_while(|gram| gram.queued_at == Tyme::NEVER);
-        fresh.for_each(|gram| gram.queued_at = now);
-        self.drop_stalled();
-        let mut blocked = BTreeSet::new();
+        let mut held = Held::default();
         if self.may_send_on() {
             // Those before it were found blocked by the tick whose budget ended here: the rest have their turn, but none overtakes one of its own.
             let mut at = core::mem::take(&mut self.tx_from).min(self.tx.len());
-            blocked.extend(self.tx.iter().take(at).map(|gram| gram.to.clone()));
+            held.blocked.extend(self.tx.iter().take(at).map(|gram| gram.to.clone()));
             while self.writable && at < self.tx.len() {
                 let full = self.spent.grams_out >= self.config.tick_grams.max(1)
                     || self.spent.bytes_out >= self.config.tick_bytes.max(1);
@@ -70,17 +58,23 @@ impl Endpoint {
                     self.tx_from = at;
                     break;
                 }
-                match self.send_at(at, &mut *socket, &mut blocked, serviced) {
+                match self.send_at(at, &mut *socket, &mut held, serviced) {
                     Sent::Gone | Sent::Again => {}
                     Sent::Blocked => at += 1,
                     Sent::Stop => break,
                 }
             }
         }
-        if !blocked.is_empty() && self.tx_rest.is_none() {
-            self.tx_rest = Some(now + RETRY); // Those that were passed over.
+        if !held.blocked.is_empty() && self.tx_rest.is_none() {
+            self.tx_rest = Some(self.now + RETRY); // Those that were passed over.
         }
+        self.note_held(&held);
         self.put_back(socket);
+        self.note_backlog();
+    }
+
+    /// Sees after a pass whether `Drained` is owed, or due.
+    pub(super) fn note_backlog(&mut self) {
         if self.tx.len() > 0 {
             self.backlogged = true;
         } else if core::mem::take(&mut self.backlogged) {
@@ -97,11 +91,11 @@ impl Endpoint {
         &mut self,
         at: usize,
         socket: &mut dyn Datagram,
-        blocked: &mut BTreeSet<Addr>,
+        held: &mut Held,
         serviced: &mut Serviced,
     ) -> Sent {
         let Some(gram) = self.tx.get(at) else { return Sent::Stop };
-        if blocked.contains(&gram.to) {
+        if held.blocked.contains(&gram.to) {
             return Sent::Blocked;
         }
         let sent = if at == 0 && self.met.is_none() && self.tx.len() > 1 {
@@ -112,7 +106,7 @@ impl Endpoint {
         let error = match sent {
             Ok(count) => {
                 self.spent.grams_out += count;
-                (0..count).for_each(|_| self.on_sent(at, serviced));
+                (0..count).for_each(|_| self.on_sent(at, held, serviced));
                 return Sent::Gone;
             }
             Err(error) => error,
@@ -122,7 +116,7 @@ impl Endpoint {
             Trouble::Interrupted => Sent::Stop,
             // The receiver's queue, not ours: others can be sent to.
             Trouble::None if gram.to.inet().is_none() => {
-                blocked.insert(gram.to.clone());
+                held.blocked.insert(gram.to.clone());
                 self.rest_sending();
                 Sent::Blocked
             }
@@ -132,6 +126,7 @@ impl Endpoint {
                 Sent::Stop
             }
             Trouble::NoRoom => {
+                held.stopped = true;
                 self.rest_sending();
                 Sent::Stop
             }
@@ -145,7 +140,7 @@ impl Endpoint {
                 Sent::Again
             }
             Trouble::Report | Trouble::Unknown => {
-                self.drop_unsent(at, (&error).into());
+                self.drop_unsent(at, held, (&error).into());
                 Sent::Gone
             }
         }
@@ -177,8 +172,9 @@ impl Endpoint {
         self.counters.tx_blocked += 1;
     }
 
-    fn on_sent(&mut self, at: usize, serviced: &mut Serviced) {
+    fn on_sent(&mut self, at: usize, held: &mut Held, serviced: &mut Serviced) {
         let Some(gram) = self.tx.remove(at) else { return };
+        held.let_go(&gram);
         if let Some(error) = self.met.take() {
             self.counters.unreachable += 1;
             self.tell(GramEvent::Unreachable { error });
@@ -194,20 +190,19 @@ impl Endpoint {
         }
     }
 
-    fn drop_unsent(&mut self, at: usize, error: Cause) {
+    fn drop_unsent(&mut self, at: usize, held: &mut Held, error: Cause) {
         if at == 0 {
             self.met = None;
         }
         if let Some(gram) = self.tx.remove(at) {
-            self.counters.unsent += 1;
-            self.tell(GramEvent::Unsent { to: gram.to, len: gram.data.len(), error });
+            held.let_go(&gram);
+            self.tell_unsent(gram, error);
         }
     }
 
-    fn drop_stalled(&mut self) {
-        while self.is_stalled() {
-            self.drop_unsent(0, ErrorKind::TimedOut.into());
-        }
+    pub(super) fn tell_unsent(&mut self, gram: TxGram, error: Cause) {
+        self.counters.unsent += 1;
+        self.tell(GramEvent::Unsent { to: gram.to, len: gram.data.len(), error });
     }
 }
 

@@ -110,6 +110,7 @@ impl Endpoints {
             endpoint.begin(core.now, core.tick);
             if endpoint.is_stalled() {
                 endpoint.send(&mut core.serviced);
+                endpoint.drop_stalled();
             }
             self.after_pass(id, core);
         }

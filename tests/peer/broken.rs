@@ -5,31 +5,9 @@ use std::time::Duration;
 
 use tymist::net::{Addr, Bind};
 use tymist::tyme::Tymist;
-use tymist::{Config, EndpointId, Event, GramConfig, GramEvent, Peer, Server, Wake};
+use tymist::{Event, GramConfig, GramEvent, Peer, Wake};
 
-use super::Rig;
-use super::scripted::Script;
-
-fn rig(change: impl FnOnce(&mut GramConfig)) -> (Rig, Script) {
-    rig_on(Bind::new(([127, 0, 0, 1], 0)), change)
-}
-
-fn rig_on(bind: Bind, change: impl FnOnce(&mut GramConfig)) -> (Rig, Script) {
-    let script = Script::default();
-    let mut config = GramConfig::new();
-    change(&mut config);
-    let mut rig = Rig::of(Peer::with_net(config, Box::new(script.clone())));
-    rig.peer.open(bind).unwrap();
-    (rig, script)
-}
-
-fn friend() -> Addr {
-    Addr::from(([192, 0, 2, 1], 0))
-}
-
-fn texts(script: &Script) -> Vec<String> {
-    script.lock().sent.iter().map(|(data, _)| String::from_utf8_lossy(data).into()).collect()
-}
+use super::scripted::{friend, rig, rig_on, server, texts};
 
 /// Behaviour 67: EAGAIN, ENOBUFS and ENOMEM keep the same datagram for the next tick.
 #[test]
@@ -343,17 +321,6 @@ fn regression_a_step_takes_what_has_come_since_the_wait() {
     script.lock().receives.push_back(Ok((b"late".to_vec(), friend())));
     script.ready(true, false);
     assert_eq!(rig.peer.service_receives(), 1);
-}
-
-fn server(change: impl FnOnce(&mut GramConfig)) -> (Server, EndpointId, Tymist, Script) {
-    let script = Script::default();
-    let tymist = Tymist::new();
-    let mut server = Server::with_net(Config::new(), Box::new(script.clone()));
-    server.wind(tymist.tymth());
-    let mut config = GramConfig::new();
-    change(&mut config);
-    let id = server.bind(([127, 0, 0, 1], 0), config).unwrap();
-    (server, id, tymist, script)
 }
 
 #[test]

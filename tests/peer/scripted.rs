@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tymist::net::{Addr, Bind, Datagram, Gram, Listen, Listener, Net, Readiness, Token, Waker};
-use tymist::tyme::Tyme;
+use tymist::tyme::{Tyme, Tymist};
+use tymist::{Config, EndpointId, GramConfig, Peer, Server};
+
+use super::Rig;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -16,6 +19,10 @@ pub(super) struct State {
     /// What sends give; then all go through, or `sends_for_ever`.
     pub(super) sends: VecDeque<io::Error>,
     pub(super) sends_for_ever: Option<ErrorKind>,
+    /// How many more sends go through before those.
+    pub(super) room: usize,
+    /// Who takes nothing.
+    pub(super) full: Vec<Addr>,
     pub(super) sent: Vec<(Vec<u8>, Addr)>,
     pub(super) receive_calls: usize,
     pub(super) send_calls: usize,
@@ -89,8 +96,13 @@ impl Datagram for Socket {
         if let Some(error) = state.sends.pop_front() {
             return Err(error);
         }
-        if let Some(kind) = state.sends_for_ever {
-            return Err(kind.into());
+        if state.full.contains(to) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        match (state.room.checked_sub(1), state.sends_for_ever) {
+            (Some(room), _) => state.room = room,
+            (None, Some(kind)) => return Err(kind.into()),
+            (None, None) => {}
         }
         state.sent.push((data.to_vec(), to.clone()));
         Ok(())
@@ -99,4 +111,36 @@ impl Datagram for Socket {
     fn local_addr(&self) -> &Addr {
         &self.1
     }
+}
+
+pub(super) fn rig(change: impl FnOnce(&mut GramConfig)) -> (Rig, Script) {
+    rig_on(Bind::new(([127, 0, 0, 1], 0)), change)
+}
+
+pub(super) fn rig_on(bind: Bind, change: impl FnOnce(&mut GramConfig)) -> (Rig, Script) {
+    let script = Script::default();
+    let mut config = GramConfig::new();
+    change(&mut config);
+    let mut rig = Rig::of(Peer::with_net(config, Box::new(script.clone())));
+    rig.peer.open(bind).unwrap();
+    (rig, script)
+}
+
+pub(super) fn friend() -> Addr {
+    Addr::from(([192, 0, 2, 1], 0))
+}
+
+pub(super) fn texts(script: &Script) -> Vec<String> {
+    script.lock().sent.iter().map(|(data, _)| String::from_utf8_lossy(data).into()).collect()
+}
+
+pub(super) fn server(change: impl FnOnce(&mut GramConfig)) -> (Server, EndpointId, Tymist, Script) {
+    let script = Script::default();
+    let tymist = Tymist::new();
+    let mut server = Server::with_net(Config::new(), Box::new(script.clone()));
+    server.wind(tymist.tymth());
+    let mut config = GramConfig::new();
+    change(&mut config);
+    let id = server.bind(([127, 0, 0, 1], 0), config).unwrap();
+    (server, id, tymist, script)
 }
