@@ -62,6 +62,8 @@ pub(super) struct Spent {
     pub(super) bytes_in: usize,
     pub(super) grams_out: usize,
     pub(super) bytes_out: usize,
+    /// That one of them ended is counted.
+    pub(super) counted: bool,
 }
 
 impl Endpoint {

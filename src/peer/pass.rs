@@ -25,6 +25,12 @@ impl Endpoint {
         self.rebase_held(now);
     }
 
+    /// A budget has ended before the work did: counted once a tick.
+    pub(super) fn count_budget(&mut self) {
+        let counted = core::mem::replace(&mut self.spent.counted, true);
+        self.counters.budget += u64::from(!counted);
+    }
+
     /// Whether a pass would do something with the latches as they are.
     pub(crate) fn has_work(&self) -> bool {
         self.can_receive() || self.can_send()

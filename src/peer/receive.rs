@@ -46,7 +46,9 @@ impl Endpoint {
             let full = self.spent.grams_in >= self.config.tick_grams.max(1)
                 || self.spent.bytes_in >= self.config.tick_bytes.max(1);
             if full || *left == 0 {
-                self.counters.budget += u64::from(full);
+                if full {
+                    self.count_budget();
+                }
                 serviced.more = true;
                 break;
             }

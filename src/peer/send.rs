@@ -53,7 +53,7 @@ impl Endpoint {
                 let full = self.spent.grams_out >= self.config.tick_grams.max(1)
                     || self.spent.bytes_out >= self.config.tick_bytes.max(1);
                 if full {
-                    self.counters.budget += 1;
+                    self.count_budget();
                     serviced.more = true;
                     self.tx_from = at;
                     break;

@@ -133,3 +133,17 @@ fn regression_a_report_was_lost_with_the_datagram_that_stalled_after_it() {
     assert_eq!(rig.log, [unreachable, unsent, GramEvent::Drained]);
     assert_eq!(rig.peer.counters().unreachable, 1);
 }
+
+/// A wait and the service after it are one tick, which sends in three places.
+#[test]
+fn regression_a_tick_whose_budget_ended_was_counted_once_for_each_pass() {
+    let (mut rig, _script) = rig(|config| config.tick_grams = 1);
+    for _ in 0..3 {
+        rig.peer.tx(b"x", friend()).unwrap();
+    }
+    rig.peer.wait(None);
+    rig.tick_now();
+    assert_eq!(rig.peer.counters().budget, 1);
+    rig.tick_now();
+    assert_eq!(rig.peer.counters().budget, 2);
+}
