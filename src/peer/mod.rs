@@ -125,10 +125,10 @@ impl Peer {
         self.open(spec)
     }
 
-    /// Closes the socket. What is queued gets one try to leave; what came in stays to be taken. Idempotent.
+    /// Closes the socket. What is queued gets one try to leave, whatever the budgets; what came in stays to be taken. Idempotent.
     pub fn close(&mut self) {
         self.begin();
-        self.endpoint.send(&mut self.serviced);
+        self.endpoint.send_last(&mut self.serviced);
         self.endpoint.close();
     }
 

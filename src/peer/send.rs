@@ -39,6 +39,17 @@ impl Endpoint {
 
     /// Sends what is queued until nothing is left, the network takes no more, or a budget ends.
     pub(crate) fn send(&mut self, serviced: &mut Serviced) {
+        self.send_within(serviced, false);
+    }
+
+    /// Gives all that is queued its one try before the socket is closed: whatever the budgets, since there is no next tick for it and the queue is a bound of
+    /// its own; and whether or not the network has told of room, since there may be some by now.
+    pub(crate) fn send_last(&mut self, serviced: &mut Serviced) {
+        (self.tx_rest, self.tx_from, self.writable) = (None, 0, true);
+        self.send_within(serviced, true);
+    }
+
+    fn send_within(&mut self, serviced: &mut Serviced, all: bool) {
         // The usual case first: nothing to send, and nothing owed.
         if self.tx.len() == 0 && !self.backlogged {
             return;
@@ -52,7 +63,7 @@ impl Endpoint {
             while self.writable && at < self.tx.len() {
                 let full = self.spent.grams_out >= self.config.tick_grams.max(1)
                     || self.spent.bytes_out >= self.config.tick_bytes.max(1);
-                if full {
+                if full && !all {
                     self.count_budget();
                     serviced.more = true;
                     self.tx_from = at;

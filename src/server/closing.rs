@@ -19,9 +19,8 @@ impl Server {
     /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
         self.engine.close();
-        self.endpoints.flush(&mut self.engine.core);
         self.close_acceptors();
-        self.endpoints.close();
+        self.endpoints.close(&mut self.engine.core);
         self.draining = None;
     }
 }
@@ -30,7 +29,7 @@ impl Server {
     /// Closes the sockets that belong to nobody and cuts all connections; returns how many there were.
     pub(super) fn shut(&mut self, reason: CloseReason) -> usize {
         self.close_acceptors();
-        self.endpoints.close();
+        self.endpoints.close(&mut self.engine.core);
         self.engine.cut_all(reason)
     }
 

@@ -149,9 +149,27 @@ impl Endpoints {
         }
     }
 
-    /// Closes all sockets. The endpoints stay, to be looked at and to be opened again.
-    pub(super) fn close(&mut self) {
-        self.slots.iter_mut().for_each(|endpoint| endpoint.close());
+    /// Gives what is queued there the one try that a socket has before it is closed.
+    fn try_last(&mut self, id: Id, core: &mut Core) {
+        let Some(endpoint) = self.slots.get_mut(id) else { return };
+        endpoint.begin(core.now, core.tick);
+        endpoint.send_last(&mut core.serviced);
+        self.after_pass(id, core);
+    }
+
+    /// Closes all sockets, after one try for what is queued, also where nobody has touched it since the last tick. The endpoints stay, to be looked at and to
+    /// be opened again.
+    pub(super) fn close(&mut self, core: &mut Core) {
+        for id in self.slots.ids().collect::<Vec<_>>() {
+            self.try_last(id, core);
+        }
+        for endpoint in self.slots.iter_mut() {
+            endpoint.close();
+            (endpoint.touched, endpoint.queued) = (false, false);
+        }
+        self.touched.clear();
+        self.ready.clear();
+        self.resting.clear();
         self.scratch = Vec::new();
     }
 

@@ -7,6 +7,7 @@
 
 mod behaviours;
 mod broken;
+mod closing;
 mod held;
 mod limits;
 mod multicast;

@@ -1,0 +1,81 @@
+//! What becomes of datagrams that are queued when their endpoint is closed, and of what comes after.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use tymist::{Event, GramEvent, Wake};
+
+use super::scripted::{friend, rig, server, texts};
+
+/// Also what nobody has touched since the last tick, and what is more than a tick's budget: there is no next one.
+#[test]
+fn regression_closing_a_server_gave_no_try_to_what_waited_for_the_next_tick() {
+    for touched in [false, true] {
+        let (mut server, id, _tymist, script) = server(|config| config.tick_grams = 10);
+        for _ in 0..35 {
+            server.endpoint_mut(id).unwrap().tx(b"x", friend()).unwrap();
+        }
+        server.service();
+        assert_eq!(texts(&script).len(), 10);
+        if touched {
+            server.endpoint_mut(id).unwrap();
+        }
+        server.close();
+        assert_eq!(texts(&script).len(), 35);
+        assert_eq!(server.endpoint(id).unwrap().counters().unsent, 0);
+        assert_eq!(server.poll_event(), Some(Event::Gram(id, GramEvent::Drained)));
+        assert_eq!(server.wake(), Wake::OnIo, "nothing is left to do");
+    }
+}
+
+/// The end of a drain closes the server, too.
+#[test]
+fn regression_the_end_of_a_drain_gave_no_try_to_what_waited_for_the_next_tick() {
+    let (mut server, id, _tymist, script) = server(|config| config.tick_grams = 10);
+    for _ in 0..35 {
+        server.endpoint_mut(id).unwrap().tx(b"x", friend()).unwrap();
+    }
+    server.drain(None);
+    server.service();
+    assert!(!server.endpoint(id).unwrap().opened());
+    assert_eq!(texts(&script).len(), 35);
+}
+
+/// Nobody has told of room since, and nobody was asked.
+#[test]
+fn regression_closing_gave_no_try_to_what_was_blocked() {
+    let (mut rig, script) = rig(|_| {});
+    script.lock().sends.push_back(ErrorKind::WouldBlock.into());
+    rig.peer.tx(b"one", friend()).unwrap();
+    rig.tick_now();
+    rig.peer.close();
+    assert_eq!(texts(&script), ["one"]);
+
+    let (mut server, id, _tymist, script) = server(|_| {});
+    script.lock().sends.push_back(ErrorKind::WouldBlock.into());
+    server.endpoint_mut(id).unwrap().tx(b"one", friend()).unwrap();
+    server.service();
+    server.close();
+    assert_eq!(texts(&script), ["one"]);
+}
+
+/// One try, whatever comes of it, and no more.
+#[test]
+fn what_finds_no_room_at_the_last_is_counted_as_unsent() {
+    for kind in [ErrorKind::WouldBlock, ErrorKind::OutOfMemory, ErrorKind::Interrupted] {
+        let (mut rig, script) = rig(|_| {});
+        script.lock().sends_for_ever = Some(kind);
+        for _ in 0..3 {
+            rig.peer.tx(b"x", friend()).unwrap();
+        }
+        rig.peer.close();
+        assert_eq!((script.lock().send_calls, rig.peer.counters().unsent), (1, 3), "{kind}");
+        assert_eq!(rig.peer.wake(), Wake::OnIo, "{kind}");
+        rig.peer.reopen().unwrap();
+        rig.tymist.tick_by(Duration::from_secs(5));
+        script.lock().sends_for_ever = None;
+        rig.peer.tx(b"anew", friend()).unwrap();
+        rig.tick_now();
+        assert_eq!(texts(&script), ["anew"], "{kind}");
+    }
+}
