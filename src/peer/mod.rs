@@ -125,11 +125,16 @@ impl Peer {
         self.open(spec)
     }
 
-    /// Closes the socket. What is queued gets one try to leave, whatever the budgets; what came in stays to be taken. Idempotent.
+    /// Closes the socket, as a tick of its own. What is queued gets one try to leave, whatever the budgets; what came in stays to be taken. Idempotent.
     pub fn close(&mut self) {
+        self.begun = false;
         self.begin();
         self.endpoint.send_last(&mut self.serviced);
         self.endpoint.close();
+        self.begun = false;
+        // It is about the socket that is gone.
+        self.harvested.clear();
+        self.fresh = false;
     }
 
     /// Winds it to a clock. Without one it goes by its network's monotonic time.

@@ -79,3 +79,35 @@ fn what_finds_no_room_at_the_last_is_counted_as_unsent() {
         assert_eq!(texts(&script), ["anew"], "{kind}");
     }
 }
+
+#[test]
+fn regression_closing_a_peer_was_a_part_of_the_tick_after_it() {
+    for waited in [false, true] {
+        let (mut rig, script) = rig(|config| config.tick_grams = 2);
+        rig.peer.tx(b"a", friend()).unwrap();
+        rig.peer.tx(b"b", friend()).unwrap();
+        if waited {
+            rig.peer.wait(None);
+            rig.peer.tx(b"c", friend()).unwrap();
+        }
+        rig.peer.close();
+        assert_eq!(texts(&script).len(), if waited { 3 } else { 2 });
+        rig.peer.reopen().unwrap();
+        rig.peer.tx(b"anew", friend()).unwrap();
+        let done = rig.peer.service();
+        assert_eq!((done.grams_out, done.bytes_out, done.more), (1, 4, false));
+    }
+}
+
+/// What the socket before it was told of is no news of the new one.
+#[test]
+fn regression_what_was_harvested_for_a_closed_socket_kept_its_peer_awake() {
+    let (mut rig, script) = rig(|_| {});
+    script.ready(true, false);
+    rig.peer.wait(None);
+    rig.peer.close();
+    assert_eq!(rig.peer.wake(), Wake::OnIo);
+    rig.peer.reopen().unwrap();
+    rig.tick_now();
+    assert_eq!(script.lock().receive_calls, 0);
+}
