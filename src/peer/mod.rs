@@ -97,13 +97,16 @@ impl Peer {
         }
     }
 
-    /// Opens the socket. One that is open is closed first.
+    /// Opens the socket. One that is open is [closed](Peer::close) first.
     ///
     /// # Errors
     /// What the network says, with the address: in use, not ours, no permission, no descriptors left.
     pub fn open(&mut self, bind: impl Into<Bind>) -> Result<(), ListenError> {
         let bind = bind.into();
         let addr = bind.addr.clone();
+        if self.opened() {
+            self.close();
+        }
         self.sample();
         let opened = self.endpoint.open(&mut *self.net, bind, SOCKET);
         opened.map_err(|error| ListenError::new(addr, error))

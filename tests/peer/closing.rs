@@ -3,9 +3,14 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use tymist::net::Bind;
 use tymist::{Event, GramEvent, Wake};
 
 use super::scripted::{friend, rig, server, texts};
+
+fn somewhere() -> Bind {
+    Bind::new(([127, 0, 0, 1], 0))
+}
 
 /// Also what nobody has touched since the last tick, and what is more than a tick's budget: there is no next one.
 #[test]
@@ -110,4 +115,13 @@ fn regression_what_was_harvested_for_a_closed_socket_kept_its_peer_awake() {
     rig.peer.reopen().unwrap();
     rig.tick_now();
     assert_eq!(script.lock().receive_calls, 0);
+}
+
+#[test]
+fn regression_opening_an_open_peer_dropped_what_was_queued() {
+    let (mut rig, script) = rig(|_| {});
+    rig.peer.tx(b"one", friend()).unwrap();
+    rig.peer.open(somewhere()).unwrap();
+    assert_eq!((texts(&script), rig.peer.counters().unsent), (vec!["one".to_string()], 0));
+    assert!(rig.peer.opened());
 }
