@@ -239,6 +239,13 @@ impl Server {
         self.endpoints.slots.remove(id.0).is_some()
     }
 
+    /// The same, after one try for what is queued.
+    pub(crate) fn unbind_last(&mut self, id: EndpointId) {
+        self.engine.sample();
+        self.endpoints.try_last(id.0, &mut self.engine.core);
+        self.unbind(id);
+    }
+
     /// The endpoint of this id.
     #[must_use]
     pub fn endpoint(&self, id: EndpointId) -> Option<&Endpoint> {

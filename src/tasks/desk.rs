@@ -208,10 +208,7 @@ impl Desk {
             Late::Unlisten(acceptor) => self.unlisten(acceptor),
             Late::Unbind(endpoint) => {
                 self.sockets.retain(|socket| socket.endpoint != endpoint);
-                if self.server.endpoint(endpoint).is_some_and(|it| it.tx_grams() > 0) {
-                    self.server.service_sends();
-                }
-                self.server.unbind(endpoint);
+                self.server.unbind_last(endpoint);
             }
         }
     }

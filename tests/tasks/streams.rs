@@ -249,6 +249,30 @@ fn datagrams_wait_for_room_and_come_with_their_sender() {
     pair.run_out();
 }
 
+/// Also what waited for the budget of the next tick, and more than one has.
+#[test]
+fn regression_dropping_a_socket_gave_no_try_to_what_waited_for_the_next_tick() {
+    use tymist::GramConfig;
+    let mut pair = Pair::new();
+    pair.far(|handle| async move {
+        let mut socket = handle.bind(([0, 0, 0, 0], PORT), GramConfig::new()).unwrap();
+        for number in 0..7 {
+            let gram = handle.timeout(millis(1000), socket.recv_from()).await.unwrap().unwrap();
+            assert_eq!(gram.data, &[number][..]);
+        }
+    });
+    pair.near(|handle, target| async move {
+        let mut config = GramConfig::new();
+        config.tick_grams = 2;
+        let mut socket = handle.bind(([0, 0, 0, 0], 0), config).unwrap();
+        for number in 0..7 {
+            socket.send_to(&[number], &target).await.unwrap();
+        }
+        handle.yield_now().await;
+    });
+    pair.run_out();
+}
+
 #[test]
 fn a_connected_socket_is_told_that_nobody_is_there() {
     use tymist::GramConfig;
