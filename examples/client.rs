@@ -8,7 +8,7 @@
 //!
 //! Names are looked up off the tick, several addresses are tried side by side, and `--reconnect` comes again when the peer is gone: as long
 //! as there is more to send, and however long it takes to reach it once. With `--tls` the
-//! server must prove to be NAME, or what `--server-name` says:
+//! server must prove to be NAME, or what `--server-name` says, by a certificate that leads to one of those in `--ca` or is one of them:
 //!
 //!     cargo run --example client -- --host 192.0.2.1 --port 443 --tls --ca roots.pem --server-name example.org
 

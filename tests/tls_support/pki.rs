@@ -149,8 +149,18 @@ impl Authority {
 
 /// A certificate signed by its own key.
 pub fn self_signed(ask: &Ask) -> Issued {
+    by_itself(ask, IsCa::NoCa)
+}
+
+/// The same as plain `openssl req -x509` makes it: an authority's.
+pub fn self_signed_authority(ask: &Ask) -> Issued {
+    by_itself(ask, IsCa::Ca(BasicConstraints::Unconstrained))
+}
+
+fn by_itself(ask: &Ask, is_ca: IsCa) -> Issued {
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let mut params = CertificateParams::new(ask.names.clone()).unwrap();
+    params.is_ca = is_ca;
     fill(&mut params, ask);
     let cert = params.self_signed(&key).unwrap();
     Issued {

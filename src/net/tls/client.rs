@@ -12,6 +12,7 @@ use rustls::{ClientConfig, NoKeyLog, RootCertStore};
 use super::anyone::AcceptAnyone;
 use super::config::TlsCommon;
 use super::error::BadServerName;
+use super::given::OrGiven;
 use super::handshake::Opening;
 use super::identity::Identity;
 use super::info::{TlsInfo, TlsVersion};
@@ -27,7 +28,8 @@ use crate::net::Stream;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ServerTrust {
-    /// Those certified by these authorities.
+    /// Those certified by these authorities, and a server that shows one of these certificates itself, an authority's or not (as `openssl req -x509`
+    /// makes them): its name and times must be right all the same. Where there are [`lists`](ClientTlsConfig::lists), an authority's is no server's.
     Roots(Vec<Material>),
     /// Those certified by the authorities that the operating system trusts; read when the configuration is made.
     #[cfg(feature = "native-certs")]
@@ -230,8 +232,13 @@ fn verifier(
     config: &ClientTlsConfig,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsConfigError> {
+    let mut given = Vec::new();
     let roots: RootCertStore = match &config.trust {
-        ServerTrust::Roots(roots) => trusted(roots)?,
+        ServerTrust::Roots(roots) => {
+            let (roots, certificates) = trusted(roots)?;
+            given = certificates;
+            roots
+        }
         #[cfg(feature = "native-certs")]
         ServerTrust::Native => native_roots()?,
         #[cfg(feature = "webpki-roots")]
@@ -246,7 +253,13 @@ fn verifier(
         builder = builder.with_crls(list.lists()?).enforce_revocation_expiration();
     }
     let verifier = builder.build();
-    Ok(verifier.map_err(|error| TlsConfigError::new(Problem::Verifier(error.to_string())))?)
+    let verifier =
+        verifier.map_err(|error| TlsConfigError::new(Problem::Verifier(error.to_string())))?;
+    // No list speaks of a root: where they are asked, none is taken without.
+    if given.is_empty() || !config.lists.is_empty() {
+        return Ok(verifier);
+    }
+    Ok(Arc::new(OrGiven::new(verifier, given)))
 }
 
 #[cfg(feature = "native-certs")]

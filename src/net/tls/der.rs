@@ -1,7 +1,7 @@
 //! The few fields of certificates and revocation lists that rustls does not tell: validity and names.
 //!
 //! A reader of DER (X.690), bounded and without recursion. It trusts nothing and verifies nothing: what it reads is shown
-//! or compared with a clock, while rustls alone decides whom to trust.
+//! or compared with a clock, while rustls alone decides whom to trust. What the caller trusts already is asked what it is fit for.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,6 +19,12 @@ const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 /// id-ce-subjectAltName, 2.5.29.17.
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+/// id-ce-basicConstraints, 2.5.29.19.
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+/// id-ce-extKeyUsage, 2.5.29.37.
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+/// id-kp-serverAuth, 1.3.6.1.5.5.7.3.1.
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 /// id-at-commonName, 2.5.4.3.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
@@ -165,14 +171,40 @@ impl<'a> Certificate<'a> {
         identity
     }
 
+    /// Whether it is an authority's that says of which servers it is, too, and of nothing that it is for something else.
+    pub(super) fn is_authority_and_server(&self) -> bool {
+        let constraints = self.extension(BASIC_CONSTRAINTS);
+        let authority = constraints.and_then(|mut it| it.optional(BOOLEAN)) == Some(&[0xff]);
+        // Without the extension it is for all purposes (RFC 5280 section 4.2.1.12).
+        let for_servers = !self.has_extension(EXTENDED_KEY_USAGE)
+            || self.extension(EXTENDED_KEY_USAGE).is_some_and(|mut purposes| {
+                core::iter::from_fn(|| purposes.expect(OID)).any(|it| it == SERVER_AUTH)
+            });
+        authority && for_servers && self.subject_alt_name().is_some()
+    }
+
     fn subject_alt_name(&self) -> Option<Reader<'a>> {
+        self.extension(SUBJECT_ALT_NAME)
+    }
+
+    fn has_extension(&self, oid: &[u8]) -> bool {
+        self.extension_value(oid).is_some()
+    }
+
+    /// What is in the sequence that an extension is.
+    fn extension(&self, oid: &[u8]) -> Option<Reader<'a>> {
+        Reader(self.extension_value(oid)??).sequence()
+    }
+
+    /// The value of an extension that is there, if it can be read.
+    fn extension_value(&self, oid: &[u8]) -> Option<Option<&'a [u8]>> {
         let mut extensions = self.extensions?;
         while let Some(mut extension) = extensions.sequence() {
-            let found = extension.expect(OID) == Some(SUBJECT_ALT_NAME);
+            let found = extension.expect(OID) == Some(oid);
             let _ = extension.optional(BOOLEAN);
             let value = extension.expect(OCTET_STRING);
             if found {
-                return Reader(value?).sequence();
+                return Some(value);
             }
         }
         None

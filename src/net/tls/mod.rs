@@ -39,6 +39,7 @@ mod der;
 #[cfg(feature = "dev-cert")]
 mod dev_cert;
 mod error;
+mod given;
 mod handshake;
 mod hello;
 mod identity;

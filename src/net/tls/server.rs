@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::{NoKeyLog, RootCertStore, ServerConfig};
@@ -300,7 +301,7 @@ fn verifier(
         ClientAuth::Required(trust) => (trust, false),
     };
     let ClientTrust { roots, lists, allow_unknown_revocation, allow_expired_lists } = trust;
-    let roots = Arc::new(trusted(roots)?);
+    let roots = Arc::new(trusted(roots)?.0);
     let mut builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
     for list in lists {
         builder = builder.with_crls(list.lists()?);
@@ -320,16 +321,19 @@ fn verifier(
     Ok(Some(verifier))
 }
 
-/// The roots in `materials`, at least one.
-pub(super) fn trusted(materials: &[Material]) -> Result<RootCertStore, TlsConfigError> {
-    let mut roots = RootCertStore::empty();
+/// The roots in `materials`, at least one, and their certificates.
+pub(super) fn trusted(
+    materials: &[Material],
+) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsConfigError> {
+    let (mut roots, mut given) = (RootCertStore::empty(), Vec::new());
     for material in materials {
         for certificate in material.certificates()? {
+            given.push(certificate.clone());
             roots.add(certificate).map_err(|error| material.error(Problem::Unsupported(error)))?;
         }
     }
     if roots.is_empty() {
         return Err(TlsConfigError::new(Problem::NoRoots));
     }
-    Ok(roots)
+    Ok((roots, given))
 }

@@ -6,4 +6,5 @@
 
 mod behaviours;
 mod failures;
+mod given;
 mod rig;
