@@ -274,7 +274,8 @@ fn regression_who_has_answered_does_not_expire_for_want_of_turns() {
     let ids = [1, 2].map(|n| desk.clients.connect(addr(n)).unwrap());
     desk.tick();
     desk.clients.config_mut().limits.connects_per_tick = 1;
-    (desk.far.up(0), desk.far.up(1));
+    desk.far.up(0);
+    desk.far.up(1);
     assert_eq!(desk.tick_after(10 * SECOND), [Event::Connected(ids[0])]);
     assert_eq!(desk.tick_after(NANO), [Event::Connected(ids[1])]);
 }

@@ -34,7 +34,7 @@ fn cause(errno: i32) -> Cause {
     Cause::from(&std::io::Error::from_raw_os_error(errno))
 }
 
-fn refused(id: tymist::Id, port: u16) -> Event {
+fn refused(id: Id, port: u16) -> Event {
     Event::ConnectFailed { id, addr: addr(port), error: cause(ECONNREFUSED) }
 }
 
@@ -168,7 +168,7 @@ fn what_the_socket_is_to_be_like_is_handed_to_the_network() {
 
 // Time-outs.
 
-fn timed_out(id: tymist::Id, port: u16) -> Event {
+fn timed_out(id: Id, port: u16) -> Event {
     Event::ConnectFailed { id, addr: addr(port), error: ErrorKind::TimedOut.into() }
 }
 
@@ -1125,7 +1125,7 @@ fn with_names(change: impl FnOnce(&mut Config)) -> (Desk, Arc<Mutex<Vec<Lookup>>
     (desk, asked)
 }
 
-fn unresolved(id: tymist::Id, why: &str) -> Event {
+fn unresolved(id: Id, why: &str) -> Event {
     Event::Unresolved { id, host: "example.org".into(), why: why.into() }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use tymist::net::os::OsNet;
 use tymist::net::{Bind, Dial, Listen, Net, Stream};
-use tymist::{Event, GramConfig, GramError, GramEvent, Peer};
+use tymist::{Event, GramConfig, GramError, GramEvent, Peer, Remoter, TxFull};
 
 use super::{Dir, Rig};
 
@@ -72,14 +72,12 @@ fn descriptors_come_with_the_bytes_and_go_back() {
 /// There is no byte that they could go with: they were taken, and closed with the connection.
 #[test]
 fn regression_descriptors_that_cannot_go_any_more_are_given_back() {
-    let ends: [fn(&mut tymist::Remoter); 3] =
-        [tymist::Remoter::close, tymist::Remoter::shutdown_send, |remoter| {
-            assert!(remoter.tx(&[0; 11]).is_err(), "more than may be queued")
-        }];
+    let overflow = |remoter: &mut Remoter| assert!(remoter.tx(&[0; 11]).is_err());
+    let ends: [fn(&mut Remoter); 3] = [Remoter::close, Remoter::shutdown_send, overflow];
     for end in ends {
         let dir = Dir::new();
         let (mut rig, _stream, _net) = rig(&dir, 10);
-        rig.server.config_mut().tx_full = tymist::TxFull::Close;
+        rig.server.config_mut().tx_full = TxFull::Close;
         let id = rig.accepted();
         let remoter = rig.server.remoter_mut(id).unwrap();
         remoter.set_tx_limit(10);
