@@ -7,11 +7,11 @@
 use core::time::Duration;
 
 use super::{Core, Engine};
-use crate::config::Timeouts;
+use crate::config::{MinRate, Timeouts};
 use crate::error::{CloseReason, Deadline};
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{HalfOpen, Phase, Remoter, Slot};
+use crate::remoter::{HalfOpen, Phase, Remoter, SLOTS, Slot};
 use crate::tyme::{Tyme, nanos};
 
 fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
@@ -152,21 +152,35 @@ impl Remoter {
         self.counters.bytes_in + self.counters.bytes_out
     }
 
-    /// Does what is due, but for silences that may have been broken by what still waits in the network.
-    fn expire_heard(&mut self, core: &mut Core) {
-        let Some(heard) = core.heard_until else { return self.expire(core) };
-        let silences = [(Slot::FirstByte, true), (Slot::Idle, self.state.refreshable)];
-        let unsure = silences.map(|(slot, breakable)| {
-            let deadline = &mut self.deadlines[slot as usize];
-            let unsure = breakable && *deadline > heard && *deadline <= core.now;
-            if unsure { core::mem::replace(deadline, Tyme::NEVER) } else { Tyme::NEVER }
-        });
-        self.expire(core);
-        for ((slot, _), deadline) in silences.into_iter().zip(unsure) {
-            if deadline != Tyme::NEVER && !self.state.doomed {
-                self.deadlines[slot as usize] = deadline;
+    /// Does what is due, but for that which cannot be judged yet; it stays due.
+    fn expire_judged(&mut self, core: &mut Core) {
+        let mut put_off = [Tyme::NEVER; SLOTS];
+        for slot in Slot::ALL {
+            let deadline = self.deadlines[slot as usize];
+            if deadline <= core.now && deadline != Tyme::NEVER && !self.can_judge(core, slot) {
+                put_off[slot as usize] = deadline;
+                self.disarm(slot);
             }
         }
+        self.expire(core);
+        if self.state.doomed {
+            return;
+        }
+        for (deadline, put_off) in self.deadlines.iter_mut().zip(put_off) {
+            *deadline = put_off.min(*deadline);
+        }
+    }
+
+    /// Whether what the deadline waits for has not come: neither to the network, of which not all was heard, nor to a line whose turns were over before its own.
+    fn can_judge(&self, core: &Core, slot: Slot) -> bool {
+        let breakable = match slot {
+            Slot::FirstByte => true,
+            Slot::Idle => self.state.refreshable,
+            _ => false,
+        };
+        let deadline = self.deadlines[slot as usize];
+        let unheard = breakable && core.heard_until.is_some_and(|heard| deadline > heard);
+        !unheard && !self.is_kept_waiting(core, slot)
     }
 
     /// Does what is due, the earliest first.
@@ -179,11 +193,6 @@ impl Remoter {
             let Some(slot) = first.filter(is_due) else { return };
             let end = self.deadlines[slot as usize];
             self.disarm(slot);
-            // What it waits for is there, or could have been sent, and the tick's budgets ended before its turn: it is judged after that.
-            if self.is_kept_waiting(core, slot) {
-                self.deadlines[slot as usize] = core.now + Duration::from_nanos(1);
-                continue;
-            }
             let which = match slot {
                 Slot::Rate => {
                     self.end_window(core, end);
@@ -224,12 +233,23 @@ impl Remoter {
         }
     }
 
+    /// Whether too little has moved in this window by now.
+    fn is_below(&self, rate: MinRate) -> bool {
+        self.moved() - self.window_start < rate.bytes
+    }
+
+    /// Whether that is so of the least rate it must show.
+    pub(super) fn is_slow(&self, core: &Core) -> bool {
+        let timeouts = self.timeouts().unwrap_or(&core.config.timeouts);
+        timeouts.min_rate.is_some_and(|rate| self.is_below(rate))
+    }
+
     /// The window of the least rate that was to end at `end` is over. The next one begins there and not now: else a silence could hide between two because a
     /// tick came late.
     fn end_window(&mut self, core: &mut Core, end: Tyme) {
         let timeouts = self.timeouts().unwrap_or(&core.config.timeouts);
         let Some(rate) = timeouts.min_rate else { return };
-        if self.moved() - self.window_start < rate.bytes {
+        if self.is_below(rate) {
             return self.doom(CloseReason::TooSlow);
         }
         self.window_start = self.moved();
@@ -261,7 +281,7 @@ impl Engine {
             remoter.restart_deadlines(&mut self.core, false);
         }
         if !remoter.state.doomed {
-            remoter.expire_heard(&mut self.core);
+            remoter.expire_judged(&mut self.core);
         }
         if remoter.state.doomed {
             self.release(id);

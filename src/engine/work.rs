@@ -113,6 +113,7 @@ impl Remoter {
             Slot::FirstByte | Slot::Linger => self.waits_to_be_read(core),
             Slot::WriteStall => self.waits_to_send(core),
             Slot::Idle if !self.state.refreshable => false,
+            Slot::Rate if !self.is_slow(core) => false,
             Slot::Idle | Slot::Rate => self.waits_to_be_read(core) || self.waits_to_send(core),
             Slot::Lifetime | Slot::Dial => false,
         }

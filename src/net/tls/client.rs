@@ -232,17 +232,14 @@ fn verifier(
     config: &ClientTlsConfig,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsConfigError> {
-    let mut given = Vec::new();
-    let roots: RootCertStore = match &config.trust {
-        ServerTrust::Roots(roots) => {
-            let (roots, certificates) = trusted(roots)?;
-            given = certificates;
-            roots
-        }
+    let (roots, given): (RootCertStore, _) = match &config.trust {
+        ServerTrust::Roots(roots) => trusted(roots)?,
         #[cfg(feature = "native-certs")]
-        ServerTrust::Native => native_roots()?,
+        ServerTrust::Native => (native_roots()?, Vec::new()),
         #[cfg(feature = "webpki-roots")]
-        ServerTrust::WebPki => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+        ServerTrust::WebPki => {
+            (webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), Vec::new())
+        }
         ServerTrust::DangerousAnyone => {
             return Ok(Arc::new(AcceptAnyone::new(provider)));
         }

@@ -181,6 +181,10 @@ pub(crate) struct GramWatch {
     unsent: u64,
     /// When those were queued that were not sent yet, as far as can be seen: the first is the first to go.
     waiting: VecDeque<Tyme>,
+    /// Since when the network must have taken none: nothing has moved in this turn and the one before, in which none may have been tried.
+    still_since: Tyme,
+    was_empty: bool,
+    moved: bool,
     /// Given up in this turn.
     stalled: usize,
     /// What it had done by the last turn.
@@ -198,6 +202,9 @@ impl GramWatch {
             cut: 0,
             unsent: 0,
             waiting: VecDeque::new(),
+            still_since: Tyme::ZERO,
+            was_empty: true,
+            moved: true,
             stalled: 0,
             before: GramCounters::default(),
         }
@@ -220,7 +227,7 @@ impl GramWatch {
                 if *error != ErrorKind::TimedOut.into() {
                     return;
                 }
-                // Before anything is sent in a tick, the first are given up.
+                // Some of those before it may have been sent in this turn.
                 let since = self.waiting.get(self.stalled).copied();
                 self.stalled += 1;
                 if since.zip(config.stall).is_none_or(|(since, stall)| since + stall > now) {
@@ -247,6 +254,11 @@ impl GramWatch {
     ) {
         let sent = self.waiting.len().saturating_sub(endpoint.tx_grams());
         self.waiting.drain(..sent);
+        let moved = sent > 0 || self.was_empty;
+        if std::mem::replace(&mut self.moved, moved) || moved {
+            self.still_since = now;
+        }
+        self.was_empty = self.waiting.is_empty();
         self.stalled = 0;
         let counters = endpoint.counters();
         self.grams.books.borrow_mut().counters[self.place] = *counters;
@@ -291,9 +303,9 @@ impl GramWatch {
         if self.cut > counters.truncated || self.unsent > counters.unsent {
             return Err(format!("{} cut, {} unsent", self.cut, self.unsent));
         }
-        if let (Some(stall), Some(since)) = (config.stall, self.waiting.front())
-            && !stall.is_zero()
-            && (*since + stall <= now || wakes_after(wake, *since + stall))
+        let since = self.still_since;
+        if let Some(stall) = config.stall.filter(|stall| !stall.is_zero() && tx > 0)
+            && (since + stall <= now || wakes_after(wake, since + stall))
         {
             return Err(format!("{tx} wait since {since}, now {now}, wakes {wake:?}"));
         }

@@ -4,6 +4,7 @@
 //! was advanced (only that it was completed), and from which address those are that still shake hands (only how many in all).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tymist::tyme::Tyme;
 use tymist::{CloseReason, Counters, Deadline, Event, Id, Server, Wake};
@@ -216,7 +217,7 @@ impl Watch {
     }
 
     /// Ends the windows in which a least rate is looked for.
-    pub(super) fn windows(&mut self, engine: &impl Engine, now: Tyme) {
+    pub(super) fn windows(&mut self, engine: &impl Engine, now: Tyme, wake: Wake) {
         let rate = self.config.timeouts.min_rate.filter(|rate| !rate.window.is_zero());
         let Some(rate) = rate else { return };
         for (id, life) in &mut self.lives {
@@ -227,12 +228,18 @@ impl Watch {
                 continue;
             }
             let moved = seen.judged - seen.window.1;
+            // One that waits for its turn is judged after it, in a tick that comes at once.
+            if moved < rate.bytes && going_on && wake == Wake::Now {
+                continue;
+            }
             // One that closes may have nothing more to do with it.
             if moved < rate.bytes && going_on {
                 self.ledger
                     .wrong(|| format!("{id:?}: {moved} bytes by {ends}, and lives at {now}"));
             }
-            seen.window = (now, seen.judged);
+            let into = (now - ends).as_nanos() % rate.window.as_nanos();
+            let into = Duration::from_nanos(u64::try_from(into).unwrap());
+            seen.window = (Tyme::ZERO + (now - Tyme::ZERO).saturating_sub(into), seen.judged);
         }
     }
 
@@ -325,7 +332,7 @@ impl Watch {
                 && !linger.is_zero()
                 && !self.config.refresh_handshake
             {
-                let late = std::time::Duration::from_nanos(3 * tally.late as u64);
+                let late = Duration::from_nanos(3 * tally.late as u64);
                 let time = time + 2 * linger + late;
                 let past = (now - Tyme::ZERO).checked_sub(time);
                 let old = past.map_or(0, |past| tally.begun_by(Tyme::ZERO + past));

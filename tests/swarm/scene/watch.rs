@@ -304,7 +304,11 @@ impl Watch {
         let (now, wake) = (engine.tyme(), engine.wake());
         self.limits(engine, now, wake);
         let full = self.tally.stood_still(engine);
-        let cut = self.tally.was_cut(engine);
+        let (whole, limits) = (Config::new().limits, &self.config.limits);
+        let short = limits.tick_bytes < whole.tick_bytes
+            || limits.burst_bytes < whole.burst_bytes
+            || limits.tick_bytes_out < whole.tick_bytes_out;
+        let cut = self.tally.was_cut(engine) || short;
         let most = self.config.limits.remoter_tick_bytes.max(1) as u64 * (1 + engine.ticks());
         let closed = self.tally.closed;
         for (id, life) in &mut self.lives {
@@ -347,7 +351,7 @@ impl Watch {
                 dialling.bytes = (seen.bytes_in, seen.bytes_out);
             }
         }
-        self.windows(engine, now);
+        self.windows(engine, now, wake);
         for (id, life) in &self.lives {
             match life {
                 Life::Usable(seen) => self.look_late(engine, *id, seen, (now, wake), cut),
@@ -363,7 +367,7 @@ impl Watch {
         self.last_turn = now;
     }
 
-    /// `cut`: not all had their turn.
+    /// `cut`: not all may have had their turn.
     fn look_late(
         &self,
         engine: &impl Engine,
@@ -377,7 +381,7 @@ impl Watch {
             return;
         }
         if let Some(due) = seen.closing.due(self.config.timeouts.linger)
-            && (due <= now || wakes_after(wake, due))
+            && ((due <= now && !(cut && wake == Wake::Now)) || wakes_after(wake, due))
         {
             self.ledger.wrong(|| format!("{id:?}: linger due {due}, now {now}, wakes {wake:?}"));
         }
@@ -395,12 +399,10 @@ impl Watch {
             };
             // One that has spoken and waits for its turn is judged after it, in the tick that comes next; so is one that could be
             // sent to, where others took all of the tick's budget, or all of its turns.
-            let next = wake <= Wake::At(now + Duration::from_nanos(1));
-            let whole = Config::new().limits.tick_bytes_out;
-            let waits = next
+            let waits = wake == Wake::Now
                 && match which {
                     Deadline::FirstByte | Deadline::Idle => true,
-                    Deadline::WriteStall => cut || self.config.limits.tick_bytes_out < whole,
+                    Deadline::WriteStall => cut,
                     _ => false,
                 };
             if due <= now && !waits {

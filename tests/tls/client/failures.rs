@@ -237,3 +237,40 @@ fn without_randomness_there_is_no_first_message_and_the_handshake_fails() {
     assert_eq!(rig.closed(id), CloseReason::Handshake(Failure::Other));
     nothing_left(&mut rig);
 }
+
+/// One that comes again, that a forged record has broken off, and that waits for the end of a server that does nothing.
+#[cfg(unix)]
+fn broken_off() -> (Rig, tymist::Id) {
+    let mut rig = Rig::new();
+    let mut way = rig.way("server.test");
+    way.reconnect = Some(Backoff::new());
+    let (id, there) = rig.live(way);
+    let socket = rig.server.remoter(there).unwrap().stream().as_fd().unwrap();
+    let mut raw = std::net::TcpStream::from(socket.try_clone_to_owned().unwrap());
+    raw.write_all(&[&[0x17, 3, 3, 0, 40][..], &[9; 40]].concat()).unwrap();
+    while !rig.clients.remoter(id).unwrap().is_closing() {
+        rig.clients.wait(None);
+        rig.tick_clients();
+    }
+    (rig, id)
+}
+
+/// What the engine had begun to end before its user did: it came again all the same.
+#[cfg(unix)]
+#[test]
+fn regression_one_that_was_closed_after_it_was_broken_off_does_not_come_again() {
+    let ends: [fn(&mut Rig, tymist::Id); 4] = [
+        |rig, id| rig.clients.remoter_mut(id).unwrap().close(),
+        |rig, id| rig.clients.remoter_mut(id).unwrap().abort(),
+        |rig, id| rig.clients.remoter_mut(id).unwrap().abort_once_sent(),
+        |rig, _| rig.clients.close(),
+    ];
+    for end in ends {
+        let (mut rig, id) = broken_off();
+        end(&mut rig, id);
+        // Why it ended first.
+        assert_eq!(rig.closed(id), CloseReason::Tls(TlsFailure::BadRecord));
+        assert!(!rig.told(|event| matches!(event, Event::Disconnected { .. })));
+        nothing_left(&mut rig);
+    }
+}
