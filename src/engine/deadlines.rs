@@ -171,7 +171,8 @@ impl Remoter {
         }
     }
 
-    /// Whether what the deadline waits for has not come: neither to the network, of which not all was heard, nor to a line whose turns were over before its own.
+    /// Whether what the deadline waits for has not come: neither to the network, of which not all may have been heard, nor to a line whose turns were over
+    /// before its own.
     fn can_judge(&self, core: &Core, slot: Slot) -> bool {
         let breakable = match slot {
             Slot::FirstByte => true,
