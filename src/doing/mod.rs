@@ -39,6 +39,5 @@ pub use finish::RunError;
 pub use finish::{Failed, Finish, OnError};
 pub use handle::{DoerId, Handle};
 pub use handled::{ClientDoer, ClientsDoer, PeerDoer, ServerDoer};
-#[cfg(feature = "os")]
 pub(crate) use load::drop_panic;
 pub use log::WireLogDoer;

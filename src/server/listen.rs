@@ -125,6 +125,7 @@ impl Server {
         Ok(id)
     }
 
+    #[cfg(any(feature = "tls", feature = "proxy-protocol", all(unix, feature = "uds")))]
     pub(super) fn acceptor_mut(&mut self, id: AcceptorId) -> Option<&mut Acceptor> {
         self.acceptors.iter_mut().find(|acceptor| acceptor.id() == id)
     }

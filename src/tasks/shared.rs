@@ -12,9 +12,10 @@ use bytes::Bytes;
 use super::config::{TaskConfig, TaskCounters};
 use super::desk::Desk;
 use super::queue::Queue;
-use super::table::{Table, discard, resume};
+use super::table::{Table, resume};
 use super::time::Timers;
 use super::waiting::Who;
+use crate::doing::drop_panic;
 use crate::event::Serviced;
 use crate::id::{AcceptorId, EndpointId, Id};
 use crate::server::Server;
@@ -165,7 +166,7 @@ impl Shared {
         let panic = self.abort_all();
         let desk = self.desk.try_borrow_mut().map(|mut desk| desk.take());
         drop(desk);
-        self.panics.take().into_iter().for_each(discard);
+        self.panics.take().into_iter().for_each(drop_panic);
         if let Some(panic) = panic {
             resume(panic);
         }

@@ -15,6 +15,7 @@ use super::job::{Job, Work};
 use super::join::{Join, JoinError, JoinHandle};
 use super::queue::{Key, Ticket};
 use super::shared::Shared;
+use crate::doing::drop_panic;
 
 /// Panics kept for the owner; more are only counted.
 const PANICS: usize = 16;
@@ -185,7 +186,7 @@ impl Shared {
             panics.push(payload);
         } else {
             drop(panics); // It may have anything in it.
-            discard(payload);
+            drop_panic(payload);
         }
     }
 
@@ -213,17 +214,9 @@ pub(super) fn keep_first(
     next: Option<Box<dyn Any + Send>>,
 ) {
     match next {
-        Some(next) if first.is_some() => discard(next),
+        Some(next) if first.is_some() => drop_panic(next),
         Some(next) => *first = Some(next),
         None => {}
-    }
-}
-
-/// Drops what somebody panicked with, of which the panic is over: should that panic as well, it is nobody's any more.
-pub(super) fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        #[expect(clippy::mem_forget, reason = "dropping that might go on like this for ever")]
-        core::mem::forget(again);
     }
 }
 
@@ -238,7 +231,7 @@ fn stopped(job: &dyn Work) -> Result<bool, Box<dyn Any + Send>> {
 /// Goes on with a panic, unless there is one already: two end the process.
 pub(super) fn resume(panic: Box<dyn Any + Send>) {
     if std::thread::panicking() {
-        discard(panic);
+        drop_panic(panic);
     } else {
         resume_unwind(panic);
     }
