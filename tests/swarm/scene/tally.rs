@@ -229,7 +229,7 @@ impl Watch {
             }
             let moved = seen.judged - seen.window.1;
             // One that waits for its turn is judged after it, in a tick that comes at once.
-            if moved < rate.bytes && going_on && wake == Wake::Now {
+            if moved < rate.bytes && wake == Wake::Now {
                 continue;
             }
             // One that closes may have nothing more to do with it.
