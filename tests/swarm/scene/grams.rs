@@ -254,7 +254,8 @@ impl GramWatch {
     ) {
         let sent = self.waiting.len().saturating_sub(endpoint.tx_grams());
         self.waiting.drain(..sent);
-        let moved = sent > 0 || self.was_empty;
+        // Who wants a turn at once may not have tried.
+        let moved = sent > 0 || self.was_empty || wake == Wake::Now;
         if std::mem::replace(&mut self.moved, moved) || moved {
             self.still_since = now;
         }
