@@ -20,6 +20,7 @@
 //!    to do goes to the back of the line.
 //!    Then the datagram endpoints, in the same way.
 //! 9. **Deadlines.** After the turns, so that what has arrived counts as activity even where its deadline falls into the same tick.
+//!    One whose answer, or room, is known and whose turn did not come is not judged: it stays due, and the line moves on at once.
 //! 10. **Dialling** of what has become due: the next address, the next round. It has the rest of the budget. Before either dialling the answers to look-ups are
 //!     heard, and names asked for that waited, within a budget of their own.
 //! 11. **Certificates** are looked at, where a reload was asked for or the time to do so has come.
@@ -257,6 +258,7 @@
 //!   to see just then.
 //! * **The index by peer address is a tree of hashes**, not of addresses (16 instead of 40 bytes), and not a hash table (nobody can choose addresses that make
 //!   it slow, and no seed is needed).
+//! * **A single step that does input asks the network**, also right after a `wait`: a system call more, but what came between the two is there.
 //! * **A peer that middleware names is counted and found by that name**, as one behind a proxy is: looked at after each step of a handshake and after each
 //!   `wrap`, which are the calls that may change it, and not after each read. What it was before is kept only from a `wrap` to the next flush.
 //! * **IPv6 addresses count by their /64** in `remoters_per_ip`, since that is what one user has.

@@ -6,18 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use super::deed::Deed;
 use super::doist::{Doist, Entry};
 use super::handle::Request;
-use super::load::{Panic, drop_panic};
+use super::load::{Panic, drop_panic, keep_first};
 use super::{Doer, DoerId, End, Failed, Finish, OnError};
 use crate::tyme::{Tyme, Tymth};
-
-/// Of several panics the first goes on.
-fn keep_first(first: &mut Option<Panic>, done: Result<(), Panic>) {
-    match (done, &first) {
-        (Err(panic), Some(_)) => drop_panic(panic),
-        (Err(panic), None) => *first = Some(panic),
-        (Ok(()), _) => {}
-    }
-}
 
 impl Doist {
     pub(super) fn entry(&self, id: DoerId) -> Option<&Entry> {
@@ -141,12 +132,13 @@ impl Doist {
             let end = if panicked == Some(entry.id) { End::Panicked } else { End::Forced };
             let left = catch_unwind(AssertUnwindSafe(|| entry.deed.end(end)));
             let told = catch_unwind(AssertUnwindSafe(|| self.retire(entry)));
-            keep_first(&mut first, left);
-            keep_first(&mut first, told);
+            keep_first(&mut first, left.err());
+            keep_first(&mut first, told.err());
         }
         self.entered = None;
         let unserved = mem::take(&mut self.desk.borrow_mut().requests);
-        keep_first(&mut first, catch_unwind(AssertUnwindSafe(|| drop(unserved))));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(unserved)));
+        keep_first(&mut first, dropped.err());
         let mut desk = self.desk.borrow_mut();
         (desk.stop, desk.ending) = (None, false);
         first

@@ -14,3 +14,12 @@ pub(crate) fn drop_panic(panic: Panic) {
         mem::forget(second);
     }
 }
+
+/// Of several panics the first goes on.
+pub(crate) fn keep_first(first: &mut Option<Panic>, next: Option<Panic>) {
+    match next {
+        Some(next) if first.is_some() => drop_panic(next),
+        Some(next) => *first = Some(next),
+        None => {}
+    }
+}

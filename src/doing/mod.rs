@@ -39,5 +39,5 @@ pub use finish::RunError;
 pub use finish::{Failed, Finish, OnError};
 pub use handle::{DoerId, Handle};
 pub use handled::{ClientDoer, ClientsDoer, PeerDoer, ServerDoer};
-pub(crate) use load::drop_panic;
+pub(crate) use load::{drop_panic, keep_first};
 pub use log::WireLogDoer;

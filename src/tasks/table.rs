@@ -15,7 +15,7 @@ use super::job::{Job, Work};
 use super::join::{Join, JoinError, JoinHandle};
 use super::queue::{Key, Ticket};
 use super::shared::Shared;
-use crate::doing::drop_panic;
+use crate::doing::{drop_panic, keep_first};
 
 /// Panics kept for the owner; more are only counted.
 const PANICS: usize = 16;
@@ -205,18 +205,6 @@ impl Shared {
             }
         }
         resumed
-    }
-}
-
-/// Remembers the first panic that is to go on.
-pub(super) fn keep_first(
-    first: &mut Option<Box<dyn Any + Send>>,
-    next: Option<Box<dyn Any + Send>>,
-) {
-    match next {
-        Some(next) if first.is_some() => drop_panic(next),
-        Some(next) => *first = Some(next),
-        None => {}
     }
 }
 
