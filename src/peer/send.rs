@@ -150,7 +150,12 @@ impl Endpoint {
                 self.met = Some((&error).into());
                 Sent::Again
             }
-            Trouble::Report | Trouble::Unknown => {
+            Trouble::Unknown => {
+                self.tell_met();
+                self.drop_unsent(at, held, (&error).into());
+                Sent::Gone
+            }
+            Trouble::Report => {
                 self.drop_unsent(at, held, (&error).into());
                 Sent::Gone
             }
@@ -186,10 +191,7 @@ impl Endpoint {
     fn on_sent(&mut self, at: usize, held: &mut Held, serviced: &mut Serviced) {
         let Some(gram) = self.tx.remove(at) else { return };
         held.let_go(&gram);
-        if let Some(error) = self.met.take() {
-            self.counters.unreachable += 1;
-            self.tell(GramEvent::Unreachable { error });
-        }
+        self.tell_met();
         let len = gram.data.len();
         self.spent.bytes_out = self.spent.bytes_out.saturating_add(len);
         self.counters.grams_out += 1;
@@ -198,6 +200,14 @@ impl Endpoint {
         serviced.bytes_out += len as u64;
         if let Some(log) = &self.wire_log {
             log.record(Direction::Tx, &gram.to, &[IoSlice::new(&gram.data)], len);
+        }
+    }
+
+    /// A report that was met by the datagram at hand was not about that.
+    pub(super) fn tell_met(&mut self) {
+        if let Some(error) = self.met.take() {
+            self.counters.unreachable += 1;
+            self.tell(GramEvent::Unreachable { error });
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use super::queue::TxGram;
-use super::{Endpoint, GramEvent};
+use super::Endpoint;
 use crate::net::Addr;
 use crate::tyme::Tyme;
 
@@ -102,9 +102,8 @@ impl Endpoint {
             }
             self.tx_from -= usize::from(at < from);
             // Of an earlier one, as far as anybody knows: this one met no more than a lack of room.
-            if let Some(error) = self.met.take_if(|_| at == 0) {
-                self.counters.unreachable += 1;
-                self.tell(GramEvent::Unreachable { error });
+            if at == 0 {
+                self.tell_met();
             }
             self.tell_unsent(gram, ErrorKind::TimedOut.into());
         }

@@ -82,6 +82,7 @@ mod libc_errno {
     pub(super) const ENOMEM: i32 = 12;
     pub(super) const ENOBUFS: i32 = 105;
     pub(super) const EBADF: i32 = 9;
+    pub(super) const EMSGSIZE: i32 = 90;
     /// Something a datagram socket has no reason to say.
     pub(super) const ENOTTY: i32 = 25;
 }
@@ -157,6 +158,22 @@ fn a_report_of_an_earlier_datagram_does_not_cost_the_one_at_hand() {
     let error = ErrorKind::NetworkUnreachable.into();
     assert_eq!(events, [GramEvent::Unsent { to: friend(), len: 3, error }]);
     assert_eq!(texts(&script), ["one", "three"]);
+}
+
+/// It was about one that had left, and was swallowed where the one at hand could not go for a reason of its own.
+#[test]
+#[cfg(target_os = "linux")]
+fn regression_a_report_is_told_also_where_the_datagram_at_hand_cannot_go() {
+    let (mut rig, script) = rig(|_| {});
+    let (report, own) = (ErrorKind::ConnectionRefused, libc_errno::EMSGSIZE);
+    script.lock().sends.push_back(report.into());
+    script.lock().sends.push_back(io::Error::from_raw_os_error(own));
+    rig.peer.tx(b"long", friend()).unwrap();
+    let events = rig.tick_now();
+    let error = (&io::Error::from_raw_os_error(own)).into();
+    let unsent = GramEvent::Unsent { to: friend(), len: 4, error };
+    assert_eq!(events, [GramEvent::Unreachable { error: report.into() }, unsent]);
+    assert_eq!((rig.peer.counters().unreachable, rig.peer.counters().unsent), (1, 1));
 }
 
 /// Windows reports each unreachable datagram by a connection reset at a receive. Each is there once; none stops what comes behind, and a tick
