@@ -96,8 +96,8 @@ pub(super) struct Desk {
     pub(super) retired: Vec<AcceptorId>,
     /// For the owner.
     pub(super) events: VecDeque<Event>,
-    /// Listeners may have been closed without a word.
-    pub(super) watch_listeners: bool,
+    /// Listeners and datagram sockets may have been closed without a word.
+    pub(super) watch_sockets: bool,
     /// Whom this tick wakes, in order.
     pub(super) woken: Vec<Waker>,
 }
@@ -112,7 +112,7 @@ impl Desk {
             sockets: Vec::new(),
             retired: Vec::new(),
             events: VecDeque::new(),
-            watch_listeners: false,
+            watch_sockets: false,
             woken: Vec::new(),
         }
     }
@@ -130,6 +130,14 @@ impl Desk {
 
     pub(super) fn socket(&mut self, endpoint: EndpointId) -> Option<&mut Socket> {
         self.sockets.iter_mut().find(|socket| socket.endpoint == endpoint)
+    }
+
+    /// Wakes whoever waits at a listener or a datagram socket, to look for itself.
+    pub(super) fn wake_sockets(&mut self) {
+        let listeners = self.listeners.iter_mut().map(|listening| &mut listening.waiter);
+        let sockets = self.sockets.iter_mut();
+        let sockets = sockets.flat_map(|socket| [&mut socket.reader, &mut socket.writer]);
+        self.woken.extend(listeners.chain(sockets).filter_map(Waiter::wake));
     }
 
     /// Where that one waits.

@@ -20,9 +20,8 @@ impl Desk {
                 self.tell_owner(event, config, counters);
             }
         }
-        if core::mem::take(&mut self.watch_listeners) {
-            let waiting = self.listeners.iter_mut().filter_map(|listening| listening.waiter.wake());
-            self.woken.extend(waiting);
+        if core::mem::take(&mut self.watch_sockets) {
+            self.wake_sockets();
         }
         if !self.retired.is_empty() && self.server.cxes() == 0 {
             self.retired = Vec::new();
@@ -31,7 +30,7 @@ impl Desk {
     }
 
     fn tell_owner(&mut self, event: Event, config: &TaskConfig, counters: &mut TaskCounters) {
-        self.watch_listeners |= matches!(
+        self.watch_sockets |= matches!(
             event,
             Event::ListenerLost { .. } | Event::Draining { .. } | Event::DrainEnded { .. }
         );

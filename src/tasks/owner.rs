@@ -87,7 +87,7 @@ impl Tasks {
     pub fn server_mut(&mut self) -> RefMut<'_, Server> {
         RefMut::map(self.shared.desk_cell().borrow_mut(), |desk| {
             let desk = there_mut(desk.as_deref_mut());
-            desk.watch_listeners = true;
+            desk.watch_sockets = true;
             &mut desk.server
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tymist::net::Listen;
 use tymist::tasks::TaskConfig;
 use tymist::tyme::Tymist;
-use tymist::{Config, Event, Server, tasks};
+use tymist::{Config, Event, GramConfig, Server, tasks};
 
 use super::bed::{PORT, Pair, Rig, millis};
 
@@ -287,4 +287,26 @@ fn one_that_the_owner_gives_away_before_it_is_told_of_it_takes_no_room() {
     rig.until(|tasks| tasks.server().len() == 4);
     rig.tasks.run_until(listener.accept()).unwrap();
     drop((first, second, given));
+}
+
+/// The owner's doing, of which no event tells the socket: whoever waited for a datagram waited for ever.
+#[test]
+fn regression_who_waits_for_a_datagram_hears_that_the_server_is_closed() {
+    for drains in [false, true] {
+        let mut rig = Rig::new();
+        let mut socket = rig.tasks.handle().bind(([127, 0, 0, 1], 0), GramConfig::new()).unwrap();
+        let told = rig.tasks.handle().spawn(async move { socket.recv_from().await.unwrap_err() });
+        rig.tasks.service();
+        if drains {
+            rig.tasks.server_mut().drain(Some(Duration::ZERO));
+        } else {
+            rig.tasks.server_mut().close();
+        }
+        for _ in 0..3 {
+            rig.tasks.service();
+        }
+        assert!(told.is_finished(), "drains: {drains}");
+        let error = rig.tasks.run_until(told).unwrap();
+        assert_eq!(error.kind(), ErrorKind::NotConnected);
+    }
 }
