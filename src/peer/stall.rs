@@ -6,8 +6,8 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
-use super::queue::TxGram;
 use super::Endpoint;
+use super::queue::TxGram;
 use crate::net::Addr;
 use crate::tyme::Tyme;
 
