@@ -4,11 +4,14 @@
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::Shutdown;
+use std::sync::Arc;
 
 use crate::tls_support::wire::duplex;
 use crate::tls_support::{drive, live, pki, read_error, transfer};
+use tymist::net::tls::rustls::crypto::{CipherSuiteCommon, CryptoProvider};
+use tymist::net::tls::rustls::{SupportedCipherSuite, Tls12CipherSuite};
 use tymist::net::tls::{
-    ReadAhead, ServerTls, TlsError, TlsFailure, TlsStream, TlsTruncated, TlsVersion,
+    ReadAhead, ServerTls, TlsError, TlsFailure, TlsStream, TlsTruncated, TlsVersion, ring_provider,
 };
 use tymist::net::{Stage, Stream};
 
@@ -300,4 +303,59 @@ fn tls_in_tls_is_a_stream_like_any_other() {
     inner_client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(rest(&mut inner_server).unwrap(), b"");
     assert_eq!(TlsError::of(&std::io::Error::other(TlsTruncated)), None::<TlsFailure>);
+}
+
+/// Ring's, whose keys protect no more than so many records. Leaks a suite at each call.
+fn short_lived(records: u64) -> Arc<CryptoProvider> {
+    let mut provider = (*ring_provider()).clone();
+    let suite = provider.cipher_suites.iter().find_map(|suite| match suite {
+        SupportedCipherSuite::Tls12(suite) => Some(*suite),
+        SupportedCipherSuite::Tls13(_) => None,
+    });
+    let Tls12CipherSuite { common, prf_provider, kx, sign, aead_alg } = suite.unwrap();
+    let (suite, hash_provider) = (common.suite, common.hash_provider);
+    let common = CipherSuiteCommon { suite, hash_provider, confidentiality_limit: records };
+    let (prf_provider, kx, aead_alg) = (*prf_provider, *kx, *aead_alg);
+    let suite = Tls12CipherSuite { common, prf_provider, kx, sign, aead_alg };
+    provider.cipher_suites = vec![SupportedCipherSuite::Tls12(Box::leak(Box::new(suite)))];
+    Arc::new(provider)
+}
+
+/// rustls ends such a connection with a `close_notify` and drops what is written, as if it had gone: a torso that looked whole, and nobody was told.
+#[test]
+fn regression_keys_that_are_used_up_are_no_clean_end() {
+    let mut world = pki::world();
+    world.server = world.server.with_versions([TlsVersion::Tls12]);
+    world.server = world.server.with_provider(short_lived(64));
+    // One byte a record, and the most that one call takes.
+    for size in [1, 60_000] {
+        let (client, server) = world.ends();
+        let (mut client, mut server) = live(&client, &server);
+        let (mut written, mut got, mut buf) = (0, 0, vec![0; 1 << 16]);
+        let error = loop {
+            match server.write(&[IoSlice::new(&vec![7; size])]) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => break error,
+            }
+            match client.read(&mut buf) {
+                Ok(count) => got += count,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            assert!(written < 64 * 16_384, "it goes on for ever");
+        };
+        assert_eq!(TlsError::of(&error), Some(TlsFailure::KeysUsedUp), "{error}");
+        assert!(written >= 50 * size.min(16_384), "{written}");
+        let _ = server.shutdown(Shutdown::Write);
+        let end = loop {
+            match client.read(&mut buf) {
+                Ok(0) => panic!("a clean end"),
+                Ok(count) => got += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => server.flush().unwrap(),
+                Err(error) => break error,
+            }
+        };
+        assert!(TlsTruncated::is(&end), "{end}");
+        assert_eq!(got, written);
+    }
 }

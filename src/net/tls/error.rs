@@ -207,6 +207,8 @@ pub enum TlsFailure {
     Misbehaved,
     /// Too many bytes in one go that carry nothing for the application.
     Barren,
+    /// Our keys have protected as many records as they may, and TLS 1.2 cannot renew them.
+    KeysUsedUp,
     /// The peer gave up and sent this alert (RFC 8446 section 6).
     PeerAlert(u8),
     /// Anything else; the error has the text.
@@ -230,6 +232,7 @@ impl fmt::Display for TlsFailure {
             Self::BadRecord => "a record that is damaged or forged",
             Self::Misbehaved => "message against the protocol",
             Self::Barren => "too many bytes without application data",
+            Self::KeysUsedUp => "the keys are used up",
             Self::PeerAlert(code) => return write!(f, "alert {code} from the peer"),
             Self::Other => "for another reason",
         })

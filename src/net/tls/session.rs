@@ -11,10 +11,14 @@ use rustls::client::ClientConnection;
 use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{Accepted, AcceptedAlert, Acceptor, ClientHello};
-use rustls::{ClientConfig, Connection, HandshakeKind, ServerConfig};
+use rustls::{ClientConfig, Connection, HandshakeKind, ServerConfig, SupportedCipherSuite};
 
 /// Ciphertext that may wait inside before [`Session::write`] takes no more: what one write call encrypts, two full records.
 const SEND_LIMIT: usize = 32 * 1024;
+/// Most plaintext of one record.
+const RECORD: usize = 16_384;
+/// Records that keys of TLS 1.2 are left with: the Finished message and alerts, and what one more write makes.
+const SPARED: u64 = 8;
 
 /// One side of a TLS connection, without any transport.
 pub(super) struct Session {
@@ -22,6 +26,8 @@ pub(super) struct Session {
     connection: Box<Connection>,
     closed_by_peer: bool,
     close_sent: bool,
+    /// Records written so far.
+    records: u64,
 }
 
 impl Session {
@@ -34,7 +40,8 @@ impl Session {
 
     fn new(mut connection: Connection) -> Self {
         connection.set_buffer_limit(Some(SEND_LIMIT));
-        Session { connection: Box::new(connection), closed_by_peer: false, close_sent: false }
+        let connection = Box::new(connection);
+        Session { connection, closed_by_peer: false, close_sent: false, records: 0 }
     }
 
     /// Takes some ciphertext, at most about 4 KiB of it, and works through it. Returns how much it took: everything
@@ -88,7 +95,20 @@ impl Session {
 
     /// Encrypts some of `bufs`; returns how much.
     pub(super) fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.connection.writer().write_vectored(bufs)
+        let taken = self.connection.writer().write_vectored(bufs)?;
+        self.records += taken.div_ceil(RECORD) as u64;
+        Ok(taken)
+    }
+
+    /// Whether nothing more may be written: where the keys of TLS 1.2 are used up, rustls says goodbye by itself and drops what comes, as if it had gone.
+    /// Those of TLS 1.3 it renews.
+    pub(super) fn is_used_up(&self) -> bool {
+        match self.connection.negotiated_cipher_suite() {
+            Some(SupportedCipherSuite::Tls12(suite)) => {
+                self.records.saturating_add(SPARED) > suite.common.confidentiality_limit
+            }
+            _ => false,
+        }
     }
 
     /// Whether there is ciphertext to [`take`](Session::take).

@@ -159,6 +159,10 @@ impl Stream for TlsStream {
             self.send_out()?;
         }
         let Some(info) = &mut self.info else { return Err(io::ErrorKind::NotConnected.into()) };
+        if info.session.is_used_up() {
+            self.phase = Phase::Broken(TlsFailure::KeysUsedUp);
+            return Err(Self::broken(TlsFailure::KeysUsedUp));
+        }
         let taken = info.session.write(bufs)?;
         self.send_some()?;
         Ok(taken)
