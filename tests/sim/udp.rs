@@ -222,6 +222,30 @@ fn a_slow_link_drops_what_its_queue_cannot_hold() {
     assert_eq!(pair.world.stats().lost, 10);
 }
 
+/// What waits is so many bytes: on another link that takes as long as they take there. It was the time that was kept, so that after a bottleneck
+/// hours of datagrams were lost on a link that stood idle.
+#[test]
+fn regression_what_waited_on_a_slow_link_does_not_fill_a_fast_one() {
+    for (between, waits) in [(None, 0), (Some(1_000_000), 10)] {
+        let mut pair = Pair::new();
+        let (mut server, mut client) = sockets(&mut pair);
+        let to = pair.target(53);
+        for (bandwidth, sends) in [(Some(1), true), (between, false), (Some(1_000_000), true)] {
+            let mut link = Link::new(MS);
+            link.bandwidth = bandwidth;
+            pair.world.set_link(pair.client, pair.server, &link);
+            if sends {
+                client.send(&[0; 9958], &to).unwrap();
+            }
+        }
+        pair.run((10 + waits) * MS);
+        assert_eq!(receive_all(&mut server).len(), 0, "{between:?}");
+        pair.run(MS);
+        assert_eq!(receive_all(&mut server).len(), 1, "{between:?}");
+        assert_eq!(pair.world.stats().lost, 0);
+    }
+}
+
 #[test]
 fn ports_are_held_and_freed() {
     let mut pair = Pair::new();

@@ -29,6 +29,19 @@ pub(super) struct Path {
     pub(super) held_bytes: usize,
 }
 
+impl Path {
+    /// From now on it is like this. What waits for its turn stays so many bytes, which take as long as they do on the new link.
+    fn relink(&mut self, link: Link, now: Tyme) {
+        if self.link.bandwidth != link.bandwidth {
+            let left = self.busy.max(now) - now;
+            let waiting = self.link.bandwidth.map_or(0, |rate| bytes_in(left, rate));
+            let time = link.bandwidth.map_or(Duration::ZERO, |rate| time_for(waiting, rate));
+            self.busy = now + time;
+        }
+        self.link = link;
+    }
+}
+
 /// What is under way.
 pub(super) struct Packet {
     pub(super) path: u32,
@@ -118,7 +131,7 @@ impl Core {
             self.host_mut(from).spec.loopback = link.clone();
         }
         for path in self.ways(from, to) {
-            self.paths[path as usize].link = link.clone();
+            self.paths[path as usize].relink(link.clone(), self.now);
         }
         self.links.insert((from, to), link);
     }
@@ -171,7 +184,7 @@ impl Core {
                 self.stats.lost += 1;
                 return Fate::Lost(Why::Queue);
             }
-            free = start + time_for(size, rate);
+            free = start + time_for(size as u128, rate);
             at = free;
         }
         at += link.latency;
@@ -264,7 +277,7 @@ fn bytes_in(time: Duration, rate: u64) -> u128 {
     time.as_nanos() * u128::from(rate) / 1_000_000_000
 }
 
-fn time_for(size: usize, rate: u64) -> Duration {
-    let nanos = (size as u128 * 1_000_000_000).div_ceil(u128::from(rate.max(1)));
+fn time_for(size: u128, rate: u64) -> Duration {
+    let nanos = (size * 1_000_000_000).div_ceil(u128::from(rate.max(1)));
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
