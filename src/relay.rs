@@ -204,6 +204,9 @@ impl Relay {
             Event::Received(_) | Event::Eof(_) => self.pump(server, id, partner),
             // There is room again, or for the first time.
             Event::Drained(_) => self.pump(server, partner, id),
+            // On its way it took nothing, no end either, and owes no word that there is room.
+            #[cfg(feature = "tls")]
+            Event::Upgraded(_) => self.pump(server, partner, id),
             Event::Disconnected { reason, .. } => {
                 if let Some(remoter) = server.remoter_mut(id) {
                     remoter.close();

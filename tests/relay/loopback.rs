@@ -13,15 +13,15 @@ use crate::tls_support::{EPOCH, pki};
 use crate::util::{ROUNDS, Rig, connect, end, pattern, reset, send};
 
 /// A forwarder, and the target it forwards to.
-struct Forward {
-    rig: Rig,
+pub(crate) struct Forward {
+    pub(crate) rig: Rig,
     relay: Relay,
-    target: TcpListener,
-    to: Connect,
+    pub(crate) target: TcpListener,
+    pub(crate) to: Connect,
 }
 
 impl Forward {
-    fn new(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
         let target = TcpListener::bind("127.0.0.1:0").unwrap();
         target.set_nonblocking(true).unwrap();
         let to = Connect::new(target.local_addr().unwrap());
@@ -29,7 +29,7 @@ impl Forward {
     }
 
     /// One tick; each connection that comes in is joined to one to the target.
-    fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         for event in self.rig.tick() {
             if let Event::Accepted(id) = event {
                 let dialled = self.relay.dial(&mut self.rig.server, id, self.to.clone());
@@ -40,7 +40,7 @@ impl Forward {
     }
 
     #[track_caller]
-    fn until<T>(&mut self, mut done: impl FnMut(&mut Self) -> Option<T>) -> T {
+    pub(crate) fn until<T>(&mut self, mut done: impl FnMut(&mut Self) -> Option<T>) -> T {
         for _ in 0..ROUNDS {
             if let Some(value) = done(self) {
                 return value;
@@ -100,7 +100,7 @@ impl Forward {
 
     /// That nothing is left of all that was.
     #[track_caller]
-    fn nothing_left(&mut self) {
+    pub(crate) fn nothing_left(&mut self) {
         self.until(|it| (it.rig.server.is_empty() && it.rig.server.dialling() == 0).then_some(()));
         self.tick();
         let server = &self.rig.server;

@@ -5,6 +5,7 @@
 
 mod loopback;
 mod simulated;
+mod upgraded;
 #[path = "../tls_support/mod.rs"]
 mod tls_support;
 #[path = "../util/mod.rs"]
