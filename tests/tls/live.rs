@@ -359,3 +359,26 @@ fn regression_keys_that_are_used_up_are_no_clean_end() {
         assert_eq!(got, written);
     }
 }
+
+/// What a small buffer left of a read was more than rustls takes in one go once a long record is complete and short ones follow it: "buffer full".
+#[test]
+fn regression_short_records_behind_a_long_one_are_read_with_a_small_buffer() {
+    for version in VERSIONS {
+        for buffer in [64, 4096, 36_865, 36_866] {
+            let (mut client, mut server) = narrow(version, 1 << 20, usize::MAX);
+            let data = data(16_384 + 40 * 500);
+            let (long, short) = data.split_at(16_384);
+            assert_eq!(server.write(&[IoSlice::new(long)]).unwrap(), long.len());
+            for part in short.chunks(500) {
+                assert_eq!(server.write(&[IoSlice::new(part)]).unwrap(), part.len());
+            }
+            let (mut got, mut buf) = (Vec::new(), vec![0; buffer]);
+            while got.len() < data.len() {
+                let count = client.read(&mut buf).unwrap();
+                assert!(count > 0, "an end after {}", got.len());
+                got.extend_from_slice(&buf[..count]);
+            }
+            assert!(got == data, "other bytes");
+        }
+    }
+}

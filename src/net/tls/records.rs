@@ -7,7 +7,7 @@ use super::error::{TlsError, TlsFailure, TlsTruncated};
 use super::stream::{Phase, ReceiveHalf, SendHalf, TlsStream};
 use crate::net::Stream;
 
-/// Ciphertext read in one go where the caller's buffer is too small to be used for it.
+/// Ciphertext read in one go in a handshake.
 pub(super) const CHUNK: usize = 4096;
 /// Most of a record that can be inside rustls, unread: a caller's buffer gets ciphertext behind this much room, so
 /// that the plaintext of what is inside and of what was fed never reaches what was not.
@@ -136,18 +136,17 @@ impl TlsStream {
 
     /// The same for a small `buf`. What does not fit stays inside for the next read.
     pub(super) fn read_chunk(&mut self, buf: &mut [u8]) -> io::Result<Progress> {
-        let mut chunk = [0; CHUNK];
-        let got = self.inner.read(&mut chunk)?;
+        let inner = &mut self.inner;
+        let Some(info) = &mut self.info else { return Err(io::ErrorKind::NotConnected.into()) };
+        let session = &mut info.session;
+        let got = match session.fill(|room| inner.read(room)) {
+            Ok(said) => said?,
+            Err(error) => return Err(self.break_off(error)),
+        };
         if got == 0 {
             return self.transport_ended();
         }
-        let Some(info) = &mut self.info else { return Ok(Progress { plain: 0, got }) };
-        let session = &mut info.session;
-        let mut fed = 0;
-        let mut result = Ok(());
-        while fed < got && result.is_ok() {
-            result = session.feed(&chunk[fed..got]).map(|taken| fed += taken);
-        }
+        let result = session.digest();
         let plain = session.read(buf);
         match result {
             Ok(()) => {

@@ -59,6 +59,30 @@ impl Session {
         Ok(taken)
     }
 
+    /// Has `source` give as much ciphertext as there is room for, to be [digested](Session::digest); what it says is inside. What is read elsewhere first
+    /// need not fit: behind a long record there is less room. There must be no plaintext left to [`read`](Session::read).
+    pub(super) fn fill(
+        &mut self,
+        mut source: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Result<io::Result<usize>, rustls::Error> {
+        struct Source<F>(F);
+        impl<F: FnMut(&mut [u8]) -> io::Result<usize>> Read for Source<F> {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                (self.0)(buf)
+            }
+        }
+        let mut asked = false;
+        let filled = self.connection.read_tls(&mut Source(|buf: &mut [u8]| {
+            asked = true;
+            source(buf)
+        }));
+        match filled {
+            // There is no room for what the peer sends in one message.
+            Err(error) if !asked => Err(rustls::Error::General(error.to_string())),
+            said => Ok(said),
+        }
+    }
+
     /// Works through the ciphertext that is inside.
     pub(super) fn digest(&mut self) -> Result<(), rustls::Error> {
         let connection = &mut self.connection;
