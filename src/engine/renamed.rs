@@ -12,7 +12,11 @@ impl Engine {
     pub(super) fn advance(&mut self, id: Id) -> Option<io::Result<Stage>> {
         let remoter = self.slots.get_mut(id)?;
         let before = remoter.is_counted().then(|| remoter.counted_as().clone());
-        let step = remoter.stream.advance();
+        let step = match remoter.stream.advance() {
+            // As with a read or a write: it is tried again, in the next tick.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Stage::Handshaking),
+            step => step,
+        };
         let told = match &before {
             Some(before) => before != remoter.peer_addr(),
             None => remoter.awaits_admission(),

@@ -15,7 +15,8 @@ use tymist::net::tls::test_provider::seeded;
 use tymist::net::tls::{
     ClientTls, ClientTlsConfig, HandshakeFailure as Failure, ServerTls, ServerTlsConfig, TlsTime,
 };
-use tymist::sim::{Act, Cut, Host, HostId, World};
+use tymist::sim::fault::{Effect, Rule};
+use tymist::sim::{Act, Cut, Errno, Host, HostId, Op, World};
 use tymist::tyme::Tyme;
 use tymist::{Clients, CloseReason, Config, Connect, Deadline, Event, Server, Wake};
 
@@ -180,4 +181,24 @@ fn a_handshake_in_a_partition_expires_to_the_nanosecond_and_comes_up_after_it() 
     assert!(matches!(&log[1].1, Event::Disconnected { reason, .. } if *reason == expired));
     let connected = log.iter().filter(|(_, event)| matches!(event, Event::Connected(_)));
     assert_eq!(connected.count(), 1);
+}
+
+/// Calls that a signal interrupts are made again, in a handshake as in a live connection: it failed with `Io(Interrupted)`.
+#[test]
+fn regression_a_signal_in_a_handshake_does_not_end_it() {
+    for host in ["server", "client"] {
+        for op in [Op::Read, Op::Write] {
+            for number in 1..=2 {
+                let Scene { mut world, log, .. } = scene(5, "server.test", 1);
+                let effect = Effect::Fail(Errno::Eintr);
+                world.rule(Rule::new("signal", effect).on(&[op]).host(host).nth(number));
+                world.run_until(Tyme::from_secs(10));
+                world.all_fired().unwrap();
+                let events: Vec<Event> = log.borrow().iter().map(|(_, it)| it.clone()).collect();
+                let [Event::Connected(_), Event::Received(_)] = events[..] else {
+                    panic!("{op} {number} of the {host}: {events:?}")
+                };
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::error::{HandshakeError, HandshakeFailure};
 use super::hello::{Choice, Collector, Hello, Verdict, alert};
 use super::info::TlsInfo;
-use super::records::CHUNK;
+use super::records::{CHUNK, is_passing};
 use super::server::Active;
 use super::session::{Greeting, Refusal};
 use super::stream::{Phase, TlsStream};
@@ -140,7 +140,7 @@ impl TlsStream {
         // sending at once, as TLS 1.3 clients do with their dummy change_cipher_spec; then each would wait for the other.
         match self.send_out() {
             Ok(()) => self.read_step(left),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if is_passing(&error) => {
                 if self.held() > BOTH_SEND {
                     Err(error)
                 } else {
