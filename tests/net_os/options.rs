@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use tymist::net::os::OsNet;
-use tymist::net::{Dial, KeepAlive, Net, SocketOptions, Stream};
+use tymist::net::{Bind, Dial, KeepAlive, Net, SocketOptions, Stream};
 
 use super::{LISTENER, accept, connect, loopback, refused, socket};
 
@@ -99,4 +99,22 @@ fn a_bad_option_is_an_error_and_no_panic() {
     let idle = Duration::from_millis(1);
     spec.socket.keep_alive = Some(KeepAlive { idle, interval: idle, retries: 1 });
     assert_eq!(refused(net.listen(&spec)), ErrorKind::InvalidInput);
+}
+
+/// The system takes an `int`: of 4 GiB nothing was left, and what was to be raised became the least there is.
+#[test]
+fn regression_buffers_of_any_size_are_raised_and_not_cut() {
+    let mut net = OsNet::new();
+    let usual = net.listen(&loopback()).unwrap().buffer_sizes().unwrap();
+    for size in [usize::MAX, usize::MAX - (usize::MAX >> 1), 1 << 31] {
+        let mut spec = loopback();
+        (spec.socket.recv_buffer, spec.socket.send_buffer) = (Some(size), Some(size));
+        let sizes = net.listen(&spec).unwrap().buffer_sizes().unwrap();
+        assert!(sizes.recv >= usual.recv && sizes.send >= usual.send, "{size}: {sizes:?}");
+        let mut spec = Bind::new(([127, 0, 0, 1], 0));
+        let usual = net.bind(&spec).unwrap().buffer_sizes().unwrap();
+        (spec.recv_buffer, spec.send_buffer) = (Some(size), Some(size));
+        let sizes = net.bind(&spec).unwrap().buffer_sizes().unwrap();
+        assert!(sizes.recv >= usual.recv && sizes.send >= usual.send, "{size}: {sizes:?}");
+    }
 }

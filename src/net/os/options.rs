@@ -102,6 +102,9 @@ pub(super) fn apply(socket: &SockRef<'_>, options: &SocketOptions) -> io::Result
     raise_buffers(socket, options.recv_buffer, options.send_buffer)
 }
 
+/// More than any system gives, and a number that all take: they know `int`, of which 4 GiB is 0.
+const MOST_BUFFER: usize = 1 << 30;
+
 /// Makes the kernel's buffers at least so large; never smaller.
 pub(super) fn raise_buffers(
     socket: &SockRef<'_>,
@@ -111,12 +114,12 @@ pub(super) fn raise_buffers(
     if let Some(size) = recv
         && socket.recv_buffer_size()? < size
     {
-        socket.set_recv_buffer_size(size)?;
+        socket.set_recv_buffer_size(size.min(MOST_BUFFER))?;
     }
     if let Some(size) = send
         && socket.send_buffer_size()? < size
     {
-        socket.set_send_buffer_size(size)?;
+        socket.set_send_buffer_size(size.min(MOST_BUFFER))?;
     }
     Ok(())
 }
