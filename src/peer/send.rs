@@ -57,8 +57,11 @@ impl Endpoint {
         let Some(mut socket) = self.socket.take() else { return };
         let mut held = Held::default();
         if self.may_send_on() {
-            // Those before it were found blocked by the tick whose budget ended here: the rest have their turn, but none overtakes one of its own.
-            let mut at = core::mem::take(&mut self.tx_from).min(self.tx.len());
+            // Those before it were found blocked by the tick whose budget ended here: the rest have their turn, but none overtakes one of its own. Who is to be
+            // dropped is asked once more.
+            let from = core::mem::take(&mut self.tx_from);
+            let from = if self.is_stalled() { 0 } else { from.min(self.tx.len()) };
+            let (mut at, before) = (from, self.tx.len());
             held.blocked.extend(self.tx.iter().take(at).map(|gram| gram.to.clone()));
             while self.writable && at < self.tx.len() {
                 let full = self.spent.grams_out >= self.config.tick_grams.max(1)
@@ -66,7 +69,9 @@ impl Endpoint {
                 if full && !all {
                     self.count_budget();
                     serviced.more = true;
-                    self.tx_from = at;
+                    // Once the rest have had some, it begins anew: there may be room by now for those before.
+                    let had_turn = from > 0 && self.tx.len() < before;
+                    self.tx_from = if had_turn { 0 } else { at };
                     break;
                 }
                 match self.send_at(at, &mut *socket, &mut held, serviced) {

@@ -147,3 +147,25 @@ fn regression_a_tick_whose_budget_ended_was_counted_once_for_each_pass() {
     rig.tick_now();
     assert_eq!(rig.peer.counters().budget, 2);
 }
+
+/// The budget ended each time behind the one that was held up, and from there on it went: who had room again was never asked, and its datagram was dropped.
+#[test]
+fn regression_a_receiver_with_room_again_gets_its_datagram_beside_one_that_is_sent_more_than_a_tick_takes()
+ {
+    let (mut rig, script) = rig_on(Bind::new(Path::new("me")), |config| config.tick_grams = 2);
+    let (slow, busy) = (neighbour("slow"), neighbour("busy"));
+    script.lock().full.push(slow.clone());
+    rig.peer.tx(b"x", &slow).unwrap();
+    for turn in 0..20 {
+        while rig.peer.tx_grams() < 5 {
+            rig.peer.tx(b"y", &busy).unwrap();
+        }
+        rig.tick_now();
+        rig.tymist.tick_by(SECOND / 10);
+        if turn == 1 {
+            script.lock().full.clear();
+        }
+    }
+    let to_slow = script.lock().sent.iter().filter(|(_, to)| *to == slow).count();
+    assert_eq!((to_slow, rig.peer.counters().unsent), (1, 0));
+}
