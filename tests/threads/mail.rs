@@ -147,3 +147,22 @@ fn a_tick_drains_no_more_than_the_box_holds_and_the_rest_wakes_it() {
     server.wait(None); // Woken for what is left.
     assert_eq!(inbox.drain().collect::<Vec<i32>>(), [3, 4]);
 }
+
+/// Room for all of them was made at once: a panic, or memory for messages that never come.
+#[test]
+fn regression_a_box_takes_memory_only_for_what_is_in_it() {
+    let mut server = Server::new(Config::new());
+    let (mailbox, inbox) = tymist::run::mailbox(usize::MAX, server.waker().unwrap());
+    for message in 0..3 {
+        mailbox.send(message).unwrap();
+    }
+    assert_eq!(inbox.take(), Some(0));
+    assert_eq!(inbox.drain().collect::<Vec<i32>>(), [1, 2]);
+    drop(inbox);
+    assert_eq!(mailbox.send(3), Err(MailError::Gone(3)));
+    let (mailbox, inbox) = tymist::run::mailbox(0, server.waker().unwrap());
+    mailbox.send(1).unwrap();
+    assert_eq!(mailbox.send(2), Err(MailError::Full(2)));
+    drop(inbox);
+    assert_eq!(mailbox.send(2), Err(MailError::Gone(2)), "and not full");
+}

@@ -1,8 +1,8 @@
 //! Messages to a running engine.
 
 use core::fmt;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::net::Waker;
 
@@ -16,12 +16,26 @@ pub struct Mailbox<M> {
 
 /// The engine's side of a [`Mailbox`]: kept by the service, which empties it in its `tick`.
 pub struct Inbox<M> {
-    receiver: Receiver<M>,
+    messages: Messages<M>,
     capacity: usize,
     waker: Waker,
 }
 
-pub(super) struct Post<M>(Mutex<Option<(SyncSender<M>, Waker)>>);
+pub(super) struct Post<M>(Mutex<Option<Way<M>>>);
+
+/// Grows as it is filled: room made at once for all that it may hold would be paid for by those who allow for much.
+type Messages<M> = Arc<Mutex<VecDeque<M>>>;
+
+/// Into the box of whoever empties it.
+struct Way<M> {
+    messages: Weak<Mutex<VecDeque<M>>>,
+    capacity: usize,
+    waker: Waker,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A box for `capacity` messages (at least one), each of which wakes the engine that `waker` is of.
 ///
@@ -71,13 +85,14 @@ impl<M> Mailbox<M> {
 
     pub(super) fn open(&self, capacity: usize, waker: Waker) -> Inbox<M> {
         let capacity = capacity.max(1);
-        let (sender, receiver) = sync_channel(capacity);
-        *self.post.lock() = Some((sender, waker.clone()));
-        Inbox { receiver, capacity, waker }
+        let messages = Messages::default();
+        let way = Way { messages: Arc::downgrade(&messages), capacity, waker: waker.clone() };
+        *lock(&self.post.0) = Some(way);
+        Inbox { messages, capacity, waker }
     }
 
     pub(super) fn close(&self) {
-        *self.post.lock() = None;
+        *lock(&self.post.0) = None;
     }
 
     /// Puts a message in and wakes the engine, without waiting for anything. `Ok` says that it is in the box: one whose engine ends before it looks is lost
@@ -86,21 +101,20 @@ impl<M> Mailbox<M> {
     /// # Errors
     /// [`MailError`], with the message: the box is full, or nobody will ever empty it.
     pub fn send(&self, message: M) -> Result<(), MailError<M>> {
-        let post = self.post.lock();
-        let Some((sender, waker)) = &*post else { return Err(MailError::Gone(message)) };
-        sender.try_send(message).map_err(|error| match error {
-            TrySendError::Full(message) => MailError::Full(message),
-            TrySendError::Disconnected(message) => MailError::Gone(message),
-        })?;
+        let there; // Let go of after the post: they may do anything as they go.
+        let post = lock(&self.post.0);
+        let Some(way) = &*post else { return Err(MailError::Gone(message)) };
+        there = way.messages.upgrade();
+        let Some(messages) = &there else { return Err(MailError::Gone(message)) };
+        let mut messages = lock(messages);
+        if messages.len() >= way.capacity {
+            return Err(MailError::Full(message));
+        }
+        messages.push_back(message);
+        drop(messages);
         // Fails only where the process is out of memory; the engine then finds it in its next tick.
-        let _ = waker.wake();
+        let _ = way.waker.wake();
         Ok(())
-    }
-}
-
-impl<M> Post<M> {
-    fn lock(&self) -> MutexGuard<'_, Option<(SyncSender<M>, Waker)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,7 +138,7 @@ impl<M> Inbox<M> {
     /// [`drain`](Inbox::drain) does not.
     #[must_use]
     pub fn take(&self) -> Option<M> {
-        self.receiver.try_recv().ok()
+        lock(&self.messages).pop_front()
     }
 }
 
@@ -136,7 +150,7 @@ impl<M> Clone for Mailbox<M> {
 
 impl<M> fmt::Debug for Mailbox<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox").field("open", &self.post.lock().is_some()).finish()
+        f.debug_struct("Mailbox").field("open", &lock(&self.post.0).is_some()).finish()
     }
 }
 
