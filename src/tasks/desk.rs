@@ -15,6 +15,7 @@ use super::waiting::Who;
 use crate::error::Cause;
 use crate::event::Event;
 use crate::id::{AcceptorId, EndpointId, Id};
+use crate::peer::Endpoint;
 use crate::server::Server;
 
 /// Somebody who waits, or has waited and may again.
@@ -84,6 +85,12 @@ pub(super) struct Socket {
     pub(super) error: Option<Cause>,
 }
 
+/// Whether connections may still come in there: it listens, or some have come and wait to be admitted.
+pub(super) fn may_give(server: &Server, acceptor: AcceptorId) -> bool {
+    let acceptor = server.acceptor(acceptor);
+    acceptor.is_some_and(|it| it.opened() || it.axes().len() > 0)
+}
+
 pub(super) struct Desk {
     pub(super) server: Server,
     /// By the index of the id.
@@ -138,6 +145,18 @@ impl Desk {
         let sockets = self.sockets.iter_mut();
         let sockets = sockets.flat_map(|socket| [&mut socket.reader, &mut socket.writer]);
         self.woken.extend(listeners.chain(sockets).filter_map(Waiter::wake));
+    }
+
+    /// Whether somebody waits at a listener or a datagram socket that the owner has closed since the last tick, of which no event tells.
+    pub(super) fn is_waited_in_vain(&self) -> bool {
+        let server = &self.server;
+        let waits_to_accept = |it: &Listening| it.waiter.waiting && !may_give(server, it.acceptor);
+        let waits_for_grams = |it: &Socket| {
+            let opened = server.endpoint(it.endpoint).is_some_and(Endpoint::opened);
+            (it.reader.waiting || it.writer.waiting) && !opened
+        };
+        let listeners = || self.listeners.iter().any(waits_to_accept);
+        self.watch_sockets && (listeners() || self.sockets.iter().any(waits_for_grams))
     }
 
     /// Where that one waits.

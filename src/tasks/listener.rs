@@ -6,11 +6,10 @@ use std::io;
 use std::rc::Rc;
 
 use super::conn::Conn;
-use super::desk::Desk;
+use super::desk::{Desk, may_give};
 use super::shared::{Late, Shared};
 use super::stream::TaskStream;
 use super::waiting::{Who, waiting};
-use crate::acceptor::Acceptor;
 use crate::id::AcceptorId;
 use crate::net::Addr;
 
@@ -68,7 +67,7 @@ impl TaskListener {
             if let Some(id) = desk.accept(acceptor) {
                 return Some(Ok(id));
             }
-            if !desk.server.acceptor(acceptor).is_some_and(may_give) {
+            if !may_give(&desk.server, acceptor) {
                 let why = "the listener is closed";
                 return Some(Err(io::Error::new(io::ErrorKind::NotConnected, why)));
             }
@@ -86,11 +85,6 @@ impl TaskListener {
             Err(error) => Poll::Ready(Err(error)),
         }
     }
-}
-
-/// Whether connections may still come in there: it listens, or some have come and wait to be admitted.
-fn may_give(acceptor: &Acceptor) -> bool {
-    acceptor.opened() || acceptor.axes().len() > 0
 }
 
 impl Drop for TaskListener {

@@ -215,9 +215,11 @@ impl Tasks {
         server.wait(left.into_iter().chain(limit).min());
     }
 
-    /// Whether a task waits for its turn, or something to be let go of.
+    /// Whether a task waits for its turn, or to hear that there is nothing to wait for, or something to be let go of.
     fn has_ready(&self) -> bool {
-        !self.line.is_empty() || !self.shared.queue.is_empty() || self.shared.has_late()
+        let ready = !self.line.is_empty() || !self.shared.queue.is_empty();
+        let desk = || self.shared.desk_cell().borrow();
+        ready || self.shared.has_late() || there(desk().as_deref()).is_waited_in_vain()
     }
 
     /// Ticks until `future` is done, sleeping in between, and gives what it gives. All tasks go on meanwhile; those that are not done then go on with the next

@@ -74,7 +74,9 @@ impl TaskSocket {
 
     fn look(&self, context: &Context<'_>) -> Poll<io::Result<RxGram>> {
         self.poll_with(|desk, endpoint| {
-            let there = desk.server.endpoint_mut(endpoint)?;
+            let Some(there) = desk.server.endpoint_mut(endpoint) else {
+                return Some(Err(closed()));
+            };
             if let Some(gram) = there.take() {
                 return Some(Ok(gram));
             }
@@ -110,7 +112,9 @@ impl TaskSocket {
         let stop = || self.shared.stop_waiting(Who::Sender(self.endpoint));
         let poll = |context: &mut Context<'_>| {
             self.poll_with(|desk, endpoint| {
-                let there = desk.server.endpoint_mut(endpoint)?;
+                let Some(there) = desk.server.endpoint_mut(endpoint) else {
+                    return Some(Err(closed()));
+                };
                 match there.tx_bytes(data.clone(), &to) {
                     Ok(()) => Some(Ok(())),
                     Err(GramError::Full) => {

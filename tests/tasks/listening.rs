@@ -6,7 +6,7 @@ use std::time::Duration;
 use tymist::net::Listen;
 use tymist::tasks::TaskConfig;
 use tymist::tyme::Tymist;
-use tymist::{Config, Event, GramConfig, Server, tasks};
+use tymist::{Config, Event, GramConfig, Server, Wake, tasks};
 
 use super::bed::{PORT, Pair, Rig, millis};
 
@@ -254,7 +254,7 @@ fn while_the_owner_has_the_server_in_hand_tasks_are_told_and_nothing_is_lost() {
     drop(listener);
     assert!(guard.acceptor(acceptor).is_some(), "not yet");
     drop(guard);
-    assert_eq!(rig.tasks.wake(), tymist::Wake::Now);
+    assert_eq!(rig.tasks.wake(), Wake::Now);
     rig.tasks.service();
     assert!(rig.tasks.server().acceptor(acceptor).is_none());
 }
@@ -309,4 +309,50 @@ fn regression_who_waits_for_a_datagram_hears_that_the_server_is_closed() {
         let error = rig.tasks.run_until(told).unwrap();
         assert_eq!(error.kind(), ErrorKind::NotConnected);
     }
+}
+
+/// The same where the owner sleeps between ticks: no event makes its next one due.
+#[test]
+fn regression_who_waits_at_a_socket_that_the_owner_closes_makes_a_tick_due() {
+    let mut rig = Rig::new();
+    let handle = rig.tasks.handle();
+    let mut socket = handle.bind(([127, 0, 0, 1], 0), GramConfig::new()).unwrap();
+    let mut listener = handle.listen(([127, 0, 0, 1], 0)).unwrap();
+    let told = handle.spawn(async move { socket.recv_from().await.unwrap_err() });
+    let heard = handle.spawn(async move { listener.accept().await.unwrap_err() });
+    while rig.tasks.wake() == Wake::Now {
+        rig.tasks.service();
+    }
+    drop(rig.tasks.server_mut());
+    assert_ne!(rig.tasks.wake(), Wake::Now, "a look at it is no work");
+    rig.tasks.server_mut().close();
+    assert_eq!(rig.tasks.wake(), Wake::Now);
+    while rig.tasks.wake() == Wake::Now {
+        rig.tasks.service();
+    }
+    assert!(told.is_finished() && heard.is_finished());
+}
+
+/// `recv_from` and `send_to` waited for ever, with nobody to wake them.
+#[test]
+fn regression_a_socket_that_the_owner_unbinds_is_closed_for_who_waits_there() {
+    let mut rig = Rig::new();
+    let handle = rig.tasks.handle();
+    let mut socket = handle.bind(([127, 0, 0, 1], 0), GramConfig::new()).unwrap();
+    let (id, to) = (socket.id(), socket.local_addr().clone());
+    let told = handle.spawn(async move {
+        let kind = socket.recv_from().await.unwrap_err().kind();
+        (kind, socket.recv_from().await.unwrap_err().kind(), socket.send_to(b"x", to).await)
+    });
+    while rig.tasks.wake() == Wake::Now {
+        rig.tasks.service();
+    }
+    assert!(rig.tasks.server_mut().unbind(id));
+    while rig.tasks.wake() == Wake::Now {
+        rig.tasks.service();
+    }
+    assert!(told.is_finished());
+    let (waited, asked, sent) = rig.tasks.run_until(told).unwrap();
+    let closed = ErrorKind::NotConnected;
+    assert_eq!((waited, asked, sent.unwrap_err().kind()), (closed, closed, closed));
 }
