@@ -207,12 +207,12 @@ impl Conn {
     pub(super) fn poll_drained(&self, context: &Context<'_>) -> Found<()> {
         let act = |remoter: &mut Remoter| match remoter.close_reason() {
             Some(reason) if !reason.is_clean() => Some(Err(error_of(reason))),
-            Some(_) => Some(Ok(())),
-            None if remoter.has_output() => {
+            // Of one that is closing its end tells, and whether all got out.
+            _ if remoter.has_output() && !remoter.is_over() => {
                 remoter.want_drained();
                 None
             }
-            None => Some(Ok(())),
+            _ => Some(Ok(())),
         };
         self.poll_with(act, |entry| entry.writer.wait(context))
     }
@@ -227,9 +227,10 @@ impl Conn {
                 return Some(Ok(()));
             }
             match remoter.close_reason() {
-                Some(reason) if reason.is_clean() => Some(Ok(())),
-                Some(reason) => Some(Err(error_of(reason))),
-                None => {
+                Some(reason) if !reason.is_clean() => Some(Err(error_of(reason))),
+                Some(_) if remoter.is_over() => Some(Ok(())),
+                // Of one that is closing its end tells, and whether all got out.
+                _ => {
                     remoter.want_drained();
                     None
                 }

@@ -244,3 +244,38 @@ fn what_the_owner_closes_is_aborted_for_the_task() {
     far.service();
     pair.run_out();
 }
+
+/// Both said at once that all was out, while most of it still waited for room.
+#[test]
+fn regression_of_one_that_is_closing_all_is_out_once_it_is() {
+    for shuts in [false, true] {
+        let mut pair = Pair::new();
+        pair.far(move |handle| async move {
+            let mut stream = handle.listen(([0, 0, 0, 0], PORT)).unwrap().accept().await.unwrap();
+            handle.sleep(Duration::from_secs(1)).await;
+            let mut got = 0;
+            while let more @ 1.. = stream.read_bytes().await.unwrap().len() {
+                got += more;
+            }
+            assert_eq!(got, 1 << 20);
+        });
+        pair.near(move |handle, target| async move {
+            let mut stream = handle.connect(target).await.unwrap();
+            stream.with_remoter(|remoter| remoter.set_tx_limit(1 << 20)).unwrap();
+            assert_eq!(stream.write(&vec![7; 1 << 20]).await.unwrap(), 1 << 20);
+            let counted = stream.with_remoter(|remoter| {
+                remoter.close();
+                remoter.counters().bytes_out
+            });
+            assert_eq!(counted.unwrap(), 0);
+            if shuts {
+                stream.shutdown().await.unwrap();
+            } else {
+                stream.drained().await.unwrap();
+            }
+            let sent = stream.with_remoter(|remoter| remoter.counters().bytes_out).unwrap();
+            assert_eq!(sent, 1 << 20, "shuts: {shuts}");
+        });
+        pair.run_out();
+    }
+}
