@@ -140,7 +140,10 @@ impl Desk {
 
     /// Something happened at a datagram socket; returns whether the owner is to know of it.
     fn meet_gram(&mut self, endpoint: EndpointId, gram: &GramEvent) -> bool {
-        let Some(endpoint_is) = self.server.endpoint(endpoint) else { return true };
+        let Some(endpoint_is) = self.server.endpoint(endpoint) else {
+            // What a socket that was dropped had to say of its queues is nobody's any more.
+            return !matches!(gram, GramEvent::Received | GramEvent::Drained);
+        };
         let connected = endpoint_is.peer_addr().is_some();
         let Some(socket) = self.socket(endpoint) else { return true };
         let (woken, told) = match gram {

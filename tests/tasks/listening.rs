@@ -356,3 +356,20 @@ fn regression_a_socket_that_the_owner_unbinds_is_closed_for_who_waits_there() {
     let closed = ErrorKind::NotConnected;
     assert_eq!((waited, asked, sent.unwrap_err().kind()), (closed, closed, closed));
 }
+
+/// The owner never knew of that endpoint, and cannot find it.
+#[test]
+fn regression_a_socket_that_is_dropped_tells_the_owner_nothing_of_its_queues() {
+    let mut rig = Rig::new();
+    let mut config = GramConfig::new();
+    config.tick_grams = 1;
+    let socket = rig.tasks.handle().bind(([127, 0, 0, 1], 0), config).unwrap();
+    let to = socket.local_addr().clone();
+    for _ in 0..3 {
+        socket.with_endpoint(|endpoint| endpoint.tx(b"x", &to)).unwrap().unwrap();
+    }
+    rig.tasks.service();
+    drop(socket);
+    rig.tasks.service();
+    assert_eq!(rig.tasks.poll_event(), None);
+}
