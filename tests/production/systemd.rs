@@ -300,6 +300,7 @@ fn a_program_that_succeeds_another() {
     manager.listen(([127, 0, 0, 1], 0)).inherit(&mut inherited).notify(Notify::from_env());
     manager.start().unwrap();
     println!("started");
+    println!("listens {}", manager.addrs()[0]);
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     inherited.confirm().unwrap();
@@ -309,39 +310,59 @@ fn a_program_that_succeeds_another() {
     std::thread::spawn(move || {
         std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
         stopper.stop(None);
+        println!("told to stop");
     });
     manager.wait(None).unwrap();
 }
 
-#[test]
-fn regression_a_successor_is_ready_once_it_has_confirmed_and_feeds_the_watchdog() {
-    let dir = Dir::new();
-    let socket = dir.path("notify");
-    let words = UnixDatagram::bind(&socket).unwrap();
-    words.set_read_timeout(Some(LONG)).unwrap();
-    let hears = || {
+/// What happens around one that is succeeded: a place for the offer, and what systemd hears.
+struct Succession {
+    dir: Dir,
+    words: UnixDatagram,
+}
+
+impl Succession {
+    fn new() -> Succession {
+        let dir = Dir::new();
+        let words = UnixDatagram::bind(dir.path("notify")).unwrap();
+        words.set_read_timeout(Some(LONG)).unwrap();
+        Succession { dir, words }
+    }
+
+    fn hears(&self) -> std::io::Result<String> {
         let mut buf = [0; 256];
-        let len = words.recv(&mut buf).unwrap();
-        String::from_utf8(buf[..len].to_vec()).unwrap()
-    };
-    let begin = |watchdog: &[(&str, OsString)]| {
-        let told = [(TAKEOVER, dir.0.clone().into()), ("NOTIFY_SOCKET", socket.clone().into())];
+        let len = self.words.recv(&mut buf)?;
+        Ok(String::from_utf8(buf[..len].to_vec()).unwrap())
+    }
+
+    fn begin(&self, watchdog: &[(&str, OsString)]) -> crate::Program {
+        let socket = self.dir.path("notify");
+        let told = [(TAKEOVER, self.dir.0.clone().into()), ("NOTIFY_SOCKET", socket.into())];
         let mut command = child("systemd::a_program_that_succeeds_another", &told);
         command.envs(watchdog.iter().map(|(name, value)| (*name, value)));
         let mut program = crate::Program::start(command);
         program.says("started");
         program
-    };
-    let go_on = |program: &mut crate::Program| {
-        program.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        program.says("up ")
-    };
-    let mut first = begin(&[]);
+    }
+}
+
+/// Lets it confirm; what number it has.
+fn go_on(program: &mut crate::Program) -> String {
+    program.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    program.says("up ")
+}
+
+#[test]
+fn regression_a_successor_is_ready_once_it_has_confirmed_and_feeds_the_watchdog() {
+    let around = Succession::new();
+    let hears = || around.hears().unwrap();
+    let mut first = around.begin(&[]);
     assert_eq!(hears(), "READY=1\n");
     go_on(&mut first);
     // Its child has the words that were meant for it. Until it confirms it says nothing but that it lives.
     let other = std::process::id().to_string();
-    let mut next = begin(&[("WATCHDOG_USEC", "200000".into()), ("WATCHDOG_PID", other.into())]);
+    let mut next =
+        around.begin(&[("WATCHDOG_USEC", "200000".into()), ("WATCHDOG_PID", other.into())]);
     for _ in 0..3 {
         assert_eq!(hears(), "WATCHDOG=1\n", "and it feeds the watchdog of the one before");
     }
@@ -349,6 +370,29 @@ fn regression_a_successor_is_ready_once_it_has_confirmed_and_feeds_the_watchdog(
     let said = std::iter::repeat_with(hears).find(|word| word != "WATCHDOG=1\n");
     assert_eq!(said.unwrap(), format!("MAINPID={process}\nREADY=1\n"));
     first.ends();
+    drop(next.child.stdin.take());
+    next.ends();
+}
+
+/// It is the service that would be stopping for systemd, and that goes on in the successor.
+#[test]
+fn regression_who_has_handed_over_does_not_say_that_the_service_stops() {
+    let around = Succession::new();
+    let mut first = around.begin(&[]);
+    let addr = first.says("listens ").parse().unwrap();
+    go_on(&mut first);
+    let mut client = connect(addr).unwrap();
+    ask(&mut client, 1).unwrap();
+    let mut next = around.begin(&[]);
+    let process = go_on(&mut next);
+    // Who stays keeps the old one from ending by itself, so that it is told to.
+    drop(first.child.stdin.take());
+    first.says("told to stop");
+    drop(client);
+    first.ends();
+    around.words.set_nonblocking(true).unwrap();
+    let said: Vec<String> = std::iter::from_fn(|| around.hears().ok()).collect();
+    assert_eq!(said, ["READY=1\n".to_owned(), format!("MAINPID={process}\nREADY=1\n")]);
     drop(next.child.stdin.take());
     next.ends();
 }

@@ -219,17 +219,24 @@ impl Crew {
 
     pub(super) fn give(&self, order: Order) {
         #[cfg(all(unix, feature = "systemd"))]
-        let herald = self.herald.as_ref().filter(|_| !order.handed_over && self.running() > 0);
-        {
+        let runs = self.running() > 0;
+        let order = {
             let mut there = lock(&self.order);
-            *there = Some(match *there {
+            let order = match *there {
                 // That they go on elsewhere does not give them more time than they were given.
                 Some(before) if order.handed_over => Order { handed_over: true, ..before },
                 Some(before) => Order { handed_over: before.handed_over, ..order },
                 None => order,
-            });
+            };
+            *there = Some(order);
             self.orders.fetch_add(1, Ordering::Release);
-        }
+            order
+        };
+        // What was handed over goes on elsewhere, also where the rest here is told to end.
+        #[cfg(all(unix, feature = "systemd"))]
+        let herald = self.herald.as_ref().filter(|_| runs && !order.handed_over);
+        #[cfg(not(all(unix, feature = "systemd")))]
+        let _ = order;
         // Before the engines are woken: with them the process may end.
         #[cfg(all(unix, feature = "systemd"))]
         if let Some(herald) = herald {
