@@ -286,8 +286,12 @@ impl Endpoint {
         if self.peer_addr.as_ref().is_some_and(|peer| peer != to) {
             return Err(GramError::NotThePeer);
         }
-        let (grams, bytes) = (self.config.tx_grams, self.config.tx_bytes);
-        self.tx.fits(len, grams, bytes).then_some(()).ok_or(GramError::Full)
+        self.has_room(len).then_some(()).ok_or(GramError::Full)
+    }
+
+    /// Whether there is room in the queue for a datagram of `len` bytes.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.tx.fits(len, self.config.tx_grams, self.config.tx_bytes)
     }
 
     fn may_queue(&mut self, len: usize, to: &Addr) -> Result<(), GramError> {

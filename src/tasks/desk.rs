@@ -82,6 +82,8 @@ pub(super) struct Socket {
     pub(super) endpoint: EndpointId,
     pub(super) reader: Waiter,
     pub(super) writer: Waiter,
+    /// Bytes of the datagram for which the writer waits for room.
+    wanted: usize,
     pub(super) error: Option<Cause>,
 }
 
@@ -99,6 +101,8 @@ pub(super) struct Desk {
     known: usize,
     pub(super) listeners: Vec<Listening>,
     sockets: Vec<Socket>,
+    /// The sockets at which somebody waits for room, or has.
+    senders: Vec<EndpointId>,
     /// Acceptors that are gone while some of their connections shake hands; never more than there are connections.
     pub(super) retired: Vec<AcceptorId>,
     /// For the owner.
@@ -117,6 +121,7 @@ impl Desk {
             known: 0,
             listeners: Vec::new(),
             sockets: Vec::new(),
+            senders: Vec::new(),
             retired: Vec::new(),
             events: VecDeque::new(),
             watch_sockets: false,
@@ -145,6 +150,44 @@ impl Desk {
         let sockets = self.sockets.iter_mut();
         let sockets = sockets.flat_map(|socket| [&mut socket.reader, &mut socket.writer]);
         self.woken.extend(listeners.chain(sockets).filter_map(Waiter::wake));
+    }
+
+    /// Somebody waits until there is room for one more datagram, of `len` bytes. `Drained` is told only once nothing is queued, which it may be for ever for a
+    /// receiver that takes none.
+    pub(super) fn wait_to_send(&mut self, endpoint: EndpointId, len: usize, context: &Context<'_>) {
+        if let Some(socket) = self.socket(endpoint) {
+            socket.writer.wait(context);
+            socket.wanted = len;
+            if !self.senders.contains(&endpoint) {
+                self.senders.push(endpoint);
+            }
+        }
+    }
+
+    /// Whether there is room by now for what waits to be sent at that socket; `None` where nothing does.
+    fn has_room_at(&self, endpoint: EndpointId) -> Option<bool> {
+        let socket = self.sockets.iter().find(|socket| socket.endpoint == endpoint);
+        let wanted = socket.filter(|socket| socket.writer.waiting)?.wanted;
+        Some(self.server.endpoint(endpoint)?.has_room(wanted))
+    }
+
+    /// Whether somebody has room by now and does not know of it.
+    pub(super) fn owes_room(&self) -> bool {
+        self.senders.iter().any(|endpoint| self.has_room_at(*endpoint) == Some(true))
+    }
+
+    /// Wakes who has room by now.
+    pub(super) fn wake_senders(&mut self) {
+        for endpoint in core::mem::take(&mut self.senders) {
+            match self.has_room_at(endpoint) {
+                Some(true) => {
+                    let woken = self.socket(endpoint).and_then(|socket| socket.writer.wake());
+                    self.woken.extend(woken);
+                }
+                Some(false) => self.senders.push(endpoint),
+                None => {}
+            }
+        }
     }
 
     /// Whether somebody waits at a listener or a datagram socket that the owner has closed since the last tick, of which no event tells.
@@ -198,7 +241,7 @@ impl Desk {
 
     pub(super) fn add_socket(&mut self, endpoint: EndpointId) {
         let (reader, writer) = (Waiter::default(), Waiter::default());
-        self.sockets.push(Socket { endpoint, reader, writer, error: None });
+        self.sockets.push(Socket { endpoint, reader, writer, wanted: 0, error: None });
     }
 
     /// The oldest that has come in there and was not taken.

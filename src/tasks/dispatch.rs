@@ -23,6 +23,7 @@ impl Desk {
         if core::mem::take(&mut self.watch_sockets) {
             self.wake_sockets();
         }
+        self.wake_senders();
         if !self.retired.is_empty() && self.server.cxes() == 0 {
             self.retired = Vec::new();
         }

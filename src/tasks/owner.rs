@@ -215,11 +215,15 @@ impl Tasks {
         server.wait(left.into_iter().chain(limit).min());
     }
 
-    /// Whether a task waits for its turn, or to hear that there is nothing to wait for, or something to be let go of.
+    /// Whether a task waits for its turn, or to hear of room or that there is nothing to wait for, or something to be let go of.
     fn has_ready(&self) -> bool {
         let ready = !self.line.is_empty() || !self.shared.queue.is_empty();
-        let desk = || self.shared.desk_cell().borrow();
-        ready || self.shared.has_late() || there(desk().as_deref()).is_waited_in_vain()
+        let owes = || {
+            let desk = self.shared.desk_cell().borrow();
+            let desk = there(desk.as_deref());
+            desk.is_waited_in_vain() || desk.owes_room()
+        };
+        ready || self.shared.has_late() || owes()
     }
 
     /// Ticks until `future` is done, sleeping in between, and gives what it gives. All tasks go on meanwhile; those that are not done then go on with the next

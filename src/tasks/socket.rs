@@ -119,7 +119,7 @@ impl TaskSocket {
                     Ok(()) => Some(Ok(())),
                     Err(GramError::Full) => {
                         there.want_drained();
-                        desk.socket(endpoint)?.writer.wait(context);
+                        desk.wait_to_send(endpoint, data.len(), context);
                         None
                     }
                     Err(GramError::Closed) => Some(Err(closed())),

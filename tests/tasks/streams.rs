@@ -291,3 +291,44 @@ fn a_connected_socket_is_told_that_nobody_is_there() {
     });
     pair.run_out();
 }
+
+/// Room was told of only once nothing at all was queued: one receiver that takes nothing held up all sending to others, without a stall for ever.
+#[cfg(all(target_os = "linux", feature = "uds"))]
+#[test]
+fn regression_who_waits_for_room_gets_it_beside_a_receiver_that_takes_nothing() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    use tymist::GramConfig;
+    use tymist::net::{Addr, Bind};
+
+    use super::bed::Rig;
+
+    let name = |who: &str| format!("tymist-room-{}-{who}", std::process::id());
+    let at = |who: &str| SocketAddr::from_abstract_name(name(who)).unwrap();
+    let [slow, busy] = ["slow", "busy"].map(|who| UnixDatagram::bind_addr(&at(who)).unwrap());
+    slow.set_nonblocking(true).unwrap();
+    let filling = UnixDatagram::unbound().unwrap();
+    filling.set_nonblocking(true).unwrap();
+    while filling.send_to_addr(b"x", &at("slow")).is_ok() {}
+
+    let mut rig = Rig::new();
+    let mut config = GramConfig::new();
+    (config.tx_grams, config.stall) = (2, None);
+    let [to_slow, to_busy, own] =
+        ["slow", "busy", "own"].map(|who| Addr::abstract_name(name(who).as_bytes()));
+    let mut socket = rig.tasks.handle().bind(Bind::new(own), config).unwrap();
+    let sent = rig.tasks.handle().spawn(async move {
+        socket.send_to(b"x", to_slow).await.unwrap();
+        for number in 0..5 {
+            socket.send_to(&[number], &to_busy).await.unwrap();
+        }
+        socket
+    });
+    rig.until(|_| sent.is_finished());
+    for number in 0..4 {
+        let mut buf = [9];
+        assert_eq!((busy.recv(&mut buf).unwrap(), buf), (1, [number]));
+    }
+    drop(slow);
+}
