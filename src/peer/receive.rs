@@ -87,7 +87,8 @@ impl Endpoint {
             }
             from = peer.clone();
         }
-        let kept = len.min(self.config.max_gram);
+        // It cannot be more than there is room for, whatever the socket claims.
+        let kept = len.min(self.config.max_gram).min(scratch.len());
         let truncated = truncated || len > kept;
         self.spent.bytes_in = self.spent.bytes_in.saturating_add(len);
         self.counters.grams_in += 1;

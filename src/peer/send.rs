@@ -120,6 +120,8 @@ impl Endpoint {
             transmit(socket, gram).map(|()| 1)
         };
         let error = match sent {
+            // It has taken none, and may never say when it does.
+            Ok(0) => io::ErrorKind::OutOfMemory.into(),
             Ok(count) => {
                 self.spent.grams_out += count;
                 (0..count).for_each(|_| self.on_sent(at, held, serviced));
@@ -184,7 +186,8 @@ impl Endpoint {
         }
         match (count, self.tx.get(0)) {
             (0 | 1, Some(first)) => transmit(socket, first).map(|()| 1),
-            _ => socket.send_many(&grams[..count]),
+            // No more than it was given, whatever it claims.
+            _ => socket.send_many(&grams[..count]).map(|sent| sent.min(count)),
         }
     }
 

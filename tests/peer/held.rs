@@ -169,3 +169,32 @@ fn regression_a_receiver_with_room_again_gets_its_datagram_beside_one_that_is_se
     let to_slow = script.lock().sent.iter().filter(|(_, to)| *to == slow).count();
     assert_eq!((to_slow, rig.peer.counters().unsent), (1, 0));
 }
+
+/// A tick never ended over a middleware that said it had taken none, and of what it claimed beyond that nothing was ever sent.
+#[test]
+fn regression_what_a_socket_claims_to_have_taken_is_held_against_what_it_was_given() {
+    let (mut rig, script) = rig(|config| config.tick_bytes = 2);
+    script.lock().claims.extend([0, 9]);
+    for text in ["a", "b", "c", "d"] {
+        rig.peer.tx(text.as_bytes(), friend()).unwrap();
+    }
+    rig.tick_now();
+    assert_eq!(rig.peer.tx_grams(), 4, "it has taken none");
+    rig.tick_now();
+    assert_eq!((rig.peer.tx_grams(), rig.peer.counters().grams_out), (2, 2));
+    rig.tick_now();
+    assert_eq!(texts(&script), ["c", "d"]);
+}
+
+#[test]
+fn regression_a_datagram_longer_than_its_buffer_is_none() {
+    let (mut rig, script) = rig_on(Bind::new(Path::new("me")), |config| {
+        (config.max_gram, config.rx_bytes) = (usize::MAX, usize::MAX);
+    });
+    script.lock().receives.push_back(Ok((b"x".to_vec(), friend())));
+    script.lock().too_long = 5 << 20;
+    script.ready(true, false);
+    rig.tick_now();
+    let gram = rig.peer.take().unwrap();
+    assert_eq!((gram.data[0], gram.truncated), (b'x', true));
+}
