@@ -66,6 +66,7 @@ mod shared;
 mod socket;
 mod stream;
 mod table;
+mod tick;
 mod time;
 #[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
 mod traits;
