@@ -4,7 +4,8 @@
 //!
 //! * Bytes stay whole and in order, and are not copied.
 //! * **Back pressure goes through.** Where one end takes no more, at most its [`Limits::tx_bytes`](crate::Limits::tx_bytes) and the other's
-//!   [`Limits::rx_bytes`](crate::Limits::rx_bytes) wait, and then the other's peer is held back.
+//!   [`Limits::rx_bytes`](crate::Limits::rx_bytes) wait, and then the other's peer is held back,
+//!   whatever [`Config::tx_full`](crate::Config::tx_full) and [`Config::rx_full`](crate::Config::rx_full) say of connections that are not joined.
 //! * **An end goes through, each way by itself.** When a peer ends its half, the other end's half is ended behind the last byte; the way back stays open until
 //!   it is ended, too.
 //! * **A break goes through.** What ends in any other way than cleanly, a reset, a deadline, a TLS stream cut short, a connection that could not be made,

@@ -25,7 +25,9 @@ impl Remoter {
             Phase::Live if self.state.receive_shut => true,
             Phase::Live => {
                 let at_cap = self.rx.len() >= self.rx_limit();
-                !at_cap || (self.state.at_rx_cap && core.config.rx_full == RxFull::Close)
+                let closes = core.config.rx_full == RxFull::Close;
+                let closes = closes && !self.state.half_open.holds_back();
+                !at_cap || (self.state.at_rx_cap && closes)
             }
             Phase::Flushing | Phase::Lingering => true,
             Phase::Dialling | Phase::Handshaking | Phase::Closed => false,

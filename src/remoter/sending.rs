@@ -94,7 +94,8 @@ impl Remoter {
             return Err(TxError::SendShut);
         }
         let own = self.tx_limit().saturating_sub(self.tx.len());
-        if wanted > own && self.state.tx_full == TxFull::Close {
+        let closes = self.state.tx_full == TxFull::Close && !self.state.half_open.holds_back();
+        if wanted > own && closes {
             self.doom(CloseReason::TxFull);
             return Err(TxError::Overflow);
         }

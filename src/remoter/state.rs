@@ -44,6 +44,11 @@ impl HalfOpen {
     pub(crate) fn of(yes: bool) -> Self {
         if yes { HalfOpen::Yes } else { HalfOpen::No }
     }
+
+    /// Whether a full queue holds back who fills it, whatever is configured: what is passed on is whole.
+    pub(crate) fn holds_back(self) -> bool {
+        self == HalfOpen::Joined
+    }
 }
 
 /// Whether a proxy stands between the peer and us.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tymist::net::tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsTime};
 use tymist::{
     Backoff, CloseReason, Config, Connect, Deadline, DialRefused, Event, Gone, Id, Refusal, Relay,
+    RxFull, TxFull,
 };
 
 use crate::tls_support::{EPOCH, pki};
@@ -252,8 +253,20 @@ fn large_streams_each_way_at_once_stay_whole_within_the_caps() {
 
 #[test]
 fn who_takes_nothing_holds_the_sender_back_within_the_caps_until_it_does() {
+    holds_back(|_| {});
+}
+
+/// A pair broke as soon as one read was longer than the room of the other end, or one end stood still.
+#[test]
+fn regression_back_pressure_goes_through_also_where_full_queues_close() {
+    holds_back(|config| config.tx_full = TxFull::Close);
+    holds_back(|config| config.rx_full = RxFull::Close);
+}
+
+fn holds_back(change: impl FnOnce(&mut Config)) {
     let mut it = Forward::new(|config| {
         (config.limits.rx_bytes, config.limits.tx_bytes) = (32 << 10, 32 << 10);
+        change(config);
     });
     let (mut client, mut far) = it.pair();
     let data = pattern(64 << 20);
