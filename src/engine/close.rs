@@ -74,12 +74,13 @@ impl Remoter {
             self.arm(core, Slot::Linger);
         }
         let ended = self.state.phase == Phase::Lingering && self.state.eof;
-        self.state.doomed || ended || self.lingers_in_vain()
+        self.state.doomed || ended || self.lingers_in_vain(core)
     }
 
-    /// Whether there is no deadline any more for the peer's end that it waits for.
-    pub(super) fn lingers_in_vain(&self) -> bool {
-        self.state.phase == Phase::Lingering && !self.is_armed(Slot::Linger)
+    /// Whether there is no deadline any more for the peer's end that it waits for, not even one beyond all time.
+    pub(super) fn lingers_in_vain(&self, core: &Core) -> bool {
+        let unarmed = self.state.phase == Phase::Lingering && !self.is_armed(Slot::Linger);
+        unarmed && self.duration(core, Slot::Linger).is_none()
     }
 
     /// Whether the peer's end has come, and the time that its user has to answer does not run yet.

@@ -30,16 +30,16 @@ fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
 }
 
 impl Remoter {
-    fn duration(&self, core: &Core, slot: Slot) -> Option<Duration> {
+    pub(super) fn duration(&self, core: &Core, slot: Slot) -> Option<Duration> {
         if let (Slot::Dial, Some(dial)) = (slot, &self.dial) {
             return Some(dial.pause).filter(|pause| !pause.is_zero());
         }
         duration_of(self.timeouts().unwrap_or(&core.config.timeouts), slot)
     }
 
-    /// Whether there is a deadline of that kind for it.
-    pub(super) fn has_deadline(&self, core: &Core, slot: Slot) -> bool {
-        self.duration(core, slot).is_some()
+    /// Whether arming it would change something: a deadline beyond all time is never armed.
+    pub(super) fn would_arm(&self, core: &Core, slot: Slot) -> bool {
+        self.duration(core, slot).is_some_and(|duration| core.now + duration != Tyme::NEVER)
     }
 
     /// Starts a deadline from now; returns false if there is none of that kind.
@@ -125,7 +125,9 @@ impl Remoter {
                 &[Slot::FirstByte, Slot::Idle, Slot::Lifetime, Slot::Rate]
             }
             Phase::Live => &[Slot::Idle, Slot::Lifetime, Slot::Rate],
-            Phase::Flushing | Phase::Lingering if self.state.opened => &[Slot::Lifetime],
+            Phase::Flushing if self.state.opened => &[Slot::Lifetime],
+            // It may have been beyond all time.
+            Phase::Lingering if self.state.opened => &[Slot::Lifetime, Slot::Linger],
             Phase::Dialling if self.is_trying() => &[Slot::Connect],
             Phase::Handshaking => &[Slot::Handshake],
             _ => &[],

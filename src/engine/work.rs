@@ -186,8 +186,8 @@ impl Remoter {
 
     fn wants_turn_live(&self, core: &Core, room: Room) -> bool {
         self.can_go_on(core, room)
-            || self.lingers_in_vain()
-            || (self.begins_to_wait_for_user() && self.has_deadline(core, Slot::Linger))
+            || self.lingers_in_vain(core)
+            || (self.begins_to_wait_for_user() && self.would_arm(core, Slot::Linger))
             || (self.tx.is_empty()
                 && (self.state.fin == Fin::Asked
                     || self.state.phase == Phase::Flushing

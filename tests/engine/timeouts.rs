@@ -593,6 +593,39 @@ fn a_timeout_beyond_all_time_is_never_too() {
     never_ends(&mut rig);
 }
 
+/// A linger beyond all time was taken for none: the peer's end was not waited for.
+#[test]
+fn regression_a_close_with_a_linger_beyond_all_time_waits_for_the_peers_end() {
+    let mut rig = rig(|timeouts| timeouts.linger = Some(Duration::MAX));
+    let (client, id) = rig.client();
+    rig.server.remoter_mut(id).unwrap().close();
+    rig.tick();
+    never_ends(&mut rig);
+    // A shorter one that is given meanwhile counts.
+    let mut timeouts = never();
+    timeouts.linger = Some(SECOND);
+    rig.server.remoter_mut(id).unwrap().set_timeouts(timeouts);
+    rig.tick();
+    rig.tick_after(SECOND - NANO);
+    assert_eq!(rig.server.len(), 1);
+    let events = rig.tick_after(NANO);
+    assert_eq!(closed(&events), Some(CloseReason::Expired(Deadline::Linger)), "{events:?}");
+    drop(client);
+}
+
+/// The server wanted to be called again at once, for ever.
+#[test]
+fn regression_a_user_with_time_beyond_all_time_is_waited_for_asleep() {
+    let mut rig = rig(|timeouts| timeouts.linger = Some(Duration::MAX));
+    let (mut client, id) = rig.client();
+    send(&mut client, b"!");
+    end(&client);
+    rig.until(|event| *event == Event::Eof(id));
+    rig.tick();
+    assert_eq!(rig.server.remoter_mut(id).unwrap().rx(), b"!");
+    never_ends(&mut rig);
+}
+
 #[test]
 fn of_several_the_earliest_counts() {
     let mut rig = rig(|timeouts| {
