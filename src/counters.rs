@@ -17,7 +17,7 @@ pub struct Counters {
     pub dial_failures: u64,
     /// Names that were looked up.
     pub lookups: u64,
-    /// Those of them that had no address.
+    /// Those of them that had no address, or no answer in time for anybody who had asked.
     pub lookup_failures: u64,
     /// Connections that became usable.
     pub opened: u64,

@@ -360,12 +360,12 @@ impl Engine {
 
     /// Lets go of what a round that has not come up still has under way.
     pub(super) fn end_round(&mut self, id: Id, reason: CloseReason) {
-        self.stop_looking(id);
+        let ended = self.stop_looking(id);
         let Some(remoter) = self.slots.get_mut(id) else { return };
         let Some(dial) = &mut remoter.dial else { return };
         let late = reason == CloseReason::Expired(Deadline::Connect);
         if late && dial.step == Step::Looking {
-            self.core.counters.lookup_failures += 1;
+            self.core.counters.lookup_failures += u64::from(ended);
             let host = dial.host();
             let why = "no answer within the connect time-out".into();
             self.core.events.push(Event::Unresolved { id, host, why });

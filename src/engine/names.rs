@@ -64,15 +64,16 @@ impl Names {
         self.asked.len() < limit.max(1)
     }
 
-    /// That one does not want to know any more.
-    fn give_up(&mut self, name: &(Arc<str>, u16), id: Id) {
-        if let Some(asked) = self.asked.get_mut(name) {
-            asked.askers.remove(&id);
-            if asked.askers.is_empty() {
-                asked.wish.end();
-                self.asked.remove(name);
-            }
+    /// That one does not want to know any more; returns whether its look-up has ended with that.
+    fn give_up(&mut self, name: &(Arc<str>, u16), id: Id) -> bool {
+        let Some(asked) = self.asked.get_mut(name) else { return false };
+        asked.askers.remove(&id);
+        let ended = asked.askers.is_empty();
+        if ended {
+            asked.wish.end();
+            self.asked.remove(name);
         }
+        ended
     }
 }
 
@@ -182,14 +183,11 @@ impl Engine {
         }
     }
 
-    /// A round of this connection is over: whatever it wanted to know, it does not any more.
-    pub(super) fn stop_looking(&mut self, id: Id) {
-        if let Some(dial) = self.slots.get(id).and_then(|remoter| remoter.dial.as_ref())
-            && dial.step == Step::Looking
-            && let Some(name) = dial.name()
-        {
-            self.names.give_up(&name, id);
-        }
+    /// A round of this connection is over: whatever it wanted to know, it does not any more. Returns whether a look-up has ended with that.
+    pub(super) fn stop_looking(&mut self, id: Id) -> bool {
+        let dial = self.slots.get(id).and_then(|remoter| remoter.dial.as_ref());
+        let looking = dial.filter(|dial| dial.step == Step::Looking);
+        looking.and_then(|dial| dial.name()).is_some_and(|name| self.names.give_up(&name, id))
     }
 
     /// A connection has closed: if it waits here, its place in the line is empty. Lines that are more than half empty are closed up, so that behind a
@@ -215,6 +213,9 @@ impl Engine {
             return;
         }
         let Some(asked) = self.names.asked.remove(&name) else { return };
+        // Once, however many have asked.
+        let failed = result.as_ref().map_or(true, Vec::is_empty);
+        self.core.counters.lookup_failures += u64::from(failed);
         for (id, ticket) in asked.askers {
             self.on_answer_for(id, ticket, &result);
         }
@@ -237,7 +238,6 @@ impl Engine {
             Err(why) => Arc::clone(why),
         };
         let host = dial.host();
-        self.core.counters.lookup_failures += 1;
         self.core.events.push(Event::Unresolved { id, host, why });
         self.cut(id, CloseReason::Connect(io::ErrorKind::NotFound.into()));
     }

@@ -1165,6 +1165,30 @@ fn a_name_that_does_not_resolve_is_told_with_its_reason() {
     assert_eq!((desk.clients.len(), desk.clients.timers()), (0, 0));
 }
 
+/// Each that had asked counted one, and so did who was not asked for yet: more failed than there were.
+#[test]
+fn regression_a_look_up_that_failed_counts_once_whoever_had_asked() {
+    let (mut desk, asked) = with_names(|config| {
+        config.limits.lookups = 1;
+        config.timeouts.connect = Some(Duration::from_secs(3));
+    });
+    let mut failed = |lookups, failures, unresolved| {
+        let events = desk.tick_after(Duration::from_secs(3));
+        let told = events.iter().filter(|it| matches!(it, Event::Unresolved { .. })).count();
+        let counters = desk.clients.counters();
+        let counted = (counters.lookups, counters.lookup_failures, told);
+        assert_eq!(counted, (lookups, failures, unresolved));
+        desk.dial(Connect::to_name("example.org", 80));
+        desk.dial(Connect::to_name("example.org", 80));
+        desk.dial(Connect::to_name("example.net", 80)); // Waits until that one is over.
+        desk.tick();
+    };
+    failed(0, 0, 0);
+    failed(1, 1, 3); // None had its answer within the time.
+    asked.lock().unwrap().pop().unwrap().answer(Err(std::io::Error::other("no such host")));
+    failed(3, 3, 3); // Then the other name was asked for, too late.
+}
+
 #[test]
 fn a_network_that_knows_no_names_says_so() {
     let mut desk = Desk::new();
