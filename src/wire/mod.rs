@@ -78,7 +78,7 @@ enum Sink {
 
 impl WireLog {
     /// Keeps the latest records in memory, as many as fit in `bytes` (their own size included); older ones are dropped and
-    /// [counted](WireLog::dropped).
+    /// [counted](WireLog::dropped), and so is one that alone is larger.
     #[must_use]
     pub fn memory(bytes: usize) -> Self {
         Self::with_sink(Sink::Ring(Ring::new(bytes)))
@@ -167,7 +167,7 @@ impl WireLog {
         text
     }
 
-    /// Records that had to make room for later ones.
+    /// Records that had to make room for later ones, or had none at all.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         match &self.lock().sink {

@@ -22,9 +22,14 @@ impl Ring {
         Ring { records: VecDeque::new(), cap, used: 0, dropped: 0 }
     }
 
-    /// Adds a record and drops the oldest until all fit; one that is too large for the whole ring is itself dropped.
+    /// Adds a record and drops the oldest until all fit; one that is too large for the whole ring is itself dropped, and no other for it.
     pub(super) fn push(&mut self, record: Record) {
-        self.used += size(&record);
+        let size_of_it = size(&record);
+        if size_of_it > self.cap {
+            self.dropped += 1;
+            return;
+        }
+        self.used += size_of_it;
         self.records.push_back(record);
         while self.used > self.cap {
             let Some(oldest) = self.records.pop_front() else { break };
@@ -49,6 +54,19 @@ mod tests {
     use super::*;
     use crate::net::Addr;
     use crate::wire::Direction;
+
+    /// One long read wiped the log.
+    #[test]
+    fn regression_what_fits_in_no_way_drops_nothing_else() {
+        let (tyme, direction, peer) = (None, Direction::Rx, Addr::Unnamed);
+        let record = Record { tyme, direction, peer, len: 3, data: Bytes::from_static(b"abc") };
+        let large = Record { len: 1000, data: Bytes::from(vec![0; 1000]), ..record.clone() };
+        let mut ring = Ring::new(2 * size(&record));
+        ring.push(record.clone());
+        ring.push(large);
+        ring.push(record.clone());
+        assert_eq!((ring.records().count(), ring.dropped()), (2, 1));
+    }
 
     #[test]
     fn what_just_fits_stays() {
