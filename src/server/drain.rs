@@ -93,7 +93,9 @@ impl Server {
         let left = self.left();
         let now = self.engine.core.now;
         let Some(state) = &mut self.draining else { return };
-        let over = state.tymer.is_some_and(|tymer| tymer.expired(now));
+        // At the end of all time, too, what lies beyond it is not due.
+        let deadline = state.deadline();
+        let over = deadline <= now && deadline != Tyme::NEVER;
         if left > 0 && !over {
             if state.told != Some(left) {
                 state.told = Some(left);

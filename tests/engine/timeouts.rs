@@ -465,6 +465,18 @@ fn a_connection_that_ends_in_the_tick_of_the_drains_deadline_is_not_cut() {
     assert_eq!(events, [Event::Closed(id, CloseReason::Eof), Event::DrainEnded { cut: 0 }]);
 }
 
+/// It was cut in the last moment there is, of which `wake` knew nothing.
+#[test]
+fn regression_a_drain_whose_deadline_is_never_does_not_cut_at_the_end_of_time() {
+    let mut rig = rig(|_| ());
+    let (_client, _) = rig.client();
+    rig.server.drain(Some(Duration::MAX));
+    rig.tick_now();
+    assert_eq!(rig.server.draining().unwrap().deadline, Tyme::NEVER);
+    assert_eq!(rig.server.wake(), Wake::OnIo);
+    assert_eq!((rig.tick_at(Tyme::NEVER), rig.server.len()), (vec![], 1));
+}
+
 #[test]
 fn a_drain_without_a_deadline_waits_for_ever() {
     let mut rig = rig(|_| ());
