@@ -21,6 +21,9 @@ impl Doist {
     /// # Errors
     /// Once all is over: that doers have failed, or that the operating system could not wait, which goes first.
     pub fn run(&mut self, tymist: &mut Tymist) -> Result<Finish, RunError> {
+        if tymist.is_following() {
+            tymist.tick(); // Else it would be entered, and have its first cycle, in the past.
+        }
         let mut trouble = None;
         let finish = self.run_paced(tymist, |doist, tymist| {
             tymist.tick();

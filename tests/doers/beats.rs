@@ -1,7 +1,9 @@
 //! Doers with a tock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tymist::Wake;
@@ -144,4 +146,51 @@ fn what_a_group_wants_is_the_earliest_that_any_of_its_doers_wants() {
     assert_eq!(doist.wake(), Wake::Now);
     assert_eq!(doist.recur(Tyme::ZERO).unwrap(), Recur::Done);
     assert_eq!(doist.wake(), Wake::OnIo, "it is over");
+}
+
+/// Time that passes before a Doist is run is none of its: what it lives by begins at its entry.
+#[test]
+fn regression_run_begins_at_the_time_that_it_is() {
+    let real = Arc::new(AtomicU64::new(0));
+    let read = Arc::clone(&real);
+    let source = move || Tyme::from_nanos(read.fetch_add(10_000_000, Ordering::Relaxed));
+    let mut tymist = Tymist::following(source);
+    real.fetch_add(10_000_000_000, Ordering::Relaxed); // a long time of opening files, say
+    let begun = Rc::new(Cell::new(Tyme::ZERO));
+    let mut doist = Doist::new();
+    doist.limit = Some(Duration::from_secs(1));
+    doist.add(Restless { entered: Rc::clone(&begun), turns: 0 });
+    for _ in 0..2 {
+        assert_eq!(doist.run(&mut tymist).unwrap(), Finish::Limit);
+        let lasted = tymist.tyme() - begun.get();
+        assert!(lasted < Duration::from_millis(1100), "{lasted:?}");
+        real.fetch_add(10_000_000_000, Ordering::Relaxed);
+    }
+}
+
+/// Wants its turn at once, always.
+struct Restless {
+    entered: Rc<Cell<Tyme>>,
+    turns: usize,
+}
+
+impl Doer for Restless {
+    fn enter(&mut self, tymth: &Tymth) -> Result<(), DoError> {
+        self.entered.set(tymth.tyme());
+        Ok(())
+    }
+
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
+        self.turns += 1;
+        Ok(Recur::Again)
+    }
+
+    fn exit(&mut self) -> Result<(), DoError> {
+        let turns = std::mem::take(&mut self.turns);
+        if turns < 90 { Err(format!("{turns} turns of 100").into()) } else { Ok(()) }
+    }
+
+    fn wake(&self) -> Wake {
+        Wake::Now
+    }
 }
