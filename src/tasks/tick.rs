@@ -87,7 +87,8 @@ impl Tasks {
         let deadline = self.shared.timers.next();
         let mut desk = self.shared.desk_cell().borrow_mut();
         let server = &mut there_mut(desk.as_deref_mut()).server;
-        let left = deadline.map(|deadline| deadline - server.tyme());
+        // What has passed since the tick is not slept again.
+        let left = deadline.map(|deadline| deadline - server.engine_mut().sample());
         server.wait(left.into_iter().chain(limit).min());
     }
 

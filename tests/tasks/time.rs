@@ -185,3 +185,19 @@ fn regression_what_was_over_by_the_old_clock_is_over_by_the_new_one() {
         assert_eq!(log.take(), [format!("3 at {start}"), format!("again at {later}")]);
     }
 }
+
+/// A wait is as long as what is left of a deadline, not as what was left of it at the last tick.
+#[test]
+fn regression_what_has_passed_since_the_tick_is_not_slept_again() {
+    let mut rig = Rig::new();
+    let handle = rig.tasks.handle();
+    let sleeper = handle.clone();
+    let task = handle.spawn(async move { sleeper.sleep(millis(60_000)).await });
+    rig.tasks.service();
+    rig.tymist.tick_by(millis(60_000)); // the owner was at something else
+    let mut real = Tymist::realtime();
+    rig.tasks.wait(None);
+    assert!(real.tick() < Tyme::ZERO + millis(30_000), "slept what was over");
+    rig.tasks.service();
+    assert!(task.is_finished());
+}
