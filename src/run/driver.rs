@@ -119,7 +119,7 @@ impl<D: Doer> Driver<D> {
         self.life.is_going()
     }
 
-    /// The tyme of the last turn or rest.
+    /// The tyme of the last turn or rest, or at which the doer was last at hand to be changed.
     #[must_use]
     pub fn tyme(&self) -> Tyme {
         self.tymist.tyme()
@@ -161,6 +161,8 @@ impl<D: Doer> Deref for Driver<D> {
 
 impl<D: Doer> DerefMut for Driver<D> {
     fn deref_mut(&mut self) -> &mut D {
+        // What is begun now has its time from now on, not from the last turn, which may be long over.
+        self.tymist.tick();
         &mut self.doer
     }
 }

@@ -13,6 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tymist::doing::{DoError, Doist, Recur};
 use tymist::run::calloop::Source;
 use tymist::run::{Driver, Watcher};
+use tymist::tyme::{Tyme, Tymist};
+use tymist::{Config, Server};
 
 /// What came of it: the driver again, and what the doer failed with.
 pub(crate) type Ran = (Driver<Doist>, Result<(), DoError>);
@@ -129,7 +131,7 @@ pub(crate) fn watcher(mut driver: Driver<Doist>) -> Ran {
 
 #[test]
 fn regression_a_watcher_whose_wake_has_panicked_says_so() {
-    let mut server = tymist::Server::new(tymist::Config::new());
+    let mut server = Server::new(Config::new());
     let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
     let addr = server.local_addr(acceptor).unwrap().inet().unwrap();
     let mut driver = Driver::new(server);
@@ -168,4 +170,26 @@ fn regression_a_source_whose_doer_was_left_by_somebody_else_is_removed() {
         events.dispatch(Some(BEAT), &mut ends).unwrap();
     }
     assert_eq!(ends, 1, "told once, and removed");
+}
+
+/// A loop that did something else for long begins what it begins now: by the tyme of the last turn it could be over at once.
+#[test]
+fn regression_what_is_begun_between_turns_has_its_time_from_then_on() {
+    let within = Duration::from_secs(2);
+    let mut server = Server::new(Config::new());
+    server.listen(([127, 0, 0, 1], 0)).unwrap();
+    let mut driver = Driver::new(server);
+    assert_eq!(driver.turn().unwrap(), Recur::Again);
+    let last = driver.tyme();
+    let mut real = Tymist::realtime();
+    let passed = loop {
+        // As long as it may be; it is not the time that counts, but that there was some.
+        let passed = real.tick() - Tyme::ZERO;
+        if passed > Duration::from_millis(1) {
+            break passed;
+        }
+    };
+    driver.drain(Some(within));
+    let deadline = driver.draining().unwrap().deadline;
+    assert!(deadline >= last + passed + within, "{deadline} from {last}, after {passed:?}");
 }
