@@ -70,9 +70,18 @@ impl Handle {
         self.shared.timers.now()
     }
 
-    /// Waits for so long, from the tyme of this tick on.
+    /// Waits for so long, from the tyme of this tick on; outside of tasks, from now on.
     pub fn sleep(&self, time: Duration) -> Sleep {
-        self.sleep_until(self.tyme() + time)
+        self.sleep_until(self.now() + time)
+    }
+
+    /// The tyme of this tick. Between ticks the last one may be long over: there it is what the clock shows, unless the owner has the server in hand.
+    fn now(&self) -> Tyme {
+        if self.shared.queue.is_running() {
+            return self.tyme();
+        }
+        let sampled = self.shared.with_desk(|desk| desk.server.engine_mut().sample());
+        sampled.unwrap_or_else(|_| self.tyme())
     }
 
     /// Waits until then.
@@ -80,7 +89,8 @@ impl Handle {
         Sleep::new(&self.shared.timers, deadline)
     }
 
-    /// Gives `future` so long, from the tyme of this tick on. What is ready in the very tick in which its time ends is in time. It is dropped with this.
+    /// Gives `future` so long, from the tyme of this tick on; outside of tasks, from now on.
+    /// What is ready in the very tick in which its time ends is in time. It is dropped with this.
     ///
     /// # Errors
     /// [`Elapsed`] if it took longer.
@@ -103,7 +113,7 @@ impl Handle {
     /// A beat with this period, whose first is one period from now.
     #[must_use]
     pub fn interval(&self, period: Duration) -> Interval {
-        Interval::new(&self.shared.timers, period)
+        Interval::new(&self.shared.timers, self.now(), period)
     }
 
     // The network.

@@ -110,6 +110,11 @@ impl Queue {
         self.running.store(key.unwrap_or(Key::NONE).0, Ordering::Relaxed);
     }
 
+    /// Whether a task runs.
+    pub(super) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed) != Key::NONE.0
+    }
+
     /// The owner is at work, and will look.
     pub(super) fn work(&self) {
         self.idle.store(false, Ordering::SeqCst);

@@ -267,10 +267,10 @@ pub struct Interval {
 }
 
 impl Interval {
-    pub(super) fn new(timers: &Arc<Timers>, period: Duration) -> Self {
+    pub(super) fn new(timers: &Arc<Timers>, now: Tyme, period: Duration) -> Self {
         // A period of zero would be ready for ever.
         let period = period.max(Duration::from_nanos(1));
-        let next = timers.own() + period;
+        let next = timers.own_of(now + period);
         Interval { sleep: Sleep::until(timers, next), next, period }
     }
 

@@ -201,3 +201,24 @@ fn regression_what_has_passed_since_the_tick_is_not_slept_again() {
     rig.tasks.service();
     assert!(task.is_finished());
 }
+
+/// What is made between ticks begins when it is made: the last tick may be long over.
+#[test]
+fn regression_a_time_that_is_given_between_ticks_begins_there() {
+    let mut rig = Rig::new();
+    let handle = rig.tasks.handle();
+    rig.tasks.service();
+    let made = rig.tymist.tick_by(millis(10_000)); // the owner was at something else
+    let (sleep, mut beat) = (handle.sleep(millis(1000)), handle.interval(millis(1000)));
+    assert_eq!(sleep.deadline(), made + millis(1000));
+    let task = handle.spawn(handle.timeout(millis(1000), sleep));
+    let beats = handle.spawn(async move { beat.tick().await });
+    for (at, is_over) in [(0, false), (999, false), (1000, true)] {
+        rig.at(made + millis(at));
+        assert_eq!([task.is_finished(), beats.is_finished()], [is_over; 2], "after {at} ms");
+    }
+    // So does what is given to a root before it runs.
+    rig.tymist.tick_by(millis(10_000));
+    let limited = handle.timeout(millis(1000), handle.yield_now());
+    assert_eq!(rig.tasks.run_until(limited), Ok(()));
+}
