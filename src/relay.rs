@@ -65,7 +65,7 @@ use crate::server::Server;
 /// ```
 #[derive(Debug, Default)]
 pub struct Relay {
-    /// By the index of its id, each end that is open.
+    /// By the index of its id, each end that has not closed.
     ends: Vec<Option<End>>,
     counters: RelayCounters,
     pairs: usize,
@@ -74,7 +74,8 @@ pub struct Relay {
 #[derive(Copy, Clone, Debug)]
 struct End {
     id: Id,
-    partner: Id,
+    /// `None` once that one has closed, cleanly: whether all has come through is known when this one has, too.
+    partner: Option<Id>,
 }
 
 /// Why a [`Relay`] did not [dial](Relay::dial).
@@ -185,7 +186,7 @@ impl Relay {
             if self.ends.len() <= id.index() {
                 self.ends.resize(id.index() + 1, None);
             }
-            self.ends[id.index()] = Some(End { id, partner });
+            self.ends[id.index()] = Some(End { id, partner: Some(partner) });
             if let Some(remoter) = server.remoter_mut(id) {
                 remoter.set_joined(true);
             }
@@ -200,7 +201,10 @@ impl Relay {
     /// Does what an event means for a pair: moves bytes, passes an end on, or a break. Returns whether it was about one.
     pub fn handle(&mut self, server: &mut Server, event: &Event) -> bool {
         let Some(id) = event.id() else { return false };
-        let Some(partner) = self.partner(id) else { return false };
+        let Some(partner) = self.partner(id) else {
+            self.end_alone(id, event);
+            return false;
+        };
         match event {
             Event::Received(_) | Event::Eof(_) => self.pump(server, id, partner),
             // There is room again, or for the first time.
@@ -223,8 +227,7 @@ impl Relay {
     /// The connection that this one is joined to, until one of them has closed.
     #[must_use]
     pub fn partner(&self, id: Id) -> Option<Id> {
-        let end = (*self.ends.get(id.index())?)?;
-        (end.id == id).then_some(end.partner)
+        self.end(id)?.partner
     }
 
     /// Number of pairs both of whose ends are open.
@@ -243,6 +246,25 @@ impl Relay {
     #[must_use]
     pub fn counters(&self) -> &RelayCounters {
         &self.counters
+    }
+
+    fn end(&self, id: Id) -> Option<&End> {
+        self.ends.get(id.index())?.as_ref().filter(|end| end.id == id)
+    }
+
+    /// The second end of a pair has closed, of which the first did so cleanly.
+    fn end_alone(&mut self, id: Id, event: &Event) {
+        if let Event::Closed(_, reason) = event
+            && self.end(id).is_some()
+        {
+            self.ends[id.index()] = None;
+            self.count(reason.is_clean());
+        }
+    }
+
+    fn count(&mut self, whole: bool) {
+        self.counters.finished += u64::from(whole);
+        self.counters.broken += u64::from(!whole);
     }
 
     /// Moves what can be moved from one end to the other, and then the end.
@@ -267,13 +289,13 @@ impl Relay {
 
     /// One end has closed: so does the other, as this one did.
     fn part(&mut self, server: &mut Server, id: Id, partner: Id, reason: CloseReason) {
-        for end in [id, partner] {
-            self.ends[end.index()] = None;
-        }
-        self.pairs -= 1;
         let whole = reason.is_clean();
-        self.counters.finished += u64::from(whole);
-        self.counters.broken += u64::from(!whole);
+        self.pairs -= 1;
+        self.ends[id.index()] = None;
+        self.ends[partner.index()] = whole.then_some(End { id: partner, partner: None });
+        if !whole {
+            self.count(false);
+        }
         let Some(remoter) = server.remoter_mut(partner) else { return };
         // What was taken out lives on elsewhere, and so may the other.
         if reason == CloseReason::Detached {

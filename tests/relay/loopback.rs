@@ -403,6 +403,33 @@ fn what_waits_before_a_reset_waits_no_longer_than_the_write_stall() {
     drop(client);
 }
 
+/// It counted as finished once its first end had closed.
+#[test]
+fn regression_a_pair_whose_second_end_breaks_is_not_finished() {
+    let mut it = Forward::new(|config| {
+        (config.limits.rx_bytes, config.limits.tx_bytes) = (32 << 10, 32 << 10);
+        config.timeouts.write_stall = Some(Duration::from_secs(30));
+    });
+    let (mut client, far) = it.pair();
+    end(&far);
+    let there = it.rig.server.remoters().find(|remoter| remoter.is_dialled()).unwrap().id();
+    let mut still = 0;
+    it.until(|it| {
+        let waits = it.rig.server.remoter(there).is_some_and(|it| it.tx_len() > 0);
+        still = if waits { still + 1 } else { 0 };
+        if still == 0 {
+            client.write_all(&[7; 16 << 10]).unwrap();
+        }
+        (still > 50).then_some(())
+    });
+    end(&client);
+    it.until(|it| (it.rig.server.len() == 1).then_some(()));
+    assert_eq!((it.relay.len(), it.relay.counters().finished), (0, 0), "the rest is on its way");
+    it.rig.tymist.tick_by(Duration::from_secs(30));
+    it.nothing_left();
+    assert_eq!((it.relay.counters().finished, it.relay.counters().broken), (0, 1));
+}
+
 #[test]
 fn pairs_that_stand_still_leave_the_others_their_room() {
     const STILL: usize = 6;
