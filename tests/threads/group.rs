@@ -38,6 +38,19 @@ fn they_start_wait_and_stop_together() {
     assert!(stoppers.iter().all(|(_, at)| !listens(*at)));
 }
 
+/// It was bound to the thread that made it, though the managers in it are not.
+#[test]
+fn regression_a_group_goes_to_another_thread() {
+    let mut group = Group::new();
+    let manager = echoes(1);
+    let stopper = manager.stopper();
+    group.add(manager);
+    group.start_all().unwrap();
+    let waits = std::thread::spawn(move || group.wait_all(None).map(|all| (all, group.running())));
+    stopper.stop(None);
+    assert_eq!(waits.join().unwrap().unwrap(), (true, 0));
+}
+
 #[test]
 fn one_that_cannot_start_stops_those_that_could() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

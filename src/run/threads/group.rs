@@ -33,8 +33,8 @@ pub struct Group {
     members: Vec<Box<dyn Member>>,
 }
 
-/// What a group needs of a manager, whatever its messages are.
-trait Member {
+/// What a group needs of a manager, whatever its messages are. `Send`, as a manager is; not `Sync`, since two who wait at once would take each other's bell.
+trait Member: Send {
     fn start(&mut self) -> Result<(), Failure>;
     /// Rings this one at what happens from now on.
     fn hang(&self, bell: Option<&Arc<Bell>>);
