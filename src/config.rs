@@ -265,7 +265,7 @@ impl Default for Timeouts {
 /// At least so many bytes in each window, counted from the start of the connection on.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct MinRate {
-    /// Bytes, received and sent together.
+    /// Bytes, received and sent together; zero counts as no minimum.
     pub bytes: u64,
     /// Length of a window; zero counts as no minimum.
     pub window: Duration,

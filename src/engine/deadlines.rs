@@ -22,7 +22,8 @@ fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
         Slot::Lifetime => timeouts.lifetime,
         Slot::WriteStall => timeouts.write_stall,
         Slot::Linger => timeouts.linger,
-        Slot::Rate => timeouts.min_rate.map(|rate| rate.window),
+        // No connection is slower than 0 bytes: windows of those would only wake the loop.
+        Slot::Rate => timeouts.min_rate.filter(|rate| rate.bytes > 0).map(|rate| rate.window),
         Slot::Connect => timeouts.connect,
         Slot::Dial => None, // Each has its own.
     };

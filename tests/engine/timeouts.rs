@@ -573,8 +573,10 @@ fn the_byte_that_reaches_the_minimum_in_the_last_tick_counts() {
 #[test]
 fn zero_and_none_mean_never() {
     let zero = Some(Duration::ZERO);
-    let rates = [None, Some(MinRate { bytes: 1, window: Duration::ZERO })];
-    for (value, rate) in [None, zero].into_iter().zip(rates) {
+    // Windows of no bytes at all ended nobody, and woke the loop for each.
+    let (no_window, no_bytes) = ((1, Duration::ZERO), (0, Duration::from_secs(1)));
+    let rates = [no_window, no_bytes].map(|(bytes, window)| Some(MinRate { bytes, window }));
+    for (value, rate) in [(None, None), (zero, rates[0]), (zero, rates[1])] {
         let mut rig = rig(|timeouts| {
             timeouts.handshake = value;
             timeouts.first_byte = value;
