@@ -348,7 +348,8 @@
 //! | `Tymist(tyme, tock)`, `.tick()`, `.tymen()` | [`Tymist`](crate::tyme::Tymist), `tick()`, `tymth()` |
 //! | `Tymee.wind(tymth)` | [`Server::wind`](crate::Server::wind) |
 //! | `Tymer(tymth, duration)`, `.expired`, `.elapsed` | [`Tymer::new(now, duration)`](crate::tyme::Tymer::new), `expired(now)`, `elapsed(now)`: it is told the time |
-//! | `Tymer.restart()` | [`Tymer::extend`](crate::tyme::Tymer::extend) (lossless); for a timeout you want `refresh(now)` |
+//! | `Tymer.restart()`, `restart(duration)` | [`Tymer::extend`](crate::tyme::Tymer::extend), [`restart`](crate::tyme::Tymer::restart) (lossless); for a timeout you want `refresh(now)` |
+//! | `Tymer.start(duration, start)` | `Tymer::new` |
 //! | `Server(ha=…)`, `.reopen()` | [`Server::new`](crate::Server::new), then [`listen`](crate::Server::listen); `reopen()` after `close()` |
 //! | `.ha`, `.eha` | [`Acceptor::local_addr`](crate::Acceptor::local_addr), [`Addr::reachable`](crate::net::Addr::reachable) |
 //! | `.axes`, `.cxes`, `.ixes[ca]` | [`axes()`](crate::Server::axes), [`cxes()`](crate::Server::cxes), [`ixes()`](crate::Server::ixes), [`at(&addr)`](crate::Server::at) then [`remoter_mut(id)`](crate::Server::remoter_mut) |

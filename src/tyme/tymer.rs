@@ -90,19 +90,13 @@ impl Tymer {
         self.start = now;
     }
 
-    /// Starts anew from `start` with another duration. What is lossless is [`extend_by`](Tymer::extend_by).
-    pub fn restart(&mut self, start: Tyme, duration: Duration) {
-        self.start = start;
-        self.duration = duration;
-    }
-
     /// Starts anew from the old deadline with the same duration: lossless, so beats do not drift.
     pub fn extend(&mut self) {
         self.start = self.stop();
     }
 
-    /// Starts anew from the old deadline with another duration (hio's `restart(duration)`).
-    pub fn extend_by(&mut self, duration: Duration) {
+    /// Starts anew from the old deadline with another duration (hio's `restart(duration)`): as lossless as [`extend`](Tymer::extend).
+    pub fn restart(&mut self, duration: Duration) {
         self.start = self.stop();
         self.duration = duration;
     }
