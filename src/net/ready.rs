@@ -15,7 +15,8 @@ pub struct Readiness {
     pub readable: bool,
     /// A write would do something.
     pub writable: bool,
-    /// An end, a reset or an error is on the way in: reads must go on until they have met it, short ones too.
+    /// An end, a reset or an error is on the way in, or something else at which a read stops short (urgent data): reads must go on until they have met
+    /// it or `WouldBlock`, short ones too.
     pub ending: bool,
 }
 

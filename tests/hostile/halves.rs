@@ -90,3 +90,22 @@ fn a_reset_after_the_peers_end_cuts_the_reply_and_says_so() {
     assert_eq!(rig.until_closed(id), CloseReason::Reset);
     only_the_witness_is_left(&mut rig, &mut witness);
 }
+
+/// A read stops at the mark of urgent data, short, with more behind it; the urgent byte itself is not part of the stream.
+#[test]
+fn regression_what_is_behind_urgent_data_is_read_without_more_coming() {
+    let mut rig = Rig::new(Config::new());
+    let mut witness = Witness::new(&mut rig);
+    let (mut client, id) = rig.client();
+    for round in 1..=3 {
+        send(&mut client, b"before");
+        socket2::SockRef::from(&client).send_out_of_band(b"!").unwrap();
+        send(&mut client, b"behind");
+        rig.until_unread(id, 12);
+        let taken = rig.server.remoter_mut(id).unwrap().take();
+        assert_eq!(taken, &b"beforebehind"[..], "round {round}");
+    }
+    end(&client);
+    assert_eq!(rig.until_closed(id), CloseReason::Eof);
+    only_the_witness_is_left(&mut rig, &mut witness);
+}

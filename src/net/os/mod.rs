@@ -107,7 +107,8 @@ impl OsNet {
                 continue;
             }
             let failed = event.is_error() || event.is_write_closed();
-            let ending = failed || event.is_read_closed();
+            // Urgent data is as an end: the short read that stops at it has not met all that there is.
+            let ending = failed || event.is_read_closed() || event.is_priority();
             ready.push(Readiness {
                 token: Token(event.token().0),
                 readable: event.is_readable() || ending,

@@ -93,6 +93,9 @@ fn write_many(stream: &mut mio::net::TcpStream, bufs: &[IoSlice<'_>]) -> io::Res
 impl Stream for OsStream {
     fn register(&mut self, token: Token) -> io::Result<()> {
         let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        // Of urgent data, at which a read stops short of what is behind it.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let both = both | mio::Interest::PRIORITY;
         self.registry.register(&mut self.inner, mio::Token(token.0), both)
     }
 
