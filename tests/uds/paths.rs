@@ -200,3 +200,51 @@ fn what_is_no_socket_is_left_alone() {
     assert_eq!(refused(listen).0, ErrorKind::AlreadyExists);
     assert_eq!(dir.names(), ["dead", "file", "link"]);
 }
+
+/// A socket of another's whose path fills its address, without the terminating zero: Linux lets it be.
+#[cfg(target_os = "linux")]
+fn brim(dir: &Dir, name: &str, kind: rustix::net::SocketType) -> (std::os::fd::OwnedFd, Addr) {
+    use rustix::net::{AddressFamily, SocketAddrUnix, bind, socket};
+    let room = LONGEST + 1 - dir.0.as_os_str().len() - 1 - name.len();
+    let path = dir.path(&(name.to_owned() + &"x".repeat(room)));
+    assert_eq!(path.as_os_str().len(), LONGEST + 1);
+    let socket = socket(AddressFamily::UNIX, kind, None).unwrap();
+    bind(&socket, &SocketAddrUnix::new(&*path).unwrap()).unwrap();
+    (socket, addr(&path))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn regression_a_peer_whose_path_fills_its_address_is_served() {
+    use rustix::net::{SocketAddrUnix, SocketType, connect};
+    let dir = Dir::new();
+    let mut rig = Rig::new(&dir.path("s"));
+    let (far, at) = brim(&dir, "far", SocketType::STREAM);
+    connect(&far, &SocketAddrUnix::new(&*dir.path("s")).unwrap()).unwrap();
+    let id = rig.accepted();
+    assert_eq!(*rig.server.remoter(id).unwrap().peer_addr(), at);
+    let mut far = UnixStream::from(far);
+    rig.server.tx(id, b"hello").unwrap();
+    rig.server.service_sends();
+    let mut got = [0; 5];
+    far.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"hello");
+}
+
+/// It cannot be answered: no address of ours is so long.
+#[cfg(target_os = "linux")]
+#[test]
+fn regression_a_datagram_from_a_path_that_fills_its_address_is_received() {
+    let dir = Dir::new();
+    let mut peer = Peer::new(GramConfig::new());
+    peer.open(dir.path("s").as_path()).unwrap();
+    let far = UnixDatagram::from(brim(&dir, "far", rustix::net::SocketType::DGRAM).0);
+    far.send_to(b"hello", dir.path("s")).unwrap();
+    let gram = (0..500).find_map(|_| {
+        peer.wait(Some(std::time::Duration::from_millis(20)));
+        peer.service();
+        peer.take()
+    });
+    let gram = gram.unwrap();
+    assert_eq!((&gram.data[..], gram.from), (&b"hello"[..], Addr::Unnamed));
+}

@@ -71,8 +71,11 @@ fn target(addr: &Addr) -> io::Result<SocketAddrUnix> {
     })
 }
 
+/// One whose path fills its address, without the terminating zero, cannot be answered (ours are shorter by it), and rustix would panic at it: the system
+/// counts the zero that is not there.
 fn sender(from: Option<SocketAddrAny>) -> Addr {
-    let Some(from) = from.and_then(|from| SocketAddrUnix::try_from(from).ok()) else {
+    let whole = from.filter(|from| from.addr_len() as usize <= size_of::<libc::sockaddr_un>());
+    let Some(from) = whole.and_then(|from| SocketAddrUnix::try_from(from).ok()) else {
         return Addr::Unnamed;
     };
     #[cfg(any(target_os = "linux", target_os = "android"))]

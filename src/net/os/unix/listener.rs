@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicUsize;
 use std::io;
 use std::sync::Arc;
 
-use socket2::{SockRef, Type};
+use socket2::{SockAddr, SockRef, Type};
 
 use super::path::{self, Bound};
 use super::stream::UnixStream;
@@ -70,6 +70,14 @@ impl UnixListener {
     }
 }
 
+fn peer_of(peer: &SockAddr) -> Addr {
+    match (peer.as_pathname(), peer.as_abstract_namespace()) {
+        (Some(path), _) => Addr::from(path),
+        (_, Some(name)) => Addr::abstract_name(name),
+        _ => Addr::Unnamed,
+    }
+}
+
 impl Drop for UnixListener {
     fn drop(&mut self) {
         self.file = None;
@@ -84,14 +92,17 @@ impl Listener for UnixListener {
     }
 
     fn accept(&mut self) -> io::Result<Box<dyn Stream>> {
-        let (stream, peer) = self.inner.accept()?;
+        // Not mio's own, which panics at a peer whose path fills its address, without the terminating zero.
+        let (stream, peer) = SockRef::from(&self.inner).accept()?;
+        stream.set_nonblocking(true)?;
+        let stream = mio::net::UnixStream::from_std(stream.into());
         let (recv, send) = (self.options.recv_buffer, self.options.send_buffer);
         // The peer may be gone already; its own first read will say so.
         let _ = options::raise_buffers(&SockRef::from(&stream), recv, send);
         Ok(Box::new(UnixStream::connected(
             stream,
             self.local.clone(),
-            from_system(&peer),
+            peer_of(&peer),
             self.options.files,
             Arc::clone(&self.registry),
         )))
