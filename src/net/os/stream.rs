@@ -118,8 +118,8 @@ impl Stream for OsStream {
     }
 
     fn short_read_drains(&self) -> bool {
-        // epoll and kqueue only; elsewhere mio re-arms on `WouldBlock`.
-        cfg!(unix)
+        // Only where urgent data is told of; kqueue does not, and on Windows mio re-arms on `WouldBlock`.
+        cfg!(any(target_os = "linux", target_os = "android"))
     }
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
