@@ -55,8 +55,8 @@ pub trait Datagram: Send {
         self.below().map_or(&UNNAMED, <dyn Datagram>::local_addr)
     }
 
-    /// Whether the network itself lets nobody but the peer send to it, in connected mode and from its first moment on. Where it does not, senders are compared
-    /// with the peer's address, which Unix paths do not stand: one file has many spellings.
+    /// Whether the network itself lets nobody but the peer send to it, in connected mode, from its first moment on and as long as the peer is there.
+    /// Where it does not, senders are compared with the peer's address, which Unix paths do not stand: one file has many spellings.
     fn refuses_strangers(&self) -> bool {
         self.below().is_some_and(<dyn Datagram>::refuses_strangers)
     }

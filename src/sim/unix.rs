@@ -74,8 +74,8 @@ pub(super) fn bind(
     spec: &Bind,
 ) -> io::Result<Box<dyn Datagram>> {
     let key = shared.lock().unix_bind(host, spec).map_err(|errno| told(errno, &spec.addr))?;
-    let (shared, local, connected) = (shared.clone(), spec.addr.clone(), spec.peer.is_some());
-    Ok(Box::new(SimUnixDatagram { shared, poller, key, local, connected }))
+    let (shared, local) = (shared.clone(), spec.addr.clone());
+    Ok(Box::new(SimUnixDatagram { shared, poller, key, local }))
 }
 
 struct SimUnixListener {
@@ -189,7 +189,6 @@ struct SimUnixDatagram {
     poller: u32,
     key: Key,
     local: Addr,
-    connected: bool,
 }
 
 impl Datagram for SimUnixDatagram {
@@ -211,7 +210,7 @@ impl Datagram for SimUnixDatagram {
     }
 
     fn refuses_strangers(&self) -> bool {
-        self.connected
+        self.shared.lock().unix_has_peer(self.key)
     }
 
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {

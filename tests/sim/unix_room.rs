@@ -145,9 +145,11 @@ fn a_connected_letter_box_gets_what_its_peer_sends() {
         friend.send(b"dear", &path("/run/own")).unwrap();
     }
     // With the peer go its letters, once that is known; then anybody may write.
+    assert!(own.refuses_strangers());
     drop(friend);
     let gone = own.send(b"dear", &path("/run/friend")).unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::ConnectionRefused);
+    assert!(!own.refuses_strangers());
     assert_eq!(own.receive(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
     stranger.send(b"who?", &path("/run/own")).unwrap();
     assert_eq!(own.receive(&mut buf).unwrap().len, 4);

@@ -332,3 +332,25 @@ fn options_of_ip_are_an_error() {
     let option = tymist::net::GramOption::Broadcast(true);
     assert_eq!(peer.set_option(option).unwrap_err().kind(), ErrorKind::Unsupported);
 }
+
+/// The system lets go of a peer that is found gone, and lets everybody in: they came under the peer's name.
+#[test]
+fn regression_nobody_speaks_for_a_peer_that_is_gone() {
+    let dir = Dir::new();
+    let (here, there) = (dir.path("here"), dir.path("there"));
+    let friend = plain(&there);
+    let mut bind = Bind::new(here.as_path());
+    bind.peer = Some(addr(&there));
+    let mut peer = open(bind);
+    drop(friend);
+    peer.tx_peer(b"still there?").unwrap();
+    peer.service();
+    let stranger = plain(&dir.path("stranger"));
+    // Linux does let it in.
+    let _ = stranger.send_to(b"it is me", &here);
+    std::fs::remove_file(&there).unwrap();
+    let friend = plain(&there);
+    friend.send_to(b"it is", &here).unwrap();
+    let gram = until(&mut peer, Peer::take_one);
+    assert_eq!((&gram.data[..], &gram.from), (&b"it is"[..], &addr(&there)));
+}

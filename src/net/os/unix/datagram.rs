@@ -22,6 +22,8 @@ pub(in crate::net::os) struct UnixDatagram {
     inner: mio::net::UnixDatagram,
     local: Addr,
     connected: bool,
+    /// The peer was found gone: the system has let go of it, and lets everybody send to us.
+    alone: bool,
     files: usize,
     registry: Arc<mio::Registry>,
     room: Room,
@@ -45,6 +47,7 @@ impl UnixDatagram {
             inner: mio::net::UnixDatagram::from_std(socket.into()),
             local: spec.addr.clone(),
             connected: spec.peer.is_some(),
+            alone: false,
             files: spec.files,
             registry,
             room: Room::given(),
@@ -107,7 +110,7 @@ impl Datagram for UnixDatagram {
 
     /// Linux answers a stranger with `EPERM`.
     fn refuses_strangers(&self) -> bool {
-        self.connected && cfg!(any(target_os = "linux", target_os = "android"))
+        self.connected && !self.alone && cfg!(any(target_os = "linux", target_os = "android"))
     }
 
     fn buffer_sizes(&self) -> io::Result<BufferSizes> {
@@ -127,6 +130,8 @@ impl Datagram for UnixDatagram {
         let to = if self.connected { None } else { Some(target(to)?) };
         let bufs = [IoSlice::new(data)];
         let sent = rights::send(self.inner.as_fd(), &bufs, to.as_ref(), files).map(|_| ());
+        let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        self.alone |= sent.as_ref().is_err_and(refused);
         // Of the room that any receiver may have lacked nothing tells; of that of the one it is connected to the system does.
         if to.is_some() { sent } else { self.room.after(&mut self.inner, &self.registry, sent) }
     }

@@ -191,6 +191,11 @@ impl Core {
         own.inbox.clear();
     }
 
+    /// Whether it is connected, and its peer was not found gone.
+    pub(in crate::sim) fn unix_has_peer(&self, key: Key) -> bool {
+        self.unix.gram(key).is_some_and(|at| self.unix.grams[at].peer.is_some())
+    }
+
     /// The datagram has left the queue: its sender has so much room again.
     fn give_back(&mut self, letter: &Letter) {
         let Some(at) = self.unix.gram(letter.sender) else { return };
