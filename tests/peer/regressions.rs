@@ -124,3 +124,23 @@ fn nobody_listening_does_not_stop_an_unconnected_socket() {
     assert_eq!(rig.gram().data, "myself");
     assert_eq!(rig.peer.counters().grams_out, 51);
 }
+
+/// The system connects to the loopback address for it, and so says who sent: all of it was dropped as a stranger's.
+#[test]
+fn regression_a_peer_named_by_the_unspecified_address_is_no_stranger() {
+    for (here, any) in [("127.0.0.1:0", "0.0.0.0:0"), ("[::1]:0", "[::]:0")] {
+        let mut other = Rig::on(here.parse().unwrap(), |_| {});
+        let mut bind: Bind = here.parse().unwrap();
+        let mut peer: std::net::SocketAddr = any.parse().unwrap();
+        peer.set_port(other.addr().port().unwrap());
+        bind.peer = Some(peer.into());
+        let mut rig = Rig::on(bind, |_| {});
+        rig.peer.tx_peer(b"ping").unwrap();
+        rig.until(|peer| peer.tx_grams() == 0);
+        let ping = other.gram();
+        other.peer.tx(b"pong", ping.from).unwrap();
+        other.until(|peer| peer.tx_grams() == 0);
+        assert_eq!(rig.gram().data, "pong");
+        assert_eq!(rig.peer.counters().strangers, 0);
+    }
+}

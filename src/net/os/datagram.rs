@@ -14,6 +14,8 @@ pub(super) struct OsDatagram {
     inner: mio::net::UdpSocket,
     local: Addr,
     connected: bool,
+    /// Where the peer is named by the unspecified address: whom the system has taken for it, who is the sender then; and that name.
+    reached: Option<(SocketAddr, Addr)>,
     registry: Arc<mio::Registry>,
     room: Room,
 }
@@ -64,12 +66,28 @@ impl OsDatagram {
         let inner = mio::net::UdpSocket::from_std(socket.into());
         let local = Addr::Inet(inner.local_addr()?);
         let connected = spec.peer.is_some();
-        Ok(OsDatagram { inner, local, connected, registry, room: Room::given() })
+        let reached = match &spec.peer {
+            Some(peer) if is_unspecified(peer) => Some((inner.peer_addr()?, peer.clone())),
+            _ => None,
+        };
+        Ok(OsDatagram { inner, local, connected, reached, registry, room: Room::given() })
     }
 
     fn is_v6(&self) -> bool {
         self.local.inet().is_some_and(|addr| addr.is_ipv6())
     }
+
+    fn sender(&self, from: SocketAddr) -> Addr {
+        match &self.reached {
+            Some((reached, name)) if *reached == from => name.clone(),
+            _ => from.into(),
+        }
+    }
+}
+
+/// Also as IPv6 carries it.
+fn is_unspecified(addr: &Addr) -> bool {
+    addr.ip().is_some_and(|ip| ip.to_canonical().is_unspecified())
 }
 
 /// While another descriptor for the socket is about, closing this one does not end its registration.
@@ -87,7 +105,9 @@ impl Datagram for OsDatagram {
 
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram> {
         match self.inner.recv_from(buf) {
-            Ok((len, from)) => Ok(Gram { len, truncated: len == buf.len(), from: from.into() }),
+            Ok((len, from)) => {
+                Ok(Gram { len, truncated: len == buf.len(), from: self.sender(from) })
+            }
             // Windows fills the buffer, and says only that there was more.
             #[cfg(windows)]
             Err(error) if error.raw_os_error() == Some(WSAEMSGSIZE) => {
