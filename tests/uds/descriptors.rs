@@ -215,3 +215,31 @@ fn datagrams_carry_them_too() {
     udp.service();
     assert!(matches!(udp.poll_event(), Some(GramEvent::Unsent { .. })));
 }
+
+/// Whoever opened the socket may have asked for credentials with each message: they took the room of the last descriptors.
+#[cfg(target_os = "linux")]
+#[test]
+fn regression_credentials_that_nobody_wants_take_no_room_of_descriptors() {
+    use tymist::net::MAX_FILES;
+
+    let dir = Dir::new();
+    let path = dir.path("s");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    rustix::net::sockopt::set_socket_passcred(&listener, true).unwrap();
+    let mut net = OsNet::new();
+    let mut dial = Dial::new(path.as_path());
+    dial.socket.files = MAX_FILES;
+    // The one is in the queue already, the other comes later.
+    let mut early = net.connect(&dial).unwrap();
+    let mut listener = net.adopt_unix_listener(listener, &dial.socket, false).unwrap();
+    let mut late = net.connect(&dial).unwrap();
+    for stream in [&mut early, &mut late] {
+        let file = pipe(b"");
+        let files = (0..MAX_FILES).map(|_| file.try_clone().unwrap()).collect();
+        send(&mut **stream, b"all", files);
+        let mut accepted = listener.accept().unwrap();
+        assert_eq!(accepted.read(&mut [0; 10]).unwrap(), 3);
+        let came = accepted.files().unwrap();
+        assert_eq!((came.inbox.len(), came.dropped), (MAX_FILES, 0));
+    }
+}

@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicUsize;
 use std::io;
 use std::sync::Arc;
 
-use socket2::{SockAddr, SockRef, Type};
+use socket2::{SockAddr, SockRef, Socket, Type};
 
 use super::path::{self, Bound};
 use super::stream::UnixStream;
@@ -18,6 +18,8 @@ pub(in crate::net::os) struct UnixListener {
     inner: mio::net::UnixListener,
     local: Addr,
     options: SocketOptions,
+    /// Whoever opened it had credentials put beside each message.
+    credentials: bool,
     registry: Arc<mio::Registry>,
 }
 
@@ -36,6 +38,7 @@ impl UnixListener {
             inner: mio::net::UnixListener::from_std(socket.into()),
             local: spec.addr.clone(),
             options: spec.socket.clone(),
+            credentials: false,
             registry,
         })
     }
@@ -54,20 +57,42 @@ impl UnixListener {
             options::check_listening(&socket)?;
             let local = from_system(&listener.local_addr()?);
             options::raise_buffers(&socket, options.recv_buffer, options.send_buffer)?;
+            let credentials = passes_credentials(&listener)?;
             listener.set_nonblocking(true)?;
-            Ok((local, registry?))
+            Ok((local, credentials, registry?))
         };
         match prepare() {
-            Ok((local, registry)) => Ok(UnixListener {
+            Ok((local, credentials, registry)) => Ok(UnixListener {
                 file: own_file.then(|| path::found(&local)).flatten(),
                 inner: mio::net::UnixListener::from_std(listener),
                 local,
                 options: options.clone(),
+                credentials,
                 registry,
             }),
             Err(error) => Err((error, listener)),
         }
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn passes_credentials(listener: &std::os::unix::net::UnixListener) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_passcred(listener)?)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn pass_no_credentials(stream: &Socket) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_passcred(stream, false)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn passes_credentials(_: &std::os::unix::net::UnixListener) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn pass_no_credentials(_: &Socket) -> io::Result<()> {
+    Ok(())
 }
 
 fn peer_of(peer: &SockAddr) -> Addr {
@@ -95,6 +120,10 @@ impl Listener for UnixListener {
         // Not mio's own, which panics at a peer whose path fills its address, without the terminating zero.
         let (stream, peer) = SockRef::from(&self.inner).accept()?;
         stream.set_nonblocking(true)?;
+        if self.credentials {
+            // Nobody here takes them, they have the room of descriptors, and rustix does not know a process of another namespace, which has the number 0.
+            pass_no_credentials(&stream)?;
+        }
         let stream = mio::net::UnixStream::from_std(stream.into());
         let (recv, send) = (self.options.recv_buffer, self.options.send_buffer);
         // The peer may be gone already; its own first read will say so.
