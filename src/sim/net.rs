@@ -247,6 +247,11 @@ impl Datagram for SimDatagram {
         &self.local
     }
 
+    /// A world binds and connects in one step. Its names need not be compared: of a peer that was named by the unspecified address they are others.
+    fn refuses_strangers(&self) -> bool {
+        true
+    }
+
     fn set_option(&mut self, option: GramOption) -> io::Result<()> {
         Ok(self.shared.lock().set_gram_option(self.key, option)?)
     }

@@ -173,3 +173,22 @@ fn nobody_at_home_is_an_event_each_time() {
         )
     }));
 }
+
+/// The world takes it for the loopback address, and so says who sent: all of it was dropped as a stranger's.
+#[test]
+fn regression_a_peer_named_by_the_unspecified_address_is_no_stranger() {
+    let mut world = World::new(1);
+    let one = world.add_host("one");
+    let host = world.host(one);
+    let mut other = open(&host, ([127, 0, 0, 1], 53));
+    let mut bind = Bind::new(([127, 0, 0, 1], 0));
+    bind.peer = Some(Addr::from(([0, 0, 0, 0], 53)));
+    let mut peer = open(&host, bind);
+    other.tx(b"hello", peer.local_addr().clone()).unwrap();
+    other.service();
+    world.run_for(Duration::from_millis(1));
+    peer.service();
+    assert_eq!(peer.counters().strangers, 0);
+    let gram = peer.take().unwrap();
+    assert_eq!((&gram.data[..], Some(&gram.from)), (&b"hello"[..], peer.peer_addr()));
+}
