@@ -103,6 +103,20 @@ fn a_turn_takes_its_time_although_its_host_is_paused_and_resumed() {
 }
 
 #[test]
+fn regression_a_turn_held_up_by_a_pause_that_was_made_longer_comes_when_it_ends() {
+    let (mut world, turns) = clockwork(HostSpec::new("slow"), vec![Wake::OnIo; 2]);
+    let slow = world.hosts().next().unwrap();
+    world.run_until(at_millis(10));
+    world.act(&Act::Pause(slow, SECOND));
+    world.set_wake(slow, Wake::Now);
+    world.act(&Act::Pause(slow, 5 * SECOND));
+    world.run_until(at_millis(30));
+    world.act(&Act::Resume(slow));
+    world.run_until(at_millis(900));
+    assert_eq!(*turns.borrow(), [0, 30].map(at_millis));
+}
+
+#[test]
 fn a_waker_gives_a_turn() {
     let mut world = World::new(1);
     let host = world.add_host("host");

@@ -152,7 +152,8 @@ impl Core {
         if !host.up || until <= now {
             return false;
         }
-        if host.turn_at == Some(until) {
+        // Whenever it was put off to: the pause may have been made longer since.
+        if host.turn_at.is_some() {
             self.schedule_turn(id);
         }
         true
