@@ -116,6 +116,43 @@ fn regression_a_turn_held_up_by_a_pause_that_was_made_longer_comes_when_it_ends(
     assert_eq!(*turns.borrow(), [0, 30].map(at_millis));
 }
 
+/// Says when it is left.
+struct Leaves(Rc<RefCell<Vec<&'static str>>>, &'static str);
+
+impl Doer for Leaves {
+    fn recur(&mut self, _: Tyme) -> Result<Recur, DoError> {
+        Ok(Recur::Again)
+    }
+
+    fn exit(&mut self) -> Result<(), DoError> {
+        self.0.borrow_mut().push(self.1);
+        Ok(())
+    }
+
+    fn wake(&self) -> Wake {
+        Wake::OnIo
+    }
+}
+
+#[test]
+fn regression_a_program_that_is_replaced_is_left() {
+    let mut world = World::new(1);
+    let left: Rc<RefCell<Vec<&str>>> = Rc::default();
+    let host = world.add_host("host");
+    for name in ["one", "two"] {
+        let keep = Rc::clone(&left);
+        world.start(host, move |_| {
+            if name == "two" {
+                assert_eq!(*keep.borrow(), ["one"], "before the next one is made");
+            }
+            Leaves(Rc::clone(&keep), name)
+        });
+        world.run_for(MS);
+    }
+    world.stop(host);
+    assert_eq!(*left.borrow(), ["one", "two"]);
+}
+
 #[test]
 fn a_waker_gives_a_turn() {
     let mut world = World::new(1);

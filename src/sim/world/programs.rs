@@ -30,12 +30,13 @@ impl World {
     ///
     /// Once it is done, or has failed, it is left and gets no more turns; it can still be [looked at](World::program), and asked [how it ended](World::ended).
     /// In a crash, and when the world is dropped, it is dropped without being left. A panic in it goes on its way, to whoever steps the world.
-    /// On a host that is down it is made when the host comes up.
+    /// On a host that is down it is made when the host comes up. One that the host has already is [stopped](World::stop) first.
     ///
     /// # Panics
     /// If `host` is of another world, as all that take one.
     pub fn start<P: Doer>(&mut self, host: HostId, mut factory: impl FnMut(&Host) -> P + 'static) {
         let up = self.is_up(host);
+        self.stop(host); // Before the next one is made, which may want its ports.
         self.seats[host.index()].factory = Some(Box::new(move |host| Box::new(factory(host))));
         if up {
             self.make_program(host);
