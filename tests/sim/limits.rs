@@ -266,3 +266,15 @@ fn names_are_compared_as_in_the_dns() {
     assert!(clients.remoter(id).is_some());
     let _ = Dial::new(([127, 0, 0, 1], 80));
 }
+
+#[test]
+fn regression_a_host_that_has_an_address_twice_leaves_no_name_behind() {
+    let mut world = World::new(1);
+    let mut spec = HostSpec::new("server");
+    spec.addrs = vec![[10, 0, 0, 9].into(); 2];
+    assert!(catch_unwind(AssertUnwindSafe(|| world.add_host(spec))).is_err());
+    assert_eq!(world.find("server"), None);
+    assert_eq!(world.resolve("server").len(), 0);
+    let host = world.add_host("server");
+    assert_eq!(world.find("server"), Some(host));
+}

@@ -55,13 +55,13 @@ impl Core {
         // Looked at first, so that a panic leaves nothing half done.
         let taken = addrs.iter().find(|ip| self.by_ip.contains_key(ip));
         assert!(taken.is_none(), "two hosts with the address {taken:?}");
+        let mut own = addrs.iter().enumerate();
+        let twice = own.find(|(at, ip)| addrs[..*at].contains(ip)).map(|(_, ip)| ip);
+        assert!(twice.is_none(), "a host with the address {twice:?} twice");
         let name = folded(&spec.name);
         assert!(!self.names.contains_key(&name), "two hosts with the name {:?}", spec.name);
         self.names.insert(name, id);
-        for &ip in &addrs {
-            let before = self.by_ip.insert(ip, id);
-            assert!(before.is_none(), "the address {ip} twice");
-        }
+        self.by_ip.extend(addrs.iter().map(|&ip| (ip, id)));
         self.record(&What::Host { host: id, name: spec.name.clone(), addrs: addrs.clone() });
         let (low, high) = spec.ephemeral_ports;
         let mut rng = Rng::stream(self.seed, &format!("ports {}", spec.name));
