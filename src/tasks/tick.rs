@@ -16,10 +16,12 @@ use crate::event::{Serviced, Wake};
 /// # The tick
 impl Tasks {
     /// Does one tick: services the server, wakes who waited for what happened and whose deadlines have come, lets woken tasks run, sends what they queued.
-    /// Never blocks, and is bounded by the budgets of [`Limits`](crate::Limits) and by [`TaskConfig::polls_per_tick`] (as far as each poll of a task is).
+    /// Never blocks, and is bounded by the budgets of [`Limits`](crate::Limits) and by
+    /// [`TaskConfig::polls_per_tick`](super::TaskConfig::polls_per_tick) (as far as each poll of a task is).
     ///
     /// # Panics
-    /// With what a task panicked with that nobody waits for, if [`TaskConfig::panics`] says so. The next tick goes on with the others.
+    /// With what a task panicked with that nobody waits for, if [`TaskConfig::panics`](super::TaskConfig::panics) says so. The next tick goes on with the
+    /// others.
     pub fn service(&mut self) -> Serviced {
         let (mut serviced, panic) = self.tick(&mut || {});
         serviced.bytes_out += self.shared.send();
@@ -78,7 +80,7 @@ impl Tasks {
         }
     }
 
-    /// Sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a waker calls or a signal comes; see [`Server::wait`].
+    /// Sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a waker calls or a signal comes; see [`Server::wait`](crate::Server::wait).
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.get_nudge();
         if self.has_ready() {
