@@ -72,7 +72,8 @@ pub enum RxFull {
     /// Stop reading until you take some: TCP then slows the peer down. The default. Who is paused when this is changed, stays so until it is next
     /// had in hand or reported.
     Pause,
-    /// Close with [`CloseReason::RxFull`](crate::CloseReason::RxFull) if a tick begins with the cap unread and more is there.
+    /// Close with [`CloseReason::RxFull`](crate::CloseReason::RxFull) if a tick begins with the cap unread and more is there. Not where a
+    /// [`Relay`](crate::Relay) has joined it to another one.
     Close,
 }
 
@@ -81,7 +82,8 @@ pub enum RxFull {
 pub enum TxFull {
     /// Take what fits and tell how much. The default.
     Partial,
-    /// Close with [`CloseReason::TxFull`](crate::CloseReason::TxFull): a peer that reads too slowly loses its place.
+    /// Close with [`CloseReason::TxFull`](crate::CloseReason::TxFull): a peer that reads too slowly loses its place. Not where a
+    /// [`Relay`](crate::Relay) has joined it to another one.
     Close,
 }
 

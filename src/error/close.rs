@@ -40,7 +40,7 @@ pub enum CloseReason {
     /// Its TLS handshake failed.
     #[cfg(feature = "tls")]
     Handshake(HandshakeFailure),
-    /// TLS broke after the handshake: what came last was damaged, forged, or against the protocol. What was read before is authentic.
+    /// TLS broke after the handshake: what came last was damaged, forged, or against the protocol, or our keys are used up. What was read before is authentic.
     #[cfg(feature = "tls")]
     Tls(TlsFailure),
     /// The peer's end came without a close_notify: what was read is authentic, but perhaps not all there was. Also said where you closed first

@@ -122,7 +122,9 @@ impl Inherited {
         let addr = match &socket {
             Listening::Tcp(socket) => socket.local_addr()?.into(),
             #[cfg(all(unix, feature = "uds"))]
-            Listening::Unix { socket, .. } => crate::net::os::unix_addr(&socket.local_addr()?),
+            Listening::Unix { socket, .. } => {
+                crate::net::os::unix_addr(&socket2::SockRef::from(socket).local_addr()?)
+            }
         };
         self.sockets.push(Heirloom { asked, addr, socket });
         Ok(())

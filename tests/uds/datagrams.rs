@@ -211,14 +211,19 @@ fn what_is_never_read_is_dropped_in_the_end() {
     assert_eq!((peer.tx_grams(), peer.counters().unsent), (0, left as u64));
 }
 
+/// One that is connected to a plain socket, and that.
+fn connected(here: &Path, there: &Path) -> (Peer, UnixDatagram) {
+    let friend = plain(there);
+    let mut bind = Bind::new(here);
+    bind.peer = Some(addr(there));
+    (open(bind), friend)
+}
+
 #[test]
 fn connected_mode_knows_its_peer() {
     let dir = Dir::new();
     let (here, there) = (dir.path("here"), dir.path("there"));
-    let friend = plain(&there);
-    let mut bind = Bind::new(here.as_path());
-    bind.peer = Some(addr(&there));
-    let mut peer = open(bind);
+    let (mut peer, friend) = connected(&here, &there);
     peer.tx_peer(b"hello").unwrap();
     peer.service();
     assert_eq!(friend.recv(&mut [0; 10]).unwrap(), 5);
@@ -338,10 +343,7 @@ fn options_of_ip_are_an_error() {
 fn regression_nobody_speaks_for_a_peer_that_is_gone() {
     let dir = Dir::new();
     let (here, there) = (dir.path("here"), dir.path("there"));
-    let friend = plain(&there);
-    let mut bind = Bind::new(here.as_path());
-    bind.peer = Some(addr(&there));
-    let mut peer = open(bind);
+    let (mut peer, friend) = connected(&here, &there);
     drop(friend);
     peer.tx_peer(b"still there?").unwrap();
     peer.service();

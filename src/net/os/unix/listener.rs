@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicUsize;
 use std::io;
 use std::sync::Arc;
 
-use socket2::{SockAddr, SockRef, Socket, Type};
+use socket2::{SockRef, Socket, Type};
 
 use super::path::{self, Bound};
 use super::stream::UnixStream;
@@ -55,7 +55,7 @@ impl UnixListener {
         let prepare = || {
             let socket = SockRef::from(&listener);
             options::check_listening(&socket)?;
-            let local = from_system(&listener.local_addr()?);
+            let local = from_system(&socket.local_addr()?);
             options::raise_buffers(&socket, options.recv_buffer, options.send_buffer)?;
             let credentials = passes_credentials(&listener)?;
             listener.set_nonblocking(true)?;
@@ -95,14 +95,6 @@ fn pass_no_credentials(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-fn peer_of(peer: &SockAddr) -> Addr {
-    match (peer.as_pathname(), peer.as_abstract_namespace()) {
-        (Some(path), _) => Addr::from(path),
-        (_, Some(name)) => Addr::abstract_name(name),
-        _ => Addr::Unnamed,
-    }
-}
-
 impl Drop for UnixListener {
     fn drop(&mut self) {
         self.file = None;
@@ -131,7 +123,7 @@ impl Listener for UnixListener {
         Ok(Box::new(UnixStream::connected(
             stream,
             self.local.clone(),
-            peer_of(&peer),
+            from_system(&peer),
             self.options.files,
             Arc::clone(&self.registry),
         )))

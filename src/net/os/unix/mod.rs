@@ -10,7 +10,6 @@ mod stream;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -85,19 +84,10 @@ fn to_system(addr: &Addr) -> io::Result<SockAddr> {
 }
 
 /// The address as the kernel gives it.
-pub(crate) fn from_system(addr: &SocketAddr) -> Addr {
-    if let Some(path) = addr.as_pathname() {
-        return Addr::from(path);
+pub(crate) fn from_system(addr: &SockAddr) -> Addr {
+    match (addr.as_pathname(), addr.as_abstract_namespace()) {
+        (Some(path), _) => Addr::from(path),
+        (_, Some(name)) => Addr::abstract_name(name),
+        _ => Addr::Unnamed,
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        #[cfg(target_os = "android")]
-        use std::os::android::net::SocketAddrExt;
-        #[cfg(target_os = "linux")]
-        use std::os::linux::net::SocketAddrExt;
-        if let Some(name) = addr.as_abstract_name() {
-            return Addr::abstract_name(name);
-        }
-    }
-    Addr::Unnamed
 }
