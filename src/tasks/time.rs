@@ -217,7 +217,7 @@ impl Future for Sleep {
         if over {
             // Polled again, it is ready again.
             self.give_back();
-            (self.deadline, self.due) = (Tyme::ZERO, Tyme::ZERO);
+            self.due = Tyme::ZERO;
             return Poll::Ready(());
         }
         if self.slot.is_none() {

@@ -1,5 +1,9 @@
 //! Sleeping, time-outs and beats on a clock in the test's hand: to the nanosecond.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
 use tymist::Wake;
 use tymist::tyme::{Tyme, Tymist};
 
@@ -221,4 +225,22 @@ fn regression_a_time_that_is_given_between_ticks_begins_there() {
     rig.tymist.tick_by(millis(10_000));
     let limited = handle.timeout(millis(1000), handle.yield_now());
     assert_eq!(rig.tasks.run_until(limited), Ok(()));
+}
+
+/// What goes on from where a sleep ended is a beat that does not drift.
+#[test]
+fn regression_a_sleep_that_is_over_knows_when_it_was_due() {
+    let mut rig = Rig::new();
+    let mut sleep = pin!(rig.tasks.handle().sleep(millis(10)));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(sleep.as_mut().poll(&mut context).is_pending());
+    for beat in 1..4 {
+        rig.at(Tyme::ZERO + millis(10 * beat + 3));
+        assert!(sleep.as_mut().poll(&mut context).is_ready());
+        assert!(sleep.as_mut().poll(&mut context).is_ready(), "and stays ready");
+        let due = sleep.deadline();
+        assert_eq!(due, Tyme::ZERO + millis(10 * beat));
+        sleep.reset(due + millis(10));
+        assert!(sleep.as_mut().poll(&mut context).is_pending(), "beat {beat}");
+    }
 }
