@@ -121,6 +121,7 @@ impl Remoter {
             return;
         }
         self.state.fin = Fin::Sent;
+        core.owes_ended |= self.state.drained_owed;
         let before = self.state.holding;
         let shut = self.stream.shutdown(Shutdown::Write);
         self.note_held();

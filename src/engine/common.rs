@@ -40,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) connects_left: usize,
     /// Those to whom `Drained` is owed.
     pub(crate) drained_owed: Vec<Id>,
+    /// Among them may be one whose half is over: it waits for no room.
+    pub(crate) owes_ended: bool,
     /// Put around connections as they come in or up.
     pub(crate) wire_log: Option<WireLog>,
     /// Those that can go over to TLS now.
@@ -88,6 +90,7 @@ impl Core {
             connects_left: 0,
             wire_log: None,
             drained_owed: Vec::new(),
+            owes_ended: false,
             #[cfg(feature = "tls")]
             upgrades: Vec::new(),
             heard_until: None,

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use super::Core;
 use super::work::{TOO_MUCH, count_u32};
 use crate::error::CloseReason;
-use crate::remoter::{Phase, Remoter, Slot};
+use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 /// Pieces handed to one write.
 const PIECES: usize = 16;
@@ -135,7 +135,8 @@ impl Remoter {
             if self.is_upgrading() {
                 return; // On the way there is no room: it is told once it has gone over.
             }
-            // Where there is no room for anybody, it is told once there is.
+            // Where there is no room for anybody, it is told once there is; who can queue nothing more needs none.
+            core.owes_ended |= self.state.fin != Fin::No;
             if !core::mem::replace(&mut self.state.drained_owed, true) {
                 core.drained_owed.push(self.id);
             }

@@ -2,34 +2,40 @@
 
 use core::sync::atomic::Ordering;
 
-use super::Engine;
+use super::{Core, Engine};
 use crate::error::Gone;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Phase, Queued, Room, Shared};
+use crate::remoter::{Fin, Phase, Queued, Room, Shared};
 
 impl Engine {
-    /// Tells those whose queue has run empty, as soon as there is room to queue more.
+    /// Tells those whose queue has run empty, as soon as there is room to queue more, or they have nothing more to queue.
     #[inline]
     pub(super) fn tell_drained(&mut self) {
-        if !self.core.drained_owed.is_empty() && self.core.shared.room() > 0 {
-            self.tell_owed();
+        let room = self.core.shared.room() > 0;
+        if !self.core.drained_owed.is_empty() && (room || self.core.owes_ended) {
+            self.tell_owed(room);
         }
     }
 
-    fn tell_owed(&mut self) {
-        for id in self.core.drained_owed.drain(..) {
-            if let Some(remoter) = self.slots.get_mut(id) {
-                let live = remoter.state.phase == Phase::Live;
-                let waits = (live && remoter.has_output()) || remoter.is_upgrading();
-                remoter.state.drained_owed = live && !waits;
-                if remoter.state.drained_owed {
-                    self.core.events.push(Event::Drained(id));
-                }
-                // It is told once what was queued since has left, or it has gone over.
-                remoter.state.backlogged |= waits;
+    fn tell_owed(&mut self, room: bool) {
+        let Core { drained_owed, owes_ended, events, .. } = &mut self.core;
+        *owes_ended = false;
+        drained_owed.retain(|id| {
+            let Some(remoter) = self.slots.get_mut(*id) else { return false };
+            let live = remoter.state.phase == Phase::Live;
+            let waits = (live && remoter.has_output()) || remoter.is_upgrading();
+            if live && !waits && !room && remoter.state.fin == Fin::No {
+                return true;
             }
-        }
+            remoter.state.drained_owed = live && !waits;
+            if remoter.state.drained_owed {
+                events.push(Event::Drained(*id));
+            }
+            // It is told once what was queued since has left, or it has gone over.
+            remoter.state.backlogged |= waits;
+            false
+        });
     }
 
     /// Gives everybody in line one turn: send, then receive, each within its budget. Who has more to do goes to the back of the line.
@@ -164,10 +170,11 @@ impl Engine {
         let buffered = self.will_be_buffered();
         let (room, to_send) = (Shared::room_below(limit, buffered), buffered < limit);
         self.can_line_move(room)
-            || (!self.core.drained_owed.is_empty() && to_send)
+            || (!self.core.drained_owed.is_empty() && (to_send || self.core.owes_ended))
             || self.touched.iter().any(|id| {
                 self.slots.get(*id).is_some_and(|remoter| {
-                    remoter.wants_turn(&self.core, room) || (to_send && remoter.will_owe_drained())
+                    let is_told = to_send || remoter.state.fin != Fin::No;
+                    remoter.wants_turn(&self.core, room) || (is_told && remoter.will_owe_drained())
                 })
             })
     }

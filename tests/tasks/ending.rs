@@ -279,3 +279,31 @@ fn regression_of_one_that_is_closing_all_is_out_once_it_is() {
         pair.run_out();
     }
 }
+
+/// Who has nothing more to say waits for no room to say it in.
+#[test]
+fn regression_a_half_ends_though_others_hold_all_the_room() {
+    let mut pair = Pair::new();
+    pair.config.limits.buffered = 100_000;
+    pair.config.timeouts.write_stall = None;
+    pair.far(|handle| async move {
+        let mut listener = handle.listen(([0, 0, 0, 0], PORT)).unwrap();
+        let deaf = listener.accept().await.unwrap();
+        let mut stream = listener.accept().await.unwrap();
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+        handle.sleep(Duration::from_secs(60)).await;
+        deaf.abort();
+    });
+    pair.near(|handle, target| async move {
+        let greedy = handle.connect(target.clone()).await.unwrap();
+        let mut stream = handle.connect(target).await.unwrap();
+        let fill = |remoter: &mut tymist::Remoter| remoter.tx(&[7; 100_000]).unwrap();
+        while greedy.with_remoter(fill).unwrap() > 0 {
+            handle.sleep(millis(100)).await;
+        }
+        let begun = handle.tyme();
+        stream.shutdown().await.unwrap();
+        assert!(handle.tyme() < begun + millis(100), "nobody told it");
+    });
+    pair.run_out();
+}
