@@ -297,16 +297,16 @@ impl Conn {
     }
 }
 
-/// What became of queueing; `None` where there is no room.
+/// What became of queueing; `None` where there is no room, as there is none on the way to TLS.
 fn written(queued: Result<usize, TxError>, remoter: &Remoter) -> Option<io::Result<usize>> {
     match queued {
-        Ok(0) => None,
+        Ok(0) | Err(TxError::Upgrading) => None,
         Ok(count) => Some(Ok(count)),
         Err(TxError::Closed | TxError::Gone) => Some(Err(match remoter.close_reason() {
             Some(reason) if !reason.is_clean() => error_of(reason),
             _ => io::ErrorKind::BrokenPipe.into(),
         })),
         Err(TxError::SendShut) => Some(Err(send_shut())),
-        Err(error @ (TxError::Overflow | TxError::Upgrading)) => Some(Err(io::Error::other(error))),
+        Err(error @ TxError::Overflow) => Some(Err(io::Error::other(error))),
     }
 }

@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tymist::net::tls::{ClientTls, Unread};
+use tymist::net::tls::{ClientTls, ServerTls, Unread};
 use tymist::net::{Addr, Stream};
 use tymist::sim::Op;
 use tymist::sim::fault::{Effect, Rule};
+use tymist::tasks::{Handle, TaskStream};
 use tymist::tyme::Tyme;
 use tymist::{CloseReason, Connect, Event};
 
@@ -171,6 +172,44 @@ fn a_stream_goes_over_to_tls_in_the_middle() {
         stream.read_exact(&mut back).await.unwrap();
         assert_eq!(&back, b"secret");
         assert_eq!(stream.read(&mut back).await.unwrap(), 0);
+        stream.close().await.unwrap();
+    });
+    pair.run_out();
+}
+
+/// What the far end of a change to TLS does; it begins late, so that the near one can be left on its way.
+async fn go_over_late(handle: &Handle, target: Addr, client: &ClientTls) -> TaskStream {
+    let mut stream = handle.connect(target).await.unwrap();
+    stream.write_all(b"STARTTLS\n").await.unwrap();
+    handle.sleep(millis(50)).await;
+    stream.upgrade_tls_client(client, "server.test", Unread::MustBeEmpty).await.unwrap();
+    stream
+}
+
+/// A stream that is on its way to TLS, where nobody waits for that.
+async fn left_going_over(handle: &Handle, server: &ServerTls) -> TaskStream {
+    let mut stream = handle.listen(([0, 0, 0, 0], PORT)).unwrap().accept().await.unwrap();
+    stream.read_exact(&mut [0; 9]).await.unwrap();
+    let upgraded = stream.upgrade_tls(server, Unread::MustBeEmpty);
+    handle.timeout(Duration::ZERO, upgraded).await.unwrap_err();
+    assert!(stream.with_remoter(|remoter| remoter.is_upgrading()).unwrap());
+    stream
+}
+
+#[test]
+fn regression_a_write_on_the_way_to_tls_waits_for_it() {
+    let (client, server) = pki::world().ends();
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let mut stream = left_going_over(&handle, &server).await;
+        stream.write_all(b"secret").await.unwrap();
+        stream.close().await.unwrap();
+    });
+    pair.near(move |handle, target| async move {
+        let mut stream = go_over_late(&handle, target, &client).await;
+        let mut said = [0; 6];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"secret");
         stream.close().await.unwrap();
     });
     pair.run_out();
