@@ -219,9 +219,10 @@ impl Conn {
 
     /// Ends our half, and waits until all that was queued and that end have been handed to the network.
     pub(super) fn poll_shutdown(&self, context: &Context<'_>) -> Found<()> {
-        let begins = Cell::new(false);
+        let (begins, upgrades) = (Cell::new(false), Cell::new(false));
         let act = |remoter: &mut Remoter| {
             begins.set(remoter.may_send());
+            upgrades.set(remoter.is_upgrading());
             remoter.shutdown_send();
             if remoter.has_sent_end() {
                 return Some(Ok(()));
@@ -236,7 +237,10 @@ impl Conn {
                 }
             }
         };
-        let polled = self.poll_with(act, |entry| entry.writer.wait(context));
+        let polled = self.poll_with(act, |entry| {
+            entry.ends_behind = upgrades.get();
+            entry.writer.wait(context);
+        });
         if begins.get() {
             // Of all polls that wait this is the one that leaves the server work to do.
             self.shared.queue.tell_owner();

@@ -61,6 +61,8 @@ pub(super) struct Entry {
     pub(super) reader: Waiter,
     /// Who writes, or waits until all is out.
     pub(super) writer: Waiter,
+    /// Our half is to end, which it cannot on the way to TLS: it does behind that.
+    pub(super) ends_behind: bool,
     /// Why the last address of one that was dialled failed.
     pub(super) unresolved: Option<Box<Unresolved>>,
 }
@@ -217,7 +219,8 @@ impl Desk {
     pub(super) fn adopt(&mut self, id: Id, stage: Stage, is_up: bool) {
         self.server.keep(id);
         let (reader, writer) = (Waiter::default(), Waiter::default());
-        let entry = Entry { id, stage, is_up, told: false, reader, writer, unresolved: None };
+        let (told, ends_behind, unresolved) = (false, false, None);
+        let entry = Entry { id, stage, is_up, told, reader, writer, ends_behind, unresolved };
         if self.entries.len() <= id.index() {
             self.entries.resize_with(id.index() + 1, || None);
         }
@@ -259,11 +262,7 @@ impl Desk {
     pub(super) fn let_go(&mut self, what: Late) {
         match what {
             Late::Leave { id, abort } => self.leave(id, abort),
-            Late::EndSend(id) => {
-                if let Some(remoter) = self.server.remoter_mut(id) {
-                    remoter.shutdown_send();
-                }
-            }
+            Late::EndSend(id) => self.end_send(id),
             Late::Abort(id) => {
                 if let Some(remoter) = self.server.remoter_mut(id) {
                     remoter.abort();
@@ -280,6 +279,16 @@ impl Desk {
                 self.sockets.retain(|socket| socket.endpoint != endpoint);
                 self.server.unbind_last(endpoint);
             }
+        }
+    }
+
+    /// Our half of that connection is to end, now or once it has gone over to TLS.
+    pub(super) fn end_send(&mut self, id: Id) {
+        let Some(remoter) = self.server.remoter_mut(id) else { return };
+        remoter.shutdown_send();
+        let ends_behind = remoter.is_upgrading();
+        if let Some(entry) = self.entry(id) {
+            entry.ends_behind = ends_behind;
         }
     }
 

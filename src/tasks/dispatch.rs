@@ -110,8 +110,13 @@ impl Desk {
             Event::Closed(..) => return self.meet_end(id, counters),
             // `Upgraded` among others: whoever waits looks for itself.
             _ => {
+                let ends = core::mem::take(&mut entry.ends_behind);
                 let woken = [entry.reader.wake(), entry.writer.wake()];
-                return self.woken.extend(woken.into_iter().flatten());
+                self.woken.extend(woken.into_iter().flatten());
+                if ends {
+                    self.end_send(id);
+                }
+                return;
             }
         };
         if let Some(waker) = woken {

@@ -214,3 +214,34 @@ fn regression_a_write_on_the_way_to_tls_waits_for_it() {
     });
     pair.run_out();
 }
+
+#[test]
+fn regression_a_half_that_ends_on_the_way_to_tls_has_ended_behind_it() {
+    let (client, server) = pki::world().ends();
+    for dropped in [true, false] {
+        let (client, server) = (client.clone(), server.clone());
+        let mut pair = Pair::new();
+        pair.far(move |handle| async move {
+            let (mut reader, mut writer) = left_going_over(&handle, &server).await.split();
+            if dropped {
+                drop(writer);
+            } else {
+                handle.timeout(Duration::ZERO, writer.shutdown()).await.unwrap_err();
+                let late = writer.write_all(b"late").await.unwrap_err();
+                assert_eq!(late.kind(), ErrorKind::BrokenPipe);
+            }
+            let mut said = [0; 6];
+            reader.read_exact(&mut said).await.unwrap();
+            assert_eq!(&said, b"secret");
+        });
+        pair.near(move |handle, target| async move {
+            let mut stream = go_over_late(&handle, target, &client).await;
+            let mut buf = [0; 1];
+            let end = handle.timeout(Duration::from_secs(60), stream.read(&mut buf)).await;
+            assert_eq!(end.expect("their half has ended").unwrap(), 0);
+            stream.write_all(b"secret").await.unwrap();
+            stream.close().await.unwrap();
+        });
+        pair.run_out();
+    }
+}
