@@ -11,9 +11,9 @@ impl Remoter {
         self.state.eof_told
     }
 
-    /// Whether our end has been handed to the network.
+    /// Whether our end has been handed to the network, and nothing of what came before it is held back.
     pub(crate) fn has_sent_end(&self) -> bool {
-        self.state.fin == Fin::Sent
+        self.state.fin == Fin::Sent && !self.has_output()
     }
 }
 

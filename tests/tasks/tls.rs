@@ -245,3 +245,34 @@ fn regression_a_half_that_ends_on_the_way_to_tls_has_ended_behind_it() {
         pair.run_out();
     }
 }
+
+#[test]
+fn regression_a_shutdown_waits_for_what_tls_holds() {
+    let (client, server) = pki::world().ends();
+    let mut pair = Pair::new();
+    pair.config.limits.rx_bytes = 4096;
+    pair.config.timeouts.write_stall = None;
+    pair.far(move |handle| async move {
+        let mut listener = handle.listen_tls(([0, 0, 0, 0], PORT), &server).unwrap();
+        let mut stream = listener.accept().await.unwrap();
+        handle.sleep(Duration::from_secs(60)).await;
+        while !stream.read_bytes().await.unwrap().is_empty() {}
+    });
+    pair.near(move |handle, target| async move {
+        let mut stream = handle.connect(dial(target, &client)).await.unwrap();
+        // Until the network has taken a part of the last record.
+        loop {
+            stream.write_all(&[7; 1000]).await.unwrap();
+            handle.sleep(millis(10)).await; // so that it is the far end that has no room
+            if handle.timeout(millis(100), stream.drained()).await.is_err() {
+                break;
+            }
+        }
+        assert_eq!(stream.with_remoter(|remoter| remoter.tx_len()).unwrap(), 0);
+        let early = handle.timeout(millis(100), stream.shutdown()).await;
+        assert!(early.is_err(), "the network has not taken all");
+        stream.shutdown().await.unwrap();
+        assert!(handle.tyme() >= Tyme::from_secs(60));
+    });
+    pair.run_out();
+}
