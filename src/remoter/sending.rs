@@ -55,8 +55,8 @@ impl Remoter {
     }
 
     /// Has `Drained` told once all that is queued is out and there is room for more; in the next tick where that is so already. Before it is usable there is
-    /// none, nor on its way to TLS; once our half is over none is waited for. A [`tx`](Remoter::tx) that comes up short, and a broadcast that skips it, ask for that by themselves. Who goes by
-    /// [`tx_room`](Remoter::tx_room) instead and finds too little has to ask.
+    /// none, nor on its way to TLS; once our half is over none is waited for. A [`tx`](Remoter::tx) that comes up short, and a broadcast that skips it, ask for
+    /// that by themselves. Who goes by [`tx_room`](Remoter::tx_room) instead and finds too little has to ask.
     pub fn want_drained(&mut self) {
         self.state.backlogged = true;
     }
