@@ -13,7 +13,7 @@ pub struct SocketOptions {
     /// TCP keep-alive probes. Default `None`: the idle timeout sees a dead peer sooner.
     pub keep_alive: Option<KeepAlive>,
     /// `TCP_USER_TIMEOUT` (RFC 5482): give a connection up whose data was not acknowledged for so long. Linux and
-    /// Android only, elsewhere without effect. Default `None`: the system's, about 15 minutes.
+    /// Android only, elsewhere without effect. Whole milliseconds, rounded up, some 24 days at most. Default `None`, and zero: the system's, about 15 minutes.
     pub user_timeout: Option<Duration>,
     /// Raise `SO_RCVBUF` to at least so many bytes. Default `None`: the system sizes it by itself, which is mostly better.
     pub recv_buffer: Option<usize>,

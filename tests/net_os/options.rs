@@ -118,3 +118,28 @@ fn regression_buffers_of_any_size_are_raised_and_not_cut() {
         assert!(sizes.recv >= usual.recv && sizes.send >= usual.send, "{size}: {sizes:?}");
     }
 }
+
+/// The system knows whole milliseconds, as many as an `int` holds: one that was shorter gave what it has by itself, a quarter of an hour, and one that was
+/// longer was an invalid argument to whoever listens, dials or adopts.
+#[test]
+fn regression_a_user_timeout_of_any_length_is_the_nearest_that_there_is() {
+    let mut net = OsNet::new();
+    for (asked, got) in [
+        (Duration::from_micros(500), Some(Duration::from_millis(1))),
+        (Duration::from_micros(2_500), Some(Duration::from_millis(3))),
+        (
+            Duration::from_secs(30 * 86_400),
+            Some(Duration::from_millis(i32::MAX.unsigned_abs().into())),
+        ),
+        (Duration::MAX, Some(Duration::from_millis(i32::MAX.unsigned_abs().into()))),
+        (Duration::ZERO, None),
+    ] {
+        let mut spec = loopback();
+        spec.socket.user_timeout = Some(asked);
+        let listener = net.listen(&spec).unwrap();
+        let mut dial = Dial::new(listener.local_addr().clone());
+        dial.socket = spec.socket;
+        let stream = net.connect(&dial).unwrap();
+        assert_eq!(socket(stream.as_fd()).tcp_user_timeout().unwrap(), got, "{asked:?}");
+    }
+}

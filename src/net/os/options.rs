@@ -1,5 +1,7 @@
 //! Socket options, and sockets made with them.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 
@@ -97,9 +99,17 @@ pub(super) fn apply(socket: &SockRef<'_>, options: &SocketOptions) -> io::Result
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Some(limit) = options.user_timeout {
-        socket.set_tcp_user_timeout(Some(limit))?;
+        socket.set_tcp_user_timeout(Some(in_millis(limit)))?;
     }
     raise_buffers(socket, options.recv_buffer, options.send_buffer)
+}
+
+/// The nearest time that Linux takes: whole milliseconds, rounded up, since 0 are its own quarter of an hour; as many as an `int` holds.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn in_millis(limit: Duration) -> Duration {
+    const MOST: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
+    let up = limit.saturating_add(Duration::from_nanos(999_999)).min(MOST);
+    up - Duration::from_nanos(u64::from(up.subsec_nanos() % 1_000_000))
 }
 
 /// More than any system gives, and a number that all take: they know `int`, of which 4 GiB is 0.
