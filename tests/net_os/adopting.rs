@@ -126,3 +126,21 @@ fn a_stream_without_a_peer_is_given_back() {
     };
     assert_eq!(error.kind(), ErrorKind::NotConnected);
 }
+
+/// It was taken over where no option was asked for that only TCP has; then its datagrams were a stream, and an empty one was the peer's end.
+#[test]
+fn regression_a_datagram_socket_is_no_stream() {
+    use std::net::UdpSocket;
+    let mut net = OsNet::new();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(other.local_addr().unwrap()).unwrap();
+    let mut options = SocketOptions::new();
+    options.no_delay = false;
+    let socket = TcpStream::from(std::os::fd::OwnedFd::from(socket));
+    let Err((error, back)) = net.adopt_stream(socket, &options) else {
+        panic!("adopted a datagram socket");
+    };
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(!socket2::SockRef::from(&back).nonblocking().unwrap(), "still blocking");
+}

@@ -246,6 +246,7 @@ impl Net for OsNet {
         options: &SocketOptions,
     ) -> Result<Box<dyn Stream>, (io::Error, std::net::TcpStream)> {
         let mut prepare = || {
+            options::check_stream(&socket2::SockRef::from(&stream))?;
             let ends = (stream.local_addr()?, stream.peer_addr()?);
             let registry = self.registry()?;
             options::apply(&socket2::SockRef::from(&stream), options)?;

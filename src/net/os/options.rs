@@ -147,6 +147,16 @@ pub(super) fn check_listening(listener: &SockRef<'_>) -> io::Result<()> {
             "the adopted socket does not listen; call listen() on it first",
         ));
     }
-    let _ = listener;
+    check_stream(listener)
+}
+
+/// Refuses a descriptor of another kind: the datagrams of one are no stream, and an empty one is no end.
+pub(super) fn check_stream(socket: &SockRef<'_>) -> io::Result<()> {
+    if socket.r#type()? != Type::STREAM {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the adopted socket is none of streams (SOCK_STREAM)",
+        ));
+    }
     Ok(())
 }
