@@ -158,13 +158,15 @@ impl Endpoint {
     }
 }
 
-/// Whether both name the same end: an IPv4 address that IPv6 carries is the same as itself, and a scope counts where it is given.
+/// Whether both name the same end: an IPv4 address that IPv6 carries is the same as itself, and a scope counts where both have one: the system takes one also
+/// where it means nothing, and gives none there.
 fn same_end(peer: &Addr, from: &Addr) -> bool {
     use std::net::SocketAddr::V6;
     match (peer.inet(), from.inet()) {
         (Some(V6(one)), Some(V6(two))) => {
-            let scoped = one.scope_id() != 0 && one.scope_id() != two.scope_id();
-            one.ip() == two.ip() && one.port() == two.port() && !scoped
+            let scopes = [one.scope_id(), two.scope_id()];
+            let apart = !scopes.contains(&0) && scopes[0] != scopes[1];
+            one.ip() == two.ip() && one.port() == two.port() && !apart
         }
         (Some(_), Some(_)) => peer.ip() == from.ip() && peer.port() == from.port(),
         _ => peer == from,

@@ -144,3 +144,21 @@ fn regression_a_peer_named_by_the_unspecified_address_is_no_stranger() {
         assert_eq!(rig.peer.counters().strangers, 0);
     }
 }
+
+/// Only addresses of one link have a scope: the system takes one elsewhere, and says none of who sent. All of it was dropped as a stranger's.
+#[test]
+fn regression_a_peer_with_a_scope_that_means_nothing_is_no_stranger() {
+    let mut other = Rig::on("[::1]:0".parse().unwrap(), |_| {});
+    let mut bind: Bind = "[::1]:0".parse().unwrap();
+    let port = other.addr().port().unwrap();
+    let scoped = std::net::SocketAddrV6::new(std::net::Ipv6Addr::LOCALHOST, port, 0, 1);
+    bind.peer = Some(std::net::SocketAddr::from(scoped).into());
+    let mut rig = Rig::on(bind, |_| {});
+    rig.peer.tx_peer(b"ping").unwrap();
+    rig.until(|peer| peer.tx_grams() == 0);
+    let ping = other.gram();
+    other.peer.tx(b"pong", ping.from).unwrap();
+    other.until(|peer| peer.tx_grams() == 0);
+    assert_eq!(rig.gram().data, "pong");
+    assert_eq!(rig.peer.counters().strangers, 0);
+}
