@@ -93,6 +93,31 @@ fn groups_that_others_have_joined_are_not_delivered() {
     assert!(other.peer.take().is_none());
 }
 
+/// What goes to IPv4 addresses from a socket for both families went by the system's defaults, without a word.
+#[test]
+fn regression_options_hold_for_both_families_of_a_socket() {
+    let mut both: Bind = "[::]:0".parse().unwrap();
+    both.only_v6 = Some(false);
+    let mut rig = Rig::on(both, |_| {});
+    for option in
+        [GramOption::Ttl(9), GramOption::MulticastTtl(7), GramOption::MulticastLoop(false)]
+    {
+        rig.peer.set_option(option).unwrap();
+    }
+    let fd = rig.peer.datagram().unwrap().as_fd().unwrap().try_clone_to_owned().unwrap();
+    let socket = socket2::Socket::from(fd);
+    assert_eq!((socket.unicast_hops_v6().unwrap(), socket.ttl_v4().unwrap()), (9, 9));
+    assert_eq!((socket.multicast_hops_v6().unwrap(), socket.multicast_ttl_v4().unwrap()), (7, 7));
+    assert!(!socket.multicast_loop_v6().unwrap() && !socket.multicast_loop_v4().unwrap());
+    // What is none changes nothing; the most there can be was taken for "as the system has it".
+    for hops in [0, 256, u32::MAX] {
+        rig.peer.set_option(GramOption::Ttl(hops)).unwrap_err();
+    }
+    rig.peer.set_option(GramOption::MulticastTtl(u32::MAX)).unwrap_err();
+    assert_eq!((socket.unicast_hops_v6().unwrap(), socket.ttl_v4().unwrap()), (9, 9));
+    assert_eq!((socket.multicast_hops_v6().unwrap(), socket.multicast_ttl_v4().unwrap()), (7, 7));
+}
+
 #[test]
 fn loop_off_keeps_it_from_this_machine() {
     let here = Interface::Addr(Ipv4Addr::LOCALHOST);

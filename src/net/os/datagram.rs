@@ -148,12 +148,21 @@ impl Datagram for OsDatagram {
         let (socket, v6) = (SockRef::from(&self.inner), self.is_v6());
         match (option, v6) {
             (GramOption::Broadcast(on), _) => socket.set_broadcast(on),
-            (GramOption::Ttl(hops), false) => socket.set_ttl_v4(hops),
-            (GramOption::Ttl(hops), true) => socket.set_unicast_hops_v6(hops),
-            (GramOption::MulticastTtl(hops), false) => socket.set_multicast_ttl_v4(hops),
-            (GramOption::MulticastTtl(hops), true) => socket.set_multicast_hops_v6(hops),
+            (GramOption::Ttl(hops), false) => socket.set_ttl_v4(known(hops)),
+            (GramOption::Ttl(hops), true) => {
+                also_v4(|| socket.set_ttl_v4(known(hops)))?;
+                socket.set_unicast_hops_v6(known(hops))
+            }
+            (GramOption::MulticastTtl(hops), false) => socket.set_multicast_ttl_v4(known(hops)),
+            (GramOption::MulticastTtl(hops), true) => {
+                also_v4(|| socket.set_multicast_ttl_v4(known(hops)))?;
+                socket.set_multicast_hops_v6(known(hops))
+            }
             (GramOption::MulticastLoop(on), false) => socket.set_multicast_loop_v4(on),
-            (GramOption::MulticastLoop(on), true) => socket.set_multicast_loop_v6(on),
+            (GramOption::MulticastLoop(on), true) => {
+                also_v4(|| socket.set_multicast_loop_v4(on))?;
+                socket.set_multicast_loop_v6(on)
+            }
             (GramOption::MulticastInterface(at), false) => {
                 socket.set_multicast_if_v4(&addr_of(at).ok_or_else(no_such_interface)?)
             }
@@ -177,6 +186,16 @@ impl Datagram for OsDatagram {
 
 #[cfg(windows)]
 const WSAEMSGSIZE: i32 = 10_040;
+
+/// What the system can refuse, where there are too many: `int` makes -1 of the most, which is its default.
+fn known(hops: u32) -> u32 {
+    hops.min(256)
+}
+
+/// The same for what an IPv6 socket sends to IPv4 addresses, where the system has it apart. Elsewhere it does not take it there.
+fn also_v4(set: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    if cfg!(any(target_os = "linux", target_os = "android")) { set() } else { Ok(()) }
+}
 
 fn no_such_interface() -> io::Error {
     io::Error::new(
