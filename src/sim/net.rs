@@ -70,7 +70,7 @@ impl Net for SimNet {
             poller: self.poller,
             key,
             local: local.into(),
-            peer: spec.addr.clone(),
+            peer: spec.addr.reachable(),
         }))
     }
 

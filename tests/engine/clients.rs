@@ -550,6 +550,32 @@ fn a_socket_that_meets_itself_is_refused() {
     socket.bind(&addr.into()).unwrap();
 }
 
+/// The system takes the unspecified address for this machine's own: the end it gave to the connection was compared with the one that was asked for.
+#[test]
+fn regression_a_socket_that_meets_itself_by_the_unspecified_address_is_refused() {
+    let (bound, own) = closed_port();
+    drop(bound);
+    let any = Addr::from(([0, 0, 0, 0], own.port()));
+    let mut desk = Desk::new();
+    let mut connect = Connect::new(any.clone());
+    connect.local = Some(own.into());
+    let id = desk.clients.connect(connect).unwrap();
+    let ended =
+        desk.until(|event| matches!(event, Event::ConnectFailed { .. } | Event::Connected(_)));
+    let error = ErrorKind::ConnectionRefused.into();
+    assert_eq!(ended, Event::ConnectFailed { id, addr: any, error });
+}
+
+/// Who dials it is told who is there.
+#[test]
+fn regression_the_peer_of_who_dialled_the_unspecified_address_is_the_one_that_is_there() {
+    let (_listener, addr) = listener();
+    let mut desk = Desk::new();
+    let id = desk.clients.connect(([0, 0, 0, 0], addr.port())).unwrap();
+    desk.until_connected(id);
+    assert_eq!(desk.clients.remoter(id).unwrap().peer_addr(), &addr.into());
+}
+
 #[test]
 fn our_own_address_and_port_can_be_chosen_again_and_again() {
     let (bound, own) = closed_port();

@@ -18,6 +18,20 @@ fn any_as_a_target_is_the_host_itself() {
     }
 }
 
+/// Who dials it is told who is there, as on Linux.
+#[test]
+fn regression_the_peer_of_who_dialled_the_unspecified_address_is_the_host_itself() {
+    let mut pair = Pair::new();
+    let _listener = pair.server_net.listen(&"[::]:80".parse().unwrap()).unwrap();
+    for (target, peer) in [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80")] {
+        let dial = Dial::new(target.parse::<Addr>().unwrap());
+        let mut call = pair.server_net.connect(&dial).unwrap();
+        pair.run(millis(5));
+        assert!(call.connected().unwrap());
+        assert_eq!(call.peer_addr().to_string(), peer);
+    }
+}
+
 /// One datagram fits, whatever the buffer; and an address of others cannot be bound.
 #[test]
 fn one_datagram_always_fits() {

@@ -104,8 +104,10 @@ impl Stream for OsStream {
             return Err(error);
         }
         match self.inner.peer_addr() {
-            Ok(_) => {
+            Ok(peer) => {
                 self.local = Arc::new(Addr::Inet(self.inner.local_addr()?));
+                // Who asked for the unspecified address has met one of this machine's own.
+                self.peer = peer.into();
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
