@@ -185,6 +185,19 @@ fn regression_an_application_protocol_that_cannot_be_sent_is_refused_at_once() {
     assert!(ServerTls::new(world.server.clone().with_alpn(most)).is_ok());
 }
 
+/// With no room for anything each handshake ended as if the server had hung up.
+#[test]
+fn regression_a_clients_limit_of_no_use_is_refused_at_once() {
+    let mut config = pki::world().client.clone();
+    for most in [0, 511] {
+        config.handshake_max = most;
+        let error = ClientTls::new(&config).unwrap_err();
+        assert!(matches!(error.problem(), Problem::BadLimit(_)), "{error}");
+    }
+    config.handshake_max = 512;
+    ClientTls::new(&config).unwrap();
+}
+
 /// `/dev/zero`, or a log that somebody put in the certificate's place: it filled the memory.
 #[test]
 fn regression_a_file_that_is_too_long_is_not_read_to_its_end() {

@@ -17,7 +17,7 @@ use super::handshake::Opening;
 use super::identity::Identity;
 use super::info::{TlsInfo, TlsVersion};
 use super::material::{Material, Problem, TlsConfigError};
-use super::server::trusted;
+use super::server::{LIMIT_MIN, trusted};
 use super::session::Session;
 use super::stream::TlsStream;
 use super::time::TlsTime;
@@ -53,7 +53,7 @@ pub struct ClientTlsConfig {
     pub identity: Option<Identity>,
     /// What servers and clients have in common.
     pub common: TlsCommon,
-    /// Most bytes that a server may send before the handshake is done. Default 64 KiB: its certificates mostly. A connection in its
+    /// Most bytes that a server may send before the handshake is done, from 512. Default 64 KiB: its certificates mostly. A connection in its
     /// handshake costs up to about twice this.
     pub handshake_max: usize,
 }
@@ -143,6 +143,11 @@ impl ClientTls {
     /// # Errors
     /// What is wrong, and with which file.
     pub fn new(config: &ClientTlsConfig) -> Result<Self, TlsConfigError> {
+        if config.handshake_max < LIMIT_MIN {
+            return Err(TlsConfigError::new(Problem::BadLimit(
+                "handshake_max must be at least 512 bytes",
+            )));
+        }
         let (time, now) = config.common.clock()?;
         let (provider, versions) = config.common.enabled()?;
         let identity = match &config.identity {

@@ -23,7 +23,7 @@ use super::upgrade::{ReadAhead, UpgradeError};
 use crate::net::Stream;
 
 /// Smallest limit that lets any handshake through.
-const LIMIT_MIN: usize = 512;
+pub(super) const LIMIT_MIN: usize = 512;
 
 /// The server's side of TLS: a checked configuration that makes TLS streams of accepted ones.
 ///
