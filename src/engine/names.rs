@@ -44,6 +44,13 @@ struct Asked {
     askers: BTreeMap<Id, u32>,
 }
 
+/// Answered, given up, or dropped with the engine: nobody waits any more.
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.wish.end();
+    }
+}
+
 impl Names {
     /// Whether any name was ever asked for.
     #[inline]
@@ -70,7 +77,6 @@ impl Names {
         asked.askers.remove(&id);
         let ended = asked.askers.is_empty();
         if ended {
-            asked.wish.end();
             self.asked.remove(name);
         }
         ended
@@ -212,11 +218,11 @@ impl Engine {
         if self.names.asked.get(&name).is_none_or(|asked| asked.number != number) {
             return;
         }
-        let Some(asked) = self.names.asked.remove(&name) else { return };
+        let Some(mut asked) = self.names.asked.remove(&name) else { return };
         // Once, however many have asked.
         let failed = result.as_ref().map_or(true, Vec::is_empty);
         self.core.counters.lookup_failures += u64::from(failed);
-        for (id, ticket) in asked.askers {
+        for (id, ticket) in core::mem::take(&mut asked.askers) {
             self.on_answer_for(id, ticket, &result);
         }
     }

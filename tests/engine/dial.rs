@@ -1359,6 +1359,16 @@ fn a_name_that_nobody_wants_any_more_gives_its_place_back() {
     assert_eq!(desk.far.ports(), [80]);
 }
 
+/// A resolver that tries as long as somebody wants to know went on for ever.
+#[test]
+fn regression_who_is_dropped_wants_no_name_any_more() {
+    let (mut desk, asked) = with_names(|_| {});
+    desk.dial(Connect::to_name("example.org", 80));
+    assert!(asked.lock().unwrap()[0].is_wanted());
+    drop(desk);
+    assert!(!asked.lock().unwrap()[0].is_wanted());
+}
+
 /// What was lacking for the first name may be there for the second.
 #[test]
 fn a_waker_that_was_refused_is_asked_for_again() {
