@@ -46,6 +46,8 @@ impl Default for SocketOptions {
 }
 
 /// TCP keep-alive (RFC 9293 section 3.8.4): after `idle` of silence one probe each `interval`, lost after `retries` unanswered.
+///
+/// Linux takes 1 to 32,767 seconds and 1 to 127 probes, and so does a world; anything else is an error (`InvalidInput`) of who listens, dials or adopts.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
     /// Silence before the first probe; whole seconds.

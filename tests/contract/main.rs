@@ -111,6 +111,7 @@ mod plain {
             refuses_what_cannot_be
         }
         patience {
+            regression_keep_alive_that_cannot_be_is_refused
             a_peer_that_does_not_read_is_given_up_in_time
             an_attempt_to_connect_is_given_up_in_time
             a_loopback_address_reaches_no_other_host

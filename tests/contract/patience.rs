@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use tymist::net::{Addr, Bind, Dial, Stream, Token};
+use tymist::net::{Addr, Bind, Dial, KeepAlive, Listen, Stream, Token};
 use tymist::sim::Errno;
 
 use super::bed::Bed;
@@ -81,4 +81,39 @@ pub(crate) fn a_loopback_address_reaches_no_other_host(mut bed: Bed) {
     let mut socket = bed.near.bind(&"127.0.0.1:0".parse::<Bind>().unwrap()).unwrap();
     let error = socket.send(b"x", &target).unwrap_err();
     bed.arm.is_among(&error, known);
+}
+
+/// A world took what the system refuses, so that a program which ran there could not listen here.
+pub(crate) fn regression_keep_alive_that_cannot_be_is_refused(mut bed: Bed) {
+    let second = Duration::from_secs(1);
+    let usual = KeepAlive { idle: second, interval: second, retries: 1 };
+    let mut good = vec![usual];
+    let mut bad = vec![
+        KeepAlive { idle: second / 2, ..usual },
+        KeepAlive { interval: Duration::ZERO, ..usual },
+        KeepAlive { retries: 0, ..usual },
+    ];
+    if cfg!(any(target_os = "linux", target_os = "android")) {
+        let most = 32_767 * second;
+        good.push(KeepAlive { idle: most, interval: most, retries: 127 });
+        bad.push(KeepAlive { idle: Duration::MAX, ..usual });
+        bad.push(KeepAlive { interval: most + second, ..usual });
+        bad.push(KeepAlive { retries: 128, ..usual });
+        bad.push(KeepAlive { retries: u32::MAX, ..usual });
+    }
+    let tries = good.into_iter().map(|keep| (keep, true));
+    for (keep, taken) in tries.chain(bad.into_iter().map(|keep| (keep, false))) {
+        let mut listen = Listen::new((bed.far_ip, 0));
+        listen.socket.keep_alive = Some(keep);
+        let listener = bed.far.listen(&listen);
+        let target = bed.listen().local_addr().clone();
+        let mut dial = Dial::new(target);
+        dial.socket.keep_alive = Some(keep);
+        for error in [listener.err(), bed.near.connect(&dial).err()] {
+            match error {
+                Some(error) if !taken => bed.arm.is(&error, Errno::Einval),
+                other => assert!(taken && other.is_none(), "{keep:?}: {other:?}"),
+            }
+        }
+    }
 }

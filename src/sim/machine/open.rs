@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::host::{in_family_of, plain};
 use super::path::{Body, Segment, Syn};
 use super::ports::{Holder, Pair, Ports, Scope};
+use super::retry::{check, whole};
 use super::tcp::{Owner, State};
 use super::{Core, READ, Source, WRITE};
 use crate::net::Dial;
@@ -50,6 +51,7 @@ impl Core {
         asked: SocketAddr,
         bind: Option<SocketAddr>,
     ) -> Result<(Key, SocketAddr), Errno> {
+        check(&dial.socket)?;
         let target = plain(asked);
         let ip = self.source_ip(host, target.ip())?;
         let (ip, wished) = match bind {
@@ -233,7 +235,7 @@ impl Core {
 
     fn start_keep_alive(&mut self, index: usize) {
         if let Some(keep) = self.tcps[index].keep_alive {
-            let at = self.now + keep.idle.max(Duration::from_secs(1));
+            let at = self.now + whole(keep.idle);
             self.queue.push(at, Event::KeepAlive(self.tcp_key(index)));
         }
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Core;
 use super::open::{FIRST_TIMEOUT, SYN_RETRIES, SYNACK_RETRIES};
 use super::tcp::State;
+use crate::net::SocketOptions;
 use crate::sim::queue::Event;
 use crate::sim::trace::{Flags, Timer, What};
 use crate::sim::{Errno, Key};
@@ -21,6 +22,20 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(120);
 const GIVE_UP: Duration = Duration::from_millis(924_600);
 /// The same where nobody holds it any more: 8 retransmissions (`net.ipv4.tcp_orphan_retries`), 102.2 s.
 const ORPHAN_GIVE_UP: Duration = Duration::from_millis(102_200);
+
+/// Whether Linux takes these options: keep-alive of 1 to 32,767 whole seconds, and 1 to 127 probes.
+pub(super) fn check(options: &SocketOptions) -> Result<(), Errno> {
+    let Some(keep) = options.keep_alive else { return Ok(()) };
+    let secs = [keep.idle, keep.interval].map(|time| time.as_secs());
+    let taken =
+        secs.iter().all(|secs| (1..=32_767).contains(secs)) && (1..=127).contains(&keep.retries);
+    taken.then_some(()).ok_or(Errno::Einval)
+}
+
+/// What Linux keeps of a time of keep-alive.
+pub(super) fn whole(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs())
+}
 
 impl Core {
     pub(super) fn arm_retry_of(&mut self, key: Option<Key>) {
@@ -199,8 +214,7 @@ impl Core {
         let now = self.now;
         let tcp = &mut self.tcps[index];
         let Some(keep) = tcp.keep_alive.filter(|_| tcp.state == State::Open) else { return false };
-        let idle = keep.idle.max(Duration::from_secs(1));
-        let interval = keep.interval.max(Duration::from_secs(1));
+        let (idle, interval) = (whole(keep.idle), whole(keep.interval));
         // A user time-out takes the place of the count (`tcp_keepalive_timer`).
         let gone = match tcp.user_timeout.filter(|limit| !limit.is_zero()) {
             Some(limit) => tcp.probes > 0 && now - tcp.heard >= limit,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::host::in_family_of;
 use super::ports::{Holder, Scope};
+use super::retry::check;
 use super::tcp::{Owner, State, capacity};
 use super::{Core, END, Poll, READ, bits};
 use crate::net::{BufferSizes, Listen, SocketOptions};
@@ -91,6 +92,7 @@ impl Core {
         spec: &Listen,
         addr: SocketAddr,
     ) -> Result<(Key, SocketAddr), Errno> {
+        check(&spec.socket)?;
         self.may_bind_ip(host, addr.ip())?;
         let holder = Holder {
             scope: Scope::of(addr.ip(), spec.only_v6),
