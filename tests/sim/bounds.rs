@@ -1,8 +1,11 @@
 //! The bounds of datagrams and letters, and whom they reach.
 
+use std::io::ErrorKind;
+
 use crate::sim_util::*;
 use tymist::net::{Addr, Bind, Dial, GramOption, Interface};
 use tymist::sim::{Act, HostSpec, Link, WorldSpec};
+use tymist::{Clients, CloseReason, Config, Connect, Event};
 
 /// "Any" as a target is the host itself.
 #[test]
@@ -32,6 +35,26 @@ fn regression_the_peer_of_who_dialled_the_unspecified_address_is_the_host_itself
     }
 }
 
+/// Who dials the very port that it comes from meets itself on Linux, which an engine takes for what it is: nobody listens there. In a world it was a reset.
+#[test]
+fn regression_who_dials_its_own_port_is_refused() {
+    let mut pair = Pair::new();
+    let own: Addr = "127.0.0.1:5000".parse().unwrap();
+    let mut connect = Connect::new(own.clone());
+    connect.local = Some(own.clone());
+    let mut clients = Clients::with_net(Config::new(), pair.world.host(pair.client).net());
+    let id = clients.connect(connect).unwrap();
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        clients.service();
+        told.extend(std::iter::from_fn(|| clients.poll_event()));
+        pair.run(millis(5));
+    }
+    let refused = |event: &Event| matches!(event, Event::ConnectFailed { error, .. } if error.kind() == ErrorKind::ConnectionRefused);
+    assert!(told.len() == 2 && refused(&told[0]), "{told:?}");
+    assert!(matches!(told[1], Event::Closed(closed, CloseReason::Connect(_)) if closed == id));
+}
+
 /// One datagram fits, whatever the buffer; and an address of others cannot be bound.
 #[test]
 fn one_datagram_always_fits() {
@@ -49,7 +72,7 @@ fn one_datagram_always_fits() {
     }
     let others = Addr::from((pair.world.host(pair.client).addrs()[0], 7));
     let error = pair.server_net.bind(&Bind::new(others)).err().unwrap();
-    assert_eq!(error.kind(), std::io::ErrorKind::AddrNotAvailable);
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
     let group = Bind::new("239.1.2.3:77".parse::<Addr>().unwrap());
     assert!(pair.server_net.bind(&group).is_ok(), "but that of a group can");
 }

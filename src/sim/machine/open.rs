@@ -157,6 +157,10 @@ impl Core {
             if self.tcps[index].peer == Some(syn.from) {
                 return self.send_synack(index);
             }
+            if key == syn.from {
+                // It has met itself: an engine on Linux makes of that what it is, nobody listens there.
+                return self.send_reset(path ^ 1, syn.from, syn.conn, Side::Accepted, 0, 1);
+            }
             // An old connection whose other end was forgotten there: that end resets it, and the caller tries again.
             self.fail(index, Errno::Econnreset);
             return self.arm_retry_of(Some(syn.from));
