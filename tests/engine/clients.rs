@@ -551,6 +551,7 @@ fn a_socket_that_meets_itself_is_refused() {
 }
 
 /// The system takes the unspecified address for this machine's own: the end it gave to the connection was compared with the one that was asked for.
+#[cfg(unix)]
 #[test]
 fn regression_a_socket_that_meets_itself_by_the_unspecified_address_is_refused() {
     let (bound, own) = closed_port();
@@ -567,6 +568,7 @@ fn regression_a_socket_that_meets_itself_by_the_unspecified_address_is_refused()
 }
 
 /// Who dials it is told who is there.
+#[cfg(unix)]
 #[test]
 fn regression_the_peer_of_who_dialled_the_unspecified_address_is_the_one_that_is_there() {
     let (_listener, addr) = listener();

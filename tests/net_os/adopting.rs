@@ -128,6 +128,7 @@ fn a_stream_without_a_peer_is_given_back() {
 }
 
 /// It was taken over where no option was asked for that only TCP has; then its datagrams were a stream, and an empty one was the peer's end.
+#[cfg(unix)]
 #[test]
 fn regression_a_datagram_socket_is_no_stream() {
     use std::net::UdpSocket;
