@@ -6,7 +6,7 @@ use super::Core;
 use super::work::{TOO_MUCH, count_u32};
 use crate::error::CloseReason;
 use crate::event::Event;
-use crate::remoter::{Phase, Remoter, Slot};
+use crate::remoter::{HalfOpen, Phase, Remoter, Slot};
 
 impl Remoter {
     /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
@@ -57,6 +57,7 @@ impl Remoter {
             }
         }
         self.state.at_rx_cap = self.rx.len() >= self.rx_limit();
+        self.look_for_loss();
         // A layer may have had to answer something, or have sent on what it held.
         self.note_held_anew(core);
     }
@@ -120,7 +121,8 @@ impl Remoter {
             return;
         }
         self.state.eof = true;
-        self.state.ending = false;
+        // A reset may have been reported along with it. Who closes now need not know.
+        self.state.ending &= self.state.half_open != HalfOpen::No;
         if self.state.phase == Phase::Live {
             core.events.push(Event::Eof(self.id));
         }

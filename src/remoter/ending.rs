@@ -56,11 +56,18 @@ impl Remoter {
     /// Whether this connection stays when its peer ends its half; see [`Config::half_open`](crate::Config::half_open).
     pub fn set_half_open(&mut self, half_open: bool) {
         self.state.half_open = HalfOpen::of(half_open);
+        self.ask_for_loss();
     }
 
     /// A relay has joined it to another one, or has let go of it.
     pub(crate) fn set_joined(&mut self, joined: bool) {
         self.state.half_open = if joined { HalfOpen::Joined } else { HalfOpen::Yes };
+        self.ask_for_loss();
+    }
+
+    /// Who stays after the peer's end wants to know whether a reset came with it.
+    fn ask_for_loss(&mut self) {
+        self.state.ending |= self.state.eof && self.state.half_open != HalfOpen::No;
     }
 
     /// Whether `close` was called or the engine is closing it.

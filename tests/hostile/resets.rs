@@ -2,7 +2,7 @@
 
 use tymist::{CloseReason, Config, Event, Wake};
 
-use crate::util::{Rig, connect, connect_from, pattern, reset, send};
+use crate::util::{Rig, connect, connect_from, end, pattern, reset, send};
 use crate::{Witness, only_the_witness_is_left};
 
 #[test]
@@ -170,4 +170,35 @@ fn the_same_peer_address_twice_with_nothing_queued_is_told_as_replaced() {
     assert_eq!(rig.server.len(), 1);
     send(&mut client, b"it is me");
     rig.until_unread(old, 8);
+}
+
+/// Seen together, the end and the reset after it are one report, and what is read says only "end": who stays half-open was never told of the reset.
+#[test]
+fn regression_a_reset_that_comes_with_the_end_is_told() {
+    let mut rig = Rig::with(|config| config.half_open = true);
+    let (client, id) = rig.client();
+    end(&client);
+    reset(client);
+    assert_eq!(rig.until_closed(id), CloseReason::Reset);
+    assert!(rig.log.contains(&Event::Eof(id)));
+}
+
+/// The same where both waited behind what nobody took, and where it is only at the `Eof` that the user decides to stay.
+#[test]
+fn regression_a_reset_that_waited_with_the_end_is_told() {
+    let mut rig = Rig::with(|config| config.limits.rx_bytes = 4);
+    let (mut client, id) = rig.client();
+    send(&mut client, b"full and more");
+    rig.until_unread(id, 4);
+    end(&client);
+    reset(client);
+    for _ in 0..5 {
+        assert_eq!(rig.tick(), []);
+    }
+    while !rig.log.contains(&Event::Eof(id)) {
+        rig.server.remoter_mut(id).unwrap().take();
+        rig.tick();
+    }
+    rig.server.remoter_mut(id).unwrap().set_half_open(true);
+    assert_eq!(rig.until_closed(id), CloseReason::Reset);
 }
