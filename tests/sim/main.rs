@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod as_linux;
 mod asked;
 #[cfg(all(feature = "os", target_os = "linux"))]
 mod beside_linux;

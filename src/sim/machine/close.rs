@@ -109,12 +109,16 @@ impl Core {
 
     /// Sends a reset and is gone; a holder hears `ECONNRESET` no more than after its own abort.
     pub(super) fn reset(&mut self, index: usize) {
+        self.say_reset(index);
+        self.fail(index, Errno::Econnreset);
+    }
+
+    pub(super) fn say_reset(&mut self, index: usize) {
         let tcp = &self.tcps[index];
         let (seq, conn, side, ack) = (tcp.next, tcp.conn, tcp.side, tcp.received);
         if let (Some(to), Some(path)) = (tcp.peer, tcp.path) {
             self.send_reset(path, to, conn, side, seq, ack);
         }
-        self.fail(index, Errno::Econnreset);
     }
 
     pub(super) fn send_reset(

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Core;
 use super::open::{FIRST_TIMEOUT, SYN_RETRIES, SYNACK_RETRIES};
-use super::tcp::State;
+use super::tcp::{Fin, State};
 use crate::net::SocketOptions;
 use crate::sim::queue::Event;
 use crate::sim::trace::{Flags, Timer, What};
@@ -220,9 +220,14 @@ impl Core {
             Some(limit) => tcp.probes > 0 && now - tcp.heard >= limit,
             None => tcp.probes >= keep.retries,
         };
-        let again = if now - tcp.heard < idle {
+        // What is under way has its retransmissions, and these alone say when it is too long.
+        let again = if tcp.acked < tcp.next || tcp.out_len > 0 || tcp.fin == Fin::Queued {
+            now + idle
+        } else if now - tcp.heard < idle {
             tcp.heard + idle
         } else if gone {
+            // The peer may hear what it could not answer.
+            self.say_reset(index);
             self.give_up(index);
             return true;
         } else {
