@@ -47,3 +47,38 @@ fn regression_keep_alive_that_gives_up_resets() {
     assert_eq!(read_error(&mut dialled), ErrorKind::TimedOut);
     assert_eq!(read_error(&mut accepted), ErrorKind::ConnectionReset);
 }
+
+/// What is wrong with a datagram is said first; the error that waits stays for the next call.
+#[test]
+fn regression_a_datagram_that_is_too_long_leaves_the_error_that_waits() {
+    let mut pair = Pair::new();
+    let mut bind = Bind::new(([0, 0, 0, 0], 0));
+    bind.peer = Some(pair.target(53));
+    let mut socket = pair.client_net.bind(&bind).unwrap();
+    let to = pair.target(53);
+    socket.send(b"anybody?", &to).unwrap();
+    pair.run(SECOND);
+    assert_eq!(told(socket.send(&[0; 65_508], &to)), Some(Errno::Emsgsize));
+    assert_eq!(told(socket.receive(&mut [0; 16])), Some(Errno::Econnrefused));
+    // Whatever address is given, it goes to the peer.
+    let nobody: Addr = Addr::from((Ipv4Addr::LOCALHOST, 0));
+    assert_eq!(told(socket.send(b"hello", &nobody)), None);
+}
+
+/// An IPv6 header does not count to the length that it tells.
+#[test]
+fn regression_datagrams_over_ipv6_are_twenty_bytes_longer() {
+    let mut pair = Pair::new();
+    let six = Bind::new((IpAddr::from(Ipv6Addr::UNSPECIFIED), 0));
+    let mut receiver = pair.client_net.bind(&six).unwrap();
+    let mut sender = pair.client_net.bind(&six).unwrap();
+    let port = receiver.local_addr().port().unwrap();
+    let mut send = |ip: IpAddr, len| told(sender.send(&vec![0; len], &Addr::from((ip, port))));
+    let mapped = IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+    assert_eq!(send(Ipv6Addr::LOCALHOST.into(), 65_527), None);
+    assert_eq!(send(Ipv6Addr::LOCALHOST.into(), 65_528), Some(Errno::Emsgsize));
+    assert_eq!(send(mapped, 65_507), None);
+    assert_eq!(send(mapped, 65_508), Some(Errno::Emsgsize));
+    pair.run(MS);
+    assert_eq!(receiver.receive(&mut vec![0; 70_000]).unwrap().len, 65_527);
+}

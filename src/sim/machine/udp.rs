@@ -17,8 +17,9 @@ use crate::sim::trace::{Fate, What, Why};
 use crate::sim::{Errno, Key, Op};
 use crate::tyme::Tyme;
 
-/// Greatest payload of a datagram over IPv4: 65,535 less the headers of IP and UDP.
+/// Greatest payload of a datagram over IPv4: 65,535 less the headers of IP and UDP. That of IPv6 does not count.
 const MAX_GRAM: usize = 65_507;
+const MAX_GRAM_V6: usize = 65_527;
 /// Bytes of headers on the wire: Ethernet, IPv4, UDP.
 const HEADERS: usize = 42;
 /// What a datagram costs beside its payload in the receive buffer, as Linux counts it.
@@ -166,19 +167,11 @@ impl Core {
         data: &[u8],
         target: SocketAddr,
     ) -> Result<(), Errno> {
-        if let Some(error) = self.udps[index].error.take() {
-            return Err(error);
-        }
-        if data.len() > MAX_GRAM {
-            return Err(Errno::Emsgsize);
-        }
-        if target.port() == 0 {
-            return Err(Errno::Einval);
-        }
         let Udp { host, local, peer, .. } = self.udps[index];
         let target = match peer {
             // As over the seam to the system: in connected mode there is nobody else.
             Some(peer) => peer,
+            None if target.port() == 0 => return Err(Errno::Einval),
             None if local.is_ipv4() && target.is_ipv6() => return Err(Errno::Eafnosupport),
             None => plain(target),
         };
@@ -192,6 +185,14 @@ impl Core {
             own
         };
         let source = SocketAddr::new(ip, local.port());
+        let most = if target.is_ipv4() { MAX_GRAM } else { MAX_GRAM_V6 };
+        if data.len() > most {
+            return Err(Errno::Emsgsize);
+        }
+        // Only what could be sent hears what became of the one before.
+        if let Some(error) = self.udps[index].error.take() {
+            return Err(error);
+        }
         if is_many(target.ip()) {
             let data = Bytes::copy_from_slice(data);
             return self.send_to_many((host, key), (source, target), &data);
