@@ -82,3 +82,41 @@ fn regression_datagrams_over_ipv6_are_twenty_bytes_longer() {
     pair.run(MS);
     assert_eq!(receiver.receive(&mut vec![0; 70_000]).unwrap().len, 65_527);
 }
+
+/// From 127.0.0.1, whichever address of the loopback it goes to.
+#[test]
+fn regression_the_loopback_has_one_source() {
+    let mut pair = Pair::new();
+    let other = IpAddr::from([127, 0, 0, 2]);
+    let mut listener = pair.client_net.listen(&Listen::new((other, 80))).unwrap();
+    let stream = pair.client_net.connect(&Dial::new((other, 80))).unwrap();
+    pair.run(millis(5));
+    let ip = |addr: &Addr| addr.ip().unwrap();
+    assert_eq!(ip(stream.local_addr()), IpAddr::from(Ipv4Addr::LOCALHOST));
+    assert_eq!(ip(listener.accept().unwrap().peer_addr()), IpAddr::from(Ipv4Addr::LOCALHOST));
+}
+
+/// The unspecified address as a target is the one that the socket is bound to.
+#[test]
+fn regression_to_the_unspecified_address_is_to_ones_own() {
+    let mut pair = Pair::new();
+    let (own, any) = (pair.world.host(pair.client).addrs()[0], IpAddr::from([0; 4]));
+    let mut listener = pair.client_net.listen(&Listen::new((own, 80))).unwrap();
+    let mut dial = Dial::new((any, 80));
+    dial.local = Some(Addr::from((own, 0)));
+    let _stream = pair.client_net.connect(&dial).unwrap();
+    let mut receiver = pair.client_net.bind(&Bind::new((own, 53))).unwrap();
+    let mut bind = Bind::new((own, 0));
+    pair.client_net.bind(&bind).unwrap().send(b"once", &Addr::from((any, 53))).unwrap();
+    bind.peer = Some(Addr::from((any, 53)));
+    let mut friend = pair.client_net.bind(&bind).unwrap();
+    friend.send(b"again", &Addr::from((any, 53))).unwrap();
+    pair.run(millis(5));
+    assert_eq!(listener.accept().unwrap().peer_addr().ip(), Some(own));
+    let mut buf = [0; 16];
+    assert_eq!(receiver.receive(&mut buf).unwrap().len, 4);
+    assert_eq!(receiver.receive(&mut buf).unwrap().len, 5);
+    receiver.send(b"answer", friend.local_addr()).unwrap();
+    pair.run(millis(5));
+    assert_eq!(friend.receive(&mut buf).unwrap().len, 6);
+}

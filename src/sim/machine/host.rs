@@ -1,8 +1,9 @@
 //! Hosts: their names and addresses, and which of these reaches which.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Core;
+use super::group::is_many;
 use super::ports::Ports;
 use crate::sim::topology::{HostId, HostSpec};
 use crate::sim::trace::What;
@@ -139,8 +140,11 @@ impl Core {
 
     /// An address of the host from which it reaches `target`.
     pub(super) fn source_ip(&self, host: HostId, target: IpAddr) -> Result<IpAddr, Errno> {
-        if target.is_loopback() {
-            return Ok(target);
+        match target {
+            // From the one address, whichever it is for.
+            IpAddr::V4(ip) if ip.is_loopback() => return Ok(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_loopback() => return Ok(target),
+            _ => {}
         }
         let addrs = &self.host(host).addrs;
         if addrs.contains(&target) {
@@ -156,10 +160,14 @@ fn folded(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// The plain form of an end: an IPv4 address that IPv6 carries is the IPv4 address, and "any" as a target is the host itself.
-pub(super) fn plain(end: SocketAddr) -> SocketAddr {
+/// The plain form of an end: an IPv4 address that IPv6 carries is the IPv4 address, and "any" as a target is the host itself, over IPv4 at the address
+/// `own` that it is sent from, if that is one.
+pub(super) fn plain(end: SocketAddr, own: IpAddr) -> SocketAddr {
     let ip = match end.ip().to_canonical() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V4(ip) if ip.is_unspecified() => match own.to_canonical() {
+            IpAddr::V4(own) if !own.is_unspecified() && !is_many(own.into()) => own.into(),
+            _ => Ipv4Addr::LOCALHOST.into(),
+        },
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
         ip => ip,
     };

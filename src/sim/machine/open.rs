@@ -1,7 +1,7 @@
 //! TCP connections coming up.
 
 use core::time::Duration;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::host::{in_family_of, plain};
 use super::path::{Body, Segment, Syn};
@@ -52,7 +52,8 @@ impl Core {
         bind: Option<SocketAddr>,
     ) -> Result<(Key, SocketAddr), Errno> {
         check(&dial.socket)?;
-        let target = plain(asked);
+        let own = bind.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |bind| bind.ip());
+        let target = plain(asked, own);
         let ip = self.source_ip(host, target.ip())?;
         let (ip, wished) = match bind {
             Some(bind) => {

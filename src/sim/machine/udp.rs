@@ -106,7 +106,7 @@ impl Core {
                 _ => {}
             }
         }
-        let peer = peer.map(plain);
+        let peer = peer.map(|peer| plain(peer, addr.ip()));
         // In connected mode the address is that from which the peer is reached.
         let ip = match peer {
             Some(peer) if addr.ip().is_unspecified() => self.source_ip(host, peer.ip())?,
@@ -173,7 +173,7 @@ impl Core {
             Some(peer) => peer,
             None if target.port() == 0 => return Err(Errno::Einval),
             None if local.is_ipv4() && target.is_ipv6() => return Err(Errno::Eafnosupport),
-            None => plain(target),
+            None => plain(target, local.ip()),
         };
         if !self.udps[index].scope.speaks_to(target.ip()) {
             return Err(Errno::Enetunreach);
