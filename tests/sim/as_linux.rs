@@ -120,3 +120,16 @@ fn regression_to_the_unspecified_address_is_to_ones_own() {
     pair.run(millis(5));
     assert_eq!(friend.receive(&mut buf).unwrap().len, 6);
 }
+
+/// An attempt that is shut down is over, and says so.
+#[test]
+fn regression_an_attempt_that_is_shut_down_is_reset() {
+    let mut pair = Pair::new();
+    let mut stream =
+        pair.client_net.connect(&Dial::new("10.9.9.9:80".parse::<Addr>().unwrap())).unwrap();
+    stream.register(token(1)).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(reports(&mut pair.client_net), [(1, true, true, true)]);
+    assert_eq!(told(stream.connected()), Some(Errno::Econnreset));
+    assert_eq!(told(stream.shutdown(Shutdown::Write)), Some(Errno::Enotconn));
+}

@@ -35,7 +35,7 @@ impl Core {
         self.record_call(host, Op::Shutdown, conn, &result, |()| code);
         result?;
         if self.tcps[index].state == State::SynSent {
-            self.close_down(index, false);
+            self.fail(index, Errno::Econnreset);
             return Ok(());
         }
         if how != Shutdown::Write {
