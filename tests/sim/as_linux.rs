@@ -133,3 +133,22 @@ fn regression_an_attempt_that_is_shut_down_is_reset() {
     assert_eq!(told(stream.connected()), Some(Errno::Econnreset));
     assert_eq!(told(stream.shutdown(Shutdown::Write)), Some(Errno::Enotconn));
 }
+
+/// IPv6 has no limit of twenty groups, and leaves one on any interface; it names an interface that is not there otherwise.
+#[test]
+fn regression_groups_of_ipv6_have_rules_of_their_own() {
+    let mut pair = Pair::new();
+    let six = Bind::new((IpAddr::from(Ipv6Addr::UNSPECIFIED), 0));
+    let mut socket = pair.client_net.bind(&six).unwrap();
+    let group = |last| IpAddr::from(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 7, last));
+    for last in 0..30 {
+        socket.set_option(GramOption::Join(group(last), Interface::Index(1))).unwrap();
+    }
+    socket.set_option(GramOption::Leave(group(1), Interface::Any)).unwrap();
+    let mut set = |option| told(socket.set_option(option));
+    let gone = Some(Errno::Eaddrnotavail);
+    assert_eq!(set(GramOption::Leave(group(1), Interface::Index(1))), gone);
+    assert_eq!(set(GramOption::Leave(group(2), Interface::Index(99))), gone);
+    assert_eq!(set(GramOption::MulticastInterface(Interface::Index(99))), Some(Errno::Enodev));
+    assert_eq!(set(GramOption::Ttl(0)), None);
+}

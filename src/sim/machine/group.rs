@@ -15,7 +15,7 @@ use crate::net::{BufferSizes, GramOption, Interface};
 use crate::sim::topology::HostId;
 use crate::sim::{Errno, Key};
 
-/// Groups that a socket may be in (`net.ipv4.igmp_max_memberships`).
+/// Groups of IPv4 that a socket may be in (`net.ipv4.igmp_max_memberships`). IPv6 has no such number.
 const MAX_GROUPS: usize = 20;
 
 /// An interface.
@@ -50,16 +50,21 @@ impl Groups {
         if self.joined.contains(&(group, wire)) {
             return Err(Errno::Eaddrinuse);
         }
-        if self.joined.len() >= MAX_GROUPS {
+        let others = self.joined.iter().filter(|(other, _)| other.is_ipv4()).count();
+        if group.is_ipv4() && others >= MAX_GROUPS {
             return Err(Errno::Enobufs);
         }
         self.joined.insert((group, wire));
         Ok(())
     }
 
-    fn leave(&mut self, group: IpAddr, wire: Wire) -> Result<(), Errno> {
-        let left = self.joined.remove(&(group, wire));
-        if left { Ok(()) } else { Err(Errno::Eaddrnotavail) }
+    /// `None`: on whichever interface.
+    fn leave(&mut self, group: IpAddr, wire: Option<Wire>) -> Result<(), Errno> {
+        let fits =
+            |&&(other, at): &&(IpAddr, Wire)| other == group && wire.is_none_or(|wire| wire == at);
+        let left = self.joined.iter().find(fits).copied().ok_or(Errno::Eaddrnotavail)?;
+        self.joined.remove(&left);
+        Ok(())
     }
 }
 
@@ -97,8 +102,15 @@ impl Core {
                 let wire = member(group, at)?;
                 return self.udps[index].groups.join(group, wire);
             }
+            GramOption::Leave(group @ IpAddr::V6(_), Interface::Index(index)) if index > 2 => {
+                // Nobody is in a group there: IPv6 looks for nothing else.
+                member(group, Interface::Any)?;
+                return Err(Errno::Eaddrnotavail);
+            }
             GramOption::Leave(group, at) => {
-                let wire = member(group, at)?;
+                let wire = Some(member(group, at)?);
+                let any = group.is_ipv6() && matches!(at, Interface::Any | Interface::Index(0));
+                let wire = wire.filter(|_| !any);
                 return self.udps[index].groups.leave(group, wire);
             }
             GramOption::MulticastInterface(at) => {
@@ -108,7 +120,8 @@ impl Core {
                     Interface::Index(_) => v6,
                     Interface::Addr(_) => !v6,
                 };
-                let wire = self.wire(host, at).ok_or(Errno::Eaddrnotavail);
+                let missing = if v6 { Errno::Enodev } else { Errno::Eaddrnotavail };
+                let wire = self.wire(host, at).ok_or(missing);
                 self.udps[index].groups.out = if known { wire? } else { Err(Errno::Eopnotsupp)? };
             }
             GramOption::Broadcast(on) => self.udps[index].groups.broadcast = on,
@@ -116,6 +129,7 @@ impl Core {
             GramOption::MulticastTtl(ttl @ 0..=255) => self.udps[index].groups.ttl = ttl,
             // There are no routers.
             GramOption::Ttl(1..=255) => {}
+            GramOption::Ttl(0) if v6 => {}
             GramOption::Ttl(_) | GramOption::MulticastTtl(_) => return Err(Errno::Einval),
         }
         Ok(())
