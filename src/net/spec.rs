@@ -50,11 +50,11 @@ impl Default for SocketOptions {
 /// Linux takes 1 to 32,767 seconds and 1 to 127 probes, and so does a world; anything else is an error (`InvalidInput`) of who listens, dials or adopts.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// Silence before the first probe; whole seconds.
+    /// Silence before the first probe; whole seconds, on Linux and in worlds 1 to 32,767. What the system does not take is an error of who opens the socket.
     pub idle: Duration,
-    /// Time between probes; whole seconds.
+    /// Time between probes; likewise.
     pub interval: Duration,
-    /// Unanswered probes before the connection is given up.
+    /// Unanswered probes before the connection is given up; on Linux and in worlds 1 to 127.
     pub retries: u32,
 }
 

@@ -64,13 +64,15 @@ impl Net for SimNet {
         }
         let target = inet(&spec.addr)?;
         let local = spec.local.as_ref().map(inet).transpose()?;
-        let (key, local) = self.shared.lock().connect(self.host, spec, target, local)?;
+        let (key, local, remote) = self.shared.lock().connect(self.host, spec, target, local)?;
+        // Who asked for the unspecified address has met one of the host's own.
+        let peer = if target.ip().is_unspecified() { remote.into() } else { spec.addr.clone() };
         Ok(Box::new(SimStream {
             shared: self.shared.clone(),
             poller: self.poller,
             key,
             local: local.into(),
-            peer: spec.addr.reachable(),
+            peer,
         }))
     }
 

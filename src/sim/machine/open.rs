@@ -34,11 +34,11 @@ impl Core {
         dial: &Dial,
         target: SocketAddr,
         local: Option<SocketAddr>,
-    ) -> Result<(Key, SocketAddr), Errno> {
+    ) -> Result<(Key, SocketAddr, SocketAddr), Errno> {
         let conn = self.conns;
         let result = self.try_connect(host, dial, target, local);
-        self.record_call(host, Op::Connect, conn, &result, |(_, local)| u64::from(local.port()));
-        if let Ok((key, _)) = result {
+        self.record_call(host, Op::Connect, conn, &result, |(_, local, _)| u64::from(local.port()));
+        if let Ok((key, ..)) = result {
             self.send_syn(key.index());
         }
         result
@@ -50,7 +50,7 @@ impl Core {
         dial: &Dial,
         asked: SocketAddr,
         bind: Option<SocketAddr>,
-    ) -> Result<(Key, SocketAddr), Errno> {
+    ) -> Result<(Key, SocketAddr, SocketAddr), Errno> {
         check(&dial.socket)?;
         let own = bind.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |bind| bind.ip());
         let target = plain(asked, own);
@@ -104,7 +104,7 @@ impl Core {
         ports.hold(port, holder);
         ports.set_pair(local, target, key);
         self.record(&What::Conn { conn, from: host, to, dialler: local, target });
-        Ok((key, in_family_of(local, asked)))
+        Ok((key, in_family_of(local, asked), target))
     }
 
     /// Sends the SYN, or sends it again.
