@@ -50,6 +50,12 @@ impl Remoter {
                 }
                 // The latch stays, so it is tried again; but not here and now for ever.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => break,
+                // What a layer makes of that end: as little the peer's word as the end itself.
+                Err(error)
+                    if self.state.eof_untrusted && error.kind() == io::ErrorKind::UnexpectedEof =>
+                {
+                    self.state.readable = false;
+                }
                 Err(error) => self.break_off(core, CloseReason::of(&error)),
             }
             if once {

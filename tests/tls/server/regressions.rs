@@ -200,3 +200,14 @@ fn b27_a_failed_handshake_of_a_client_is_an_event_and_it_may_be_made_again() {
     rig.server.close();
     assert_eq!((rig.server.cxes(), rig.server.len(), rig.server.buffered()), (0, 0, 17));
 }
+
+/// A write that meets a reset is told of it, and the system then says "end" to the read for last words, which under TLS is a stream cut short.
+#[test]
+fn regression_a_reset_that_a_write_meets_is_a_reset_under_tls_too() {
+    let mut rig = TlsRig::new();
+    let (peer, id) = rig.live();
+    reset(peer.socket);
+    rig.server.tx(id, b"to nobody").unwrap();
+    let event = rig.until(|event| matches!(event, Event::Closed(..)));
+    assert_eq!(event, Event::Closed(id, CloseReason::Reset));
+}
