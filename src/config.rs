@@ -69,7 +69,8 @@ impl Default for Config {
 /// At the cap of unread bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum RxFull {
-    /// Stop reading until you take some: TCP then slows the peer down. The default. Who is paused when this is changed, stays so until it is next
+    /// Stop reading until you take some: TCP then slows the peer down. The default. That the peer has ended its half is read behind its bytes, so it is told
+    /// once you have taken some, too. Who is paused when this is changed, stays so until it is next
     /// had in hand or reported.
     Pause,
     /// Close with [`CloseReason::RxFull`](crate::CloseReason::RxFull) if a tick begins with the cap unread and more is there. Not where a
@@ -207,6 +208,9 @@ impl Default for Limits {
 /// A deadline fires in the first tick whose tyme has reached it, to the nanosecond, unless that same tick saw the
 /// activity it waits for, or ended (by a budget of [`Limits`]) before its turn to look for it. Each costs 8 bytes a connection, and all of a
 /// connection's together one place in the wheel.
+///
+/// What a deadline closes is not ended as by [`close`](crate::Remoter::close): the peer sees a reset where something queued is cut off (or a relay has
+/// joined it), otherwise what the system makes of a close: a plain end, under TLS without close_notify, or a reset where bytes came that nobody has read.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Timeouts {

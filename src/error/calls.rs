@@ -145,7 +145,7 @@ impl From<ListenError> for io::Error {
 /// A socket could not be taken over; gives it back.
 #[derive(Debug)]
 pub struct AdoptError<T> {
-    /// The socket; nonblocking by now, unless that was what failed.
+    /// The socket: as it was where it is none of that kind or no descriptor is left; nonblocking and with the options where a limit or the poller refused it.
     pub socket: T,
     /// Why.
     pub source: io::Error,

@@ -20,6 +20,29 @@ pub use gram::{GramCounters, GramError, GramEvent, RxGram};
 ///
 /// For one that was dialled: any of `ConnectFailed` and `Unresolved`, then `Connected` if it came up, and on as above. If it comes again by
 /// itself (see [`Connect::reconnect`](crate::Connect::reconnect)), `Disconnected` stands in the place of `Closed`, and all begins anew.
+///
+/// ```
+/// use tymist::{Event, Server};
+///
+/// /// One tick of a server that greets, listens, and says how things end. A loop that takes no event is not put to sleep.
+/// fn tick(server: &mut Server) {
+///     server.service();
+///     while let Some(event) = server.poll_event() {
+///         match event {
+///             Event::Accepted(id) => drop(server.tx(id, b"welcome\n")),
+///             Event::Received(id) => {
+///                 if let Some(remoter) = server.remoter_mut(id) {
+///                     println!("{id} says {:?}", remoter.take());
+///                 }
+///             }
+///             Event::Closed(id, reason) if !reason.is_clean() => println!("{id}: {reason}"),
+///             Event::HandshakeFailed { peer, reason, .. } => println!("{peer}: {reason}"),
+///             _ => {}
+///         }
+///     }
+/// }
+/// # tick(&mut Server::new(tymist::Config::new()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

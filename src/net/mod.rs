@@ -73,6 +73,52 @@ fn unsupported<T>() -> io::Result<T> {
 /// A network: makes sockets and waits until some of them are ready.
 ///
 /// Middleware names the network [below](Net::below), which does what the wrapper does not do itself.
+///
+/// ```
+/// use std::io;
+/// use std::time::Duration;
+/// use tymist::net::{Dial, Listen, Listener, Net, Readiness, Stream};
+/// use tymist::tyme::Tyme;
+///
+/// /// A network on which nobody is dialled who is not on this machine.
+/// struct AtHome(Box<dyn Net>);
+///
+/// impl Net for AtHome {
+///     fn below(&self) -> Option<&dyn Net> {
+///         Some(&*self.0)
+///     }
+///     fn below_mut(&mut self) -> Option<&mut dyn Net> {
+///         Some(&mut *self.0)
+///     }
+///     fn now(&mut self) -> Tyme {
+///         self.0.now()
+///     }
+///     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
+///         self.0.listen(spec)
+///     }
+///     fn connect(&mut self, spec: &Dial) -> io::Result<Box<dyn Stream>> {
+///         match spec.addr.ip() {
+///             Some(ip) if !ip.is_loopback() => Err(io::ErrorKind::PermissionDenied.into()),
+///             _ => self.0.connect(spec),
+///         }
+///     }
+///     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+///         self.0.harvest(wait, ready)
+///     }
+/// }
+/// # #[cfg(feature = "os")] {
+/// use tymist::net::os::OsNet;
+/// use tymist::{Clients, CloseReason, Config, Event};
+///
+/// let mut clients = Clients::with_net(Config::new(), Box::new(AtHome(Box::new(OsNet::new()))));
+/// let id = clients.connect(([192, 0, 2, 1], 80))?;
+/// clients.service();
+/// let last = std::iter::from_fn(|| clients.poll_event()).last();
+/// let denied = io::ErrorKind::PermissionDenied.into();
+/// assert_eq!(last, Some(Event::Closed(id, CloseReason::Connect(denied))));
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Net: Send {
     /// The network that this one is wrapped around, if it is middleware.
     fn below(&self) -> Option<&dyn Net> {

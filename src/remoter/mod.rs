@@ -48,6 +48,49 @@ pub(crate) use tls::Upgrade;
 /// next `service()`, `wait()` or `service_sends()`. The exceptions say so.
 ///
 /// What is asked of it follows two patterns: `may_*` tells whether a half is still open, `can_*` whether something can be done now.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+/// use tymist::{Config, Event, Remoter, Server};
+///
+/// /// Answers each line with its number.
+/// fn answer(remoter: &mut Remoter) {
+///     while let Some(end) = remoter.rx().iter().position(|byte| *byte == b'\n') {
+///         if remoter.tx_room() < 64 {
+///             return remoter.want_drained(); // the line waits for room, and holds the peer back
+///         }
+///         let line = remoter.take_first(end + 1); // its buffer, not copied; `consume` would drop it
+///         let count = remoter.data::<u64>().map_or(1, |count| count + 1);
+///         remoter.set_data(count); // of this connection
+///         let _ = remoter.tx(format!("{count}: {} bytes\n", line.len()).as_bytes()); // an error: it is closing
+///     }
+///     if remoter.rx().len() > 4096 {
+///         remoter.abort(); // no line is that long
+///     }
+/// }
+///
+/// let mut server = Server::new(Config::new());
+/// let acceptor = server.listen(([127, 0, 0, 1], 0))?;
+/// let mut client = TcpStream::connect(server.local_addr(acceptor).and_then(|addr| addr.inet()).unwrap())?;
+/// client.write_all(b"one\nthree\n")?;
+/// while server.counters().bytes_out < 22 {
+///     server.wait(None);
+///     server.service();
+///     while let Some(event) = server.poll_event() {
+///         if let Event::Received(id) | Event::Drained(id) = event
+///             && let Some(remoter) = server.remoter_mut(id)
+///         {
+///             answer(remoter);
+///         }
+///     }
+///     server.service_sends();
+/// }
+/// let mut answers = [0; 22];
+/// client.read_exact(&mut answers)?;
+/// assert_eq!(&answers, b"1: 4 bytes\n2: 6 bytes\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Remoter {
     pub(crate) id: Id,
     /// Its number and one: half the size of an `Option` of it.

@@ -110,7 +110,7 @@ impl Handle {
         }
     }
 
-    /// A beat with this period, whose first is one period from now.
+    /// A beat with this period, whose first is one period from now. A period of zero counts as a nanosecond: a beat in each tick.
     #[must_use]
     pub fn interval(&self, period: Duration) -> Interval {
         Interval::new(&self.shared.timers, self.now(), period)

@@ -19,6 +19,43 @@ use crate::peer::{Endpoint, GramError, RxGram};
 ///
 /// What the network has against a datagram comes later, if at all: in connected mode as an error of [`recv_from`](TaskSocket::recv_from), otherwise as an event
 /// of the owner's.
+///
+/// ```
+/// use std::io;
+/// use std::time::Duration;
+/// use tymist::net::Addr;
+/// use tymist::tasks::{Handle, Tasks};
+/// use tymist::{Config, GramConfig, RxGram};
+///
+/// /// Asks until there is an answer, five times at most.
+/// async fn ask(handle: &Handle, whom: Addr) -> io::Result<RxGram> {
+///     let mut socket = handle.bind(([127, 0, 0, 1], 0), GramConfig::new())?;
+///     for _try in 0..5 {
+///         socket.send_to(b"who is there?", whom.clone()).await?;
+///         if let Ok(answer) = handle.timeout(Duration::from_millis(50), socket.recv_from()).await {
+///             return answer;
+///         }
+///     }
+///     Err(io::ErrorKind::TimedOut.into())
+/// }
+///
+/// let mut tasks = Tasks::new(Config::new());
+/// let handle = tasks.handle();
+/// let mut server = handle.bind(([127, 0, 0, 1], 0), GramConfig::new())?;
+/// let addr = server.local_addr().clone();
+/// handle.spawn(async move {
+///     let mut heard = 0;
+///     while let Ok(asked) = server.recv_from().await {
+///         heard += 1;
+///         if heard > 1 {
+///             let _ = server.send_to(b"it is me", asked.from).await; // but not at once
+///         }
+///     }
+/// });
+/// let answer = tasks.run_until(ask(&handle, addr))?;
+/// assert_eq!(answer.data, "it is me");
+/// # Ok::<(), io::Error>(())
+/// ```
 pub struct TaskSocket {
     shared: Rc<Shared>,
     endpoint: EndpointId,

@@ -53,6 +53,20 @@ fn stamp_of(order: u64) -> NonZeroU32 {
 /// touches what is due, plus each entry at most once per level (11) over its whole life. An entry takes
 /// 32 bytes and its payload; the wheel itself 6 KiB.
 ///
+/// ```
+/// use tymist::tyme::{Tyme, Wheel};
+///
+/// let mut wheel = Wheel::new(Tyme::ZERO);
+/// let ping = wheel.arm(Tyme::from_secs(5), "ping");
+/// wheel.arm(Tyme::from_secs(9), "hang up");
+/// assert!(wheel.rearm(ping, Tyme::from_secs(7)));
+/// assert_eq!(wheel.next(), Some(Tyme::from_secs(7))); // a loop sleeps until then
+/// let mut due = Vec::new();
+/// wheel.advance(Tyme::from_secs(8), &mut due);
+/// assert_eq!(due, [(Tyme::from_secs(7), "ping")]);
+/// assert_eq!(wheel.cancel(ping), None); // it has fired
+/// ```
+///
 /// The invariant: an entry stands at the level of the highest 6-bit digit in which its deadline differs from
 /// `elapsed`. So all of a lower level come before all of a higher one, and within a level slots are in order.
 pub struct Wheel<T> {
