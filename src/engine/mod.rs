@@ -125,6 +125,21 @@ impl Engine {
         self.core.now
     }
 
+    /// What the clock shows now, where it follows another one also between two ticks of it. Nothing here goes by that.
+    pub(crate) fn latest(&mut self) -> Tyme {
+        let now = match &self.tymth {
+            Some(tymth) => tymth.latest(),
+            None => self.net.now(),
+        };
+        now.max(self.core.now)
+    }
+
+    /// The clock that it is wound to.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn tymth(&self) -> Option<&Tymth> {
+        self.tymth.as_ref()
+    }
+
     /// Goes by another clock from now on: all that runs is started anew there.
     pub(crate) fn wind(&mut self, tymth: Option<Tymth>) -> Tyme {
         self.tymth = tymth;

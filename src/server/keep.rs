@@ -4,6 +4,12 @@ use super::Server;
 use crate::id::{AcceptorId, Id};
 
 impl Server {
+    /// The clock that it is wound to.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn tymth(&self) -> Option<&crate::tyme::Tymth> {
+        self.engine.tymth()
+    }
+
     /// Lets a connection stay until it is let go; see `Engine::keep`.
     pub(crate) fn keep(&mut self, id: Id) {
         self.engine.keep(id);

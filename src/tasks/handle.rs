@@ -80,8 +80,8 @@ impl Handle {
         if self.shared.queue.is_running() {
             return self.tyme();
         }
-        let sampled = self.shared.with_desk(|desk| desk.server.engine_mut().sample());
-        sampled.unwrap_or_else(|_| self.tyme())
+        let latest = self.shared.with_desk(|desk| desk.server.engine_mut().latest());
+        latest.unwrap_or_else(|_| self.tyme())
     }
 
     /// Waits until then.

@@ -114,6 +114,8 @@ impl Tasks {
     /// Winds the server and the tasks to a clock. Whatever runs in the server starts anew there, as [`Server::wind`] says; of each sleep, polled or not, and
     /// of each beat what was left lies ahead again.
     pub fn wind(&mut self, tymth: Tymth) {
+        #[cfg(feature = "hyper")]
+        self.shared.timers.wind(Some(tymth.clone()));
         self.server_mut().wind(tymth);
         let now = self.server().tyme();
         self.shared.timers.rebase(now);

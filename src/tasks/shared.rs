@@ -51,6 +51,8 @@ impl Shared {
     pub(super) fn new(server: Server, config: TaskConfig) -> Rc<Self> {
         let queue = Arc::new(Queue::new());
         let timers = Arc::new(Timers::new(server.tyme(), Arc::clone(&queue)));
+        #[cfg(feature = "hyper")]
+        timers.wind(server.tymth().cloned());
         Rc::new(Shared {
             desk: RefCell::new(Some(Box::new(Desk::new(server)))),
             table: RefCell::default(),

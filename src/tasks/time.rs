@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use slab::Slab;
 
 use super::queue::Queue;
+#[cfg(feature = "hyper")]
+use crate::tyme::Tymth;
 use crate::tyme::{Timer, Tyme, Wheel};
 
 /// The clock and the deadlines of all tasks. Shared between threads only because hyper wants its timers to be so.
@@ -25,6 +27,9 @@ pub(super) struct Timers {
     shift: AtomicU64,
     state: Mutex<State>,
     queue: Arc<Queue>,
+    /// The clock itself, of tasks that are wound to one.
+    #[cfg(feature = "hyper")]
+    clock: Mutex<Option<Tymth>>,
 }
 
 struct State {
@@ -45,7 +50,31 @@ impl Timers {
         let (slots, due, woken) = (Slab::new(), Vec::new(), Vec::new());
         let state = State { wheel: Wheel::new(now), slots, due, woken };
         let (own, shift) = (AtomicU64::new(now.as_nanos()), AtomicU64::new(0));
-        Timers { own, shift, state: Mutex::new(state), queue }
+        Timers {
+            own,
+            shift,
+            state: Mutex::new(state),
+            queue,
+            #[cfg(feature = "hyper")]
+            clock: Mutex::default(),
+        }
+    }
+
+    /// The clock that it goes by from now on.
+    #[cfg(feature = "hyper")]
+    pub(super) fn wind(&self, clock: Option<Tymth>) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
+    }
+
+    /// Now, in the tasks' own time: in a task that of its tick, between ticks what the clock shows by then.
+    #[cfg(feature = "hyper")]
+    pub(super) fn own_latest(&self) -> Tyme {
+        let (own, now) = self.both();
+        if self.queue.is_running() {
+            return own;
+        }
+        let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.as_ref().map_or(own, |clock| own + (clock.latest() - now))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

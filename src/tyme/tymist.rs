@@ -3,7 +3,7 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::{Tyme, nanos};
 
@@ -27,9 +27,11 @@ use super::{Tyme, nanos};
 pub struct Tymist {
     tyme: Arc<AtomicU64>,
     tock: Duration,
-    /// The followed clock and the tyme at which it read its zero.
-    source: Option<Box<dyn FnMut() -> Tyme + Send>>,
+    /// The followed clock, as a tyme of this one.
+    source: Option<Source>,
 }
+
+type Source = Arc<Mutex<dyn FnMut() -> Tyme + Send>>;
 
 impl Tymist {
     /// Default length of one tick: 1/32 s, exact in binary and in nanoseconds.
@@ -50,11 +52,12 @@ impl Tymist {
     /// A clock that starts at 0 and from then on reads `source` at each [`tick`](Tymist::tick).
     ///
     /// `source` tells the time of some other clock since whenever it likes; only its progress counts, and
-    /// where it steps back this clock stands still. [`Tymist::realtime`] follows the monotonic clock.
+    /// where it steps back this clock stands still. Between ticks it is read where tasks are given a time,
+    /// which advances nothing. [`Tymist::realtime`] follows the monotonic clock.
     pub fn following(mut source: impl FnMut() -> Tyme + Send + 'static) -> Self {
         let base = source();
         let mut tymist = Self::new();
-        tymist.source = Some(Box::new(move || Tyme::ZERO + (source() - base)));
+        tymist.source = Some(Arc::new(Mutex::new(move || Tyme::ZERO + (source() - base))));
         tymist
     }
 
@@ -90,13 +93,10 @@ impl Tymist {
 
     /// Advances by one tock, or to where the followed clock stands; returns the new tyme.
     pub fn tick(&mut self) -> Tyme {
-        match &mut self.source {
-            Some(source) => {
-                let tyme = source().max(self.tyme());
-                self.store(tyme)
-            }
-            None => self.tick_by(self.tock),
-        }
+        let Some(source) = &self.source else { return self.tick_by(self.tock) };
+        // One that has panicked is asked again.
+        let latest = (source.lock().unwrap_or_else(PoisonError::into_inner))();
+        self.store(latest.max(self.tyme()))
     }
 
     /// Advances by `duration`; returns the new tyme. A followed clock that is behind is caught up with at
@@ -121,7 +121,7 @@ impl Tymist {
     /// A handle that reads this clock and cannot advance it.
     #[must_use]
     pub fn tymth(&self) -> Tymth {
-        Tymth { tyme: Arc::clone(&self.tyme), skew: Skew::NONE }
+        Tymth { tyme: Arc::clone(&self.tyme), skew: Skew::NONE, source: self.source.clone() }
     }
 
     fn store(&mut self, tyme: Tyme) -> Tyme {
@@ -170,6 +170,8 @@ impl std::error::Error for Backwards {}
 pub struct Tymth {
     tyme: Arc<AtomicU64>,
     skew: Skew,
+    /// What the clock follows, if it does.
+    source: Option<Source>,
 }
 
 /// How a handle's clock differs from the one it reads.
@@ -187,7 +189,23 @@ impl Tymth {
     /// The current tyme of the clock.
     #[must_use]
     pub fn tyme(&self) -> Tyme {
-        let nanos = self.tyme.load(Ordering::Acquire);
+        self.seen_as(self.tyme.load(Ordering::Acquire))
+    }
+
+    /// What it would be if the clock were advanced now to where the followed one stands. The clock itself stays where it is.
+    pub(crate) fn latest(&self) -> Tyme {
+        let Some(source) = &self.source else { return self.tyme() };
+        let mut source = match source.try_lock() {
+            Ok(source) => source,
+            Err(TryLockError::Poisoned(source)) => source.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.tyme(), // It is being advanced.
+        };
+        let latest = (*source)().as_nanos();
+        self.seen_as(latest.max(self.tyme.load(Ordering::Acquire)))
+    }
+
+    /// The tyme on this handle where the clock shows `nanos`.
+    fn seen_as(&self, nanos: u64) -> Tyme {
         if self.skew == Skew::NONE {
             return Tyme::from_nanos(nanos);
         }
@@ -203,7 +221,8 @@ impl Tymth {
     #[must_use]
     pub fn skewed(&self, ahead: Duration, drift_ppb: i32) -> Tymth {
         let drift_ppb = drift_ppb.clamp(-999_999_999, 999_999_999);
-        Tymth { tyme: Arc::clone(&self.tyme), skew: Skew { offset_nanos: nanos(ahead), drift_ppb } }
+        let skew = Skew { offset_nanos: nanos(ahead), drift_ppb };
+        Tymth { tyme: Arc::clone(&self.tyme), skew, source: self.source.clone() }
     }
 
     /// The earliest tyme of the *unskewed* clock at which this handle reads `tyme` or later.

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tymist::doing::{DoError, Doist, Recur};
 use tymist::run::calloop::Source;
 use tymist::run::{Driver, Watcher};
+use tymist::tasks::Tasks;
 use tymist::tyme::{Tyme, Tymist};
 use tymist::{Config, Server};
 
@@ -192,4 +193,35 @@ fn regression_what_is_begun_between_turns_has_its_time_from_then_on() {
     driver.drain(Some(within));
     let deadline = driver.draining().unwrap().deadline;
     assert!(deadline >= last + passed + within, "{deadline} from {last}, after {passed:?}");
+}
+
+/// Who has a handle of tasks in such a loop, as another task of its executor does, counts from now on, too, and not from the last turn.
+#[test]
+fn regression_what_a_handle_begins_between_turns_has_its_time_from_then_on() {
+    let within = Duration::from_secs(2);
+    let tasks = Tasks::new(Config::new());
+    let handle = tasks.handle();
+    let mut driver = Driver::new(tasks);
+    assert_eq!(driver.turn().unwrap(), Recur::Again);
+    let last = driver.tyme();
+    #[cfg(feature = "hyper")]
+    use hyper::rt::Timer;
+    #[cfg(feature = "hyper")]
+    let (timer, begun) = {
+        let timer = handle.hyper_timer();
+        let begun = timer.now();
+        (timer, begun)
+    };
+    let mut real = Tymist::realtime();
+    let passed = loop {
+        let passed = real.tick() - Tyme::ZERO;
+        if passed > Duration::from_millis(1) {
+            break passed;
+        }
+    };
+    let deadline = handle.sleep(within).deadline();
+    assert!(deadline >= last + passed + within, "{deadline} from {last}, after {passed:?}");
+    #[cfg(feature = "hyper")]
+    assert!(timer.now() - begun >= passed, "{:?} after {passed:?}", timer.now() - begun);
+    assert_eq!(driver.tyme(), last, "who only asks advances no clock");
 }

@@ -78,7 +78,7 @@ impl Handle {
     #[must_use]
     pub fn hyper_timer(&self) -> HyperTimer {
         let timers = Arc::clone(&self.shared.timers);
-        HyperTimer { anchor: (anchor(), timers.own()), timers }
+        HyperTimer { anchor: (anchor(), timers.own_latest()), timers }
     }
 }
 
@@ -113,7 +113,7 @@ impl HyperTimer {
 
 impl Timer for HyperTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep::until(&self.timers, self.timers.own() + duration))
+        Box::pin(Sleep::until(&self.timers, self.timers.own_latest() + duration))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
@@ -122,7 +122,7 @@ impl Timer for HyperTimer {
 
     fn now(&self) -> Instant {
         let (anchor, own) = self.anchor;
-        let since = self.timers.own() - own;
+        let since = self.timers.own_latest() - own;
         // Beyond what an `Instant` can say nothing is due any more.
         anchor.checked_add(since).unwrap_or(anchor)
     }
