@@ -95,7 +95,8 @@ impl TaskSocket {
     /// Waits for the next datagram, whole and with its sender. Dropped, it has taken none.
     ///
     /// # Errors
-    /// In connected mode that an earlier one did not arrive (`ConnectionRefused`, say), once for each report; `NotConnected` once the socket is lost.
+    /// In connected mode that an earlier one did not arrive (`ConnectionRefused`, say), the latest report of those that nobody has heard of yet; `NotConnected`
+    /// once the socket is lost.
     pub async fn recv_from(&mut self) -> io::Result<RxGram> {
         let stop = || self.shared.stop_waiting(Who::Receiver(self.endpoint));
         waiting(|context| self.look(context), stop).await
