@@ -391,13 +391,14 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
             .flatten()
     };
     let place = |protocol: Protocol, dice: &mut Rng| {
-        let ips: [IpAddr; 4] = [
+        let ips: [IpAddr; 5] = [
             Ipv4Addr::UNSPECIFIED.into(),
             Ipv4Addr::LOCALHOST.into(),
+            Ipv4Addr::new(127, 0, 0, 2).into(),
             Ipv6Addr::UNSPECIFIED.into(),
             Ipv6Addr::LOCALHOST.into(),
         ];
-        let ip = ips[dice.index(if v6 { 4 } else { 2 })];
+        let ip = ips[dice.index(if v6 { 5 } else { 3 })];
         let only_v6 = if ip.is_ipv6() && dice.chance(0.7) { Some(dice.chance(0.5)) } else { None };
         let port_of = shared(dice, 3).filter(|&at| lab.can_ask(protocol, ip, at));
         let (reuse_addr, reuse_port) = (dice.chance(0.6), dice.chance(0.3));
@@ -406,9 +407,17 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
     };
     let target = |dice: &mut Rng| {
         let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
-        let ips: [IpAddr; 3] =
+        let often: [IpAddr; 3] =
             [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), mapped.into()];
-        ips[dice.index(if v6 { 3 } else { 1 })]
+        let seldom: [IpAddr; 3] = [
+            Ipv4Addr::UNSPECIFIED.into(),
+            Ipv4Addr::new(127, 0, 0, 2).into(),
+            Ipv6Addr::UNSPECIFIED.into(),
+        ];
+        match dice.chance(0.8) {
+            true => often[dice.index(if v6 { 3 } else { 1 })],
+            false => seldom[dice.index(if v6 { 3 } else { 2 })],
+        }
     };
     let pick =
         |from: &[usize], dice: &mut Rng| (!from.is_empty()).then(|| from[dice.index(from.len())]);
