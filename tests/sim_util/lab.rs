@@ -30,7 +30,7 @@ pub enum Call {
     Listen(Place),
     ListenAt { name: usize, replace: bool },
     Dial { to: usize, ip: IpAddr, from: Option<usize> },
-    DialAt { name: usize },
+    DialAt { name: usize, from: Option<usize> },
     Bind { place: Place, peer: Option<(usize, IpAddr)> },
     BindAt { name: Option<usize>, peer: Option<usize>, replace: bool },
     Accept(usize),
@@ -211,7 +211,11 @@ impl Lab {
                 dial.local = from.map(|from| self.at(from, any));
                 self.dial(&dial)
             }
-            Call::DialAt { name } => self.dial(&Dial::new(self.path(name))),
+            Call::DialAt { name, from } => {
+                let mut dial = Dial::new(self.path(name));
+                dial.local = from.map(|from| self.path(from));
+                self.dial(&dial)
+            }
             Call::Bind { ref place, peer } => {
                 let port = place.port_of.map_or(0, |at| self.ports[at].unwrap_or(9));
                 let mut bind = Bind::new((place.ip, port));
@@ -443,7 +447,10 @@ pub fn draw(lab: &Lab, dice: &mut Rng) -> Call {
                 });
                 Call::Dial { to, ip, from }
             }),
-            16..20 if unix => Some(Call::DialAt { name: dice.index(4) }),
+            16..20 if unix => {
+                let from = dice.chance(0.3).then(|| 7 + dice.index(2));
+                Some(Call::DialAt { name: dice.index(4), from })
+            }
             20..26 => {
                 let peer = dice.chance(0.4).then(|| shared(dice, 1)).flatten();
                 let peer = peer.map(|peer| (peer, target(dice)));
