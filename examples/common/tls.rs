@@ -95,10 +95,15 @@ impl Tls {
         }
         let cert = DevCert::new(names, &TlsTime::system())?;
         let path = std::env::temp_dir().join(format!("tymist-dev-{}.pem", std::process::id()));
-        // One that is there is somebody else's.
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let failed = |error| {
+            format!("{}: cannot write the certificate made for --tls: {error}", path.display())
+        };
+        // One that is there is somebody else's, or left by a process that was killed and had our number.
+        let mut file = std::fs::OpenOptions::new();
+        let mut file = file.write(true).create_new(true).open(&path).map_err(failed)?;
+        let written = file.write_all(cert.cert_pem().as_bytes()).map_err(failed);
         self.made = Some(path);
-        file.write_all(cert.cert_pem().as_bytes())?;
+        written?;
         Ok(cert.server_config())
     }
 
