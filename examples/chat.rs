@@ -5,17 +5,23 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use common::{Args, DRAIN, Result};
-use tymist::{Config, Event, Id, Remoter, Server};
+use tymist::{Config, Event, Id, Server};
 
 const USAGE: &str = "usage: chat [--host NAME] [--port N] [--idle-timeout SECS] [--max-remoters N] [--max-line BYTES]";
 
 /// The longest line that can be asked for: one and its sender's address fit into what may wait for each peer.
 const MAX_LINE: usize = 512 << 10;
+
+/// Lines that are passed on in one turn of the loop: each goes to everybody, and what is read at once may be a hundred thousand.
+const LINES: usize = 256;
 
 struct Options {
     bind: common::Bind,
@@ -70,19 +76,32 @@ fn program() -> Result<()> {
     let stop = common::stop_on_signal(server.waker()?)?;
     common::announce(&server, acceptor)?;
 
+    let mut speakers = Speakers::default();
     let mut going = true;
     while going {
-        server.wait(None);
+        server.wait((!speakers.0.is_empty()).then_some(Duration::ZERO));
         server.service();
+        let mut room = LINES;
         while let Some(event) = server.poll_event() {
             common::say(format_args!("{event:?}"));
             match event {
                 Event::Accepted(id) => say(&mut server, id, b"* has come"),
-                Event::Received(id) => lines(&mut server, id, max_line),
-                Event::Eof(id) => rest(&mut server, id),
-                Event::Closed(id, _) => say(&mut server, id, b"* has gone"),
+                Event::Received(id) | Event::Eof(id) => _ = speakers.0.insert(id),
+                Event::Closed(id, _) => {
+                    // It is still there, with what it has said last.
+                    while room > 0 && line(&mut server, id, max_line) {
+                        room -= 1;
+                    }
+                    say(&mut server, id, b"* has gone");
+                }
                 Event::DrainEnded { .. } => going = false,
                 _ => {}
+            }
+        }
+        for _ in 0..room {
+            let Some(id) = speakers.next() else { break };
+            if !line(&mut server, id, max_line) {
+                speakers.0.remove(&id);
             }
         }
         if stop.load(Ordering::Acquire) && server.draining().is_none() && going {
@@ -93,31 +112,37 @@ fn program() -> Result<()> {
     Ok(())
 }
 
-/// Passes on the whole lines that one peer has sent; an unfinished one stays where it is.
-fn lines(server: &mut Server, id: Id, max_line: usize) {
-    while let Some(remoter) = server.remoter_mut(id) {
-        let end = remoter.rx().iter().position(|&byte| byte == b'\n');
-        let Some(end) = end else {
-            if remoter.rx().len() > max_line {
-                remoter.abort();
-            }
-            return;
-        };
-        if end > max_line {
-            remoter.abort();
-            return;
-        }
-        let line = remoter.take_first(end + 1);
-        say(server, id, line.trim_ascii_end());
+/// Those who may have lines to pass on, and whose turn was the last.
+#[derive(Default)]
+struct Speakers(BTreeSet<Id>, Option<Id>);
+
+impl Speakers {
+    /// Whose turn it is: one after the other, however much somebody has to say.
+    fn next(&mut self) -> Option<Id> {
+        let behind = self.1.and_then(|last| self.0.range((Excluded(last), Unbounded)).next());
+        self.1 = behind.or(self.0.first()).copied();
+        self.1
     }
 }
 
-/// Passes on what a peer has sent without the end of a line before its own end. Left where it is it would keep the connection, too, until `linger` is over.
-fn rest(server: &mut Server, id: Id) {
-    let line = server.remoter_mut(id).map(Remoter::take).unwrap_or_default();
+/// Passes on a line that a peer has sent; returns whether there may be another. An unfinished one stays where it is, until the peer's end: left there after
+/// that it would keep the connection, too, until `linger` is over.
+fn line(server: &mut Server, id: Id, max_line: usize) -> bool {
+    let Some(remoter) = server.remoter_mut(id) else { return false };
+    let end = remoter.rx().iter().position(|&byte| byte == b'\n');
+    if end.unwrap_or(remoter.rx().len()) > max_line {
+        remoter.abort();
+        return false;
+    }
+    let line = match end {
+        Some(end) => remoter.take_first(end + 1),
+        None if remoter.is_eof() => remoter.take(),
+        None => return false,
+    };
     if !line.is_empty() {
         say(server, id, line.trim_ascii_end());
     }
+    end.is_some()
 }
 
 /// Queues what one peer said for all others that have room for it.
