@@ -77,6 +77,16 @@ fn pem_and_der_of_every_usual_kind_are_read() {
 }
 
 #[test]
+fn regression_a_certificate_in_pem_that_cannot_be_decoded_is_told_from_one_of_another_kind() {
+    let authority = pki::Authority::new("authority");
+    let issued = authority.issue(&pki::server());
+    // Whole PEM, whose second certificate is three zero bytes.
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let text = error(&format!("{}{broken}", issued.cert), &issued.key).to_string();
+    assert!(text.contains("found damaged PEM: number 2 of them cannot be decoded"), "{text}");
+}
+
+#[test]
 fn errors_say_which_file_and_what_was_found_and_expected() {
     let authority = pki::Authority::new("authority");
     let issued = authority.issue(&pki::server());

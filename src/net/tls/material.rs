@@ -86,6 +86,25 @@ impl Material {
         self.error(Problem::Found { expected, found })
     }
 
+    /// That something was found, and each can be decoded.
+    fn check<T>(
+        &self,
+        expected: &'static str,
+        bytes: &[u8],
+        found: &[T],
+        is_whole: impl Fn(&T) -> bool,
+    ) -> Result<(), TlsConfigError> {
+        match found.iter().position(|one| !is_whole(one)) {
+            None if !found.is_empty() => Ok(()),
+            // Its label says that it is what was expected.
+            Some(at) if is_pem(bytes) => {
+                let found = format!("damaged PEM: number {} of them cannot be decoded", at + 1);
+                Err(self.error(Problem::Found { expected, found }))
+            }
+            _ => Err(self.expected(expected, bytes)),
+        }
+    }
+
     /// At least one certificate.
     pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
         const EXPECTED: &str = "one or more certificates";
@@ -97,10 +116,7 @@ impl Material {
         } else {
             vec![CertificateDer::from(bytes.to_vec())]
         };
-        let parsed = found.iter().all(|der| der::Certificate::parse(der).is_some());
-        if found.is_empty() || !parsed {
-            return Err(self.expected(EXPECTED, &bytes));
-        }
+        self.check(EXPECTED, &bytes, &found, |der| der::Certificate::parse(der).is_some())?;
         Ok(found)
     }
 
@@ -139,9 +155,7 @@ impl Material {
         } else {
             vec![CertificateRevocationListDer::from(bytes.to_vec())]
         };
-        if found.is_empty() || !found.iter().all(|list| der::next_update(list).is_some()) {
-            return Err(self.expected(EXPECTED, &bytes));
-        }
+        self.check(EXPECTED, &bytes, &found, |list| der::next_update(list).is_some())?;
         Ok(found)
     }
 }
