@@ -83,11 +83,14 @@ impl Net for SimNet {
         let addr = inet(&spec.addr)?;
         let peer = spec.peer.as_ref().map(inet).transpose()?;
         let (key, local) = self.shared.lock().bind(self.host, spec, addr, peer)?;
+        let unspecified =
+            |peer: &Addr| peer.ip().is_some_and(|ip| ip.to_canonical().is_unspecified());
         Ok(Box::new(SimDatagram {
             shared: self.shared.clone(),
             poller: self.poller,
             key,
             local: local.into(),
+            named: spec.peer.clone().filter(unspecified),
         }))
     }
 
@@ -228,6 +231,8 @@ struct SimDatagram {
     poller: u32,
     key: Key,
     local: Addr,
+    /// The only sender, where it was named by the unspecified address: so it is called.
+    named: Option<Addr>,
 }
 
 impl Datagram for SimDatagram {
@@ -237,7 +242,8 @@ impl Datagram for SimDatagram {
 
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram> {
         let gram = self.shared.lock().receive(self.key, buf)?;
-        Ok(Gram { len: gram.len, truncated: gram.truncated, from: gram.from.into() })
+        let from = self.named.clone().unwrap_or_else(|| gram.from.into());
+        Ok(Gram { len: gram.len, truncated: gram.truncated, from })
     }
 
     fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()> {
@@ -249,7 +255,7 @@ impl Datagram for SimDatagram {
         &self.local
     }
 
-    /// A world binds and connects in one step. Its names need not be compared: of a peer that was named by the unspecified address they are others.
+    /// A world binds and connects in one step.
     fn refuses_strangers(&self) -> bool {
         true
     }
