@@ -65,14 +65,13 @@ impl Net for SimNet {
         let target = inet(&spec.addr)?;
         let local = spec.local.as_ref().map(inet).transpose()?;
         let (key, local, remote) = self.shared.lock().connect(self.host, spec, target, local)?;
-        // Who asked for the unspecified address has met one of the host's own.
-        let peer = if target.ip().is_unspecified() { remote.into() } else { spec.addr.clone() };
         Ok(Box::new(SimStream {
             shared: self.shared.clone(),
             poller: self.poller,
             key,
             local: local.into(),
-            peer,
+            peer: spec.addr.clone(),
+            met: target.ip().is_unspecified().then(|| remote.into()),
         }))
     }
 
@@ -144,6 +143,7 @@ impl Listener for SimListener {
             key: taken.key,
             local: taken.local.into(),
             peer: taken.remote.into(),
+            met: None,
         }))
     }
 
@@ -174,6 +174,8 @@ struct SimStream {
     key: Key,
     local: Addr,
     peer: Addr,
+    /// Who the peer is once it is up, where the unspecified address was dialled: one of the host's own.
+    met: Option<Addr>,
 }
 
 impl Stream for SimStream {
@@ -182,7 +184,11 @@ impl Stream for SimStream {
     }
 
     fn connected(&mut self) -> io::Result<bool> {
-        Ok(self.shared.lock().connected(self.key)?)
+        let up = self.shared.lock().connected(self.key)?;
+        if up && let Some(met) = self.met.take() {
+            self.peer = met;
+        }
+        Ok(up)
     }
 
     #[inline]
