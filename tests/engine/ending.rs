@@ -269,6 +269,21 @@ fn regression_a_lifetime_given_while_it_closes_is_minded() {
     assert_eq!(script.server.len(), 0);
 }
 
+/// A tick would start the time that its user has, if there were one.
+#[test]
+fn whose_user_may_take_any_time_wants_no_tick() {
+    for linger in [None, Some(Duration::ZERO), Some(Duration::MAX)] {
+        let mut script = Script::with(|config| config.timeouts.linger = linger);
+        let peer = Peer::new(1, []);
+        let id = script.admits(&peer);
+        script.tick();
+        peer.then([Read::Bytes(b"unread".to_vec()), Read::End]);
+        assert_eq!(script.ticks(2), [Event::Received(id), Event::Eof(id)]);
+        assert_eq!(script.server.remoter_mut(id).unwrap().rx(), b"unread");
+        assert_ne!(script.server.wake(), Wake::Now, "{linger:?}");
+    }
+}
+
 /// Only a tick starts the time that its user has; a loop that goes by `wake` came to none.
 #[test]
 fn regression_who_stays_half_open_no_longer_wants_a_tick() {

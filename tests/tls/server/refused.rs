@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tymist::net::Stage;
 use tymist::net::tls::{HandshakeFailure, ServerTls, ServerTlsConfig, TlsTime};
-use tymist::tyme::Tyme;
+use tymist::tyme::{Tyme, Tymist};
 use tymist::{CloseReason, Event, Wake};
 
 use crate::tls_support::EPOCH;
@@ -66,6 +66,19 @@ fn an_alert_that_nobody_takes_is_given_up() {
         let far = peer.far();
         assert!(far.dropped && far.abortive, "what was held is cut off");
     }
+}
+
+/// It was never usable, so its lifetime has not begun, whatever clock it goes by.
+#[test]
+fn who_failed_its_handshake_has_no_lifetime_by_another_clock_either() {
+    let (mut script, _peer) = refused(Some(5 * SECOND), None);
+    script.server.config_mut().timeouts.lifetime = Some(SECOND);
+    script.tymist = Tymist::new();
+    script.server.wind(script.tymist.tymth());
+    assert_eq!(script.ticks(2), []);
+    assert_eq!(script.server.wake(), Wake::At(Tyme::ZERO + 5 * SECOND));
+    let events = script.tick_after(5 * SECOND);
+    assert!(matches!(&events[..], [event] if is_failure(event)), "{events:?}");
 }
 
 /// That the alert finds nobody is not why the handshake failed.
