@@ -20,7 +20,7 @@ mod scene;
 use std::process::ExitCode;
 
 use scene::{Bug, PROGRAM, Scene};
-use tymist::sim::swarm::{Request, Shape};
+use tymist::sim::swarm::Request;
 
 fn main() -> ExitCode {
     cli::run(program)
@@ -31,6 +31,6 @@ fn program() -> cli::Result<ExitCode> {
     let request =
         request.map_err(|error| format!("{error}\nusage: {PROGRAM} {}", Request::USAGE))?;
     let make = || Scene::play(Bug::None);
-    let kept = request.live(PROGRAM, &Shape::default(), make, &mut std::io::stdout())?;
+    let kept = request.live(PROGRAM, &Scene::shape(), make, &mut std::io::stdout())?;
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tymist::doing::ServerDoer;
 use tymist::net::{Addr, KeepAlive, Listen};
-use tymist::sim::swarm::{Moment, Stage, What, draw_config, draw_gram_config};
+use tymist::sim::swarm::{Moment, Shape, Stage, What, draw_config, draw_gram_config};
 use tymist::sim::{Act, Host, HostId, Rng, World};
 use tymist::{Config, Layer, OverLimit, RxFull, Server, TxFull};
 
@@ -74,6 +74,13 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// Its worlds. A long call gets through in the budget also in records of one byte, of which there is room for a few under way.
+    pub(crate) fn shape() -> Shape {
+        let mut shape = Shape::default();
+        shape.budget = Duration::from_secs(2 * 3600);
+        shape
+    }
+
     /// The scenario.
     pub(crate) fn play(bug: Bug) -> impl FnMut(&mut Stage<'_>, Moment) -> Result<(), String> {
         let mut scene = Scene { bug, ..Scene::default() };
