@@ -109,6 +109,7 @@ mod plain {
         multicast {
             comes_to_members_only
             refuses_what_cannot_be
+            regression_no_hops_are_refused_over_ipv6_too
         }
         patience {
             regression_keep_alive_that_cannot_be_is_refused

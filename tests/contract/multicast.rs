@@ -100,3 +100,16 @@ pub(crate) fn refuses_what_cannot_be(mut bed: Bed) {
     let sizes = pair.far.buffer_sizes().unwrap();
     assert!(sizes.recv > 0 && sizes.send > 0, "{sizes:?}");
 }
+
+/// IPv6 by itself takes none on Linux, but to the IPv4 addresses that its socket sends to as well there is no such thing: a world took it.
+pub(crate) fn regression_no_hops_are_refused_over_ipv6_too(mut bed: Bed) {
+    if !cfg!(any(target_os = "linux", target_os = "android")) {
+        return;
+    }
+    let mut six = bed.near.bind(&"[::]:0".parse().unwrap()).unwrap();
+    for hops in [0, 256] {
+        bed.arm.is(&six.set_option(GramOption::Ttl(hops)).unwrap_err(), Errno::Einval);
+    }
+    six.set_option(GramOption::Ttl(1)).unwrap();
+    six.set_option(GramOption::MulticastTtl(0)).unwrap();
+}

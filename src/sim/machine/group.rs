@@ -129,7 +129,6 @@ impl Core {
             GramOption::MulticastTtl(ttl @ 0..=255) => self.udps[index].groups.ttl = ttl,
             // There are no routers.
             GramOption::Ttl(1..=255) => {}
-            GramOption::Ttl(0) if v6 => {}
             GramOption::Ttl(_) | GramOption::MulticastTtl(_) => return Err(Errno::Einval),
         }
         Ok(())
