@@ -15,7 +15,7 @@ use tymist::net::Addr;
 use tymist::sim::fault::{Effect, Rule};
 use tymist::sim::{Act, Cut, Link, Rng, World, WorldSpec};
 use tymist::tasks::{Handle, TaskListener, TaskStream, Tasks};
-use tymist::tyme::Tyme;
+use tymist::tyme::{Tyme, Tymist};
 use tymist::{Config, Wake};
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -297,4 +297,20 @@ fn http_1_under_faults_is_the_same_for_the_same_seed() {
 #[test]
 fn http_2_under_faults_is_the_same_for_the_same_seed() {
     a_seed_is_a_run(Version::Two);
+}
+
+/// Wound by the server itself, it went on by the clock from before between two ticks: what was begun there was an hour late.
+#[test]
+fn regression_the_timer_goes_by_the_clock_that_the_server_was_wound_to() {
+    let (mut before, mut since) = (Tymist::new(), Tymist::new());
+    before.tick_by(Duration::from_secs(3600));
+    let mut tasks = Tasks::new(Config::new());
+    tasks.wind(before.tymth());
+    tasks.service();
+    tasks.server_mut().wind(since.tymth());
+    tasks.service();
+    let timer = tasks.handle().hyper_timer();
+    let begun = hyper::rt::Timer::now(&timer);
+    since.tick_by(Duration::from_secs(5));
+    assert_eq!(hyper::rt::Timer::now(&timer) - begun, Duration::from_secs(5));
 }

@@ -91,6 +91,11 @@ impl Shared {
     pub(super) fn service_server(&self, config: &TaskConfig) -> Option<Serviced> {
         let mut counters = self.counters.get();
         let done = self.with_desk(|desk| {
+            // The owner had the server in hand, and may have wound it.
+            #[cfg(feature = "hyper")]
+            if desk.watch_sockets {
+                self.timers.wind(desk.server.tymth().cloned());
+            }
             let serviced = desk.service(config, &mut counters);
             (serviced, desk.server.tyme(), core::mem::take(&mut desk.woken))
         });
