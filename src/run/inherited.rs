@@ -74,7 +74,7 @@ pub(super) enum Listening {
     },
 }
 
-/// A socket's file. As long as anybody holds it (another process that serves still, a start that may fail), it stays although the socket is closed.
+/// A socket's file. As long as anybody holds it (another process or engine that serves still, a start that may fail), it stays although the socket is closed.
 #[cfg(all(unix, feature = "uds"))]
 #[derive(Clone, Debug, Default)]
 pub(super) struct File(Arc<AtomicUsize>);
@@ -87,6 +87,10 @@ impl File {
 
     pub(super) fn release(&self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn holds(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -224,7 +228,7 @@ impl Listening {
                 match server.adopt_unix_listener(socket, options, false) {
                     Ok(id) => {
                         if let Some(file) = file {
-                            server.own_file(id, file.0);
+                            server.own_file(id, file.holds());
                         }
                         Ok(id)
                     }

@@ -176,6 +176,46 @@ fn regression_an_inherited_socket_keeps_its_file_over_a_start_that_fails() {
     assert!(!path.exists());
 }
 
+#[cfg(all(unix, feature = "uds"))]
+#[test]
+fn regression_a_shared_unix_socket_is_found_until_the_last_engine_has_ended() {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use tymist::run::{Inherited, Mailbox};
+
+    let path = std::env::temp_dir().join(format!("tymist-outlives-{}", std::process::id()));
+    for inherits in [false, true] {
+        let mut manager =
+            Manager::with_mail(1, Config::new(), |_: &mut Server, seat| Ok(Told(seat)));
+        manager.threads(2).listen(path.clone());
+        if inherits {
+            let mut inherited = Inherited::new();
+            inherited.push_unix(UnixListener::bind(&path).unwrap(), true).unwrap();
+            manager.inherit(&mut inherited);
+        }
+        manager.start().unwrap();
+        let boxes: Vec<Mailbox<()>> = (0..2).map(|it| manager.mailbox(it).unwrap()).collect();
+        boxes[0].send(()).unwrap();
+        assert_eq!(manager.wait(Some(LONG)).unwrap_err().engine(), Some(0));
+        until("the first has ended", || manager.running() == 1);
+        UnixStream::connect(&path).unwrap();
+        boxes[1].send(()).unwrap();
+        assert_eq!(manager.wait(Some(LONG)).unwrap_err().engine(), Some(1));
+        assert!(manager.wait(Some(LONG)).unwrap());
+        assert!(!path.exists(), "nobody listens there");
+    }
+}
+
+/// Panics when it gets mail.
+#[cfg(all(unix, feature = "uds"))]
+struct Told(Seat<()>);
+
+#[cfg(all(unix, feature = "uds"))]
+impl tymist::Service for Told {
+    fn tick(&mut self, _: &mut Server) {
+        assert!(self.0.inbox.take().is_none(), "told to");
+    }
+}
+
 /// Panics in its first tick, if it is the first one's.
 struct Short(usize);
 

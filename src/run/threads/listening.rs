@@ -9,6 +9,8 @@ use crate::id::AcceptorId;
 #[cfg(feature = "tls")]
 use crate::net::tls::ServerTls;
 use crate::net::{Addr, Listen};
+#[cfg(all(unix, feature = "uds"))]
+use crate::run::inherited::File;
 use crate::run::inherited::Listening;
 use crate::server::Server;
 
@@ -24,6 +26,9 @@ pub(super) struct Entry {
     pub(super) inherited: Vec<Listening>,
     /// The first engine's, for the others of one start: a Unix socket cannot be opened twice.
     pub(super) shared: Option<Listening>,
+    /// The file of that socket, if it goes with the last of the engines.
+    #[cfg(all(unix, feature = "uds"))]
+    pub(super) file: Option<File>,
 }
 
 /// What one engine does about an entry.
@@ -38,6 +43,9 @@ pub(super) struct Opening {
     /// What was asked for, before the port was picked.
     #[cfg(all(unix, feature = "uds"))]
     asked: Addr,
+    /// The file that goes with the last of several engines.
+    #[cfg(all(unix, feature = "uds"))]
+    file: Option<File>,
 }
 
 /// A copy of a listening socket, to be handed on.
@@ -89,6 +97,10 @@ impl Entry {
             let copy = self.inherited[at].try_clone()?;
             sockets.push(core::mem::replace(&mut self.inherited[at], copy));
         }
+        #[cfg(all(unix, feature = "uds"))]
+        if engine == 0 {
+            self.file = self.shared_file(count);
+        }
         let shares = count > 1 && spec.addr.inet().is_some();
         let alone = shares && engine == 0 && !spec.reuse_port && spec.addr.port() != Some(0);
         spec.reuse_port |= shares;
@@ -100,7 +112,21 @@ impl Entry {
             alone,
             #[cfg(all(unix, feature = "uds"))]
             asked: self.spec.addr.clone(),
+            #[cfg(all(unix, feature = "uds"))]
+            file: self.file.clone(),
         })
+    }
+
+    /// The file that `count` engines have in common: any of them may be the last to listen there.
+    #[cfg(all(unix, feature = "uds"))]
+    fn shared_file(&self, count: usize) -> Option<File> {
+        if count < 2 || self.spec.addr.inet().is_some() {
+            None
+        } else if self.inherited.is_empty() {
+            Some(File::default())
+        } else {
+            self.inherited.iter().find_map(Listening::file).cloned()
+        }
     }
 }
 
@@ -125,6 +151,10 @@ impl Opening {
                 probed.map_err(|error| fail(ListenError::new(addr, error)))?;
             }
             ids.push(server.listen(self.spec.clone()).map_err(fail)?);
+        }
+        #[cfg(all(unix, feature = "uds"))]
+        if let Some(file) = &self.file {
+            ids.iter().for_each(|id| server.own_file(*id, file.holds()));
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

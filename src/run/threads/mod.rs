@@ -164,6 +164,8 @@ impl<M: Send + 'static> Manager<M> {
             addr: None,
             inherited: Vec::new(),
             shared: None,
+            #[cfg(all(unix, feature = "uds"))]
+            file: None,
         });
         self
     }

@@ -144,6 +144,7 @@ impl Listener for UnixListener {
     }
 
     fn own_file(&mut self, holds: Arc<AtomicUsize>) {
+        self.leave_file(); // Or it would be removed here.
         if let Some(file) = path::found(&self.local) {
             self.file = Some(file.unless(holds));
         }

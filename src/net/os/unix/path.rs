@@ -23,7 +23,7 @@ pub(super) struct Bound {
     inode: (u64, u64),
     /// It is another's by now.
     left: bool,
-    /// It is another's as long as this is above zero.
+    /// How many have it, this one among them: the last one removes it.
     holds: Option<Arc<AtomicUsize>>,
 }
 
@@ -33,8 +33,9 @@ impl Bound {
         self.left = true;
     }
 
-    /// Lets it stay where this is above zero when its time comes.
+    /// Lets it stay where others hold it still when its time comes.
     pub(super) fn unless(mut self, holds: Arc<AtomicUsize>) -> Self {
+        holds.fetch_add(1, Ordering::AcqRel);
         self.holds = Some(holds);
         self
     }
@@ -54,7 +55,8 @@ fn inode(meta: &Metadata) -> (u64, u64) {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let held = self.holds.as_ref().is_some_and(|holds| holds.load(Ordering::Acquire) > 0);
+        let held =
+            self.holds.as_ref().is_some_and(|holds| holds.fetch_sub(1, Ordering::AcqRel) > 1);
         if self.left || held {
             return;
         }
