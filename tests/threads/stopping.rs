@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use tymist::run::{Manager, Seat, Stopper};
+use tymist::run::{Group, Manager, Seat, Stopper};
 use tymist::{Config, Event, Server, Service, Session};
 
 use crate::util::{connect, listens};
@@ -156,4 +156,32 @@ fn a_service_may_end_its_manager() {
     assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
     drop(client);
     assert!(manager.wait(Some(LONG)).unwrap());
+}
+
+#[test]
+fn regression_who_is_dropped_on_its_way_to_an_end_gets_no_more_time() {
+    let mut manager = echoes(1);
+    manager.start().unwrap();
+    let mut alone = connect(addr(&manager));
+    exchange(&mut alone, b"hello");
+    let mut member = echoes(1);
+    member.start().unwrap();
+    let mut together = connect(addr(&member));
+    exchange(&mut together, b"hello");
+    let (say, done) = std::sync::mpsc::channel();
+    let within = Some(Duration::from_secs(1));
+    std::thread::spawn(move || {
+        manager.stopper().stop(within);
+        drop(manager);
+        say.send("a manager").unwrap();
+        let stopper = member.stopper();
+        let mut group = Group::new();
+        group.add(member);
+        stopper.stop(within);
+        drop(group);
+        say.send("a group").unwrap();
+    });
+    // Both clients stay.
+    assert_eq!(done.recv_timeout(LONG / 4), Ok("a manager"));
+    assert_eq!(done.recv_timeout(LONG / 4), Ok("a group"));
 }

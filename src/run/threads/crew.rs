@@ -245,6 +245,13 @@ impl Crew {
         self.wake();
     }
 
+    /// Has them end as the configuration says, or as they were told to before: nobody gets more time by being dropped.
+    pub(super) fn end(&self) {
+        if self.order().is_none() {
+            self.give(Order { within: None, handed_over: false });
+        }
+    }
+
     /// Tells the service manager, or has the engines do it.
     #[cfg(all(unix, feature = "systemd"))]
     pub(super) fn say(&self, word: Word) {

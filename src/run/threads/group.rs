@@ -41,6 +41,8 @@ trait Member: Send {
     /// The next failure that was not delivered.
     fn next_failure(&self) -> Option<Failure>;
     fn ask(&self, within: Option<Duration>);
+    /// Has it end, if it was not asked to.
+    fn end(&self);
     fn finish(&self) -> Result<(), Failure>;
     fn is_running(&self) -> bool;
     fn counters(&self) -> Counters;
@@ -61,6 +63,10 @@ impl<M: Send + 'static> Member for Manager<M> {
 
     fn ask(&self, within: Option<Duration>) {
         self.stopper().stop(within);
+    }
+
+    fn end(&self) {
+        self.current.get().end();
     }
 
     fn finish(&self) -> Result<(), Failure> {
@@ -170,7 +176,7 @@ impl Group {
 /// All at once, then each in turn.
 impl Drop for Group {
     fn drop(&mut self) {
-        self.members.iter().for_each(|member| member.ask(None));
+        self.members.iter().for_each(|member| member.end());
     }
 }
 

@@ -128,7 +128,7 @@ impl<M: Send + 'static> Manager<M> {
 }
 
 /// Stops it, as the configuration says, and waits for that: for as long as [`Timeouts::drain`](crate::Timeouts::drain), with `None` there for as long as any
-/// peer stays, be it for ever. Whoever cannot wait [stops](Manager::stop) it before.
+/// peer stays, be it for ever. Whoever cannot wait [stops](Manager::stop) it before, or has its [`Stopper`] do so: what was said then holds.
 impl<M> Drop for Manager<M> {
     fn drop(&mut self) {
         #[cfg(all(unix, feature = "uds"))]
@@ -137,7 +137,7 @@ impl<M> Drop for Manager<M> {
             let _ = offer.stop(Some(Duration::ZERO));
         }
         let crew = self.current.get();
-        crew.give(Order { within: None, handed_over: false });
+        crew.end();
         // Whoever wants to know asks before.
         let _ = crew.wait(None, false);
         for thread in
