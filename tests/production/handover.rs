@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tymist::run::{Inherited, Manager, Seat};
 use tymist::{Config, Event, Server};
@@ -105,6 +106,24 @@ fn one_of_two_successors_wins_and_the_other_hears_of_it() {
     new.offer(dir.path("offer")).unwrap();
     assert_eq!(loser.confirm().unwrap_err().kind(), ErrorKind::ConnectionAborted);
     ask(&mut connect(addr).unwrap(), 1).unwrap();
+}
+
+#[test]
+fn regression_who_offers_anew_waits_for_no_successor() {
+    let dir = Dir::new();
+    let (mut old, _) = old_one(&dir, 1);
+    let mut undecided = Inherited::take_over(dir.path("offer")).unwrap();
+    let elsewhere = dir.path("elsewhere");
+    let (say, done) = channel();
+    let offering = std::thread::spawn(move || {
+        old.offer(elsewhere).unwrap();
+        say.send(()).unwrap();
+        old
+    });
+    done.recv_timeout(Duration::from_secs(15)).unwrap();
+    assert_eq!(undecided.confirm().unwrap_err().kind(), ErrorKind::ConnectionAborted);
+    assert_eq!(Inherited::take_over(dir.path("elsewhere")).unwrap().len(), 1);
+    assert_eq!(offering.join().unwrap().running(), 1);
 }
 
 /// A service that is stuck at its first connection until it may go on, and says so.

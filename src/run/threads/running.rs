@@ -105,7 +105,7 @@ impl<M: Send + 'static> Manager<M> {
     /// If it cannot listen there.
     #[cfg(all(unix, feature = "uds"))]
     pub fn offer(&mut self, path: impl AsRef<std::path::Path>) -> Result<(), Failure> {
-        self.offer = None;
+        self.withdraw();
         let sockets = Sockets { current: self.current.clone() };
         let (config, listen) = Offer::settings(path.as_ref());
         let mut offer = Manager::new(config, move |server, _| {
@@ -127,15 +127,23 @@ impl<M: Send + 'static> Manager<M> {
     }
 }
 
+#[cfg(all(unix, feature = "uds"))]
+impl<M> Manager<M> {
+    /// Offers nothing any more, and waits for nobody who has not confirmed.
+    fn withdraw(&mut self) {
+        if let Some(offer) = self.offer.take() {
+            // What it has to say gets its try.
+            let _ = offer.stop(Some(Duration::ZERO));
+        }
+    }
+}
+
 /// Stops it, as the configuration says, and waits for that: for as long as [`Timeouts::drain`](crate::Timeouts::drain), with `None` there for as long as any
 /// peer stays, be it for ever. Whoever cannot wait [stops](Manager::stop) it before, or has its [`Stopper`] do so: what was said then holds.
 impl<M> Drop for Manager<M> {
     fn drop(&mut self) {
         #[cfg(all(unix, feature = "uds"))]
-        if let Some(offer) = self.offer.take() {
-            // What it has to say gets its try.
-            let _ = offer.stop(Some(Duration::ZERO));
-        }
+        self.withdraw();
         let crew = self.current.get();
         crew.end();
         // Whoever wants to know asks before.
