@@ -5,8 +5,11 @@
 //! * Callbacks come from [`Server::serve`] and from nowhere else, one after the other. A callback has a [`Session`] in hand, which only looks, takes and
 //!   queues. Where the whole server is in hand (`event`, `tick`, what was put off by `later`), a `serve` inside does nothing. So no callback ever runs inside
 //!   another, and none has to expect that.
-//! * [`incoming`](Service::incoming) sees each byte that came in once, in order, before any callback sees it. [`outgoing`](Service::outgoing) sees each byte
-//!   that is queued once, in order, whoever queued it, and before it leaves: what it has not seen yet waits, also where somebody asks to send it.
+//! * [`incoming`](Service::incoming) sees each byte that came in once, in order, before any callback of its connection sees it: with that connection's next
+//!   event. Who takes from another connection whose event is still to come (in `event`, by `later`, or through a [`Relay`](crate::Relay)) takes what came in as
+//!   it came.
+//! * [`outgoing`](Service::outgoing) sees each byte that is queued once, in order, whoever queued it, and before it leaves: what it has not seen yet waits,
+//!   also where somebody asks to send it.
 //! * What a filter makes of bytes counts in all limits. It may exceed the cap of its connection by as much as the filter has added; whoever queues then finds
 //!   no room, and whoever sends is held back.
 //! * Order is the order of events; see [`Event`].

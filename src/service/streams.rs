@@ -13,6 +13,9 @@ use crate::net::Addr;
 /// A [`Service`] that makes another one for each connection, and passes on to it what happens there: the callbacks and the filters, if it
 /// [has some](Service::filters). Its `event`, `grams`,
 /// `tick` and `wake` are not called: they are not about one connection. Costs a look-up in a tree per callback.
+///
+/// A connection that is dialled has its service while it is up. What is queued before that, or between two of its lives, no filter of a service here sees: it
+/// goes out as it is.
 pub struct Streams<H, S> {
     handle: H,
     streams: BTreeMap<Id, S>,
