@@ -194,13 +194,4 @@ impl Doist {
         }
         self.entered.is_none()
     }
-
-    /// Lets go of all of them without a word, as when a host crashes.
-    #[cfg(feature = "sim")]
-    pub(crate) fn abandon(&mut self) {
-        self.entered = None;
-        for entry in &mut self.deeds {
-            entry.deed.abandon();
-        }
-    }
 }

@@ -2,6 +2,9 @@
 //!
 //! The invariant: between an `enter` and the next there is exactly one `exit`, and no turn after it.
 
+#[cfg(feature = "sim")]
+use core::cell::Cell;
+
 use super::{DoError, Doer, Recur};
 use crate::event::Wake;
 use crate::tyme::{Tyme, Tymth, nanos};
@@ -170,13 +173,44 @@ impl Deed {
         self.life.wake(&*self.doer)
     }
 
-    /// Lets go of it without a word, and of all that are in it: nobody leaves them any more.
+    /// Drops it without a word, and all that are in it, whatever is around them: nobody leaves them any more.
     #[cfg(feature = "sim")]
-    pub(crate) fn abandon(&mut self) {
-        self.life = Life::default();
-        let doer: &mut dyn core::any::Any = &mut *self.doer;
-        if let Some(doist) = doer.downcast_mut::<super::Doist>() {
-            doist.abandon();
-        }
+    pub(crate) fn abandon(self) {
+        let _until_the_end = Abandoning::begin();
+        drop(self);
     }
+}
+
+#[cfg(feature = "sim")]
+thread_local! {
+    /// Whether what is dropped here and now is abandoned. A group cannot be told otherwise: anything may be around it.
+    static ABANDONING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, all that is dropped in this thread is abandoned.
+#[cfg(feature = "sim")]
+struct Abandoning {
+    before: bool,
+}
+
+#[cfg(feature = "sim")]
+impl Abandoning {
+    fn begin() -> Self {
+        Abandoning { before: ABANDONING.replace(true) }
+    }
+}
+
+#[cfg(feature = "sim")]
+impl Drop for Abandoning {
+    fn drop(&mut self) {
+        ABANDONING.set(self.before);
+    }
+}
+
+/// Whether a group that is dropped now is to say nothing.
+pub(super) fn is_abandoned() -> bool {
+    #[cfg(feature = "sim")]
+    return ABANDONING.get();
+    #[cfg(not(feature = "sim"))]
+    false
 }

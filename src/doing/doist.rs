@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::thread;
 
-use super::deed::Deed;
+use super::deed::{Deed, is_abandoned};
 use super::handle::Desk;
 use super::load::drop_panic;
 use super::{DoError, Doer, DoerId, End, Failed, Finish, Handle, OnError, Recur};
@@ -307,6 +307,7 @@ impl Default for Doist {
 impl Drop for Doist {
     fn drop(&mut self) {
         if self.entered.is_some()
+            && !is_abandoned()
             && let Some(panic) = self.end_all()
         {
             if thread::panicking() {

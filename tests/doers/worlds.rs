@@ -97,6 +97,44 @@ fn a_crash_leaves_nobody_and_a_stop_does() {
     assert_eq!(log.take(), "+z", "nor does the end of the world");
 }
 
+/// In a crash a group left its doers if something was around it.
+#[test]
+fn regression_a_crash_leaves_nobody_in_a_group_that_is_boxed_or_shared() {
+    let log = Log::default();
+    let mut world = World::new(1);
+    let group = |name: &'static str| {
+        let said = log.clone();
+        move || {
+            let mut doist = Doist::new();
+            let mut actor = Actor::endless(name, &said);
+            actor.wake = Wake::OnIo;
+            doist.add(actor);
+            doist
+        }
+    };
+    let (boxed, shared, inner) = (group("b"), group("s"), group("i"));
+    let boxed = world.add("boxed", move |_| Box::new(boxed()) as Box<dyn Doer>);
+    let shared = world.add("shared", move |_| Rc::new(RefCell::new(shared())));
+    let outer = world.add("outer", move |_| {
+        let mut doist = Doist::new();
+        doist.add(Box::new(inner()) as Box<dyn Doer>);
+        doist
+    });
+    world.run_until(at(1));
+    assert_eq!(log.take(), "+b +s +i b0 s0 i0");
+    for host in [boxed, shared] {
+        world.act(&Act::Crash(host));
+        assert_eq!(log.take(), "", "as when the power goes");
+    }
+    world.act(&Act::Restart(boxed));
+    world.run_until(at(2));
+    world.stop(boxed);
+    assert_eq!(log.take(), "+b b0 -b", "the next one is left as any");
+    assert!(world.is_up(outer));
+    drop(world);
+    assert_eq!(log.take(), "", "nor does the end of the world");
+}
+
 /// Writes down when it has its turns.
 struct Beat(Rc<RefCell<Vec<u64>>>);
 

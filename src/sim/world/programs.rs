@@ -18,7 +18,7 @@ pub(super) struct Seat {
 impl Seat {
     /// As when the power goes: nobody leaves the program, it is only dropped.
     pub(super) fn crash(&mut self) {
-        if let Some(mut program) = self.program.take() {
+        if let Some(program) = self.program.take() {
             program.abandon();
         }
     }
