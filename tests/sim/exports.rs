@@ -145,3 +145,21 @@ fn the_last_of_a_run_is_as_much_as_was_asked_for() {
         }
     }
 }
+
+/// What is too large to be kept by itself wiped a half each time, so that two of them left nothing.
+#[test]
+fn regression_what_is_too_large_for_the_last_of_a_trace_drops_nothing_else() {
+    let mut spec = WorldSpec::new(1);
+    spec.tracing = Tracing::Last(1000);
+    let mut world = World::with(spec);
+    let host = world.add_host("host");
+    world.host(host).note("before");
+    (0..3).for_each(|_| world.host(host).note("x".repeat(600)));
+    world.host(host).note("after");
+    let notes: Vec<_> = world.trace().records().map(|record| record.what).collect();
+    let notes = notes.iter().filter_map(|what| match what {
+        What::Note { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(notes.collect::<Vec<_>>(), ["before", "after"]);
+}

@@ -91,15 +91,16 @@ impl Recorder {
             Tracing::Last(limit) if !matches!(what, What::Host { .. }) => {
                 let [older, newer] = &mut self.recent;
                 let size = fields::framed(self.scratch.len());
+                // What is too large by itself is left out, and nothing else for it.
+                if size > limit / 2 {
+                    return;
+                }
                 if newer.bytes.len() + size > limit / 2 {
                     core::mem::swap(older, newer);
                     newer.bytes.clear();
                     newer.count = 0;
                 }
-                // What is too large by itself is left out.
-                if size <= limit / 2 {
-                    newer.put(&self.scratch);
-                }
+                newer.put(&self.scratch);
             }
             Tracing::Full | Tracing::Last(_) => self.log.put(&self.scratch),
         }
