@@ -163,3 +163,19 @@ fn regression_what_is_too_large_for_the_last_of_a_trace_drops_nothing_else() {
     });
     assert_eq!(notes.collect::<Vec<_>>(), ["before", "after"]);
 }
+
+/// A remark longer than an option may be was cut within a character.
+#[test]
+fn regression_a_long_remark_is_cut_between_characters() {
+    for first in ["", "x"] {
+        let pair = Pair::traced();
+        pair.world.host(pair.server).note(first.to_owned() + &"ö".repeat(40_000));
+        let mut file = Vec::new();
+        pair.world.trace().write_pcapng(&mut file).unwrap();
+        let blocks = blocks(&file);
+        let (_, rest) = blocks.iter().find(|(kind, _)| *kind == 5).unwrap();
+        let length = usize::from(u16::from_le_bytes([rest[14], rest[15]]));
+        assert!(length > 65_530, "{length} bytes");
+        assert!(std::str::from_utf8(&rest[16..16 + length]).is_ok());
+    }
+}

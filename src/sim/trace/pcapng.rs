@@ -83,7 +83,7 @@ impl<W: Write> Export<W> {
         body.extend((-1_i64).to_le_bytes());
         option(&mut body, OPT_USERAPPL, b"tymist");
         let what = format!("seed {}, hash {:016x}", trace.seed(), trace.hash());
-        option(&mut body, OPT_COMMENT, what.as_bytes());
+        text_option(&mut body, OPT_COMMENT, &what);
         option(&mut body, 0, b"");
         self.block(SECTION, &body)
     }
@@ -94,7 +94,7 @@ impl<W: Write> Export<W> {
         body.extend(LINKTYPE_ETHERNET.to_le_bytes());
         body.extend(0_u16.to_le_bytes());
         body.extend(0_u32.to_le_bytes());
-        option(&mut body, OPT_IF_NAME, name.as_bytes());
+        text_option(&mut body, OPT_IF_NAME, name);
         option(&mut body, OPT_IF_TSRESOL, &[9]);
         option(&mut body, 0, b"");
         self.block(INTERFACE, &body)
@@ -220,7 +220,7 @@ fn stamp(body: &mut Vec<u8>, tyme: Tyme) {
 
 fn remarks(body: &mut Vec<u8>, comments: &[String]) {
     for comment in comments {
-        option(body, OPT_COMMENT, comment.as_bytes());
+        text_option(body, OPT_COMMENT, comment);
     }
     if !comments.is_empty() {
         option(body, 0, b"");
@@ -231,9 +231,17 @@ fn pad(body: &mut Vec<u8>) {
     body.resize(body.len().next_multiple_of(4), 0);
 }
 
-fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
+/// An option of UTF-8, which one that is too long is still when it was cut.
+fn text_option(body: &mut Vec<u8>, code: u16, text: &str) {
     // Longer than any name or remark should be.
-    let value = &value[..value.len().min(usize::from(u16::MAX))];
+    let mut end = text.len().min(usize::from(u16::MAX));
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    option(body, code, &text.as_bytes()[..end]);
+}
+
+fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
     body.extend(code.to_le_bytes());
     body.extend(u16::try_from(value.len()).unwrap_or(u16::MAX).to_le_bytes());
     body.extend_from_slice(value);
