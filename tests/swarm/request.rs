@@ -190,6 +190,27 @@ fn what_was_lived_alone_or_failed_is_told_and_written_down() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Where a file could not be written nobody heard that the plan had failed.
+#[test]
+fn regression_a_failure_is_told_where_its_file_cannot_be_written() {
+    let shape = Shape::default();
+    let clients = |seed: &u64| Plan::draw(*seed, &shape).kept(Role::Client).len();
+    let fails = (0..1000).find(|seed| clients(seed) > 1).unwrap();
+    for seeds in [None, Some("--seeds=1")] {
+        let seed = format!("--seed={fails}");
+        let args = [&seed, "--trace=/nowhere/at all"].into_iter().chain(seeds);
+        let request = Request::parse(args).unwrap();
+        let mut out = Vec::new();
+        let wrong = request.live(PROGRAM, &shape, || two_are_too_many, &mut out).unwrap_err();
+        assert!(wrong.to_string().starts_with("/nowhere/at all: "));
+        let out = String::from_utf8(out).unwrap();
+        assert!(
+            out.contains("two of them") && out.contains("the least of it:"),
+            "{seeds:?}: {out}"
+        );
+    }
+}
+
 type Change = fn(&mut Request, String);
 
 #[test]

@@ -138,7 +138,7 @@ impl Request {
             Err(found) => {
                 self.write_found(out, program, &found)?;
                 if self.tracing() == Tracing::Full {
-                    let _ = self.watch(&found.reduced.plan, make(), out)?;
+                    self.watch(&found.reduced.plan, make(), out).1?;
                 }
                 Ok(false)
             }
@@ -155,20 +155,22 @@ impl Request {
     where
         S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
     {
-        match self.watch(plan, make(), out)? {
+        let (lived, written) = self.watch(plan, make(), out);
+        let kept = match lived {
             Ok(report) => {
                 let Report { hash, steps, done, stats } = report;
                 writeln!(out, "plan {plan}: all done at {done}, {steps} steps, {stats:?}")?;
                 writeln!(out, "hash: {hash:016x}")?;
-                Ok(true)
+                true
             }
             Err(failure) => {
                 let reduced = reduce(plan, &failure, make);
                 let found = Found { plan: plan.clone(), failure, reduced };
                 self.write_found(out, program, &found)?;
-                Ok(false)
+                false
             }
-        }
+        };
+        written.map(|()| kept) // Last, so that what came of it is told all the same.
     }
 
     fn write_found(&self, out: &mut dyn Write, program: &str, found: &Found) -> io::Result<()> {
@@ -182,13 +184,13 @@ impl Request {
         if any { Tracing::Full } else { Tracing::Hash }
     }
 
-    /// Lives one plan, and writes down what is to be.
+    /// Lives one plan, and writes down what is to be: what came of either.
     fn watch<S>(
         &self,
         plan: &Plan,
         scenario: S,
         out: &mut dyn Write,
-    ) -> Result<Result<Report, super::Failure>, RequestError>
+    ) -> (Result<Report, super::Failure>, Result<(), RequestError>)
     where
         S: FnMut(&mut Stage<'_>, Moment) -> Result<(), String>,
     {
@@ -196,7 +198,7 @@ impl Request {
         let result = run(plan, self.tracing(), scenario, |world| {
             written = self.write_down(world, out);
         });
-        written.map(|()| result)
+        (result, written)
     }
 
     fn write_down(&self, world: &World, out: &mut dyn Write) -> Result<(), RequestError> {
