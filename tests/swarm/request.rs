@@ -211,6 +211,20 @@ fn regression_a_failure_is_told_where_its_file_cannot_be_written() {
     }
 }
 
+/// What is no UTF-8 was replaced behind an equals sign, and another file was written.
+#[cfg(unix)]
+#[test]
+fn regression_a_file_that_is_no_utf_8_is_not_another_one() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let name = OsStr::from_bytes(b"of\xff=1");
+    let request = Request::parse([OsStr::new("--trace"), name]).unwrap();
+    assert_eq!(request.trace.as_deref(), Some(Path::new(name)));
+    let wrong = Request::parse([OsStr::from_bytes(b"--trace=of\xff=1")]).unwrap_err();
+    assert!(wrong.to_string().starts_with("the value of --trace is not UTF-8"), "{wrong}");
+}
+
 type Change = fn(&mut Request, String);
 
 #[test]

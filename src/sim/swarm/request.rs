@@ -74,6 +74,11 @@ impl Request {
             let text = arg.to_string_lossy().into_owned();
             let wrong = || RequestError(format!("{text:?} is no option"));
             let (name, value) = match text.split_once('=') {
+                // It would be another name, since the text has only what is like it.
+                Some((name, _)) if arg.to_str().is_none() => {
+                    let why = "is not UTF-8: leave the equals sign out";
+                    return Err(RequestError(format!("the value of {name} {why}")));
+                }
                 Some((name, value)) => (name, Some(OsString::from(value))),
                 None => (text.as_str(), None),
             };
