@@ -132,7 +132,7 @@ impl Core {
     /// The stream, with a tap around it if connections are logged.
     pub(super) fn tapped(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
         match &self.wire_log {
-            Some(log) => Box::new(Tap::new(stream, log.clone())),
+            Some(log) => Tap::asked_for(stream, log.clone()),
             None => stream,
         }
     }

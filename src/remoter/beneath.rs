@@ -37,10 +37,11 @@ impl Remoter {
     }
 
     /// Logs from now on what really moves on this connection, as its user sees it (above TLS, if there is any); `None` ends that, and
-    /// then it costs nothing. One that is dialled must be up; when it comes again it is logged as its owner's `set_wire_log` says.
+    /// then it costs nothing. A log that other layers were put around since ends as well. One that is dialled must be up; when it comes again it
+    /// is logged as its owner's `set_wire_log` says.
     pub fn set_wire_log(&mut self, log: Option<WireLog>) {
-        self.wrap(|stream| match (Tap::take_off(stream), log) {
-            (stream, Some(log)) => Box::new(Tap::new(stream, log)),
+        self.wrap(|stream| match (Tap::silence(stream).0, log) {
+            (stream, Some(log)) => Tap::asked_for(stream, log),
             (stream, None) => stream,
         });
     }

@@ -27,14 +27,14 @@ enum To {
 impl Upgrade {
     /// TLS around `stream`, and what logs as the user sees it around that.
     pub(crate) fn wrap(self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, UpgradeError> {
-        let (stream, log) = Tap::split(stream);
+        let (stream, log) = Tap::silence(stream);
         let ahead = ReadAhead::IsTls(&self.ahead);
         let wrapped = match &self.to {
             To::Server(tls) => tls.upgrade(stream, ahead)?,
             To::Client(tls, name) => tls.upgrade(stream, name, ahead)?,
         };
         Ok(match log {
-            Some(log) => Box::new(Tap::new(Box::new(wrapped), log)),
+            Some(log) => Tap::asked_for(Box::new(wrapped), log),
             None => Box::new(wrapped),
         })
     }

@@ -171,6 +171,25 @@ fn it_goes_on_and_off_at_run_time_and_no_byte_is_lost() {
     assert_eq!(bytes(&log.records(), Direction::Tx).len(), 6 * 5 + 5);
 }
 
+/// What was put around a connection since hid its log: it could not be taken off, and another was written beside it.
+#[test]
+fn regression_a_log_beneath_another_layer_is_taken_off_and_replaced() {
+    let (all, secret) = (WireLog::memory(PLENTY), WireLog::memory(PLENTY).redacted());
+    let mut rig = logged(&all);
+    let (mut client, id) = rig.client();
+    rig.server.remoter_mut(id).unwrap().wrap(|stream| narrow(stream, 7));
+    talk(&mut rig, &mut client, id, b"hello", b"welcome");
+    let before = all.records().len();
+    assert_eq!(before, 2);
+    rig.server.remoter_mut(id).unwrap().set_wire_log(Some(secret.clone()));
+    talk(&mut rig, &mut client, id, b"name", b"word?");
+    assert_eq!((all.records().len(), secret.records().len()), (before, 2));
+    rig.server.remoter_mut(id).unwrap().wrap(|stream| narrow(stream, 7));
+    rig.server.remoter_mut(id).unwrap().set_wire_log(None);
+    talk(&mut rig, &mut client, id, b"word", b"right");
+    assert_eq!((all.records().len(), secret.records().len()), (before, 2));
+}
+
 #[test]
 fn a_log_for_the_server_is_for_those_that_come_from_then_on() {
     let log = WireLog::memory(PLENTY);

@@ -1,13 +1,13 @@
 //! Live connections that go over to TLS: nothing lost, nothing replayed, nothing smuggled.
 
-use std::io::Write;
+use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use tymist::net::SocketOptions;
 use tymist::net::tls::{
     ClientTls, ClientTlsConfig, HandshakeFailure as Failure, ServerTls, TlsTime, Unread,
 };
+use tymist::net::{SocketOptions, Stream};
 use tymist::tyme::Tyme;
 use tymist::wire::WireLog;
 use tymist::{CloseReason, Deadline, Event, Id, Service, Session, TxError, UpgradeRefused, Wake};
@@ -175,7 +175,7 @@ fn plaintext_that_comes_later_is_never_read_as_if_it_had_been_protected() {
             for _ in 0..1000 {
                 rig.tick();
                 let mut buf = [0; 64];
-                if let Ok(count) = std::io::Read::read(&mut answer, &mut buf) {
+                if let Ok(count) = io::Read::read(&mut answer, &mut buf) {
                     peer_end.extend_from_slice(&buf[..count]);
                 }
                 if peer_end.len() >= GO.len() + 7 {
@@ -490,6 +490,51 @@ fn the_wire_log_stays_on_the_users_side() {
     assert_eq!(moved, expected);
     peer.finish();
     rig.drive(&mut peer, |_, peer| peer.end == Some(End::Clean));
+}
+
+/// A layer that changes nothing.
+struct Around(Box<dyn Stream>);
+
+impl Stream for Around {
+    fn below(&self) -> Option<&dyn Stream> {
+        Some(&*self.0)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Stream> {
+        Some(&mut *self.0)
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write(bufs)
+    }
+}
+
+/// What was put around the connection since hid its log, which had ciphertext from then on.
+#[test]
+fn regression_the_wire_log_stays_on_the_users_side_beneath_another_layer() {
+    let mut rig = TlsRig::new();
+    let log = WireLog::memory(1 << 20);
+    rig.server.set_wire_log(Some(log.clone()));
+    let (mut client, id) = asked(&mut rig);
+    let around = |stream| Box::new(Around(stream)) as Box<dyn Stream>;
+    rig.server.remoter_mut(id).unwrap().wrap(around);
+    receive_while(&mut client, GO.len(), || {
+        rig.tick();
+    });
+    let mut peer = secured(&mut rig, client, id);
+    rig.echoes(&mut peer, id, b"secret");
+    let moved: Vec<_> = log.records().iter().map(|record| record.data.to_vec()).collect();
+    let expected: [&[u8]; 4] = [b"STARTTLS\r\n", GO, b"secret", b"secret"];
+    assert_eq!(moved, expected);
+    let own = WireLog::memory(1 << 20);
+    rig.server.remoter_mut(id).unwrap().wrap(around);
+    rig.server.remoter_mut(id).unwrap().set_wire_log(Some(own.clone()));
+    rig.echoes(&mut peer, id, b"again");
+    assert_eq!((log.records().len(), own.records().len()), (4, 2));
 }
 
 /// Lets each connection go over as soon as it is opened.
