@@ -13,7 +13,9 @@ impl Engine {
     #[inline]
     pub(super) fn tell_drained(&mut self) {
         let room = self.core.shared.room() > 0;
-        if !self.core.drained_owed.is_empty() && (room || self.core.owes_ended) {
+        if self.core.drained_owed.is_empty() {
+            self.core.owes_ended = false; // Who was told already may have ended since.
+        } else if room || self.core.owes_ended {
             self.tell_owed(room);
         }
     }

@@ -71,7 +71,7 @@ impl Net for SimNet {
             key,
             local: local.into(),
             peer: spec.addr.clone(),
-            met: target.ip().is_unspecified().then(|| remote.into()),
+            met: target.ip().to_canonical().is_unspecified().then(|| remote.into()),
         }))
     }
 

@@ -35,6 +35,18 @@ fn regression_the_peer_of_who_dialled_the_unspecified_address_is_the_host_itself
     }
 }
 
+/// The same where IPv6 carries it.
+#[test]
+fn regression_the_peer_of_who_dialled_the_mapped_unspecified_address_is_the_host_itself() {
+    let mut pair = Pair::new();
+    let _listener = pair.server_net.listen(&"0.0.0.0:80".parse().unwrap()).unwrap();
+    let dial = Dial::new("[::ffff:0.0.0.0]:80".parse::<Addr>().unwrap());
+    let mut call = pair.server_net.connect(&dial).unwrap();
+    pair.run(millis(5));
+    assert!(call.connected().unwrap());
+    assert_eq!(call.peer_addr().to_string(), "[::ffff:127.0.0.1]:80");
+}
+
 /// Who dials the very port that it comes from meets itself on Linux, which an engine takes for what it is: nobody listens there. In a world it was a reset.
 #[test]
 fn regression_who_dials_its_own_port_is_refused() {

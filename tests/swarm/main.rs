@@ -11,7 +11,7 @@ mod scene;
 
 use scene::{Bug, PROGRAM, Scene};
 use tymist::sim::Tracing;
-use tymist::sim::swarm::{Kind, Plan, Request, Role, Shape, run, sweep};
+use tymist::sim::swarm::{Kind, Plan, Request, Role, run, sweep};
 
 fn var(name: &str) -> Option<String> {
     std::env::var(name).ok()

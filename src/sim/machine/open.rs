@@ -104,7 +104,7 @@ impl Core {
         ports.hold(port, holder);
         ports.set_pair(local, target, key);
         self.record(&What::Conn { conn, from: host, to, dialler: local, target });
-        Ok((key, in_family_of(local, asked), target))
+        Ok((key, in_family_of(local, asked), in_family_of(target, asked)))
     }
 
     /// Sends the SYN, or sends it again.
