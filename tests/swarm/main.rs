@@ -11,7 +11,7 @@ mod scene;
 
 use scene::{Bug, PROGRAM, Scene};
 use tymist::sim::Tracing;
-use tymist::sim::swarm::{Kind, Plan, Request, Role, run, sweep};
+use tymist::sim::swarm::{Kind, Plan, Request, Role, Shape, run, sweep};
 
 fn var(name: &str) -> Option<String> {
     std::env::var(name).ok()
@@ -58,14 +58,14 @@ fn planted_mistakes_are_found_and_reduced() {
         (Bug::Mute, &[Kind::Stuck][..]),
     ];
     for (bug, kinds) in planted {
-        let found = sweep(0..300, &Scene::shape(), || Scene::play(bug)).unwrap_err();
+        let found = sweep(0..300, &Shape::default(), || Scene::play(bug)).unwrap_err();
         assert!(kinds.contains(&found.failure.kind), "{bug:?}: {found}");
         let (whole, least) = (&found.plan, &found.reduced.plan);
         assert!(least.faults.len() <= whole.faults.len() && least.safety <= whole.safety);
         assert_eq!(least.kept(Role::Server).len(), 1, "{bug:?}: {found}");
         assert!(least.kept(Role::Client).len() <= 2, "{bug:?}: {found}");
         // What it prints is the whole of it.
-        let again = Plan::parse(&least.to_string(), &Scene::shape()).unwrap();
+        let again = Plan::parse(&least.to_string(), &Shape::default()).unwrap();
         let failure = run(&again, Tracing::Hash, Scene::play(bug), |_| ()).unwrap_err();
         assert_eq!(failure, found.reduced.failure, "{bug:?}: {least}");
         assert!(run(&again, Tracing::Hash, Scene::play(Bug::None), |_| ()).is_ok(), "{bug:?}");
@@ -79,7 +79,7 @@ fn replayed() -> Vec<u64> {
 
 fn hashes() -> String {
     let lines = replayed().into_iter().map(|seed| {
-        let plan = Plan::draw(seed, &Scene::shape());
+        let plan = Plan::draw(seed, &Shape::default());
         let report = run(&plan, Tracing::Hash, Scene::play(Bug::None), |_| ()).unwrap();
         format!("world {seed} has {} records' hash {:016x}\n", report.steps, report.hash)
     });

@@ -15,7 +15,7 @@ const PROGRAM: &str = "my swarm --";
 fn live(args: &[&str], bug: Bug) -> (String, bool) {
     let mut out = Vec::new();
     let request = Request::parse(args).unwrap();
-    let kept = request.live(PROGRAM, &Scene::shape(), || Scene::play(bug), &mut out).unwrap();
+    let kept = request.live(PROGRAM, &Shape::default(), || Scene::play(bug), &mut out).unwrap();
     (String::from_utf8(out).unwrap(), kept)
 }
 
@@ -52,7 +52,7 @@ fn what_fails_is_printed_with_the_command_that_shows_it_again() {
         assert!(kept, "{mended}");
     }
     let plan =
-        Plan::parse(least.trim_start_matches(" --seed ").trim_matches('\''), &Scene::shape());
+        Plan::parse(least.trim_start_matches(" --seed ").trim_matches('\''), &Shape::default());
     assert!(text.contains(&format!("    {}\n", plan.unwrap())), "{text}");
 }
 
@@ -73,7 +73,8 @@ fn what_happened_is_written_down_where_it_was_asked_for() {
     assert_eq!(&read(&packets)[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
     std::fs::remove_dir_all(folder).unwrap();
     let request = Request::parse(["--seed", "1", "--trace", "/nowhere/at all"]).unwrap();
-    let wrong = request.live(PROGRAM, &Scene::shape(), || Scene::play(Bug::None), &mut Vec::new());
+    let wrong =
+        request.live(PROGRAM, &Shape::default(), || Scene::play(Bug::None), &mut Vec::new());
     assert!(wrong.unwrap_err().to_string().starts_with("/nowhere/at all: "));
 }
 
@@ -88,7 +89,7 @@ fn what_means_nothing_is_said_to() {
     for seed in ["lucky", "17 hosts=3", "17 faults=x", ""] {
         let request = Request::parse(["--seed", seed]).unwrap();
         let lived =
-            request.live(PROGRAM, &Scene::shape(), || Scene::play(Bug::None), &mut Vec::new());
+            request.live(PROGRAM, &Shape::default(), || Scene::play(Bug::None), &mut Vec::new());
         assert!(lived.unwrap_err().to_string().contains("is no part of a plan"), "{seed:?}");
     }
     let (usage, kept) = live(&["-h"], Bug::None);
@@ -128,7 +129,7 @@ fn written(option: &str, plan: &Plan, file: &Path) -> (Vec<u8>, String) {
 
 /// What is said of one that went well, lived alone or as one of some.
 fn kept(seed: u64, alone: bool) -> String {
-    let plan = Plan::draw(seed, &Scene::shape());
+    let plan = Plan::draw(seed, &Shape::default());
     let report = run(&plan, Tracing::Hash, two_are_too_many, |_| ()).unwrap();
     let Report { hash, steps, done, stats, .. } = report;
     if alone {
@@ -148,7 +149,7 @@ fn what_was_lived_alone_or_failed_is_told_and_written_down() {
     let folder = std::env::temp_dir().join(format!("tymist asked {}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("file");
-    let shape = Scene::shape();
+    let shape = Shape::default();
     let clients = |seed: &u64| Plan::draw(*seed, &shape).kept(Role::Client).len();
     let fine = (0..1000).find(|seed| clients(seed) == 1).unwrap();
     let fails = (fine..1000).find(|seed| clients(seed) > 1).unwrap();
