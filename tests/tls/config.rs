@@ -82,7 +82,7 @@ fn regression_a_certificate_in_pem_that_cannot_be_decoded_is_told_from_one_of_an
     let issued = authority.issue(&pki::server());
     // Whole PEM, whose second certificate is three zero bytes.
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let text = error(&format!("{}{broken}", issued.cert), &issued.key).to_string();
+    let text = error(format!("{}{broken}", issued.cert), &issued.key).to_string();
     assert!(text.contains("found damaged PEM: number 2 of them cannot be decoded"), "{text}");
 }
 
