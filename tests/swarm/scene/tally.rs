@@ -42,6 +42,8 @@ pub(crate) struct Tally {
     begun: Vec<(Tyme, u64)>,
     /// Those that were out of time.
     expired: u64,
+    /// The most that have shaken hands at once.
+    line: usize,
     /// When the next turn was wanted, and by how much turns came too late at the most.
     wanted: Option<Tyme>,
     late: u128,
@@ -62,6 +64,7 @@ impl Tally {
             modelled: true,
             begun: Vec::new(),
             expired: 0,
+            line: 0,
             wanted: None,
             late: 0,
         }
@@ -332,7 +335,10 @@ impl Watch {
                 && !linger.is_zero()
                 && !self.config.refresh_handshake
             {
-                let late = Duration::from_nanos(3 * tally.late as u64);
+                // Who gets no turn before the budget ends is judged after it: once those before it have had theirs.
+                tally.line = tally.line.max(shaking);
+                let before = tally.line.saturating_sub(1) / limits.handshakes_per_tick.max(1);
+                let late = Duration::from_nanos((3 + before as u64) * tally.late as u64);
                 let time = time + 2 * linger + late;
                 let past = (now - Tyme::ZERO).checked_sub(time);
                 let old = past.map_or(0, |past| tally.begun_by(Tyme::ZERO + past));
