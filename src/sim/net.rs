@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 
 use super::machine::{Shared, Source};
 use super::{HostId, Key, unix};
@@ -39,6 +39,11 @@ fn inet(addr: &Addr) -> io::Result<SocketAddr> {
     })
 }
 
+/// Whether it is the unspecified address, by which a caller means its own host.
+fn is_this_host(ip: IpAddr) -> bool {
+    ip.to_canonical().is_unspecified()
+}
+
 impl Net for SimNet {
     fn now(&mut self) -> Tyme {
         self.tymth.tyme()
@@ -71,7 +76,7 @@ impl Net for SimNet {
             key,
             local: local.into(),
             peer: spec.addr.clone(),
-            met: target.ip().to_canonical().is_unspecified().then(|| remote.into()),
+            met: is_this_host(target.ip()).then(|| remote.into()),
         }))
     }
 
@@ -82,14 +87,12 @@ impl Net for SimNet {
         let addr = inet(&spec.addr)?;
         let peer = spec.peer.as_ref().map(inet).transpose()?;
         let (key, local) = self.shared.lock().bind(self.host, spec, addr, peer)?;
-        let unspecified =
-            |peer: &Addr| peer.ip().is_some_and(|ip| ip.to_canonical().is_unspecified());
         Ok(Box::new(SimDatagram {
             shared: self.shared.clone(),
             poller: self.poller,
             key,
             local: local.into(),
-            named: spec.peer.clone().filter(unspecified),
+            named: spec.peer.clone().filter(|peer| peer.ip().is_some_and(is_this_host)),
         }))
     }
 

@@ -471,16 +471,6 @@ fn a_peer_that_resets_after_its_end_is_noticed() {
     assert_eq!(rig.until_closed(id), CloseReason::Reset);
 }
 
-/// Both come in one report, of which the read tells the end alone; nothing would ever report the reset again.
-#[test]
-fn regression_a_peer_that_resets_right_after_its_end_is_noticed() {
-    let mut rig = Rig::with(|config| config.half_open = true);
-    let (client, id) = rig.client();
-    end(&client);
-    reset(client);
-    assert_eq!(rig.until_closed(id), CloseReason::Reset);
-}
-
 #[test]
 fn both_ends_in_either_order_are_no_reset() {
     let mut rig = Rig::with(|config| config.half_open = true);

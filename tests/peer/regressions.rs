@@ -125,6 +125,17 @@ fn nobody_listening_does_not_stop_an_unconnected_socket() {
     assert_eq!(rig.peer.counters().grams_out, 51);
 }
 
+/// What `other`, which `rig` is connected to, answers arrives.
+fn hears_its_peer(rig: &mut Rig, other: &mut Rig) {
+    rig.peer.tx_peer(b"ping").unwrap();
+    rig.until(|peer| peer.tx_grams() == 0);
+    let ping = other.gram();
+    other.peer.tx(b"pong", ping.from).unwrap();
+    other.until(|peer| peer.tx_grams() == 0);
+    assert_eq!(rig.gram().data, "pong");
+    assert_eq!(rig.peer.counters().strangers, 0);
+}
+
 /// The system connects to the loopback address for it, and so says who sent: all of it was dropped as a stranger's.
 #[test]
 fn regression_a_peer_named_by_the_unspecified_address_is_no_stranger() {
@@ -135,13 +146,7 @@ fn regression_a_peer_named_by_the_unspecified_address_is_no_stranger() {
         peer.set_port(other.addr().port().unwrap());
         bind.peer = Some(peer.into());
         let mut rig = Rig::on(bind, |_| {});
-        rig.peer.tx_peer(b"ping").unwrap();
-        rig.until(|peer| peer.tx_grams() == 0);
-        let ping = other.gram();
-        other.peer.tx(b"pong", ping.from).unwrap();
-        other.until(|peer| peer.tx_grams() == 0);
-        assert_eq!(rig.gram().data, "pong");
-        assert_eq!(rig.peer.counters().strangers, 0);
+        hears_its_peer(&mut rig, &mut other);
     }
 }
 
@@ -155,11 +160,5 @@ fn regression_a_peer_with_a_scope_that_means_nothing_is_no_stranger() {
     let scoped = std::net::SocketAddrV6::new(std::net::Ipv6Addr::LOCALHOST, port, 0, 1);
     bind.peer = Some(std::net::SocketAddr::from(scoped).into());
     let mut rig = Rig::on(bind, |_| {});
-    rig.peer.tx_peer(b"ping").unwrap();
-    rig.until(|peer| peer.tx_grams() == 0);
-    let ping = other.gram();
-    other.peer.tx(b"pong", ping.from).unwrap();
-    other.until(|peer| peer.tx_grams() == 0);
-    assert_eq!(rig.gram().data, "pong");
-    assert_eq!(rig.peer.counters().strangers, 0);
+    hears_its_peer(&mut rig, &mut other);
 }

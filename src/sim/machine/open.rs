@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::host::{in_family_of, plain};
 use super::path::{Body, Segment, Syn};
 use super::ports::{Holder, Pair, Ports, Scope};
-use super::retry::{check, whole};
+use super::retry::{check_keep_alive, whole_seconds};
 use super::tcp::{Owner, State};
 use super::{Core, READ, Source, WRITE};
 use crate::net::Dial;
@@ -51,7 +51,7 @@ impl Core {
         asked: SocketAddr,
         bind: Option<SocketAddr>,
     ) -> Result<(Key, SocketAddr, SocketAddr), Errno> {
-        check(&dial.socket)?;
+        check_keep_alive(&dial.socket)?;
         let own = bind.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |bind| bind.ip());
         let target = plain(asked, own);
         let ip = self.source_ip(host, target.ip())?;
@@ -240,7 +240,7 @@ impl Core {
 
     fn start_keep_alive(&mut self, index: usize) {
         if let Some(keep) = self.tcps[index].keep_alive {
-            let at = self.now + whole(keep.idle);
+            let at = self.now + whole_seconds(keep.idle);
             self.queue.push(at, Event::KeepAlive(self.tcp_key(index)));
         }
     }

@@ -24,7 +24,7 @@ const GIVE_UP: Duration = Duration::from_millis(924_600);
 const ORPHAN_GIVE_UP: Duration = Duration::from_millis(102_200);
 
 /// Whether Linux takes these options: keep-alive of 1 to 32,767 whole seconds, and 1 to 127 probes.
-pub(super) fn check(options: &SocketOptions) -> Result<(), Errno> {
+pub(super) fn check_keep_alive(options: &SocketOptions) -> Result<(), Errno> {
     let Some(keep) = options.keep_alive else { return Ok(()) };
     let secs = [keep.idle, keep.interval].map(|time| time.as_secs());
     let taken =
@@ -33,7 +33,7 @@ pub(super) fn check(options: &SocketOptions) -> Result<(), Errno> {
 }
 
 /// What Linux keeps of a time of keep-alive.
-pub(super) fn whole(time: Duration) -> Duration {
+pub(super) fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
 }
 
@@ -214,7 +214,7 @@ impl Core {
         let now = self.now;
         let tcp = &mut self.tcps[index];
         let Some(keep) = tcp.keep_alive.filter(|_| tcp.state == State::Open) else { return false };
-        let (idle, interval) = (whole(keep.idle), whole(keep.interval));
+        let (idle, interval) = (whole_seconds(keep.idle), whole_seconds(keep.interval));
         // A user time-out takes the place of the count (`tcp_keepalive_timer`).
         let gone = match tcp.user_timeout.filter(|limit| !limit.is_zero()) {
             Some(limit) => tcp.probes > 0 && now - tcp.heard >= limit,

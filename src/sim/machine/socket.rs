@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::host::in_family_of;
 use super::ports::{Holder, Scope};
-use super::retry::check;
+use super::retry::check_keep_alive;
 use super::tcp::{Owner, State, capacity};
 use super::{Core, END, Poll, READ, bits};
 use crate::net::{BufferSizes, Listen, SocketOptions};
@@ -92,7 +92,7 @@ impl Core {
         spec: &Listen,
         addr: SocketAddr,
     ) -> Result<(Key, SocketAddr), Errno> {
-        check(&spec.socket)?;
+        check_keep_alive(&spec.socket)?;
         self.may_bind_ip(host, addr.ip())?;
         let holder = Holder {
             scope: Scope::of(addr.ip(), spec.only_v6),

@@ -10,7 +10,9 @@ use tymist::net::tls::{
 use tymist::net::{SocketOptions, Stream};
 use tymist::tyme::Tyme;
 use tymist::wire::WireLog;
-use tymist::{CloseReason, Deadline, Event, Id, Service, Session, TxError, UpgradeRefused, Wake};
+use tymist::{
+    CloseReason, Deadline, Event, Id, Remoter, Service, Session, TxError, UpgradeRefused, Wake,
+};
 
 use super::peer::{End, Peer};
 use super::rig::TlsRig;
@@ -474,12 +476,13 @@ fn a_connection_can_be_closed_and_aborted_on_its_way() {
     }
 }
 
-#[test]
-fn the_wire_log_stays_on_the_users_side() {
+/// One that is asked over to TLS, of which the log has what the user sees on either side of that; `wrap` is done to it on the way.
+fn logged_across(wrap: impl FnOnce(&mut Remoter)) -> (TlsRig, Peer, Id, WireLog) {
     let mut rig = TlsRig::new();
     let log = WireLog::memory(1 << 20);
     rig.server.set_wire_log(Some(log.clone()));
     let (mut client, id) = asked(&mut rig);
+    wrap(rig.server.remoter_mut(id).unwrap());
     receive_while(&mut client, GO.len(), || {
         rig.tick();
     });
@@ -488,6 +491,12 @@ fn the_wire_log_stays_on_the_users_side() {
     let moved: Vec<_> = log.records().iter().map(|record| record.data.to_vec()).collect();
     let expected: [&[u8]; 4] = [b"STARTTLS\r\n", GO, b"secret", b"secret"];
     assert_eq!(moved, expected);
+    (rig, peer, id, log)
+}
+
+#[test]
+fn the_wire_log_stays_on_the_users_side() {
+    let (mut rig, mut peer, ..) = logged_across(|_| {});
     peer.finish();
     rig.drive(&mut peer, |_, peer| peer.end == Some(End::Clean));
 }
@@ -516,20 +525,8 @@ impl Stream for Around {
 /// What was put around the connection since hid its log, which had ciphertext from then on.
 #[test]
 fn regression_the_wire_log_stays_on_the_users_side_beneath_another_layer() {
-    let mut rig = TlsRig::new();
-    let log = WireLog::memory(1 << 20);
-    rig.server.set_wire_log(Some(log.clone()));
-    let (mut client, id) = asked(&mut rig);
     let around = |stream| Box::new(Around(stream)) as Box<dyn Stream>;
-    rig.server.remoter_mut(id).unwrap().wrap(around);
-    receive_while(&mut client, GO.len(), || {
-        rig.tick();
-    });
-    let mut peer = secured(&mut rig, client, id);
-    rig.echoes(&mut peer, id, b"secret");
-    let moved: Vec<_> = log.records().iter().map(|record| record.data.to_vec()).collect();
-    let expected: [&[u8]; 4] = [b"STARTTLS\r\n", GO, b"secret", b"secret"];
-    assert_eq!(moved, expected);
+    let (mut rig, mut peer, id, log) = logged_across(|remoter| remoter.wrap(around));
     let own = WireLog::memory(1 << 20);
     rig.server.remoter_mut(id).unwrap().wrap(around);
     rig.server.remoter_mut(id).unwrap().set_wire_log(Some(own.clone()));
