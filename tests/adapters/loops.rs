@@ -173,6 +173,17 @@ fn regression_a_source_whose_doer_was_left_by_somebody_else_is_removed() {
     assert_eq!(ends, 1, "told once, and removed");
 }
 
+/// Lets time pass, as long as it may be; it is not how much that counts, but that there was some.
+fn some_time() -> Duration {
+    let mut real = Tymist::realtime();
+    loop {
+        let passed = real.tick() - Tyme::ZERO;
+        if passed > Duration::from_millis(1) {
+            return passed;
+        }
+    }
+}
+
 /// A loop that did something else for long begins what it begins now: by the tyme of the last turn it could be over at once.
 #[test]
 fn regression_what_is_begun_between_turns_has_its_time_from_then_on() {
@@ -182,14 +193,7 @@ fn regression_what_is_begun_between_turns_has_its_time_from_then_on() {
     let mut driver = Driver::new(server);
     assert_eq!(driver.turn().unwrap(), Recur::Again);
     let last = driver.tyme();
-    let mut real = Tymist::realtime();
-    let passed = loop {
-        // As long as it may be; it is not the time that counts, but that there was some.
-        let passed = real.tick() - Tyme::ZERO;
-        if passed > Duration::from_millis(1) {
-            break passed;
-        }
-    };
+    let passed = some_time();
     driver.drain(Some(within));
     let deadline = driver.draining().unwrap().deadline;
     assert!(deadline >= last + passed + within, "{deadline} from {last}, after {passed:?}");
@@ -212,13 +216,7 @@ fn regression_what_a_handle_begins_between_turns_has_its_time_from_then_on() {
         let begun = timer.now();
         (timer, begun)
     };
-    let mut real = Tymist::realtime();
-    let passed = loop {
-        let passed = real.tick() - Tyme::ZERO;
-        if passed > Duration::from_millis(1) {
-            break passed;
-        }
-    };
+    let passed = some_time();
     let deadline = handle.sleep(within).deadline();
     assert!(deadline >= last + passed + within, "{deadline} from {last}, after {passed:?}");
     #[cfg(feature = "hyper")]
