@@ -179,6 +179,25 @@ fn from_elsewhere_it_is_refused_or_taken_for_what_it_is() {
     assert_eq!((remoter.peer_addr(), remoter.proxied()), (&of(&client), None));
 }
 
+/// Peers are judged by their IPv4 address, which no such network seemed to have.
+#[test]
+fn regression_a_network_of_mapped_addresses_is_one_of_ipv4() {
+    let one: ProxyProtocol = "::ffff:10.0.0.0/104".parse().unwrap();
+    let all: ProxyProtocol = "::ffff:0:0/96".parse().unwrap();
+    let wider: ProxyProtocol = "::/95,::/0".parse().unwrap();
+    for (peer, in_one) in [
+        ("10.255.255.255:1", true),
+        ("[::ffff:10.1.2.3]:1", true),
+        ("9.255.255.255:1", false),
+        ("11.0.0.0:1", false),
+    ] {
+        assert_eq!(one.trusts(&addr(peer)), in_one, "{peer}");
+        assert!(all.trusts(&addr(peer)), "{peer}");
+        assert!(!wider.trusts(&addr(peer)), "{peer}: who trusts IPv6 trusts no IPv4 by that");
+    }
+    assert!(!one.trusts(&addr("[::a00:1]:1")) && !all.trusts(&addr("[::a00:1]:1")));
+}
+
 #[test]
 fn networks_are_what_they_say() {
     let proxy: ProxyProtocol = " 10.0.0.0/8,192.0.2.7 , fd00::/8,".parse().unwrap();

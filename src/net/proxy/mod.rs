@@ -98,9 +98,19 @@ impl ProxyProtocol {
     #[must_use]
     pub fn trusts(&self, peer: &Addr) -> bool {
         match peer.ip() {
-            Some(ip) => self.trusted.iter().any(|net| net.contains(&ip)),
+            Some(ip) => self.trusted.iter().any(|net| is_in(ip, net)),
             None => self.trust_unix,
         }
+    }
+}
+
+/// Whether the network has that address. One of mapped addresses (`::ffff:10.0.0.0/104`) means those of IPv4; one that has others as well does not.
+fn is_in(ip: IpAddr, net: &IpNet) -> bool {
+    match (ip, net) {
+        (IpAddr::V4(ip), IpNet::V6(net)) => {
+            net.prefix_len() >= 96 && net.contains(&ip.to_ipv6_mapped())
+        }
+        _ => net.contains(&ip),
     }
 }
 
