@@ -148,15 +148,15 @@ impl Datagram for OsDatagram {
         let (socket, v6) = (SockRef::from(&self.inner), self.is_v6());
         match (option, v6) {
             (GramOption::Broadcast(on), _) => socket.set_broadcast(on),
-            (GramOption::Ttl(hops), false) => socket.set_ttl_v4(known(hops)),
+            (GramOption::Ttl(hops), false) => socket.set_ttl_v4(in_int(hops)),
             (GramOption::Ttl(hops), true) => {
-                also_v4(|| socket.set_ttl_v4(known(hops)))?;
-                socket.set_unicast_hops_v6(known(hops))
+                also_v4(|| socket.set_ttl_v4(in_int(hops)))?;
+                socket.set_unicast_hops_v6(in_int(hops))
             }
-            (GramOption::MulticastTtl(hops), false) => socket.set_multicast_ttl_v4(known(hops)),
+            (GramOption::MulticastTtl(hops), false) => socket.set_multicast_ttl_v4(in_int(hops)),
             (GramOption::MulticastTtl(hops), true) => {
-                also_v4(|| socket.set_multicast_ttl_v4(known(hops)))?;
-                socket.set_multicast_hops_v6(known(hops))
+                also_v4(|| socket.set_multicast_ttl_v4(in_int(hops)))?;
+                socket.set_multicast_hops_v6(in_int(hops))
             }
             (GramOption::MulticastLoop(on), false) => socket.set_multicast_loop_v4(on),
             (GramOption::MulticastLoop(on), true) => {
@@ -187,8 +187,8 @@ impl Datagram for OsDatagram {
 #[cfg(windows)]
 const WSAEMSGSIZE: i32 = 10_040;
 
-/// What the system can refuse, where there are too many: `int` makes -1 of the most, which is its default.
-fn known(hops: u32) -> u32 {
+/// Hops that an `int` holds, so that the system refuses too many: of the most it would see -1, which stands for its default.
+fn in_int(hops: u32) -> u32 {
     hops.min(256)
 }
 
