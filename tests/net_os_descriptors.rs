@@ -54,6 +54,7 @@ fn round() {
     assert!(net.connect(&Dial::new(Addr::Unnamed)).is_err());
     assert!(net.listen(&bad_option()).is_err());
     waker.wake().unwrap();
+    net.harvest(Some(Duration::from_secs(60)), &mut ready).unwrap();
     assert!(descriptors() > 10, "or this counts the wrong thing");
 }
 

@@ -47,6 +47,58 @@ fn a_wake_before_the_wait_ends_it_and_many_count_as_one() {
     assert!(net.now() - start < LONG / 2, "and it works again");
 }
 
+/// Longer waits end by a timer that stays set from one to the next.
+#[test]
+fn a_wait_ends_at_its_time_whatever_was_waited_for_before() {
+    const FAR: Duration = Duration::from_millis(110);
+    let mut net = OsNet::new();
+    let waker = net.waker().unwrap();
+    let mut wait = |wait: Duration, wake: bool, ask: bool| {
+        if wake {
+            waker.wake().unwrap();
+        }
+        let mut ready = Vec::new();
+        let start = net.now();
+        if !ask {
+            // As under a clock that is set by hand.
+            net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
+        }
+        net.harvest(Some(wait), &mut ready).unwrap();
+        assert_eq!(ready, [], "the timer is nobody's readiness");
+        net.now() - start
+    };
+    for ask in [true, false] {
+        assert!(wait(LONG, true, ask) < LONG / 2, "woken");
+        let time = wait(FAR, false, ask);
+        assert!(time >= FAR && time < LONG / 2, "behind a longer one: {time:?}");
+        assert!(wait(FAR, true, ask) < LONG / 2, "woken");
+        assert!(wait(3 * FAR, false, ask) >= 3 * FAR, "set for a shorter one");
+        assert!(wait(FAR, true, ask) < LONG / 2, "woken");
+        for _ in 0..5 {
+            assert!(wait(FAR / 4, false, ask) >= FAR / 4, "it rings in the midst of a short one");
+        }
+        assert!(wait(FAR, false, ask) >= FAR, "and is set again");
+    }
+}
+
+#[test]
+fn what_another_wait_was_to_end_at_ends_none_without_an_end() {
+    const FAR: Duration = Duration::from_millis(110);
+    let mut net = OsNet::new();
+    let waker = net.waker().unwrap();
+    waker.wake().unwrap();
+    net.harvest(Some(FAR), &mut Vec::new()).unwrap();
+    let start = net.now();
+    let other = std::thread::spawn(move || {
+        let mut clock = OsNet::new();
+        clock.harvest(Some(2 * FAR), &mut Vec::new()).unwrap();
+        waker.wake()
+    });
+    net.harvest(None, &mut Vec::new()).unwrap();
+    assert!(net.now() - start >= 2 * FAR);
+    other.join().unwrap().unwrap();
+}
+
 #[test]
 fn a_waker_outlives_its_network() {
     let mut net = OsNet::new();

@@ -4,11 +4,14 @@
 //! watched, and room while there is none. A stream is written at once and never waited for first. `harvest` takes up to 1024 reports a call.
 
 #[cfg(target_os = "linux")]
+mod alarm;
+#[cfg(target_os = "linux")]
 mod batch;
 mod datagram;
 mod listener;
 mod lookups;
 mod options;
+mod poller;
 mod room;
 mod sleeper;
 mod stream;
@@ -28,6 +31,7 @@ use std::time::Instant;
 use self::datagram::OsDatagram;
 use self::listener::OsListener;
 use self::lookups::Lookups;
+use self::poller::Poller;
 pub(crate) use self::sleeper::Sleeper;
 use self::stream::OsStream;
 #[cfg(all(unix, feature = "uds"))]
@@ -37,45 +41,32 @@ pub(crate) use self::wall::WallClock;
 #[cfg(unix)]
 use crate::net::Descriptor;
 use crate::net::{
-    Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Token,
-    Waker,
+    Bind, Datagram, Dial, Listen, Listener, Lookup, Net, Readiness, SocketOptions, Stream, Waker,
 };
 use crate::tyme::Tyme;
 
-/// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
-const EVENTS: usize = 1024;
 /// The most that a wait lasts where the poller has failed.
 const REST: Duration = Duration::from_millis(10);
-/// What the waker's own events are called; no source gets this token.
-const WAKE: mio::Token = mio::Token(usize::MAX);
 
 /// The operating system as a [`Net`].
 ///
-/// Takes descriptors only once something is opened or waited for: the poller and a handle to it, and one for the first waker. Names are looked up by
+/// Takes descriptors only once something is opened or waited for: the poller and a handle to it, one for the first waker, and on
+/// Linux one for the first wait of 100 ms or more. Names are looked up by
 /// helper threads: none before the first name, four at most.
 pub struct OsNet {
     origin: Instant,
+    /// What the clock said when it was asked last, since the last harvest.
+    read: Option<Instant>,
     poller: Option<Poller>,
     /// From the first name on.
     lookups: Option<Lookups>,
-}
-
-struct Poller {
-    poll: mio::Poll,
-    registry: Arc<mio::Registry>,
-    events: mio::Events,
-    waker: Option<Arc<mio::Waker>>,
-    /// The waker has called outside a wait: the next one is to return at once.
-    woken: bool,
-    /// The last call took as many reports as it can.
-    full: bool,
 }
 
 impl OsNet {
     /// A network with nothing open, whose clock starts now.
     #[must_use]
     pub fn new() -> Self {
-        OsNet { origin: clock(), poller: None, lookups: None }
+        OsNet { origin: clock(), read: None, poller: None, lookups: None }
     }
 
     fn poller(&mut self) -> io::Result<&mut Poller> {
@@ -87,52 +78,6 @@ impl OsNet {
 
     fn registry(&mut self) -> io::Result<Arc<mio::Registry>> {
         self.poller().map(|poller| Arc::clone(&poller.registry))
-    }
-
-    /// What `harvest` is about.
-    fn poll(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        let Poller { poll, events, woken, full, .. } = self.poller()?;
-        let waits = wait != Some(Duration::ZERO);
-        let was_woken = waits && core::mem::take(woken);
-        match poll.poll(events, if was_woken { Some(Duration::ZERO) } else { wait }) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        let mut count = 0;
-        for event in &*events {
-            count += 1;
-            if event.token() == WAKE {
-                *woken |= !waits;
-                continue;
-            }
-            let failed = event.is_error() || event.is_write_closed();
-            // Urgent data is as an end: the short read that stops at it has not met all that there is.
-            let ending = failed || event.is_read_closed() || event.is_priority();
-            ready.push(Readiness {
-                token: Token(event.token().0),
-                readable: event.is_readable() || ending,
-                writable: event.is_writable() || failed,
-                ending,
-            });
-        }
-        *full = count == EVENTS;
-        Ok(())
-    }
-}
-
-impl Poller {
-    fn open() -> io::Result<Self> {
-        let poll = mio::Poll::new()?;
-        let registry = Arc::new(poll.registry().try_clone()?);
-        Ok(Poller {
-            poll,
-            registry,
-            events: mio::Events::with_capacity(EVENTS),
-            waker: None,
-            woken: false,
-            full: false,
-        })
     }
 }
 
@@ -166,7 +111,9 @@ impl fmt::Debug for OsNet {
 
 impl Net for OsNet {
     fn now(&mut self) -> Tyme {
-        Tyme::ZERO + clock().duration_since(self.origin)
+        let now = clock();
+        self.read = Some(now);
+        Tyme::ZERO + now.duration_since(self.origin)
     }
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
@@ -269,7 +216,8 @@ impl Net for OsNet {
         if self.poller.is_none() && !waits {
             return Ok(()); // Nothing is open, and nothing is taken for that.
         }
-        let harvested = self.poll(wait, ready);
+        let read = self.read.take();
+        let harvested = self.poller().and_then(|poller| poller.harvest(wait, read, ready));
         if harvested.is_err() && waits {
             rest(wait);
         }
@@ -277,17 +225,11 @@ impl Net for OsNet {
     }
 
     fn left_more(&self) -> bool {
-        self.poller.as_ref().is_some_and(|poller| poller.full)
+        self.poller.as_ref().is_some_and(Poller::left_more)
     }
 
     fn waker(&mut self) -> io::Result<Waker> {
-        let poller = self.poller()?;
-        let waker = match &poller.waker {
-            Some(waker) => Arc::clone(waker),
-            None => Arc::new(mio::Waker::new(&poller.registry, WAKE)?),
-        };
-        poller.waker = Some(Arc::clone(&waker));
-        Ok(Waker::new(move || waker.wake()))
+        self.poller()?.waker()
     }
 
     #[cfg(unix)]

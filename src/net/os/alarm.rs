@@ -1,0 +1,86 @@
+//! Far deadlines, kept by a descriptor of their own.
+//!
+//! A wait with an end of its own has the kernel set up a timer and take it down again: with one small message to a wait that is some 3 % of the server's
+//! time. The deadlines of connections are far, and the next one stays where it is while traffic puts it off ([`Wake::At`](crate::Wake::At)); so one
+//! timer is set for it once, beside the sockets, and the waits have no end.
+
+use core::time::Duration;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::Instant;
+
+use mio::Interest;
+use mio::unix::SourceFd;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+use super::clock;
+
+/// What its reports are called; no source gets this token.
+pub(super) const ALARM: mio::Token = mio::Token(usize::MAX - 1);
+/// A wait shorter than this ends by itself: setting the alarm costs a system call.
+const FAR: Duration = Duration::from_millis(100);
+
+/// A timer among the sockets of a poller.
+///
+/// It takes a descriptor with the first far deadline. Where the system has none to give, waits end by themselves as ever.
+pub(super) enum Alarm {
+    /// No deadline was far yet.
+    Unused,
+    /// With the time it is set for, until it has rung.
+    Open(OwnedFd, Option<Instant>),
+    Refused,
+}
+
+impl Alarm {
+    /// How long the poller is to wait where `wait` is asked for, which ends when it is `due`: without an end, if this rings by then. It may ring earlier,
+    /// for what was due in an earlier wait.
+    #[inline]
+    pub(super) fn instead_of(
+        &mut self,
+        wait: Option<Duration>,
+        due: Option<Instant>,
+        registry: &mio::Registry,
+    ) -> Option<Duration> {
+        let Some(due) = due.filter(|_| wait >= Some(FAR)) else { return wait };
+        match self {
+            Alarm::Open(_, Some(set)) if *set <= due => return None,
+            Alarm::Refused => return wait,
+            _ => {}
+        }
+        if self.set(due, registry).is_ok() {
+            return None;
+        }
+        *self = Alarm::Refused;
+        wait
+    }
+
+    #[cold]
+    fn set(&mut self, due: Instant, registry: &mio::Registry) -> io::Result<()> {
+        if let Alarm::Unused = self {
+            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+            // The clock that `Instant` reads.
+            let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+            registry.register(&mut SourceFd(&timer.as_raw_fd()), ALARM, Interest::READABLE)?;
+            *self = Alarm::Open(timer, None);
+        }
+        let Alarm::Open(timer, set) = self else { return Ok(()) };
+        // A time of zero would unset it.
+        let time = due.saturating_duration_since(clock()).max(Duration::from_nanos(1));
+        let once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let it_value = Timespec::try_from(time).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let time = Itimerspec { it_interval: once, it_value };
+        timerfd_settime(timer, TimerfdTimerFlags::empty(), &time)?;
+        *set = Some(due);
+        Ok(())
+    }
+
+    /// It has rung. Nothing is read from it: it is reported once, and anew when it is set anew.
+    pub(super) fn rang(&mut self) {
+        if let Alarm::Open(_, set) = self {
+            *set = None;
+        }
+    }
+}

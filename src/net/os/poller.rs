@@ -1,0 +1,140 @@
+//! The poller: what is ready, and the waits.
+
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+#[cfg(target_os = "linux")]
+use super::alarm::{ALARM, Alarm};
+use super::clock;
+use crate::net::{Readiness, Token, Waker};
+
+/// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
+const EVENTS: usize = 1024;
+/// What the waker's own events are called; no source gets this token.
+const WAKE: mio::Token = mio::Token(usize::MAX);
+
+pub(super) struct Poller {
+    poll: mio::Poll,
+    pub(super) registry: Arc<mio::Registry>,
+    events: mio::Events,
+    waker: Option<Arc<mio::Waker>>,
+    #[cfg(target_os = "linux")]
+    alarm: Alarm,
+    /// The waker has called outside a wait: the next one is to return at once.
+    woken: bool,
+    /// The last call took as many reports as it can.
+    full: bool,
+}
+
+impl Poller {
+    pub(super) fn open() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let registry = Arc::new(poll.registry().try_clone()?);
+        Ok(Poller {
+            poll,
+            registry,
+            events: mio::Events::with_capacity(EVENTS),
+            waker: None,
+            #[cfg(target_os = "linux")]
+            alarm: Alarm::Unused,
+            woken: false,
+            full: false,
+        })
+    }
+
+    /// Whether more may be ready than was taken.
+    pub(super) fn left_more(&self) -> bool {
+        self.full
+    }
+
+    /// A handle that ends the wait under way, or else the next one.
+    pub(super) fn waker(&mut self) -> io::Result<Waker> {
+        let waker = match &self.waker {
+            Some(waker) => Arc::clone(waker),
+            None => Arc::new(mio::Waker::new(&self.registry, WAKE)?),
+        };
+        self.waker = Some(Arc::clone(&waker));
+        Ok(Waker::new(move || waker.wake()))
+    }
+
+    /// Takes what is ready; waits for it as long as is said. `read`: what the clock said when that was made up, if it is known.
+    pub(super) fn harvest(
+        &mut self,
+        wait: Option<Duration>,
+        read: Option<Instant>,
+        ready: &mut Vec<Readiness>,
+    ) -> io::Result<()> {
+        let waits = wait != Some(Duration::ZERO);
+        if !waits || core::mem::take(&mut self.woken) {
+            return self.poll(Some(Duration::ZERO), waits, ready).map(drop);
+        }
+        // Later than can be said is never.
+        let due = wait.and_then(|wait| read.unwrap_or_else(clock).checked_add(wait));
+        let mut left = wait;
+        loop {
+            #[cfg(target_os = "linux")]
+            let unless_rung = self.alarm.instead_of(left, due, &self.registry);
+            #[cfg(not(target_os = "linux"))]
+            let unless_rung = left;
+            if self.poll(unless_rung, true, ready)? != Polled::AlarmOnly {
+                return Ok(());
+            }
+            // It may have been set for another wait, before.
+            left = due.map(|due| due.saturating_duration_since(clock()));
+            if left == Some(Duration::ZERO) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One system call.
+    fn poll(
+        &mut self,
+        wait: Option<Duration>,
+        is_wait: bool,
+        ready: &mut Vec<Readiness>,
+    ) -> io::Result<Polled> {
+        match self.poll.poll(&mut self.events, wait) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Polled::Others),
+            Err(error) => return Err(error),
+        }
+        let mut count = 0;
+        let mut polled = Polled::Others;
+        for event in &self.events {
+            count += 1;
+            if event.token() == WAKE {
+                self.woken |= !is_wait;
+                continue;
+            }
+            #[cfg(target_os = "linux")]
+            if event.token() == ALARM {
+                self.alarm.rang();
+                polled = Polled::AlarmOnly;
+                continue;
+            }
+            let failed = event.is_error() || event.is_write_closed();
+            // Urgent data is as an end: the short read that stops at it has not met all that there is.
+            let ending = failed || event.is_read_closed() || event.is_priority();
+            ready.push(Readiness {
+                token: Token(event.token().0),
+                readable: event.is_readable() || ending,
+                writable: event.is_writable() || failed,
+                ending,
+            });
+        }
+        self.full = count == EVENTS;
+        Ok(if count == 1 { polled } else { Polled::Others })
+    }
+}
+
+/// Who ended a wait.
+#[derive(PartialEq)]
+enum Polled {
+    /// Nothing but the alarm.
+    AlarmOnly,
+    /// Something else, the wait's own end, or a signal.
+    Others,
+}
