@@ -214,6 +214,7 @@ fn program() -> Result<()> {
     let options = options()?;
     let mut config = Config::new();
     config.limits.rx_bytes = LINE;
+    config.timeouts.drain = None; // of one that is replaced: a signal says how long
     let mut manager = Manager::with_mail(16, config, |_, seat| Ok(Lines::new(seat)));
     manager.threads(options.threads);
     let mut given = service::begin(&mut manager)?;
@@ -222,7 +223,7 @@ fn program() -> Result<()> {
         Some(path) => Inherited::take_over(path).map_err(|error| format!("--takeover: {error}"))?,
         None => Inherited::new(),
     };
-    match options.bind {
+    match &options.bind {
         None if given.is_empty() && inherited.is_empty() => {
             manager.listen(common::Bind::default().spec()?);
         }
@@ -238,6 +239,20 @@ fn program() -> Result<()> {
     }
     drop(given);
     manager.start()?;
+    let done = serve(&mut manager, inherited, &options);
+    if done.is_err() {
+        // Else those who are connected would be waited for, for as long as they like.
+        manager.stopper().stop(Some(DRAIN));
+    }
+    done
+}
+
+/// Takes the place of the old process, if there was one, and tells how it goes until the end.
+fn serve(
+    manager: &mut Manager<HowMany>,
+    mut inherited: Inherited,
+    options: &Options,
+) -> Result<()> {
     // Only now, as there is nothing to stop before: until then a signal ends the process, and changes nothing.
     heed_signals(manager.stopper(), options.takeover.is_some())?;
     // From here on the old process, if there was one, accepts no more.
