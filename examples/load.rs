@@ -24,8 +24,6 @@ use common::tls_client;
 /// The most connections, and the most messages on their way on each of them.
 const CONNECTIONS: usize = 1_000_000;
 const DEPTH: usize = 65_536;
-/// Descriptors that are wanted besides those of the connections.
-const OTHERS: usize = 16;
 /// Bytes that wait to be sent on a connection: longer messages are made piece by piece.
 const WAITING: usize = 256 << 10;
 /// A connection that owes a reply and has sent nothing for so long stands still.
@@ -70,10 +68,7 @@ fn options() -> Result<Options> {
         }
     }
     let port = port.ok_or_else(|| args.refuse("--port says where to"))?;
-    if let Some(limit) = descriptors().filter(|limit| *limit < connections + OTHERS) {
-        let why = format!("this program may open {limit} descriptors (ulimit -n)");
-        return Err(args.refuse(format_args!("--connections {connections}: {why}")));
-    }
+    args.spare_descriptors("--connections", connections, 1)?;
     let host = match common::bare(&host) {
         "" => "localhost",
         host => host,
@@ -82,13 +77,6 @@ fn options() -> Result<Options> {
     #[cfg(feature = "tls")]
     let connect = tls.wrap(connect, host, &args)?;
     Ok(Options { connect, connections, size, depth, time })
-}
-
-/// How many descriptors a program may have, where Linux tells.
-fn descriptors() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// One connection's messages on their way. All are the same, over and over; those of another connection are not, so that replies that went

@@ -16,6 +16,9 @@ use std::time::Duration;
 use lexopt::{Arg, ValueExt};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+/// Descriptors that are wanted besides those of connections.
+const OTHERS: usize = 16;
+
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Runs a program. An error is said in words, and makes the exit code 1.
@@ -56,6 +59,13 @@ pub(crate) fn say(words: impl Display) {
     if has_room() {
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
+}
+
+/// How many descriptors a program may have, where Linux tells.
+fn descriptors() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// A flag that SIGINT and SIGTERM set, for a program that never sleeps and looks at it now and then.
@@ -129,6 +139,17 @@ impl Args {
     /// The error for the value of the last option.
     pub(crate) fn refuse_value(&self, value: impl Display, why: impl Display) -> Box<dyn Error> {
         self.refuse(format_args!("{} {value}: {why}", self.option))
+    }
+
+    /// Refuses an option by which more descriptors are wanted, `each` for every one of `count`, than there may be.
+    pub(crate) fn spare_descriptors(&self, option: &str, count: usize, each: usize) -> Result<()> {
+        let Some(limit) = descriptors() else { return Ok(()) };
+        let wanted = count.saturating_mul(each).saturating_add(OTHERS);
+        if wanted <= limit {
+            return Ok(());
+        }
+        let why = format_args!("this program may open {limit} descriptors (ulimit -n)");
+        Err(self.refuse(format_args!("{option} {count}: {why}, and wants {wanted}")))
     }
 
     fn raw(&mut self) -> Result<OsString> {

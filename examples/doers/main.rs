@@ -4,8 +4,8 @@
 //!     cargo run --example doers -- --seconds 5
 //!     cargo run --features sim --example doers -- --simulated --seconds 3600 --seed 7
 //!
-//! Each client is a doer with an engine of its own here, and has its turn in each cycle: `--clients 10000` works, and is slow. A program that dials so many
-//! has them in one `Clients`, as the example `load`.
+//! Each client is a doer with an engine of its own here, and has its turn in each cycle: `--clients 10000` works where 40,016 descriptors may be open
+//! (`ulimit -n`), and is slow. A program that dials so many has them in one `Clients`, as the example `load`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -26,6 +26,9 @@ use tymist::{Client, Config, Connect, Event, Server, Service, Wake};
 
 const USAGE: &str = "usage: doers [--host NAME] [--port N] [--clients N] [--beat SECS] [--seconds SECS] \
                      [--simulated] [--seed N]";
+
+/// What a client takes: its socket, the server's, and two for the engine of its own.
+const DESCRIPTORS: usize = 4;
 
 struct Options {
     bind: common::Bind,
@@ -57,6 +60,9 @@ fn options() -> Result<Options> {
             "seed" => options.seed = args.value()?,
             _ => return Err(args.unknown()),
         }
+    }
+    if !options.simulated {
+        args.spare_descriptors("--clients", options.clients, DESCRIPTORS)?;
     }
     Ok(options)
 }
