@@ -1,7 +1,8 @@
 //! `--tls` and what belongs to it, for all example servers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use tymist::net::Addr;
 use tymist::net::tls::{ClientAuth, ClientTrust, Identity, Material, ServerTls, ServerTlsConfig};
 use tymist::{AcceptorId, Event, Server};
 
@@ -72,14 +73,7 @@ impl Tls {
         let tls = ServerTls::new(config.with_alpn(self.alpn.clone()))?;
         let acceptor = server.listen_tls(bind.spec()?, &tls)?;
         if let (Some(path), Some(addr)) = (&self.made, server.local_addr(acceptor)) {
-            let (path, port) = (path.display(), addr.port().unwrap_or(0));
-            say(format_args!(
-                "self-signed certificate in {path}; nobody trusts it but who is told to:"
-            ));
-            say(format_args!(
-                "  openssl s_client -connect {addr} -CAfile {path} -verify_return_error"
-            ));
-            say(format_args!("  curl --cacert {path} https://localhost:{port}/"));
+            tell_of(path, &addr.reachable());
         }
         Ok(acceptor)
     }
@@ -111,6 +105,28 @@ impl Tls {
     fn made_here(&mut self, _: &Bind) -> Result<ServerTlsConfig> {
         Err("--tls needs --cert and --key, or a build with --features dev-cert, which makes a certificate".into())
     }
+}
+
+/// Says where the certificate is that was made, and how to call the server with it.
+fn tell_of(path: &Path, addr: &Addr) {
+    let path = path.display();
+    let (openssl, curl) = match addr {
+        Addr::Inet(inet) => {
+            (Some(format!("-connect {addr}")), format!("https://localhost:{}/", inet.port()))
+        }
+        Addr::Abstract(name) => {
+            let name = name.escape_ascii();
+            (None, format!("--abstract-unix-socket '{name}' https://localhost/"))
+        }
+        _ => {
+            (Some(format!("-unix '{addr}'")), format!("--unix-socket '{addr}' https://localhost/"))
+        }
+    };
+    say(format_args!("self-signed certificate in {path}; nobody trusts it but who is told to:"));
+    if let Some(to) = openssl {
+        say(format_args!("  openssl s_client {to} -CAfile {path} -verify_return_error"));
+    }
+    say(format_args!("  curl --cacert {path} {curl}"));
 }
 
 impl Drop for Tls {
