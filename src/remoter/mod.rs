@@ -174,6 +174,11 @@ impl Remoter {
             && !self.state.shaking
     }
 
+    /// Whether it is on its way to be live for the first time.
+    pub(crate) fn is_coming(&self) -> bool {
+        self.state.phase == Phase::Handshaking && !self.state.opened
+    }
+
     #[cfg(not(feature = "tls"))]
     #[inline]
     pub(crate) fn is_upgrading(&self) -> bool {

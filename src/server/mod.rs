@@ -92,6 +92,12 @@ impl Server {
         self.engine.iter().filter(|remoter| !remoter.is_live()).filter_map(Remoter::acceptor)
     }
 
+    /// Whether somebody who has come in there shakes hands for the first time.
+    pub(crate) fn is_shaking_at(&self, acceptor: AcceptorId) -> bool {
+        let there = |remoter: &Remoter| remoter.acceptor() == Some(acceptor);
+        self.cxes() > 0 && self.engine.iter().any(|it| there(it) && it.is_coming())
+    }
+
     /// The engine, for what is built on a server.
     pub(crate) fn engine_mut(&mut self) -> &mut Engine {
         &mut self.engine

@@ -89,10 +89,10 @@ pub(super) struct Socket {
     pub(super) error: Option<Cause>,
 }
 
-/// Whether connections may still come in there: it listens, or some have come and wait to be admitted.
+/// Whether connections may still come in there: it listens, or some have come and wait to be admitted, or shake hands.
 pub(super) fn may_give(server: &Server, acceptor: AcceptorId) -> bool {
-    let acceptor = server.acceptor(acceptor);
-    acceptor.is_some_and(|it| it.opened() || it.axes().len() > 0)
+    let shakes = || server.is_shaking_at(acceptor);
+    server.acceptor(acceptor).is_some_and(|it| it.opened() || it.axes().len() > 0 || shakes())
 }
 
 pub(super) struct Desk {

@@ -46,7 +46,7 @@ impl TaskListener {
     /// Waits for the next connection, in the order of their coming in, with its handshake done. Dropped, it has taken none.
     ///
     /// # Errors
-    /// `NotConnected` where it does not listen any more (its socket was lost, or the server drains or was closed) and nobody waits. After
+    /// `NotConnected` where it does not listen any more (its socket was lost, or the server drains or was closed) and nobody waits or shakes hands. After
     /// [`Server::reopen`](crate::Server::reopen) it goes on.
     pub async fn accept(&mut self) -> io::Result<TaskStream> {
         let stop = || self.shared.stop_waiting(Who::Listener(self.acceptor));
@@ -71,6 +71,8 @@ impl TaskListener {
                 let why = "the listener is closed";
                 return Some(Err(io::Error::new(io::ErrorKind::NotConnected, why)));
             }
+            // Of those who have come in already the last may come to nothing without a word.
+            desk.watch_sockets |= desk.server.acceptor(acceptor).is_some_and(|it| !it.opened());
             if let Some(listening) = desk.listening(acceptor) {
                 listening.waiter.wait(context);
             }

@@ -99,6 +99,54 @@ fn a_handshake_that_outlives_its_listener_ends_in_a_reset() {
     pair.run_out();
 }
 
+/// A drain lets those finish who have come in. Who shakes hands still is accepted once that is done, and then the listener hears that nobody comes any more.
+#[test]
+fn regression_a_drain_accepts_who_shakes_hands() {
+    let (client, server) = pki::world().ends();
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let mut listener = handle.listen_tls(([0, 0, 0, 0], PORT), &server).unwrap();
+        drop(handle.spawn(handle.sleep(millis(4)))); // a tick in between
+        let mut stream = listener.accept().await.expect("it has come in");
+        stream.write_all(b"served").await.unwrap();
+        stream.close().await.unwrap();
+        assert_eq!(listener.accept().await.unwrap_err().kind(), ErrorKind::NotConnected);
+    });
+    pair.near(move |handle, target| async move {
+        let mut stream = handle.connect(dial(target, &client)).await.unwrap();
+        let mut answer = [0; 6];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"served");
+        stream.close().await.unwrap();
+    });
+    pair.world.run_for(Duration::from_micros(3_500));
+    assert_eq!(pair.tasks_at_far().server().cxes(), 1, "it shakes hands");
+    pair.far_mut().server_mut().drain(None);
+    pair.run();
+}
+
+/// Where none of those who shake hands comes in, the listener hears so when the last has failed.
+#[test]
+fn regression_a_drain_in_which_a_handshake_fails_is_told_to_the_listener() {
+    let (_, server) = pki::world().ends();
+    let (stranger, _) = pki::world().ends(); // Of another authority.
+    let mut pair = Pair::new();
+    pair.far(move |handle| async move {
+        let mut listener = handle.listen_tls(([0, 0, 0, 0], PORT), &server).unwrap();
+        drop(handle.spawn(handle.sleep(millis(4)))); // a tick in between
+        assert_eq!(listener.accept().await.unwrap_err().kind(), ErrorKind::NotConnected);
+        assert!(handle.tyme() > Tyme::ZERO + millis(4), "too early");
+    });
+    pair.near(move |handle, target| async move {
+        let error = handle.connect(dial(target, &stranger)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+    });
+    pair.world.run_for(Duration::from_micros(3_500));
+    assert_eq!(pair.tasks_at_far().server().cxes(), 1, "it shakes hands");
+    pair.far_mut().server_mut().drain(None);
+    pair.run();
+}
+
 #[test]
 fn a_handshake_that_fails_is_an_error_here_and_an_event_there() {
     let (_, server) = pki::world().ends();
