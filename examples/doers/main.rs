@@ -48,12 +48,12 @@ fn options() -> Result<Options> {
         simulated: false,
         seed: 1,
     };
-    let mut args = Args::new(USAGE);
+    let (mut args, mut clients) = (Args::new(USAGE), None);
     while let Some(option) = args.next()? {
         match &*option {
             "host" => options.bind.host = args.text()?,
             "port" => options.bind.port = args.port()?,
-            "clients" => options.clients = args.number(0..=10_000)?,
+            "clients" => clients = Some(args.number(0..=10_000)?),
             "beat" => options.beat = args.secs()?,
             "seconds" => options.limit = args.secs_or_none()?,
             "simulated" => options.simulated = true,
@@ -61,8 +61,11 @@ fn options() -> Result<Options> {
             _ => return Err(args.unknown()),
         }
     }
-    if !options.simulated {
-        args.spare_descriptors("--clients", options.clients, DESCRIPTORS)?;
+    if let Some(clients) = clients {
+        if !options.simulated {
+            args.spare_descriptors("--clients", clients, DESCRIPTORS)?;
+        }
+        options.clients = clients;
     }
     Ok(options)
 }
