@@ -26,18 +26,22 @@ impl Engine {
         stream: Box<dyn Stream>,
         origin: Origin,
     ) -> Result<Id, (Box<dyn Stream>, Refusal)> {
-        self.replace(&*stream);
-        self.fit_scratch();
+        let old = self.of_the_same_ends(&*stream);
         let limits = &self.core.config.limits;
         if self.taken() >= limits.remoters {
             return Err((stream, Refusal::Remoters));
         }
         // What comes through a proxy is judged once it is known whom it is for.
         if !origin.proxied
-            && let Some(why) = self.too_many_from(stream.peer_addr(), origin.handshake)
+            && let Some(why) = self.too_many_from(stream.peer_addr(), origin.handshake, old)
         {
             return Err((stream, why));
         }
+        // Only who comes in takes the place of another.
+        if let Some(old) = old {
+            self.replace(old);
+        }
+        self.fit_scratch();
         let Some(id) = self.slots.reserve() else {
             return Err((stream, Refusal::Remoters));
         };
@@ -52,13 +56,21 @@ impl Engine {
         self.enter(id, origin).map(|()| id)
     }
 
-    /// Whether there are as many connections from that address as may be, or as many unfinished handshakes.
-    pub(super) fn too_many_from(&self, peer: &Addr, handshake: bool) -> Option<Refusal> {
+    /// Whether there are as many connections from that address as may be, or as many unfinished handshakes, without the one of it that is to be replaced.
+    pub(super) fn too_many_from(
+        &self,
+        peer: &Addr,
+        handshake: bool,
+        replaced: Option<Id>,
+    ) -> Option<Refusal> {
         let limits = &self.core.config.limits;
-        if self.index.count_from(peer) >= limits.remoters_per_ip {
+        let replaced = replaced.and_then(|id| self.slots.get(id));
+        let there = self.index.count_from(peer);
+        if there.saturating_sub(usize::from(replaced.is_some())) >= limits.remoters_per_ip {
             return Some(Refusal::PerIp);
         }
-        let shaking = self.index.shaking_from(peer);
+        let one_less = usize::from(replaced.is_some_and(|old| old.state.shaking));
+        let shaking = self.index.shaking_from(peer).saturating_sub(one_less);
         let crowded = handshake && shaking >= limits.handshakes_per_ip.max(1);
         crowded.then_some(Refusal::HandshakesPerIp)
     }
@@ -100,13 +112,15 @@ impl Engine {
         }
     }
 
-    /// A connection with the same ends as a new one is one that the peer has forgotten.
-    fn replace(&mut self, newcomer: &dyn Stream) {
+    /// A connection with the same ends as a new one: one that the peer has forgotten.
+    fn of_the_same_ends(&self, newcomer: &dyn Stream) -> Option<Id> {
         let (peer, local) = (newcomer.peer_addr(), newcomer.local_addr());
-        let old = self
-            .index
-            .find(peer, |id| self.slots.get(id).is_some_and(|old| old.is_between(peer, local)));
-        let Some(id) = old else { return };
+        self.index
+            .find(peer, |id| self.slots.get(id).is_some_and(|old| old.is_between(peer, local)))
+    }
+
+    /// Lets go of a connection in favour of a new one.
+    fn replace(&mut self, id: Id) {
         if let Some(old) = self.slots.get_mut(id)
             && !old.state.doomed
         {

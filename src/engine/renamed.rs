@@ -35,7 +35,7 @@ impl Engine {
         remoter.count_as_told();
         let (peer, opened) = (remoter.peer_addr().clone(), remoter.state.opened);
         // One that goes over to TLS is known already, and stays.
-        if !opened && let Some(why) = self.too_many_from(&peer, !live) {
+        if !opened && let Some(why) = self.too_many_from(&peer, !live, None) {
             self.turn_away(id, why);
             return false;
         }

@@ -171,6 +171,31 @@ fn ours_the_last_words_of_a_replaced_connection_are_kept() {
     assert!(old.far().dropped);
 }
 
+/// Who came again from the same port and was refused had the old connection closed all the same, as replaced by one that never was.
+#[test]
+fn regression_who_is_refused_replaces_nobody() {
+    let full: [fn(&mut Config); 2] =
+        [|config| config.limits.remoters = 1, |config| config.limits.remoters_per_ip = 0];
+    for change in full {
+        let mut script = Script::new(Config::new());
+        let old = Peer::new(1, []);
+        let id = script.admits(&old);
+        change(script.server.config_mut());
+        script.accepts([Accept::Peer(Peer::new(1, []))]);
+        let events = script.ticks(2);
+        assert!(matches!(events[..], [Event::Refused { .. }]), "{events:?}");
+        assert_eq!(script.server.ixes(), [id]);
+        assert!(!old.far().dropped);
+    }
+    // The one that goes makes room for the one that comes.
+    let mut script = Script::with(|config| config.limits.remoters_per_ip = 1);
+    let (old, new) = (Peer::new(1, []), Peer::new(1, []));
+    let id = script.admits(&old);
+    let new_id = script.admits(&new);
+    let told = [Event::Closed(id, CloseReason::Replaced), Event::Accepted(new_id)];
+    assert_eq!(script.log[1..], told);
+}
+
 /// `close` promises what is queued one try to leave; where the budget of the last tick was spent, it got none.
 #[test]
 fn ours_closing_the_server_gives_what_is_queued_a_try() {
