@@ -154,9 +154,10 @@ impl Client {
         self.clients.service()
     }
 
-    /// One step of connecting and no more; whether it is usable now (hio's `serviceConnect`).
+    /// One step of connecting, with what is due: the next address, the next try, a time-out; whether it is usable now (hio's `serviceConnect`).
     pub fn service_connect(&mut self) -> bool {
         self.clients.service_connects();
+        self.clients.service_deadlines();
         self.connected()
     }
 

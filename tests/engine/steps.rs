@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::far::{self, Desk};
 use crate::util::pattern;
 use crate::util::script::{Accept, Peer, Read, Script};
-use tymist::{Connect, Event, Id, Server};
+use tymist::tyme::Tymist;
+use tymist::{Backoff, Client, Config, Connect, Event, Id, Server};
 
 /// A connection at rest.
 fn admitted(script: &mut Script) -> (Peer, Id) {
@@ -75,4 +76,28 @@ fn regression_a_drain_takes_in_who_came_after_the_wait() {
     let events = script.tick();
     let id = script.server.at(&peer.addr()).unwrap();
     assert_eq!(events, [Event::Accepted(id), Event::Draining { left: 1 }]);
+}
+
+/// In steps nothing that was due ever came: no time-out, no next address, and no new try of a client that comes again by itself.
+#[test]
+fn regression_a_client_in_steps_does_what_is_due_of_connecting() {
+    let (mut tymist, far) = (Tymist::new(), far::Far::default());
+    let backoff = Backoff::every(Duration::from_secs(1));
+    let mut connect = Connect::new(vec![far::addr(1), far::addr(2)]);
+    connect.reconnect = Some(backoff);
+    let mut client = Client::with_net(Config::new(), far.net(), connect);
+    client.wind(tymist.tymth());
+    client.reopen().unwrap();
+    let mut step = |after: Duration| {
+        tymist.tick_by(after);
+        let up = client.service_connect();
+        client.clear_events();
+        (up, far.ports())
+    };
+    assert_eq!(step(Duration::ZERO), (false, vec![1]));
+    assert_eq!(step(Duration::from_millis(250)), (false, vec![1, 2]), "beside the first");
+    assert_eq!(step(Duration::from_secs(10)), (false, vec![1, 2]), "timed out");
+    assert_eq!(step(Duration::from_secs(1)), (false, vec![1, 2, 1]));
+    far.up(2);
+    assert!(step(Duration::ZERO).0);
 }
