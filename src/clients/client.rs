@@ -141,7 +141,7 @@ impl Client {
         Ok(())
     }
 
-    /// Closes at once; what is queued gets one try to leave. For a graceful end use [`Remoter::close`]. Idempotent.
+    /// Closes at once; see [`Clients::close`]. For a graceful end, which waits for the peer's, use [`Remoter::close`]. Idempotent.
     pub fn close(&mut self) {
         self.clients.close();
     }

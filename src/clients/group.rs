@@ -244,7 +244,8 @@ impl Clients {
         self.engine.detach(id)
     }
 
-    /// Closes all at once: what is queued gets one try to leave, then each ends with `Closed`. New ones can be made afterwards. Idempotent.
+    /// Closes all at once: what is queued gets one try to leave, and where all has left TLS ends in order, by a close_notify; then each ends with `Closed`. New
+    /// ones can be made afterwards. Idempotent.
     pub fn close(&mut self) {
         self.engine.close();
     }

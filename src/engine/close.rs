@@ -137,6 +137,14 @@ impl Remoter {
         }
     }
 
+    /// Ends a layer in order before its socket is closed, if it has a word for that: all has left, and the peer is not to take that for a torso. Where there
+    /// is no room for it any more, no reset follows, which would destroy what is on its way.
+    fn say_goodbye(&mut self) {
+        if self.is_live() && self.stream.says_goodbye() {
+            let _ = self.stream.shutdown(Shutdown::Write);
+        }
+    }
+
     /// Starts to wait for the peer's end; returns false if that is not wanted.
     fn begin_linger(&mut self, core: &mut Core) -> bool {
         self.disarm_traffic();
@@ -181,6 +189,9 @@ impl Engine {
         let begun = remoter.state.opened && !remoter.tx.is_empty();
         let torn = remoter.state.half_open == HalfOpen::Joined && !reason.is_clean();
         let cut = begun || torn || remoter.state.fin == Fin::Cut || remoter.stream.held() > 0;
+        if !cut && reason == CloseReason::ServerClosed {
+            remoter.say_goodbye();
+        }
         let shaking = core::mem::take(&mut remoter.state.shaking);
         self.index.forget(remoter, shaking);
         remoter.drop_stream(cut);

@@ -15,8 +15,9 @@ impl Server {
         }
     }
 
-    /// Closes everything at once: listeners, endpoints, connections waiting, handshaking and live. What is queued gets one try to leave. Idempotent.
-    /// Events, `Closed` of each connection among them, stay to be taken, and [`reopen`](Server::reopen) opens it again.
+    /// Closes everything at once: listeners, endpoints, connections waiting, handshaking and live. What is queued gets one try to leave, and where all has
+    /// left TLS ends in order, by a close_notify. Idempotent. Events, `Closed` of each connection among them, stay to be taken, and
+    /// [`reopen`](Server::reopen) opens it again.
     pub fn close(&mut self) {
         self.engine.close();
         self.close_acceptors();

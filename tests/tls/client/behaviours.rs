@@ -213,3 +213,32 @@ fn the_wire_log_of_clients_shows_what_they_say_and_not_how_it_is_sealed() {
     let said: Vec<u8> = log.records().iter().flat_map(|record| record.data.to_vec()).collect();
     assert_eq!(said, b"plain words");
 }
+
+/// All that was said had left, and the peer was told that it was cut short: a program that closes its whole server or its clients sent no close_notify.
+#[test]
+fn regression_closing_all_ends_what_has_left_in_order() {
+    let mut rig = Rig::new();
+    let (id, there) = rig.live(rig.way("server.test"));
+    rig.server.tx(there, b"a word before").unwrap(); // What is not read, session tickets for one, makes a reset of a close.
+    rig.until_unread(id, b"a word before");
+    rig.clients.tx(id, b"all there is").unwrap();
+    rig.clients.close();
+    rig.until_unread_there(there, b"all there is");
+    rig.server.remoter_mut(there).unwrap().take();
+    assert_eq!(rig.closed_there(there), CloseReason::Eof);
+
+    let (id, there) = rig.live(rig.way("server.test"));
+    rig.server.tx(there, b"and here").unwrap();
+    rig.server.close();
+    rig.until_unread(id, b"and here");
+    rig.clients.remoter_mut(id).unwrap().take();
+    assert_eq!(rig.closed(id), CloseReason::Eof);
+
+    // What is cut off is no end, but a reset.
+    rig.server.reopen().unwrap();
+    let (id, there) = rig.live(rig.way("server.test"));
+    rig.server.tx(there, &vec![1; 900_000]).unwrap();
+    rig.server.config_mut().limits.remoter_tick_bytes = 1000;
+    rig.server.close();
+    assert_eq!(rig.closed(id), CloseReason::Reset);
+}
