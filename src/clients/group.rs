@@ -96,8 +96,9 @@ impl Clients {
         &self.engine.core.config
     }
 
-    /// Changes the settings. Limits count from the next tick on; timeouts for what starts, or is started anew by traffic, from then on; what
-    /// is set per connection for new connections.
+    /// Changes the settings. Limits count from the next tick on; timeouts for what starts, or is started anew by traffic, from then on (an
+    /// idle timeout or least rate that a connection has none of does not begin with traffic: [`Remoter::set_timeouts`](crate::Remoter::set_timeouts) gives it
+    /// one); what is set per connection for new connections.
     pub fn config_mut(&mut self) -> &mut Config {
         &mut self.engine.core.config
     }

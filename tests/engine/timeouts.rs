@@ -773,6 +773,19 @@ fn settings_changed_at_run_time_count_from_the_next_traffic_on() {
     rig.tick_now();
     rig.tick_after(1000 * SECOND);
     assert_eq!(rig.server.len(), 1, "not what it was before the setting was changed");
+
+    // What a connection has none of, traffic does not begin.
+    rig.server.config_mut().timeouts.idle = Some(SECOND);
+    send(&mut client, b"!");
+    rig.tick_now();
+    rig.tick_after(1000 * SECOND);
+    assert_eq!(rig.server.len(), 1, "as it is documented");
+    let id = rig.server.ixes()[0];
+    let timeouts = rig.server.config().timeouts.clone();
+    rig.server.remoter_mut(id).unwrap().set_timeouts(timeouts);
+    rig.tick_now();
+    let now = rig.tymist.tyme();
+    ends_at(&mut rig, id, now + SECOND, Deadline::Idle);
 }
 
 /// Winds to a clock that stands at `start` and looks what became of all that ran.
