@@ -2,9 +2,11 @@
 
 use std::io::Read as _;
 
+use tymist::net::Stage;
 use tymist::{CloseReason, Config, Event, TxError};
 
-use crate::util::script::{Peer, Read, Script};
+use crate::timing::shaking;
+use crate::util::script::{Accept, Peer, Read, Script};
 use crate::util::{Rig, connect, end, pattern, receive, send};
 
 #[test]
@@ -120,4 +122,24 @@ fn hio_b21_a_connection_that_was_replaced_is_closed_and_not_only_shut() {
     );
     assert_eq!((script.server.len(), script.server.buffered()), (1, 0));
     assert_eq!(script.server.counters().closed.replaced, 1);
+}
+
+/// Its place among the handshakes of its address is the new one's.
+#[test]
+fn hio_b21_one_that_shakes_hands_is_replaced_as_well() {
+    let mut script = Script::with(|config| config.limits.handshakes_per_ip = 1);
+    let old = shaking(&mut script, 7);
+    let new = Peer::new(7, []);
+    new.far().handshake.push_back(Ok(Stage::Live));
+    script.accepts([Accept::Peer(new.clone())]);
+    let events = script.ticks(3);
+    assert!(
+        matches!(
+            events[..],
+            [Event::HandshakeFailed { reason: CloseReason::Replaced, .. }, Event::Accepted(_)]
+        ),
+        "{events:?}"
+    );
+    assert!(old.far().dropped && !new.far().dropped);
+    assert_eq!((script.server.cxes(), script.server.len()), (0, 1));
 }

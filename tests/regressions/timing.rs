@@ -59,7 +59,7 @@ fn hio_b13_a_refresh_counts_from_now_and_not_from_the_old_deadline() {
 }
 
 /// A peer that never says the next word of its handshake.
-fn shaking(script: &mut Script, port: u16) -> Peer {
+pub(crate) fn shaking(script: &mut Script, port: u16) -> Peer {
     let peer = Peer::new(port, []);
     peer.far().handshake.push_back(Ok(Stage::Handshaking));
     let plain = script.acceptor;
