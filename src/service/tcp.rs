@@ -108,6 +108,7 @@ where
     }
 
     /// Closes each connection that is accepted from now on as soon as it has more than so many bytes unread, or more than so many to send; 0 counts as 1.
+    /// One that is there already keeps its caps, and is closed beyond that of unread bytes as well.
     pub fn max_buffer_size(&mut self, bytes: usize) {
         let config = self.server.config_mut();
         config.limits.rx_bytes = bytes;
