@@ -27,8 +27,9 @@ impl Engine {
         origin: Origin,
     ) -> Result<Id, (Box<dyn Stream>, Refusal)> {
         let old = self.of_the_same_ends(&*stream);
-        let limits = &self.core.config.limits;
-        if self.taken() >= limits.remoters {
+        // One that nobody knows of leaves its place at once; of others the end is still to be told.
+        let unknown = old.and_then(|id| self.slots.get(id)).is_some_and(|old| !old.is_known());
+        if self.taken() - usize::from(unknown) >= self.core.config.limits.remoters {
             return Err((stream, Refusal::Remoters));
         }
         // What comes through a proxy is judged once it is known whom it is for.

@@ -124,10 +124,13 @@ fn hio_b21_a_connection_that_was_replaced_is_closed_and_not_only_shut() {
     assert_eq!(script.server.counters().closed.replaced, 1);
 }
 
-/// Its place among the handshakes of its address is the new one's.
+/// Its place, and that among the handshakes of its address, are the new one's.
 #[test]
 fn hio_b21_one_that_shakes_hands_is_replaced_as_well() {
-    let mut script = Script::with(|config| config.limits.handshakes_per_ip = 1);
+    let mut script = Script::with(|config| {
+        config.limits.remoters = 1;
+        config.limits.handshakes_per_ip = 1;
+    });
     let old = shaking(&mut script, 7);
     let new = Peer::new(7, []);
     new.far().handshake.push_back(Ok(Stage::Live));
