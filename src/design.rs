@@ -110,6 +110,8 @@
 //!
 //! One path for all reasons: mark (the phase and the reason are set), flush and linger, release. `close()` goes through all of it. Deadlines, resets and
 //! aborts go straight to the release, which sends a reset if anything queued was cut off, so that the peer never takes a torso for the whole.
+//! Closing a whole engine is a release of all after one try for what is queued; where nothing is cut off TLS says goodbye first, so that its peer takes the
+//! whole for no torso either.
 //! Unix sockets have no reset (on Linux the peer sees one only if something it sent was unread): there a torso ends like the whole, and a protocol must say
 //! itself where its end is.
 //! `abort_once_sent` is between the two: flush, then the reset. A [`Relay`](crate::Relay) breaks the other end like that, since an answer is worth more than
