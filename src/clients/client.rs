@@ -166,6 +166,11 @@ impl Client {
         self.clients.service_receives()
     }
 
+    /// Reads exactly once, if there is something; returns the bytes received, none where it is not connected.
+    pub fn service_receive_once(&mut self) -> u64 {
+        self.id.map_or(0, |id| self.clients.service_receive_once(id).unwrap_or(0))
+    }
+
     /// Sends what was queued since the last tick; returns the bytes sent.
     pub fn service_sends(&mut self) -> u64 {
         self.clients.service_sends()

@@ -26,6 +26,16 @@ impl Clients {
         self.engine.core.serviced.bytes_in
     }
 
+    /// The same for one connection.
+    ///
+    /// # Errors
+    /// [`Gone`] if the id names no usable connection.
+    pub fn service_receives_of(&mut self, id: Id) -> Result<u64, Gone> {
+        self.engine.step();
+        self.harvest();
+        self.engine.receive_of(id, false)
+    }
+
     /// Reads exactly once from one connection, if it is ready.
     ///
     /// # Errors
@@ -41,6 +51,15 @@ impl Clients {
         self.engine.step();
         self.engine.flush();
         self.engine.core.serviced.bytes_out
+    }
+
+    /// The same for one connection.
+    ///
+    /// # Errors
+    /// [`Gone`] if the id names no usable connection.
+    pub fn service_sends_of(&mut self, id: Id) -> Result<u64, Gone> {
+        self.engine.step();
+        self.engine.send_of(id)
     }
 
     /// Ends what is due at the current tyme; tries again to connect what is due to that.

@@ -6,7 +6,7 @@ use crate::far::{self, Desk};
 use crate::util::pattern;
 use crate::util::script::{Accept, Peer, Read, Script};
 use tymist::tyme::Tymist;
-use tymist::{Backoff, Client, Config, Connect, Event, Id, Server};
+use tymist::{Backoff, Client, Config, Connect, Event, Gone, Id, Server};
 
 /// A connection at rest.
 fn admitted(script: &mut Script) -> (Peer, Id) {
@@ -100,4 +100,47 @@ fn regression_a_client_in_steps_does_what_is_due_of_connecting() {
     assert_eq!(step(Duration::from_secs(1)), (false, vec![1, 2, 1]));
     far.up(2);
     assert!(step(Duration::ZERO).0);
+}
+
+#[test]
+fn steps_of_clients_are_of_one_connection_too() {
+    let mut desk = Desk::with(|config| config.limits.scratch = 4);
+    let ids: Vec<Id> = (1..3).map(|port| desk.clients.connect(far::addr(port)).unwrap()).collect();
+    for _ in 0..2 {
+        desk.tick();
+        (0..desk.far.tries()).for_each(|number| desk.far.up(number));
+    }
+    desk.tick();
+    for (number, id) in ids.iter().enumerate() {
+        desk.far.send(number, b"ping pong");
+        assert_eq!(desk.clients.remoter_mut(*id).unwrap().tx(b"x"), Ok(1));
+    }
+    assert_eq!(desk.clients.service_receive_once(ids[1]), Ok(4));
+    assert_eq!(desk.clients.service_receives_of(ids[1]), Ok(5));
+    assert_eq!(desk.clients.service_sends_of(ids[1]), Ok(1));
+    assert_eq!((desk.far.get(0).reads, desk.far.get(0).got), (0, vec![]), "nothing of the other");
+    assert_eq!(desk.far.get(1).got, b"x");
+    desk.clients.remoter_mut(ids[1]).unwrap().abort();
+    desk.tick();
+    assert_eq!(desk.clients.service_receives_of(ids[1]), Err(Gone));
+    assert_eq!(desk.clients.service_sends_of(ids[1]), Err(Gone));
+}
+
+#[test]
+fn a_client_reads_exactly_once() {
+    let (tymist, far) = (Tymist::new(), far::Far::default());
+    let mut config = Config::new();
+    config.limits.scratch = 4;
+    let mut client = Client::with_net(config, far.net(), far::addr(1));
+    client.wind(tymist.tymth());
+    client.reopen().unwrap();
+    assert_eq!(client.service_receive_once(), 0, "not connected");
+    client.service_connect();
+    far.up(0);
+    assert!(client.service_connect());
+    far.send(0, b"ping pong");
+    assert_eq!((client.service_receive_once(), far.get(0).reads), (4, 1));
+    assert_eq!((client.service_receive_once(), far.get(0).reads), (4, 2));
+    client.close();
+    assert_eq!(client.service_receive_once(), 0, "over");
 }
