@@ -85,6 +85,12 @@ fn program() -> Result<()> {
         while let Some(event) = server.poll_event() {
             common::say(format_args!("{event:?}"));
             match event {
+                // Its handshake was under way when the others were closed.
+                Event::Accepted(id) if server.draining().is_some() => {
+                    if let Some(remoter) = server.remoter_mut(id) {
+                        remoter.close();
+                    }
+                }
                 Event::Accepted(id) => say(&mut server, id, b"* has come"),
                 Event::Received(id) | Event::Eof(id) => _ = speakers.0.insert(id),
                 Event::Closed(id, _) => {
