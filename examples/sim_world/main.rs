@@ -15,6 +15,7 @@ mod weather;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -159,29 +160,30 @@ fn report(
 
 fn write_down(world: &World, options: &Options) -> Result<()> {
     if let Some(path) = &options.trace {
-        let mut out = create(path)?;
-        world.trace().write_to(&mut out)?;
-        out.flush()?;
+        write(path, |out| world.trace().write_to(out))?;
         print(format_args!("trace: {} records in {}", world.records(), path.display()))?;
     }
     if let Some(path) = &options.pcap {
-        let mut out = create(path)?;
-        world.trace().write_pcapng(&mut out)?;
-        out.flush()?;
+        write(path, |out| world.trace().write_pcapng(out))?;
         print(format_args!("packets: {}", path.display()))?;
     }
     if let Some(path) = &options.timeline {
-        let mut out = create(path)?;
-        world.trace().write_timeline(&mut out, Tyme::ZERO, DRAWN)?;
-        out.flush()?;
+        write(path, |out| world.trace().write_timeline(out, Tyme::ZERO, DRAWN))?;
         print(format_args!("timeline: {}", path.display()))?;
     }
     Ok(())
 }
 
-fn create(path: &std::path::Path) -> Result<BufWriter<File>> {
-    let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(BufWriter::new(file))
+/// Makes a file. What goes wrong with it is told with its name.
+fn write(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<()> {
+    let done = File::create(path).map(BufWriter::new).and_then(|mut out| {
+        content(&mut out)?;
+        out.flush()
+    });
+    done.map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 #[expect(clippy::disallowed_methods, reason = "only to tell how long the run took")]
