@@ -259,8 +259,8 @@
 //! * **The passes over connections are a room, `engine/`**, below `server`: what is not about accepting is shared by clients.
 //! * **`Drained` is told only where something was left after a send**, not for every reply that fits: it would double the events of a server that has no
 //!   back pressure to care about.
-//! * **Buffers cannot be handed in** (hio's `rxbs` and `txbs`): what a connection holds is counted, capped and given back to a pool. Bytes change hands without a
-//!   copy by `take`, `unread` and `tx_bytes`.
+//! * **Buffers cannot be handed in** (hio's `rxbs` and `txbs`): what a connection holds is counted, capped and given back to a pool. Bytes change hands
+//!   without a copy by `take`, `unread` and `tx_bytes`.
 //! * **An expired connection is released at once**, without lingering: nothing was moving on it.
 //! * **A closed connection can still be looked at** until the tick after its `Closed` was taken: its unread bytes, counters and your data are what one wants
 //!   to see just then.
