@@ -10,6 +10,8 @@ use std::fs::File;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use tymist::net::Net;
+use tymist::net::os::OsNet;
 use tymist::tyme::Tyme;
 use tymist::{Config, Event, Server, Wake};
 use util::{Rig, connect, receive, send};
@@ -39,6 +41,8 @@ fn an_acceptor_without_descriptors_rests_while_the_others_are_served() {
 fn without_descriptors() {
     let mut rig = Rig::new(Config::new());
     let (mut witness, witness_id) = rig.client();
+    let mut calm = OsNet::new();
+    calm.harvest(Some(Duration::from_millis(1)), &mut Vec::new()).unwrap();
     let mut fillers: Vec<File> = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         fillers.push(file);
@@ -70,6 +74,13 @@ fn without_descriptors() {
     let error = rig.server.listen(([127, 0, 0, 1], 0)).unwrap_err();
     assert!(error.to_string().contains("Too many open files"), "{error}");
     assert!(rig.server.opened());
+
+    // A far deadline has no timer of its own then, and is met all the same.
+    let far = Duration::from_millis(110);
+    let before = Instant::now();
+    calm.harvest(Some(far), &mut Vec::new()).unwrap();
+    let took = before.elapsed();
+    assert!(took >= far && took < Duration::from_secs(60), "it waited for {took:?}");
 
     // A wait that cannot have its poller takes a while all the same, so that a loop does not spin; it was over at once.
     let mut unopened = Server::new(Config::new());
