@@ -35,6 +35,10 @@ pub(super) enum Alarm {
 }
 
 impl Alarm {
+    pub(super) const fn new() -> Self {
+        Alarm::Unused
+    }
+
     /// How long the poller is to wait where `wait` is asked for, which ends when it is `due`: without an end, if this rings by then. It may ring earlier,
     /// for what was due in an earlier wait.
     #[inline]

@@ -3,7 +3,7 @@
 //! One poller, edge-triggered. A socket is registered once, for its whole life; of those that would tell of room all the time (`room`) only what comes in is
 //! watched, and room while there is none. A stream is written at once and never waited for first. `harvest` takes up to 1024 reports a call.
 
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "no_alarm.rs")]
 mod alarm;
 #[cfg(target_os = "linux")]
 mod batch;

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-#[cfg(target_os = "linux")]
 use super::alarm::{ALARM, Alarm};
 use super::clock;
 use crate::net::{Readiness, Token, Waker};
@@ -20,7 +19,6 @@ pub(super) struct Poller {
     pub(super) registry: Arc<mio::Registry>,
     events: mio::Events,
     waker: Option<Arc<mio::Waker>>,
-    #[cfg(target_os = "linux")]
     alarm: Alarm,
     /// The waker has called outside a wait: the next one is to return at once.
     woken: bool,
@@ -37,8 +35,7 @@ impl Poller {
             registry,
             events: mio::Events::with_capacity(EVENTS),
             waker: None,
-            #[cfg(target_os = "linux")]
-            alarm: Alarm::Unused,
+            alarm: Alarm::new(),
             woken: false,
             full: false,
         })
@@ -74,10 +71,7 @@ impl Poller {
         let due = wait.and_then(|wait| read.unwrap_or_else(clock).checked_add(wait));
         let mut left = wait;
         loop {
-            #[cfg(target_os = "linux")]
             let unless_rung = self.alarm.instead_of(left, due, &self.registry);
-            #[cfg(not(target_os = "linux"))]
-            let unless_rung = left;
             if self.poll(unless_rung, true, ready)? != Polled::AlarmOnly {
                 return Ok(());
             }
@@ -109,7 +103,6 @@ impl Poller {
                 self.woken |= !is_wait;
                 continue;
             }
-            #[cfg(target_os = "linux")]
             if event.token() == ALARM {
                 self.alarm.rang();
                 polled = Polled::AlarmOnly;
