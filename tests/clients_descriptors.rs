@@ -80,11 +80,11 @@ fn dialled_connections_give_all_their_descriptors_back() {
     drop((clients, peers, listener));
     // The thread that has answered last may have its hand on the waker still.
     for _ in 0..ROUNDS {
-        if descriptors() == idle - 5 {
+        if descriptors() == idle - 6 {
             break;
         }
         std::thread::yield_now();
     }
-    // The poller, its copy, the waker, both ends of the first connection, the listener: all but its own end, which is gone already.
-    assert_eq!(descriptors(), idle - 5);
+    // The poller, its copy, its timer, the waker, both ends of the first connection, the listener: all but its own end, which is gone already.
+    assert_eq!(descriptors(), idle - 6);
 }

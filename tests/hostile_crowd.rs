@@ -91,8 +91,8 @@ fn thousands_of_connects_at_once_come_in_within_the_budgets_and_go_without_a_tra
     assert_eq!(rig.server.timers(), admitted);
     assert_eq!(
         descriptors() - before,
-        size + 1 + admitted + 3,
-        "with those of listener and poller"
+        size + 1 + admitted + 4,
+        "with those of listener, poller and timer"
     );
 
     // The first, one in the middle and the last that came in are served, and with all of them idle nothing is done.

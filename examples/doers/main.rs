@@ -4,7 +4,7 @@
 //!     cargo run --example doers -- --seconds 5
 //!     cargo run --features sim --example doers -- --simulated --seconds 3600 --seed 7
 //!
-//! Each client is a doer with an engine of its own here, and has its turn in each cycle: `--clients 10000` works where 40,016 descriptors may be open
+//! Each client is a doer with an engine of its own here, and has its turn in each cycle: `--clients 10000` works where 50,016 descriptors may be open
 //! (`ulimit -n`), and is slow. A program that dials so many has them in one `Clients`, as the example `load`.
 
 #[path = "../common/mod.rs"]
@@ -27,8 +27,8 @@ use tymist::{Client, Config, Connect, Event, Server, Service, Wake};
 const USAGE: &str = "usage: doers [--host NAME] [--port N] [--clients N] [--beat SECS] [--seconds SECS] \
                      [--simulated] [--seed N]";
 
-/// What a client takes: its socket, the server's, and two for the engine of its own.
-const DESCRIPTORS: usize = 4;
+/// What a client takes: its socket, the server's, and three for the engine of its own.
+const DESCRIPTORS: usize = 5;
 
 struct Options {
     bind: common::Bind,

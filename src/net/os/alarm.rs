@@ -25,18 +25,17 @@ const FAR: Duration = Duration::from_millis(100);
 
 /// A timer among the sockets of a poller.
 ///
-/// It takes a descriptor with the first far deadline. Where the system has none to give, waits end by themselves as ever.
+/// It takes its descriptor with the poller, not with the first far deadline, so that a program at work holds as many as one that has yet to begin. Where the
+/// system has none to give, waits end by themselves as ever.
 pub(super) enum Alarm {
-    /// No deadline was far yet.
-    Unused,
     /// With the time it is set for, until it has rung.
     Open(OwnedFd, Option<Instant>),
     Refused,
 }
 
 impl Alarm {
-    pub(super) const fn new() -> Self {
-        Alarm::Unused
+    pub(super) fn open(registry: &mio::Registry) -> Self {
+        made(registry).map_or(Alarm::Refused, |timer| Alarm::Open(timer, None))
     }
 
     /// How long the poller is to wait where `wait` is asked for, which ends when it is `due`: without an end, if this rings by then. It may ring earlier,
@@ -46,39 +45,16 @@ impl Alarm {
         &mut self,
         wait: Option<Duration>,
         due: Option<Instant>,
-        registry: &mio::Registry,
     ) -> Option<Duration> {
         let Some(due) = due.filter(|_| wait >= Some(FAR)) else { return wait };
-        match self {
-            Alarm::Open(_, Some(set)) if *set <= due => return None,
-            Alarm::Refused => return wait,
-            _ => {}
+        let Alarm::Open(timer, set) = self else { return wait };
+        if set.is_none_or(|set| set > due) {
+            if set_off(timer, due).is_err() {
+                return wait;
+            }
+            *set = Some(due);
         }
-        if self.set(due, registry).is_ok() {
-            return None;
-        }
-        *self = Alarm::Refused;
-        wait
-    }
-
-    #[cold]
-    fn set(&mut self, due: Instant, registry: &mio::Registry) -> io::Result<()> {
-        if let Alarm::Unused = self {
-            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-            // The clock that `Instant` reads.
-            let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            registry.register(&mut SourceFd(&timer.as_raw_fd()), ALARM, Interest::READABLE)?;
-            *self = Alarm::Open(timer, None);
-        }
-        let Alarm::Open(timer, set) = self else { return Ok(()) };
-        // A time of zero would unset it.
-        let time = due.saturating_duration_since(clock()).max(Duration::from_nanos(1));
-        let once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let it_value = Timespec::try_from(time).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let time = Itimerspec { it_interval: once, it_value };
-        timerfd_settime(timer, TimerfdTimerFlags::empty(), &time)?;
-        *set = Some(due);
-        Ok(())
+        None
     }
 
     /// It has rung. Nothing is read from it: it is reported once, and anew when it is set anew.
@@ -87,4 +63,22 @@ impl Alarm {
             *set = None;
         }
     }
+}
+
+fn made(registry: &mio::Registry) -> io::Result<OwnedFd> {
+    let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+    // The clock that `Instant` reads.
+    let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+    registry.register(&mut SourceFd(&timer.as_raw_fd()), ALARM, Interest::READABLE)?;
+    Ok(timer)
+}
+
+#[cold]
+fn set_off(timer: &OwnedFd, due: Instant) -> io::Result<()> {
+    // A time of zero would unset it.
+    let time = due.saturating_duration_since(clock()).max(Duration::from_nanos(1));
+    let it_value = Timespec::try_from(time).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let time = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+    timerfd_settime(timer, TimerfdTimerFlags::empty(), &time)?;
+    Ok(())
 }

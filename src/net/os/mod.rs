@@ -50,9 +50,8 @@ const REST: Duration = Duration::from_millis(10);
 
 /// The operating system as a [`Net`].
 ///
-/// Takes descriptors only once something is opened or waited for: the poller and a handle to it, one for the first waker, and on
-/// Linux one for the first wait of 100 ms or more. Names are looked up by
-/// helper threads: none before the first name, four at most.
+/// Takes descriptors only once something is opened or waited for: the poller, a handle to it and on Linux a timer for waits, and one for the first
+/// waker. Names are looked up by helper threads: none before the first name, four at most.
 pub struct OsNet {
     origin: Instant,
     /// What the clock said when it was asked last, since the last harvest.

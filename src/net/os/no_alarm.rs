@@ -10,7 +10,7 @@ pub(super) const ALARM: mio::Token = mio::Token(usize::MAX - 1);
 pub(super) struct Alarm;
 
 impl Alarm {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn open(_: &mio::Registry) -> Self {
         Alarm
     }
 
@@ -20,7 +20,6 @@ impl Alarm {
         &self,
         wait: Option<Duration>,
         _: Option<Instant>,
-        _: &mio::Registry,
     ) -> Option<Duration> {
         wait
     }

@@ -32,10 +32,10 @@ impl Poller {
         let registry = Arc::new(poll.registry().try_clone()?);
         Ok(Poller {
             poll,
+            alarm: Alarm::open(&registry),
             registry,
             events: mio::Events::with_capacity(EVENTS),
             waker: None,
-            alarm: Alarm::new(),
             woken: false,
             full: false,
         })
@@ -71,7 +71,7 @@ impl Poller {
         let due = wait.and_then(|wait| read.unwrap_or_else(clock).checked_add(wait));
         let mut left = wait;
         loop {
-            let unless_rung = self.alarm.instead_of(left, due, &self.registry);
+            let unless_rung = self.alarm.instead_of(left, due);
             if self.poll(unless_rung, true, ready)? != Polled::AlarmOnly {
                 return Ok(());
             }
