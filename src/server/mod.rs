@@ -87,15 +87,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// The acceptors of connections that are not live, those that shake hands among them; one for each.
+    /// The acceptors of those who shake hands for the first time; one for each. Looks at all there are, if anybody does.
     pub(crate) fn shaking_at(&self) -> impl Iterator<Item = AcceptorId> {
-        self.engine.iter().filter(|remoter| !remoter.is_live()).filter_map(Remoter::acceptor)
-    }
-
-    /// Whether somebody who has come in there shakes hands for the first time.
-    pub(crate) fn is_shaking_at(&self, acceptor: AcceptorId) -> bool {
-        let there = |remoter: &Remoter| remoter.acceptor() == Some(acceptor);
-        self.cxes() > 0 && self.engine.iter().any(|it| there(it) && it.is_coming())
+        let all = (self.cxes() > 0).then(|| self.engine.iter()).into_iter().flatten();
+        all.filter(|remoter| remoter.is_coming()).filter_map(Remoter::acceptor)
     }
 
     /// The engine, for what is built on a server.

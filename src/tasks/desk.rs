@@ -91,7 +91,7 @@ pub(super) struct Socket {
 
 /// Whether connections may still come in there: it listens, or some have come and wait to be admitted, or shake hands.
 pub(super) fn may_give(server: &Server, acceptor: AcceptorId) -> bool {
-    let shakes = || server.is_shaking_at(acceptor);
+    let shakes = || server.shaking_at().any(|at| at == acceptor);
     server.acceptor(acceptor).is_some_and(|it| it.opened() || it.axes().len() > 0 || shakes())
 }
 
