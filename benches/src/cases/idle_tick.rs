@@ -160,7 +160,7 @@ pub fn tick_main(arguments: &[OsString]) -> Outcome<()> {
     take_seat(Seat::Server)?;
     set_pdeathsig(Signal::SIGKILL)?;
     let mut server: Box<dyn Ticks> = match kind {
-        Kind::Mio | Kind::MioAgain => Box::new(MioEcho::new()?),
+        Kind::Mio | Kind::MioAgain | Kind::MioTimed => Box::new(MioEcho::new()?),
         Kind::Tymist => Box::new(TymistEcho::new()?),
         other => return Err(format!("no idle ticks of {other}").into()),
     };

@@ -42,12 +42,12 @@ pub struct MioEcho {
     scratch: Vec<u8>,
 }
 
-/// Runs until killed.
-pub fn run() -> Outcome<()> {
+/// Runs until killed. Each wait ends after `wait` at the latest.
+pub fn run(wait: Option<Duration>) -> Outcome<()> {
     let mut server = MioEcho::new()?;
     announce(server.port()?);
     loop {
-        server.turn(None)?;
+        server.turn(wait)?;
     }
 }
 

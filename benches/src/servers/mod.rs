@@ -13,6 +13,7 @@ use std::fmt;
 use std::io::{BufRead as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
+use std::time::Duration;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -34,6 +35,8 @@ pub enum Kind {
     Mio,
     /// The same again under another name: its ratio tells the noise.
     MioAgain,
+    /// One whose waits have an end, as those of a server with deadlines do: its ratio tells what that costs.
+    MioTimed,
     /// Current-thread tokio, a task per connection.
     Tokio,
     /// Ours, with every limit, timeout and counter on.
@@ -52,9 +55,10 @@ pub enum Kind {
     TymistUdp,
 }
 
-const NAMES: [(Kind, &str); 11] = [
+const NAMES: [(Kind, &str); 12] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
+    (Kind::MioTimed, "mio-timed"),
     (Kind::Tokio, "tokio"),
     (Kind::Tymist, "tymist"),
     (Kind::Tasks, "tasks"),
@@ -97,7 +101,8 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         });
     }
     match kind {
-        Kind::Mio | Kind::MioAgain => mio_echo::run(),
+        Kind::Mio | Kind::MioAgain => mio_echo::run(None),
+        Kind::MioTimed => mio_echo::run(Some(Duration::from_secs(3600))),
         Kind::Tokio => tokio_echo::run(),
         Kind::Tymist => tymist_echo::run(),
         Kind::Tasks => tasks_echo::run(),

@@ -1,7 +1,7 @@
 //! Far deadlines, kept by a descriptor of their own.
 //!
-//! A wait with an end of its own has the kernel set up a timer and take it down again: with one small message to a wait that is some 3 % of the server's
-//! time. The deadlines of connections are far, and the next one stays where it is while traffic puts it off ([`Wake::At`](crate::Wake::At)); so one
+//! A wait with an end of its own has the kernel set up a timer and take it down again, which is a few per cent of what a small message costs that comes
+//! alone. The deadlines of connections are far, and the next one stays where it is while traffic puts it off ([`Wake::At`](crate::Wake::At)); so one
 //! timer is set for it once, beside the sockets, and the waits have no end.
 
 use core::time::Duration;
@@ -35,13 +35,13 @@ pub(super) enum Alarm {
 
 impl Alarm {
     pub(super) fn open(registry: &mio::Registry) -> Self {
-        made(registry).map_or(Alarm::Refused, |timer| Alarm::Open(timer, None))
+        new_timer(registry).map_or(Alarm::Refused, |timer| Alarm::Open(timer, None))
     }
 
-    /// How long the poller is to wait where `wait` is asked for, which ends when it is `due`: without an end, if this rings by then. It may ring earlier,
-    /// for what was due in an earlier wait.
+    /// The time-out of the poll that is to wait for `wait`, until it is `due`: none where this rings by then. It may ring earlier, for what was due in an
+    /// earlier wait.
     #[inline]
-    pub(super) fn instead_of(
+    pub(super) fn poll_timeout(
         &mut self,
         wait: Option<Duration>,
         due: Option<Instant>,
@@ -49,7 +49,7 @@ impl Alarm {
         let Some(due) = due.filter(|_| wait >= Some(FAR)) else { return wait };
         let Alarm::Open(timer, set) = self else { return wait };
         if set.is_none_or(|set| set > due) {
-            if set_off(timer, due).is_err() {
+            if set_timer(timer, due).is_err() {
                 return wait;
             }
             *set = Some(due);
@@ -65,7 +65,7 @@ impl Alarm {
     }
 }
 
-fn made(registry: &mio::Registry) -> io::Result<OwnedFd> {
+fn new_timer(registry: &mio::Registry) -> io::Result<OwnedFd> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
     // The clock that `Instant` reads.
     let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -74,7 +74,7 @@ fn made(registry: &mio::Registry) -> io::Result<OwnedFd> {
 }
 
 #[cold]
-fn set_off(timer: &OwnedFd, due: Instant) -> io::Result<()> {
+fn set_timer(timer: &OwnedFd, due: Instant) -> io::Result<()> {
     // A time of zero would unset it.
     let time = due.saturating_duration_since(clock()).max(Duration::from_nanos(1));
     let it_value = Timespec::try_from(time).map_err(|_| io::ErrorKind::InvalidInput)?;

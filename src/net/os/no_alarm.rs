@@ -14,9 +14,9 @@ impl Alarm {
         Alarm
     }
 
-    /// How long the poller is to wait where `wait` is asked for.
+    /// The time-out of the poll that is to wait for `wait`.
     #[expect(clippy::unused_self, reason = "elsewhere it is used")]
-    pub(super) fn instead_of(
+    pub(super) fn poll_timeout(
         &self,
         wait: Option<Duration>,
         _: Option<Instant>,

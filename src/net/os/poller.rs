@@ -71,8 +71,8 @@ impl Poller {
         let due = wait.and_then(|wait| read.unwrap_or_else(clock).checked_add(wait));
         let mut left = wait;
         loop {
-            let unless_rung = self.alarm.instead_of(left, due);
-            if self.poll(unless_rung, true, ready)? != Polled::AlarmOnly {
+            let timeout = self.alarm.poll_timeout(left, due);
+            if self.poll(timeout, true, ready)? != Polled::AlarmOnly {
                 return Ok(());
             }
             // It may have been set for another wait, before.
@@ -86,11 +86,11 @@ impl Poller {
     /// One system call.
     fn poll(
         &mut self,
-        wait: Option<Duration>,
+        timeout: Option<Duration>,
         is_wait: bool,
         ready: &mut Vec<Readiness>,
     ) -> io::Result<Polled> {
-        match self.poll.poll(&mut self.events, wait) {
+        match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Polled::Others),
             Err(error) => return Err(error),
