@@ -729,7 +729,6 @@ fn who_found_no_room_is_told_when_there_is_some() {
     assert_eq!(rig.tick_now(), [Event::Drained(second_id)]);
 }
 
-/// The room came before the next tick, and `wake` did not know that somebody waits for it.
 /// Of nothing to say there is room for all of it, and who cannot be sent to was counted nowhere.
 #[test]
 fn regression_a_broadcast_of_nothing_counts_everybody() {
@@ -742,6 +741,7 @@ fn regression_a_broadcast_of_nothing_counts_everybody() {
     }
 }
 
+/// The room came before the next tick, and `wake` did not know that somebody waits for it.
 #[test]
 fn room_that_comes_before_the_tick_wakes_who_waits_for_it() {
     let mut rig = Rig::with(|config| config.limits.buffered = 1000);
@@ -771,6 +771,20 @@ fn regression_room_is_not_told_to_who_has_filled_it_meanwhile() {
     assert_eq!(script.server.tx(id, b"hello"), Ok(5));
     assert_eq!(script.tick(), [], "it is still here");
     peers[1].report(false, true);
+    assert_eq!(script.tick(), [Event::Drained(id)]);
+    assert_eq!(script.tick(), [], "once");
+}
+
+/// Who has said its last word waits for no room to say more in.
+#[test]
+fn who_ends_is_told_of_drained_though_there_is_no_room() {
+    let mut script = Script::with(|config| config.limits.buffered = 16);
+    let peers = [Peer::new(1, []), Peer::new(2, [])];
+    let [hold, id] = [0, 1].map(|number| script.admits(&peers[number]));
+    script.server.remoter_mut(hold).unwrap().unread(bytes::Bytes::from(pattern(16)));
+    script.server.remoter_mut(id).unwrap().want_drained();
+    assert_eq!(script.ticks(2), [], "there is no room");
+    script.server.remoter_mut(id).unwrap().shutdown_send();
     assert_eq!(script.tick(), [Event::Drained(id)]);
     assert_eq!(script.tick(), [], "once");
 }
