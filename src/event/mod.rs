@@ -266,7 +266,8 @@ pub enum Wake {
 }
 
 impl Wake {
-    /// How long a loop may sleep at `now`, as most system calls want it said: zero for at once, `None` for as long as the network has nothing.
+    /// How long a loop may sleep at `now`, as most system calls want it said: zero for at once, `None` for as long as the network has nothing, as also where
+    /// the tyme is [`NEVER`](Tyme::NEVER).
     ///
     /// An engine's own tyme is that of its last tick: what you did since then has to come off, or deadlines are late by it. `run::Driver`
     /// reads the clock before it answers.
@@ -284,8 +285,9 @@ impl Wake {
     pub fn timeout(self, now: Tyme) -> Option<Duration> {
         match self {
             Wake::Now => Some(Duration::ZERO),
+            // Such as a limit or a beat beyond all time: who waits for that waits for nothing.
+            Wake::At(Tyme::NEVER) | Wake::OnIo => None,
             Wake::At(tyme) => Some(tyme - now),
-            Wake::OnIo => None,
         }
     }
 

@@ -187,6 +187,23 @@ fn one_that_nothing_can_wake_ends() {
     assert_eq!(turns.get(), 1);
 }
 
+#[test]
+fn regression_a_limit_or_a_beat_beyond_all_time_wakes_nobody() {
+    let turns = Rc::default();
+    let mut doist = Doist::new();
+    doist.limit = Some(Duration::MAX);
+    doist.add(Watch { turns: Rc::clone(&turns), done: || false });
+    let mut seldom = Doist::new();
+    (seldom.always, seldom.tock) = (true, Duration::MAX);
+    doist.add(seldom);
+    let mut tymist = Tymist::realtime();
+    doist.enter(&tymist.tymth()).unwrap();
+    assert_eq!(doist.recur(tymist.tyme()).unwrap(), Recur::Again);
+    assert_eq!(Doer::wake(&doist).timeout(tymist.tyme()), None);
+    assert_eq!(doist.run(&mut tymist).unwrap(), Finish::Stalled);
+    assert_eq!(turns.get(), 2);
+}
+
 /// Takes one byte a turn, and leaves the rest where it is.
 struct Sipper {
     from: Arc<std::os::unix::net::UnixStream>,
