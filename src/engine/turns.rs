@@ -67,7 +67,9 @@ impl Engine {
                 self.enqueue(id); // A new connection under the old id, or one that went over to TLS: it belongs elsewhere.
                 continue;
             }
-            remoter.send(&mut self.core);
+            if !(self.core.filtered && remoter.has_raw_out()) {
+                remoter.send(&mut self.core);
+            }
             // Who was first in line and could send something is not put first again.
             let in_turn = turn > 0 || self.core.tick_left_out == left_out;
             if cut_out.is_none() && in_turn && remoter.is_cut_out(&self.core) {

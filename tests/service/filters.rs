@@ -133,6 +133,26 @@ fn what_somebody_asks_to_send_at_once_is_seen_before_it_leaves() {
 }
 
 #[test]
+fn regression_a_step_that_receives_sends_nothing_that_the_filters_have_not_seen() {
+    let mut rig = Rig::new(Config::new());
+    let mut secret = Secret::default();
+    let mut client = connect(rig.addr);
+    until(&mut rig.server, &mut secret, |server, _| !server.is_empty());
+    let id = rig.server.ixes()[0];
+    send(&mut client, b"x");
+    rig.server.tx(id, b"?").unwrap();
+    let mut rounds = 0..crate::util::ROUNDS;
+    // The turn that receives it is one to send as well.
+    while rig.server.service_receives() == 0 {
+        rounds.next().expect("nothing came");
+        rig.server.wait(Some(Duration::from_millis(5)));
+    }
+    rig.server.serve(&mut secret);
+    assert_eq!(receive(&mut client, 1), cipher(b"?"));
+    assert!(secret.plain_out[&id].starts_with(b"?"));
+}
+
+#[test]
 fn a_service_that_begins_late_has_what_was_queued_before() {
     let mut rig = Rig::new(Config::new());
     let (mut client, id) = rig.client();
