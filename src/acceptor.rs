@@ -242,7 +242,7 @@ impl Acceptor {
         self.ready
             && self.listener.is_some()
             && self.axes.len() < deque
-            && self.resting_until.is_none_or(|until| until <= now)
+            && self.resting_until.is_none_or(|until| until.has_come(now))
     }
 
     /// When it goes on by itself.

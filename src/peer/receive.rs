@@ -21,7 +21,8 @@ const UNKNOWN_WEIGHT: u32 = 256;
 
 impl Endpoint {
     pub(super) fn can_receive(&self) -> bool {
-        self.readable && self.socket.is_some() && self.rx_rest.is_none_or(|until| until <= self.now)
+        let rested = self.rx_rest.is_none_or(|until| until.has_come(self.now));
+        self.readable && self.socket.is_some() && rested
     }
 
     /// Receives until there is no more or a budget ends; `left` is what the whole tick may still take.

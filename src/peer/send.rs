@@ -100,7 +100,7 @@ impl Endpoint {
 
     /// Whether sending does not rest.
     fn may_send_on(&self) -> bool {
-        self.tx_rest.is_none_or(|until| until <= self.now)
+        self.tx_rest.is_none_or(|until| until.has_come(self.now))
     }
 
     fn send_at(

@@ -93,9 +93,7 @@ impl Server {
         let left = self.left();
         let now = self.engine.core.now;
         let Some(state) = &mut self.draining else { return };
-        // At the end of all time, too, what lies beyond it is not due.
-        let deadline = state.deadline();
-        let over = deadline <= now && deadline != Tyme::NEVER;
+        let over = state.deadline().has_come(now);
         if left > 0 && !over {
             if state.told != Some(left) {
                 state.told = Some(left);

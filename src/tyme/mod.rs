@@ -66,6 +66,11 @@ impl Tyme {
         Duration::from_nanos(self.0).as_secs_f64()
     }
 
+    /// Whether it has come at `now`. What is never has not, at the end of all time either.
+    pub(crate) fn has_come(self, now: Tyme) -> bool {
+        self <= now && self != Tyme::NEVER
+    }
+
     /// Time from `earlier` to here, or `None` if `earlier` is later than this.
     #[must_use]
     pub fn checked_since(self, earlier: Tyme) -> Option<Duration> {

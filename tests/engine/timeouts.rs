@@ -537,6 +537,27 @@ fn accept_pause() {
 }
 
 #[test]
+fn regression_an_acceptor_that_rests_at_the_end_of_all_time_does_not_spin() {
+    let watched = Watched::default();
+    let (mut server, mut tymist) = (Server::with_net(Config::new(), watched.net()), Tymist::new());
+    tymist.set(Tyme::NEVER).unwrap();
+    server.wind(tymist.tymth());
+    let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
+    watched.errors.lock().unwrap().extend([24; 99]); // EMFILE
+    let _client = connect(server.local_addr(acceptor).unwrap().inet().unwrap());
+    for _ in 0..ROUNDS {
+        server.wait(Some(Duration::from_millis(5)));
+        server.service();
+        if server.poll_event().is_some() {
+            break;
+        }
+    }
+    assert_eq!(server.acceptor(acceptor).unwrap().resting_until(), Some(Tyme::NEVER));
+    server.service();
+    assert_eq!((server.wake(), server.poll_event()), (Wake::OnIo, None));
+}
+
+#[test]
 fn min_rate() {
     for moved in [9, 10, 11] {
         let mut rig =

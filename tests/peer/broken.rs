@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use tymist::net::{Addr, Bind};
-use tymist::tyme::Tymist;
+use tymist::tyme::{Tyme, Tymist};
 use tymist::{Event, GramConfig, GramEvent, Peer, Wake};
 
 use super::scripted::{friend, rig, rig_on, server, texts};
@@ -198,6 +198,22 @@ fn a_flood_of_reset_reports_is_no_spin() {
     let counters = rig.peer.counters();
     assert_eq!((counters.unreachable, counters.pauses), (3000, 0));
     assert_eq!(rig.peer.wake(), Wake::OnIo);
+}
+
+#[test]
+fn regression_a_rest_at_the_end_of_all_time_is_no_spin() {
+    let (mut rig, script) = rig(|config| config.pause = Duration::MAX);
+    rig.tymist.set(Tyme::NEVER).unwrap();
+    script.lock().sends_for_ever = Some(ErrorKind::OutOfMemory);
+    rig.peer.tx(b"x", friend()).unwrap();
+    assert_eq!(rig.tick_now(), []);
+    assert_eq!(rig.peer.wake(), Wake::OnIo);
+    script.lock().sends_for_ever = None;
+    assert_eq!(rig.tick_now(), [GramEvent::Drained], "a tick tries all the same");
+    script.lock().for_ever = Some(1); // Whatever that is.
+    script.ready(true, false);
+    assert!(matches!(rig.tick_now()[..], [GramEvent::Paused { until: Tyme::NEVER, .. }]));
+    assert_eq!((rig.peer.wake(), rig.tick_now()), (Wake::OnIo, vec![]));
 }
 
 #[test]
