@@ -17,7 +17,7 @@ impl Server {
 
     /// Closes everything at once: listeners, endpoints, connections waiting, handshaking and live. What is queued gets one try to leave, and where all has
     /// left TLS ends in order, by a close_notify. Idempotent. Events, `Closed` of each connection among them, stay to be taken, and
-    /// [`reopen`](Server::reopen) opens it again.
+    /// [`reopen`](Server::reopen) opens it again. A drain under way is over with it, without a `DrainEnded`.
     pub fn close(&mut self) {
         self.engine.close();
         self.close_acceptors();
