@@ -42,7 +42,11 @@ impl Server {
     /// # Errors
     /// [`Refusal::Remoters`] where `Limits::remoters` are there. What the network says comes as an event.
     pub fn connect(&mut self, connect: impl Into<Connect>) -> Result<Id, Refusal> {
-        self.engine.connect(connect.into())
+        let mut connect = connect.into();
+        if self.draining.is_some() {
+            connect.reconnect = None;
+        }
+        self.engine.connect(connect)
     }
 
     /// Ends the dialled connection of this id, if it is up, with a `Disconnected`, and makes it anew as soon as that was taken; one that waits to be

@@ -42,8 +42,8 @@ impl Server {
     /// Stops accepting and lets the connections that are there finish: takes in what the kernel has already queued (up to the budget of a tick),
     /// closes the listeners, and then waits for the connections to end, by themselves or by your [`close`](crate::Remoter::close). `Draining` events
     /// tell how many are left. When none is, or after `within` (zero: in the next tick; `None`: [`Timeouts::drain`](crate::Timeouts::drain)), those left are
-    /// cut with the reason `Expired(Drain)`. Dialled connections do not come again by themselves any more. At the end `DrainEnded` is told, and the server is
-    /// closed; [`reopen`](Server::reopen) opens it again.
+    /// cut with the reason `Expired(Drain)`. Dialled connections, those made meanwhile among them, do not come again by themselves any more. At the end
+    /// `DrainEnded` is told, and the server is closed; [`reopen`](Server::reopen) opens it again.
     ///
     /// Calling it again changes the deadline.
     pub fn drain(&mut self, within: Option<Duration>) {

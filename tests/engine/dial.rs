@@ -1449,6 +1449,27 @@ fn a_draining_server_finishes_what_it_dialled_and_lets_nothing_come_again() {
 }
 
 #[test]
+fn regression_what_is_dialled_in_a_drain_does_not_come_again_either() {
+    let far = Far::default();
+    let mut server = Server::with_net(Config::new(), far.net());
+    server.connect(every(1)).unwrap();
+    server.service();
+    far.up(0);
+    server.service();
+    server.clear_events();
+    server.drain(None);
+    let late = server.connect(every(1)).unwrap();
+    server.service();
+    far.fail(1, ECONNREFUSED);
+    server.service();
+    let events: Vec<Event> = std::iter::from_fn(|| server.poll_event()).collect();
+    let refused =
+        |event: &Event| matches!(event, Event::Closed(id, CloseReason::Connect(_)) if *id == late);
+    assert!(events.iter().any(refused), "{events:?}");
+    assert_eq!((server.draining().unwrap().left, far.open()), (1, 1));
+}
+
+#[test]
 fn a_drain_cuts_what_is_still_being_dialled_at_its_deadline() {
     let far = Far::default();
     let mut tymist = Tymist::new();
