@@ -109,7 +109,7 @@ fn what_is_not_taken_in_time_is_dropped_and_told() {
     rig.tick_now();
     let due = rig.peer.tyme() + Duration::from_secs(1);
     assert_eq!(rig.peer.wake(), Wake::At(due));
-    rig.tymist.set(tymist::tyme::Tyme::from_nanos(due.as_nanos() - 1)).unwrap();
+    rig.tymist.set(Tyme::from_nanos(due.as_nanos() - 1)).unwrap();
     assert_eq!(rig.tick_now(), []);
     assert_eq!(rig.peer.tx_grams(), 1);
     rig.tymist.set(due).unwrap();
@@ -238,7 +238,7 @@ fn an_error_that_stays_makes_it_rest_not_spin() {
     // And goes on by itself, to the nanosecond.
     script.lock().for_ever = None;
     script.lock().receives.push_back(Ok((b"well again".to_vec(), friend())));
-    rig.tymist.set(tymist::tyme::Tyme::from_nanos(until.as_nanos() - 1)).unwrap();
+    rig.tymist.set(Tyme::from_nanos(until.as_nanos() - 1)).unwrap();
     rig.tick_now();
     assert_eq!(rig.peer.rx().len(), 0);
     rig.tymist.set(until).unwrap();
@@ -333,7 +333,7 @@ fn winding_starts_waits_anew() {
     let (mut rig, script) = rig(|_| {});
     script.lock().sends.push_back(ErrorKind::OutOfMemory.into());
     script.lock().sends_for_ever = Some(ErrorKind::WouldBlock);
-    rig.tymist.set(tymist::tyme::Tyme::from_secs(100)).unwrap();
+    rig.tymist.set(Tyme::from_secs(100)).unwrap();
     rig.tick_now();
     rig.peer.tx(b"x", friend()).unwrap();
     rig.tick_now();
@@ -342,7 +342,7 @@ fn winding_starts_waits_anew() {
     rig.peer.wind(other.tymth());
     assert_eq!(rig.peer.wake(), Wake::Now, "the rest is over");
     rig.tick_now();
-    assert_eq!(rig.peer.wake(), Wake::At(tymist::tyme::Tyme::from_secs(1)), "a second from there");
+    assert_eq!(rig.peer.wake(), Wake::At(Tyme::from_secs(1)), "a second from there");
 }
 
 /// The wait's harvest was taken for the step's: what came between them was not there.
