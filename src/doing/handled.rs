@@ -70,7 +70,7 @@ impl<S: Service> Doer for ServerDoer<S> {
     }
 
     fn exit(&mut self) -> Result<(), DoError> {
-        self.server.close();
+        self.server.close_shown(&mut self.service);
         self.server.tell_rest(&mut self.service);
         Ok(())
     }

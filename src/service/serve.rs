@@ -73,6 +73,15 @@ impl Drop for Calling<'_> {
     }
 }
 
+/// A server that is closed once this is dropped, also by a panic.
+struct Closing<'a>(&'a mut Server);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// # With callbacks
 impl Server {
     /// One tick in callback style: [`service`](Server::service), then each event to [`Service::event`], then [`Service::tick`], with the filters
@@ -103,6 +112,12 @@ impl Server {
         service.tick(server);
         server.filter_out(service);
         serviced
+    }
+
+    /// Closes it, once the service was shown what is queued: nothing else may leave.
+    pub(crate) fn close_shown<S: Service + ?Sized>(&mut self, service: &mut S) {
+        let closing = Closing(self);
+        closing.0.filter_out(service);
     }
 
     /// Tells the service what there is to be told, without a tick: of a server that was closed.

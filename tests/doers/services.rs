@@ -90,6 +90,33 @@ fn what_the_last_turn_has_queued_leaves_in_it_filtered_and_the_end_is_told() {
 }
 
 #[test]
+fn regression_what_was_queued_since_the_last_turn_leaves_filtered_before_the_end() {
+    struct Loud;
+    impl Service for Loud {
+        fn outgoing(&mut self, _: Id, data: &mut Bytes) {
+            assert_ne!(data, "?", "a mistake");
+            *data = data.to_ascii_uppercase().into();
+        }
+    }
+    for (queued, mistake) in [("bye", false), ("?", true)] {
+        let (server, addr) = listening(Config::new());
+        let mut doer = ServerDoer::new(server, Loud);
+        doer.enter(&Tymist::new().tymth()).unwrap();
+        let mut client = connect(addr);
+        turns(&mut doer, |doer| doer.server.is_empty());
+        let id = doer.server.ixes()[0];
+        doer.server.tx(id, queued.as_bytes()).unwrap();
+        let left = catch_unwind(AssertUnwindSafe(|| doer.exit().unwrap()));
+        assert_eq!((left.is_err(), doer.server.opened()), (mistake, false));
+        if !mistake {
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).unwrap();
+            assert_eq!(got, b"BYE");
+        }
+    }
+}
+
+#[test]
 fn a_closure_serves_and_hears_of_the_end_after_a_mistake_of_its_own() {
     let (server, addr) = listening(Config::new());
     let log = Log::default();
