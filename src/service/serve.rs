@@ -88,7 +88,8 @@ impl Server {
     /// in between. Like `service`, it never blocks. What was queued leaves at the start of the next [`wait`](Server::wait) or tick, or at once with
     /// [`service_sends`](Server::service_sends).
     ///
-    /// From the first call on, nothing leaves that the [filters](Service::filters) have not seen. So go on with it once you have begun.
+    /// From the first call on, nothing leaves that the [filters](Service::filters) have not seen. So go on with it once you have begun: what was queued since
+    /// gets no try at a [`close`](Server::close) either, and its peer sees a reset.
     ///
     /// Inside a callback it does nothing, whatever the service, and tests are told so by a panic (`debug_assertions`).
     pub fn serve<S: Service + ?Sized>(&mut self, service: &mut S) -> Serviced {
