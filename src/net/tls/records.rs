@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 
 use super::error::{TlsError, TlsFailure, TlsTruncated};
-use super::stream::{Phase, ReceiveHalf, SendHalf, TlsStream};
+use super::stream::{BARREN_MAX, Phase, ReceiveHalf, SendHalf, TlsStream};
 use crate::net::Stream;
 
 /// Ciphertext read in one go in a handshake.
@@ -93,9 +93,25 @@ impl TlsStream {
         self.inner.flush()?;
         if self.send == SendHalf::Closing {
             self.send = SendHalf::Closed;
-            return self.inner.shutdown(Shutdown::Write);
+            let shut = self.inner.shutdown(Shutdown::Write);
+            self.ignore_rest();
+            return shut;
         }
         Ok(())
+    }
+
+    /// Once both halves are over, throws away what came behind the peer's close_notify (RFC 8446 section 6.1), within bounds: whoever drops the stream now
+    /// would leave it unread, and the system's reset for that would destroy what is still on its way to the peer.
+    pub(super) fn ignore_rest(&mut self) {
+        let heard = self.info.as_ref().is_some_and(|info| info.session.closed_by_peer());
+        let mut left = if heard && self.send == SendHalf::Closed { BARREN_MAX } else { 0 };
+        let mut chunk = [0; CHUNK];
+        while left > 0 {
+            match self.inner.discard(&mut chunk) {
+                Ok(count @ 1..) => left = left.saturating_sub(count),
+                _ => return,
+            }
+        }
     }
 
     /// Ends the connection for good over what the peer sent; rustls has made the alert, which goes out now or is held.

@@ -11,7 +11,7 @@ use super::records::{HEADROOM, Held, Progress, is_passing};
 use crate::net::{Stage, Stream};
 
 /// Ciphertext that one read works through without any plaintext coming of it.
-const BARREN_MAX: usize = 256 * 1024;
+pub(super) const BARREN_MAX: usize = 256 * 1024;
 
 /// A TLS connection: wraps a stream and is one.
 ///
@@ -22,7 +22,7 @@ const BARREN_MAX: usize = 256 * 1024;
 /// the peer can tell an abort.
 ///
 /// Halves close one by one in both orders: after our close_notify the peer's bytes still arrive, and after the peer's
-/// ours still leave.
+/// ours still leave. What comes behind the peer's is thrown away.
 pub struct TlsStream {
     pub(super) inner: Box<dyn Stream>,
     pub(super) phase: Phase,
@@ -118,6 +118,7 @@ impl Stream for TlsStream {
                 return Err(error);
             }
             if self.info.as_ref().is_some_and(|info| info.session.closed_by_peer()) {
+                self.ignore_rest();
                 return Ok(0);
             }
             if self.receive == ReceiveHalf::Truncated {

@@ -120,6 +120,37 @@ fn an_abort_is_a_reset_and_no_farewell() {
     assert_eq!(rig.closed(&mut peer, id), CloseReason::Aborted);
 }
 
+/// What comes behind a close_notify is ignored. What was left of it made the system reset the connection, and the answer was lost behind a clean end.
+#[test]
+fn regression_what_comes_behind_the_peers_close_destroys_no_answer() {
+    let mut rig = TlsRig::with(|config| config.limits.tx_bytes = 1 << 20, |_, tls| tls);
+    let forged = [&[23, 3, 3, 0, 32][..], &[7; 32]].concat();
+    let answer = pattern(300_000);
+    for ours_first in [false, true] {
+        let (mut peer, id) = rig.live();
+        let answers = |rig: &mut TlsRig| {
+            let remoter = rig.server.remoter_mut(id).unwrap();
+            assert_eq!(remoter.tx(&answer).unwrap(), answer.len());
+            remoter.close();
+        };
+        if ours_first {
+            answers(&mut rig);
+        }
+        peer.tls.send_close_notify();
+        peer.send();
+        if !ours_first {
+            rig.drive(&mut peer, |rig, _| rig.log.contains(&Event::Eof(id)));
+        }
+        peer.socket.write_all(&forged.repeat(100)).unwrap();
+        if !ours_first {
+            answers(&mut rig);
+        }
+        assert!(rig.until_closed(id).is_clean(), "the peer reads nothing before");
+        rig.drive(&mut peer, |_, peer| peer.over);
+        assert_eq!((peer.end, peer.got.len()), (Some(End::Clean), answer.len()));
+    }
+}
+
 /// The peer goes on sending behind its bad record, so that closing right away would reset the connection and destroy the alert.
 #[test]
 fn a_live_connection_that_breaks_tells_the_peer_why() {
