@@ -248,3 +248,37 @@ fn regression_a_datagram_from_a_path_that_fills_its_address_is_received() {
     let gram = gram.unwrap();
     assert_eq!((&gram.data[..], gram.from), (&b"hello"[..], Addr::Unnamed));
 }
+
+/// What had been seen dead was removed although a live server's file was there by then, which nobody found any more: one in sixty times.
+#[test]
+fn regression_who_replaces_the_same_dead_server_does_not_rob_the_first() {
+    use std::sync::Barrier;
+    use tymist::net::{Net, os::OsNet};
+
+    let dir = Dir::new();
+    let path = dir.path("s");
+    let mut listen = Listen::new(path.as_path());
+    listen.file.replace_stale = true;
+    for _ in 0..1000 {
+        drop(UnixListener::bind(&path).unwrap());
+        let together = Barrier::new(3);
+        let listens = || {
+            let mut net = OsNet::new();
+            together.wait();
+            net.listen(&listen).map_err(|error| error.kind())
+        };
+        let (mut won, mut lost) = (Vec::new(), Vec::new());
+        std::thread::scope(|scope| {
+            let all = [0; 3].map(|_| scope.spawn(listens));
+            for one in all.map(|it| it.join().unwrap()) {
+                match one {
+                    Ok(listener) => won.push(listener),
+                    Err(kind) => lost.push(kind),
+                }
+            }
+        });
+        assert_eq!((won.len(), &lost[..]), (1, &[ErrorKind::AddrInUse; 2][..]));
+        let _client = UnixStream::connect(&path).unwrap();
+        won[0].accept().unwrap();
+    }
+}

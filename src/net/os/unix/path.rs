@@ -8,10 +8,14 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use socket2::{Socket, Type};
+use socket2::{SockAddr, Socket, Type};
 
 use super::{bad, socket, to_system};
 use crate::net::{Addr, SocketFile};
+
+/// How often another is waited for who looks at what is in the same directory, which takes some microseconds.
+#[cfg(not(target_os = "solaris"))]
+const LOCK_TRIES: usize = 1000;
 
 /// A socket's file; removed with it.
 ///
@@ -79,13 +83,14 @@ pub(super) fn bind(socket: &Socket, addr: &Addr, file: SocketFile) -> io::Result
         socket.bind(&to)?;
         return Ok(None);
     };
-    clear_the_way(path, addr, file)?;
     restrict(socket, file)?;
     let absolute = std::path::absolute(path)?;
-    socket.bind(&to).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => bad(error.kind(), format!("{addr} was just taken by another")),
-        _ => error,
-    })?;
+    match socket.bind(&to) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            bind_anew(socket, &to, path, addr, file)?;
+        }
+        bound => bound?,
+    }
     let meta = fs::symlink_metadata(path)?;
     let bound = Bound { path: absolute, inode: inode(&meta), left: false, holds: None };
     if let Some(mode) = file.mode
@@ -109,9 +114,30 @@ fn restrict(socket: &Socket, file: SocketFile) -> io::Result<()> {
     Ok(())
 }
 
-/// Sees to it that nothing is at `path`, or says what is.
-fn clear_the_way(path: &Path, addr: &Addr, file: SocketFile) -> io::Result<()> {
-    let Some(found) = look(path)? else { return Ok(()) };
+/// Binds where something is, in its place if it is a dead socket's file, or says what is there.
+fn bind_anew(
+    socket: &Socket,
+    to: &SockAddr,
+    path: &Path,
+    addr: &Addr,
+    file: SocketFile,
+) -> io::Result<()> {
+    let _alone = if file.replace_stale { alone_in(path) } else { None };
+    if let Some(found) = look(path)? {
+        // Whoever has made that file is bound to it once the kernel says no: it does both before it lets the next one into the directory.
+        if socket.bind(to).is_ok() {
+            return Ok(());
+        }
+        clear_the_way(path, &found, addr, file)?;
+    }
+    socket.bind(to).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => bad(error.kind(), format!("{addr} was just taken by another")),
+        _ => error,
+    })
+}
+
+/// Removes what was found at `path`, or says what it is.
+fn clear_the_way(path: &Path, found: &Metadata, addr: &Addr, file: SocketFile) -> io::Result<()> {
     if found.is_dir() {
         return Err(bad(io::ErrorKind::IsADirectory, format!("{addr} is a directory")));
     }
@@ -128,11 +154,33 @@ fn clear_the_way(path: &Path, addr: &Addr, file: SocketFile) -> io::Result<()> {
         );
         return Err(bad(io::ErrorKind::AlreadyExists, text));
     }
-    // Another server may have come since: what was not seen dead is not removed.
+    // Another server may have come since: what was not seen dead is not removed. Numbers are given again.
+    let changed = |meta: &Metadata| (meta.ctime(), meta.ctime_nsec());
     match look(path)? {
-        Some(now) if inode(&now) == inode(&found) => fs::remove_file(path),
+        Some(now) if inode(&now) == inode(found) && changed(&now) == changed(found) => {
+            fs::remove_file(path)
+        }
         _ => Ok(()),
     }
+}
+
+/// Keeps others who do as we do out of the directory, as long as it is kept: several servers may want to replace the same dead one, and between a look and
+/// the removal the file could become a live one's. Whoever may not read the directory goes without, and so do those who do not get it soon, since anybody who
+/// may read it could hold it for ever.
+#[cfg(not(target_os = "solaris"))]
+fn alone_in(path: &Path) -> Option<fs::File> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let dir = fs::File::open(parent.unwrap_or(Path::new("."))).ok()?;
+    let is_ours = || {
+        std::thread::yield_now();
+        rustix::fs::flock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+    };
+    (0..LOCK_TRIES).any(|_| is_ours()).then_some(dir)
+}
+
+#[cfg(target_os = "solaris")]
+fn alone_in(_: &Path) -> Option<fs::File> {
+    None // It has no such lock.
 }
 
 fn look(path: &Path) -> io::Result<Option<Metadata>> {
