@@ -35,11 +35,7 @@ impl Remoter {
             self.counters.reads += 1;
             core.counters.reads += 1;
             let buf = &mut core.scratch[..want];
-            let read = if self.state.broken_off {
-                self.stream.discard(buf)
-            } else {
-                self.stream.read(buf)
-            };
+            let read = if thrown_away { self.read_away(buf) } else { self.stream.read(buf) };
             match read {
                 Ok(0) => self.on_eof(core),
                 Ok(count) if count > want => self.doom(TOO_MUCH),
@@ -66,6 +62,19 @@ impl Remoter {
         self.look_for_loss();
         // A layer may have had to answer something, or have sent on what it held.
         self.note_held_anew(core);
+    }
+
+    /// Reads what nobody wants, and lets go of the descriptors that came along.
+    fn read_away(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        #[cfg(all(unix, feature = "uds"))]
+        let kept = self.stream.files().map_or(0, |files| files.inbox.len());
+        let read =
+            if self.state.broken_off { self.stream.discard(buf) } else { self.stream.read(buf) };
+        #[cfg(all(unix, feature = "uds"))]
+        if let Some(files) = self.stream.files() {
+            files.drop_beyond(kept);
+        }
+        read
     }
 
     /// Asks whether the connection is lost, where no read tells it: after the peer's end they all say just that.

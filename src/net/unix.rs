@@ -17,8 +17,8 @@ pub struct Files {
     pub inbox: Vec<OwnedFd>,
     /// What goes with the next byte.
     pub outbox: Vec<OwnedFd>,
-    /// Descriptors that came beyond what [`SocketOptions::files`](super::SocketOptions::files) allows, and were closed. A batch that the kernel itself
-    /// cut counts as one.
+    /// Descriptors that came beyond what [`SocketOptions::files`](super::SocketOptions::files) allows, or with bytes that nobody wanted any more, and were
+    /// closed. A batch that the kernel itself cut counts as one.
     pub dropped: u64,
     /// The stream is gone, so that nothing goes out any more.
     over: bool,
@@ -46,6 +46,12 @@ impl Files {
     /// Takes what has come in, in order.
     pub fn take(&mut self) -> Vec<OwnedFd> {
         mem::take(&mut self.inbox)
+    }
+
+    /// Closes those that came after the first `kept`.
+    pub(crate) fn drop_beyond(&mut self, kept: usize) {
+        self.dropped += self.inbox.len().saturating_sub(kept) as u64;
+        self.inbox.truncate(kept);
     }
 
     /// What can still be taken once the stream is gone.

@@ -37,7 +37,7 @@ impl Remoter {
         self.stream.files().map(Files::take).unwrap_or_default()
     }
 
-    /// Descriptors that came beyond that number, and were closed. Feature `uds`.
+    /// Descriptors that came beyond that number, or with bytes that were thrown away, and were closed. Feature `uds`.
     pub fn files_dropped(&mut self) -> u64 {
         self.stream.files().map_or(0, |files| files.dropped)
     }

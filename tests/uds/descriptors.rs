@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{IoSlice, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use tymist::net::os::OsNet;
 use tymist::net::{Bind, Dial, Listen, Net, Stream};
@@ -124,6 +125,33 @@ fn more_than_allowed_are_closed_and_counted() {
     send(&mut *stream, b"c", vec![pipe(b"4")]);
     rig.unread(id, 3);
     assert_eq!(rig.server.remoter_mut(id).unwrap().take_files().len(), 1);
+}
+
+/// They go the way of the bytes that they came with: they were kept open for as long as the connection was, for somebody who wants nothing.
+#[test]
+fn regression_those_that_come_with_what_is_thrown_away_are_closed() {
+    let ends: [fn(&mut Remoter); 2] = [Remoter::shutdown_receive, Remoter::close];
+    for end in ends {
+        let dir = Dir::new();
+        let (mut rig, mut stream, _net) = rig(&dir, 5);
+        let id = rig.accepted();
+        send(&mut *stream, b"kept", vec![pipe(b"kept")]);
+        assert_eq!(rig.unread(id, 4), b"kept");
+        end(rig.server.remoter_mut(id).unwrap());
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        send(&mut *stream, b"lost", vec![theirs.into()]);
+        let mut ended = false;
+        for _ in 0..100 {
+            rig.server.wait(Some(Duration::ZERO));
+            rig.server.service();
+            ended |= ours.read(&mut [0; 1]).is_ok_and(|count| count == 0);
+        }
+        assert!(ended, "it is open");
+        let remoter = rig.server.remoter_mut(id).unwrap();
+        assert_eq!(remoter.files_dropped(), 1);
+        assert_eq!(remoter.take_files().into_iter().map(read).collect::<Vec<_>>(), [b"kept"]);
+    }
 }
 
 #[test]
