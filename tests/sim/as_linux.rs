@@ -151,3 +151,31 @@ fn regression_groups_of_ipv6_have_rules_of_their_own() {
     assert_eq!(set(GramOption::Leave(group(2), Interface::Index(99))), gone);
     assert_eq!(set(GramOption::MulticastInterface(Interface::Index(99))), Some(Errno::Enodev));
 }
+
+/// All addresses of IPv4, as IPv6 carries that: nobody could be reached there.
+#[test]
+fn regression_the_unspecified_address_may_be_a_mapped_one() {
+    let mut pair = Pair::new();
+    let all = IpAddr::from(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped());
+    let mut listener = pair.client_net.listen(&Listen::new((all, 80))).unwrap();
+    let mut receiver = pair.client_net.bind(&Bind::new((all, 53))).unwrap();
+    let local = Ipv4Addr::LOCALHOST;
+    let _stream = pair.client_net.connect(&Dial::new((local, 80))).unwrap();
+    let mut friend = Bind::new((all, 0));
+    friend.peer = Some(Addr::from((local, 53)));
+    let mut friend = pair.client_net.bind(&friend).unwrap();
+    assert_eq!(friend.local_addr().ip(), Some(local.into()), "reached by its peer there");
+    friend.send(b"hello", &Addr::from((local, 53))).unwrap();
+    pair.run(millis(5));
+    assert_eq!(listener.accept().unwrap().local_addr().ip(), Some(local.into()));
+    assert_eq!(receiver.receive(&mut [0; 16]).unwrap().len, 5);
+    receiver.send(b"answer", friend.local_addr()).unwrap();
+    pair.run(millis(5));
+    assert_eq!(friend.receive(&mut [0; 16]).unwrap().len, 6);
+
+    // For IPv6 alone it is no address.
+    let (mut listen, mut bind) = (Listen::new((all, 81)), Bind::new((all, 54)));
+    (listen.only_v6, bind.only_v6) = (Some(true), Some(true));
+    assert_eq!(told(pair.client_net.listen(&listen)), Some(Errno::Einval));
+    assert_eq!(told(pair.client_net.bind(&bind)), Some(Errno::Einval));
+}

@@ -17,11 +17,11 @@ pub(super) enum Scope {
 
 impl Scope {
     pub(super) fn of(ip: IpAddr, only_v6: Option<bool>) -> Scope {
-        match ip {
+        match ip.to_canonical() {
             IpAddr::V4(ip) if ip.is_unspecified() => Scope::AllV4,
             IpAddr::V6(ip) if ip.is_unspecified() && only_v6 == Some(true) => Scope::AllV6,
             IpAddr::V6(ip) if ip.is_unspecified() => Scope::All,
-            ip => Scope::One(ip.to_canonical()),
+            ip => Scope::One(ip),
         }
     }
 

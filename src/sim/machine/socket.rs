@@ -73,6 +73,12 @@ impl Core {
         if own { Ok(()) } else { Err(Errno::Eaddrnotavail) }
     }
 
+    /// Whether a socket of IPv6 may have that address at all: one of IPv4 is none for IPv6 alone.
+    pub(super) fn fits_family(ip: IpAddr, only_v6: Option<bool>) -> Result<(), Errno> {
+        let mapped = ip.is_ipv6() && ip.to_canonical().is_ipv4();
+        if mapped && only_v6 == Some(true) { Err(Errno::Einval) } else { Ok(()) }
+    }
+
     pub(in crate::sim) fn listen(
         &mut self,
         host: HostId,
@@ -93,6 +99,7 @@ impl Core {
         addr: SocketAddr,
     ) -> Result<(Key, SocketAddr), Errno> {
         check_keep_alive(&spec.socket)?;
+        Self::fits_family(addr.ip(), spec.only_v6)?;
         self.may_bind_ip(host, addr.ip())?;
         let holder = Holder {
             scope: Scope::of(addr.ip(), spec.only_v6),

@@ -80,6 +80,7 @@ impl Core {
         addr: SocketAddr,
         peer: Option<SocketAddr>,
     ) -> Result<(Key, SocketAddr), Errno> {
+        Self::fits_family(addr.ip(), spec.only_v6)?;
         if !is_many(addr.ip()) {
             self.may_bind_ip(host, addr.ip())?;
         }
@@ -109,7 +110,9 @@ impl Core {
         let peer = peer.map(|peer| plain(peer, addr.ip()));
         // In connected mode the address is that from which the peer is reached.
         let ip = match peer {
-            Some(peer) if addr.ip().is_unspecified() => self.source_ip(host, peer.ip())?,
+            Some(peer) if addr.ip().to_canonical().is_unspecified() => {
+                self.source_ip(host, peer.ip())?
+            }
             _ => addr.ip(),
         };
         let scope = if peer.is_some() { Scope::One(ip.to_canonical()) } else { scope };
