@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddrV6};
 
 use crate::sim_util::*;
 use tymist::net::{Addr, Bind, Dial, GramOption, Interface, KeepAlive, Listen, Stream};
@@ -178,4 +178,38 @@ fn regression_the_unspecified_address_may_be_a_mapped_one() {
     (listen.only_v6, bind.only_v6) = (Some(true), Some(true));
     assert_eq!(told(pair.client_net.listen(&listen)), Some(Errno::Einval));
     assert_eq!(told(pair.client_net.bind(&bind)), Some(Errno::Einval));
+}
+
+/// Whoever may send to many may connect to them, from the loopback as well, and nobody else: the one was `EINVAL`, the other went well.
+#[test]
+fn regression_many_are_a_peer_for_who_may_send_to_them() {
+    let mut pair = Pair::new();
+    let (all, group) = (Ipv4Addr::BROADCAST, Ipv4Addr::new(224, 1, 2, 3));
+    for own in [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST] {
+        let mut bind = |peer: Ipv4Addr, broadcast| {
+            let mut bind = Bind::new((own, 0));
+            (bind.peer, bind.broadcast) = (Some(Addr::from((peer, 53))), broadcast);
+            pair.client_net.bind(&bind)
+        };
+        assert_eq!(told(bind(all, false)), Some(Errno::Eacces));
+        assert_eq!(told(bind(all, true)), None);
+        assert_eq!(told(bind(group, false)), None);
+    }
+}
+
+/// An address that each link has says of which, where it is bound or connected to: otherwise it went well here, and nowhere else.
+#[test]
+fn regression_an_address_of_a_link_says_of_which() {
+    let mut pair = Pair::new();
+    let any = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let mut bind = |ip: &str, scope| {
+        let addr = SocketAddrV6::new(ip.parse().unwrap(), 53, 0, scope);
+        let (own, mut peer) = (Bind::new(Addr::Inet(addr.into())), Bind::new((any, 0)));
+        peer.peer = Some(own.addr.clone());
+        [own, peer].map(|bind| told(pair.client_net.bind(&bind)))
+    };
+    for ip in ["ff01::7", "ff02::7", "ff12::7", "fe80::7"] {
+        assert_eq!(bind(ip, 0), [Some(Errno::Einval); 2], "{ip}");
+    }
+    assert_eq!((bind("ff02::7", 2)[0], bind("ff05::7", 0)[0]), (None, None));
 }

@@ -58,6 +58,29 @@ pub(in crate::sim) struct Received {
     pub(in crate::sim) from: SocketAddr,
 }
 
+/// Whether it is an address of each link (RFC 4007 section 6), and does not say of which.
+fn lacks_interface(addr: SocketAddr) -> bool {
+    let SocketAddr::V6(addr) = addr else { return false };
+    let [first, second, ..] = addr.ip().octets();
+    let of_link = match first {
+        0xff => matches!(second & 0xf, 1 | 2),
+        _ => addr.ip().is_unicast_link_local(),
+    };
+    of_link && addr.scope_id() == 0
+}
+
+/// Whether a socket that is bound so can be connected to that peer, which may need another family or another address.
+fn may_speak(scope: Scope, addr: SocketAddr, peer: SocketAddr) -> Result<(), Errno> {
+    let speaks = scope.speaks_to(peer.ip().to_canonical());
+    match (addr.is_ipv4(), peer.is_ipv4()) {
+        (true, false) => Err(Errno::Eafnosupport),
+        _ if lacks_interface(peer) => Err(Errno::Einval),
+        (false, true) if !speaks => Err(Errno::Eafnosupport),
+        _ if !speaks => Err(Errno::Enetunreach),
+        _ => Ok(()),
+    }
+}
+
 impl Core {
     pub(in crate::sim) fn bind(
         &mut self,
@@ -81,6 +104,9 @@ impl Core {
         peer: Option<SocketAddr>,
     ) -> Result<(Key, SocketAddr), Errno> {
         Self::fits_family(addr.ip(), spec.only_v6)?;
+        if lacks_interface(addr) {
+            return Err(Errno::Einval);
+        }
         if !is_many(addr.ip()) {
             self.may_bind_ip(host, addr.ip())?;
         }
@@ -99,13 +125,7 @@ impl Core {
         };
         let port = port.ok_or(Errno::Eaddrinuse)?;
         if let Some(peer) = peer {
-            let speaks = scope.speaks_to(peer.ip().to_canonical());
-            match (addr.is_ipv4(), peer.is_ipv4()) {
-                (true, false) => return Err(Errno::Eafnosupport),
-                (false, true) if !speaks => return Err(Errno::Eafnosupport),
-                _ if !speaks => return Err(Errno::Enetunreach),
-                _ => {}
-            }
+            may_speak(scope, addr, peer)?;
         }
         let peer = peer.map(|peer| plain(peer, addr.ip()));
         // In connected mode the address is that from which the peer is reached.
@@ -116,9 +136,17 @@ impl Core {
             _ => addr.ip(),
         };
         let scope = if peer.is_some() { Scope::One(ip.to_canonical()) } else { scope };
-        if let Some(peer) = peer {
-            let to = self.owner(host, peer.ip());
-            self.route(host, ip.to_canonical(), to)?;
+        match peer {
+            // For all: whoever is there, but not for everybody.
+            Some(peer) if is_many(peer.ip()) => {
+                let allowed = peer.ip().is_multicast() || spec.broadcast;
+                allowed.then_some(()).ok_or(Errno::Eacces)?;
+            }
+            Some(peer) => {
+                let to = self.owner(host, peer.ip());
+                self.route(host, ip.to_canonical(), to)?;
+            }
+            None => {}
         }
         self.take_socket(host)?;
         let local = in_family_of(SocketAddr::new(ip, port), addr);
