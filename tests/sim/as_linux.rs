@@ -213,3 +213,28 @@ fn regression_an_address_of_a_link_says_of_which() {
     }
     assert_eq!((bind("ff02::7", 2)[0], bind("ff05::7", 0)[0]), (None, None));
 }
+
+/// What no connection can be made to, or from: some of it went well here, and the rest was waited for.
+#[test]
+fn regression_a_dial_that_cannot_be_fails_at_once() {
+    let mut pair = Pair::new();
+    let all = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let _listener = pair.client_net.listen(&Listen::new((all, 80))).unwrap();
+    let mut dial = |to: &str, from: Option<&str>| {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut dial = Dial::new((ip(to), 80));
+        dial.local = from.map(|from| Addr::from((ip(from), 0)));
+        told(pair.client_net.connect(&dial))
+    };
+    // An end of each family.
+    assert_eq!(dial("127.0.0.1", Some("::")), Some(Errno::Eafnosupport));
+    assert_eq!(dial("127.0.0.1", Some("::ffff:127.0.0.1")), Some(Errno::Eafnosupport));
+    assert_eq!(dial("::ffff:127.0.0.1", Some("127.0.0.1")), Some(Errno::Einval));
+    // Many.
+    for many in ["224.1.2.3", "255.255.255.255", "ff02::1"] {
+        assert_eq!(dial(many, None), Some(Errno::Enetunreach), "{many}");
+    }
+    // An address of a link, without the link.
+    assert_eq!(dial("fe80::1", None), Some(Errno::Einval));
+    assert_eq!(dial("127.0.0.1", Some("127.0.0.1")), None);
+}

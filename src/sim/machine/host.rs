@@ -181,3 +181,14 @@ pub(super) fn in_family_of(end: SocketAddr, own: SocketAddr) -> SocketAddr {
         _ => end,
     }
 }
+
+/// Whether it is an address of each link (RFC 4007 section 6), and does not say of which.
+pub(super) fn lacks_interface(addr: SocketAddr) -> bool {
+    let SocketAddr::V6(addr) = addr else { return false };
+    let [first, second, ..] = addr.ip().octets();
+    let of_link = match first {
+        0xff => matches!(second & 0xf, 1 | 2),
+        _ => addr.ip().is_unicast_link_local(),
+    };
+    of_link && addr.scope_id() == 0
+}

@@ -3,7 +3,8 @@
 use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::host::{in_family_of, plain};
+use super::group::is_many;
+use super::host::{in_family_of, lacks_interface, plain};
 use super::path::{Body, Segment, Syn};
 use super::ports::{Holder, Pair, Ports, Scope};
 use super::retry::{check_keep_alive, whole_seconds};
@@ -52,6 +53,9 @@ impl Core {
         bind: Option<SocketAddr>,
     ) -> Result<(Key, SocketAddr, SocketAddr), Errno> {
         check_keep_alive(&dial.socket)?;
+        if let Some(bind) = bind.filter(|bind| bind.is_ipv4() != asked.is_ipv4()) {
+            return Err(if bind.is_ipv4() { Errno::Einval } else { Errno::Eafnosupport });
+        }
         let own = bind.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |bind| bind.ip());
         let target = plain(asked, own);
         let ip = self.source_ip(host, target.ip())?;
@@ -63,8 +67,11 @@ impl Core {
             }
             None => (ip, 0),
         };
-        if ip.is_ipv4() != target.is_ipv4() {
+        if ip.is_ipv4() != target.is_ipv4() || is_many(target.ip()) {
             return Err(Errno::Enetunreach);
+        }
+        if lacks_interface(asked) {
+            return Err(Errno::Einval);
         }
         // A port that was asked for is shared, else the last connection from there would be in the way for a minute after its end.
         let reuse_addr = wished != 0;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::group::{Groups, is_many};
-use super::host::{in_family_of, plain};
+use super::host::{in_family_of, lacks_interface, plain};
 use super::path::Body;
 use super::ports::{Bound, Ports, Scope};
 use super::{Core, Poll, READ, Source, bits};
@@ -56,17 +56,6 @@ pub(in crate::sim) struct Received {
     pub(in crate::sim) len: usize,
     pub(in crate::sim) truncated: bool,
     pub(in crate::sim) from: SocketAddr,
-}
-
-/// Whether it is an address of each link (RFC 4007 section 6), and does not say of which.
-fn lacks_interface(addr: SocketAddr) -> bool {
-    let SocketAddr::V6(addr) = addr else { return false };
-    let [first, second, ..] = addr.ip().octets();
-    let of_link = match first {
-        0xff => matches!(second & 0xf, 1 | 2),
-        _ => addr.ip().is_unicast_link_local(),
-    };
-    of_link && addr.scope_id() == 0
 }
 
 /// Whether a socket that is bound so can be connected to that peer, which may need another family or another address.
