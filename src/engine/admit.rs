@@ -113,9 +113,10 @@ impl Engine {
         }
     }
 
-    /// A connection with the same ends as a new one: one that the peer has forgotten.
+    /// A connection with the same ends as a new one: one that the peer has forgotten. Names of Unix sockets tell nothing: several may live by the same.
     fn of_the_same_ends(&self, newcomer: &dyn Stream) -> Option<Id> {
         let (peer, local) = (newcomer.peer_addr(), newcomer.local_addr());
+        peer.inet()?;
         self.index
             .find(peer, |id| self.slots.get(id).is_some_and(|old| old.is_between(peer, local)))
     }

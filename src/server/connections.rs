@@ -18,8 +18,8 @@ impl Server {
         self.engine.get_mut(id)
     }
 
-    /// The live connection with this peer; the oldest, where several acceptors have one of the same. An IPv4 address may be written as such also where the
-    /// acceptor is one for both.
+    /// The live connection with this peer; the oldest, where several acceptors have one of the same, or several Unix sockets one name. An IPv4 address may be
+    /// written as such also where the acceptor is one for both.
     #[must_use]
     pub fn at(&self, peer: &Addr) -> Option<Id> {
         self.engine.at(peer)

@@ -115,6 +115,34 @@ fn a_dialled_stream_with_a_name_of_its_own_is_found_by_it() {
     assert_eq!(dir.names(), ["s"]);
 }
 
+/// Over TCP that cannot be while the first one lives, so there it is let go. Here it lost its connection to whoever had a file of the same name, one in
+/// another directory where the names are relative.
+#[test]
+fn regression_who_has_the_name_of_another_does_not_replace_it() {
+    let dir = Dir::new();
+    let (path, own) = (dir.path("s"), dir.path("client"));
+    let mut rig = Rig::new(&path);
+    let mut net = OsNet::new();
+    let mut dial = Dial::new(path.as_path());
+    dial.local = Some(addr(&own));
+    let mut first = net.connect(&dial).unwrap();
+    let one = rig.accepted();
+    std::fs::remove_file(&own).unwrap();
+    let mut second = net.connect(&dial).unwrap();
+    let other = rig.accepted();
+    assert_eq!(rig.server.remoter(other).unwrap().peer_addr(), &addr(&own));
+    for (stream, id, word) in [(&mut first, one, b"first "), (&mut second, other, b"second")] {
+        assert!(stream.connected().unwrap());
+        stream.write(&[IoSlice::new(word)]).unwrap();
+        assert_eq!(rig.unread(id, word.len()), word);
+        rig.server.remoter_mut(id).unwrap().take();
+    }
+    assert_eq!(rig.server.at(&addr(&own)), Some(one));
+    drop(first);
+    rig.until(|event| matches!(event, Event::Closed(id, _) if *id == one).then_some(()));
+    assert_eq!(rig.server.at(&addr(&own)), Some(other));
+}
+
 #[test]
 fn dialling_in_vain_is_an_error_at_once() {
     let dir = Dir::new();
