@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::outbox::Outbox;
 use super::queue::{Queue, TxGram};
+use super::receive::same_end;
 use super::{GramConfig, GramCounters, GramError, RxGram};
 use crate::error::Cause;
 use crate::net::{Addr, Bind, BufferSizes, Datagram, GramOption, Interface, Net, Token};
@@ -283,7 +284,7 @@ impl Endpoint {
         if !to.is_named() {
             return Err(GramError::NoAddress);
         }
-        if self.peer_addr.as_ref().is_some_and(|peer| peer != to) {
+        if self.peer_addr.as_ref().is_some_and(|peer| peer != to && !same_end(peer, to)) {
             return Err(GramError::NotThePeer);
         }
         self.has_room(len).then_some(()).ok_or(GramError::Full)

@@ -161,7 +161,7 @@ impl Endpoint {
 
 /// Whether both name the same end: an IPv4 address that IPv6 carries is the same as itself, and a scope counts where both have one: the system takes one also
 /// where it means nothing, and gives none there.
-fn same_end(peer: &Addr, from: &Addr) -> bool {
+pub(super) fn same_end(peer: &Addr, from: &Addr) -> bool {
     use std::net::SocketAddr::V6;
     match (peer.inet(), from.inet()) {
         (Some(V6(one)), Some(V6(two))) => {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use tymist::net::Bind;
-use tymist::{GramConfig, GramEvent, Peer};
+use tymist::{GramConfig, GramError, GramEvent, Peer};
 
 use super::{Rig, alone, loopback, plain, plain_at, receive};
 
@@ -161,4 +161,18 @@ fn regression_a_peer_with_a_scope_that_means_nothing_is_no_stranger() {
     bind.peer = Some(std::net::SocketAddr::from(scoped).into());
     let mut rig = Rig::on(bind, |_| {});
     hears_its_peer(&mut rig, &mut other);
+}
+
+/// What it sends came from its peer however that is written; to the peer it went only as it had been written.
+#[test]
+fn regression_the_peer_may_be_written_otherwise() {
+    let mut other = Rig::new();
+    let mut bind = loopback();
+    bind.peer = Some(other.addr());
+    let mut rig = Rig::on(bind, |_| {});
+    let (ip, port) = (std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped(), other.addr().port().unwrap());
+    assert_eq!(rig.peer.tx(b"x", (ip, port ^ 1)), Err(GramError::NotThePeer));
+    rig.peer.tx(b"hello", (ip, port)).unwrap();
+    rig.tick();
+    assert_eq!(other.gram().data, "hello");
 }
