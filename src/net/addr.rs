@@ -74,10 +74,10 @@ impl Addr {
     #[must_use]
     pub fn reachable(&self) -> Addr {
         match self {
-            Addr::Inet(addr) if addr.ip().is_unspecified() => {
-                let ip: IpAddr = match addr {
-                    SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                    SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            Addr::Inet(addr) if addr.ip().to_canonical().is_unspecified() => {
+                let ip: IpAddr = match addr.ip().to_canonical() {
+                    IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                    IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
                 };
                 Addr::Inet(SocketAddr::new(ip, addr.port()))
             }

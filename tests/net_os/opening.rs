@@ -39,6 +39,20 @@ fn both_ends_see_the_same_two_addresses() {
     }
 }
 
+/// All of IPv4, as IPv6 carries that: whoever came had that for our end, and it was no address to connect to.
+#[test]
+fn regression_the_unspecified_address_may_be_a_mapped_one() {
+    let mut net = OsNet::new();
+    let mut listener = net.listen(&"[::ffff:0.0.0.0]:0".parse().unwrap()).unwrap();
+    listener.register(LISTENER).unwrap();
+    let reachable = listener.local_addr().reachable();
+    assert_eq!(reachable.ip(), loopback().addr.ip());
+    let far = connect(&reachable);
+    let near = accept(&mut net, &mut *listener);
+    assert_eq!(near.local_addr().ip(), loopback().addr.ip());
+    assert_eq!(near.local_addr().port(), Some(far.peer_addr().unwrap().port()));
+}
+
 #[test]
 fn a_port_in_use_is_an_error() {
     let mut net = OsNet::new();

@@ -48,7 +48,7 @@ impl OsListener {
         to_apply: Option<SocketOptions>,
         registry: Arc<mio::Registry>,
     ) -> Self {
-        let wildcard = local.ip().is_unspecified();
+        let wildcard = local.ip().to_canonical().is_unspecified();
         let local = Arc::new(Addr::Inet(local));
         OsListener {
             inner: mio::net::TcpListener::from_std(listener),
