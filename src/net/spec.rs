@@ -235,7 +235,8 @@ pub struct SocketFile {
     /// file itself, never by changing the umask, which all threads share. On Linux nobody slips in before.
     pub mode: Option<u32>,
     /// Whether a file that a dead server has left behind is replaced. Default no: then it is an error that says so. A live
-    /// server's, and what is no socket at all, is never replaced.
+    /// server's, and what is no socket at all, is never replaced. Who replaces one holds an advisory lock on its directory meanwhile, so that of several at
+    /// once one has the path.
     pub replace_stale: bool,
 }
 
