@@ -68,17 +68,25 @@ fn an_alert_that_nobody_takes_is_given_up() {
     }
 }
 
-/// It was never usable, so its lifetime has not begun, whatever clock it goes by.
+/// It was never usable, so its lifetime has not begun, whatever clock it goes by, before its alert has left as after.
 #[test]
 fn who_failed_its_handshake_has_no_lifetime_by_another_clock_either() {
-    let (mut script, _peer) = refused(Some(5 * SECOND), None);
-    script.server.config_mut().timeouts.lifetime = Some(SECOND);
-    script.tymist = Tymist::new();
-    script.server.wind(script.tymist.tymth());
-    assert_eq!(script.ticks(2), []);
-    assert_eq!(script.server.wake(), Wake::At(Tyme::ZERO + 5 * SECOND));
-    let events = script.tick_after(5 * SECOND);
-    assert!(matches!(&events[..], [event] if is_failure(event)), "{events:?}");
+    for alert_leaves in [false, true] {
+        let (mut script, peer) = refused(Some(5 * SECOND), None);
+        if alert_leaves {
+            peer.far().writes.clear();
+            peer.report(false, true);
+            assert_eq!(script.ticks(2), []);
+            assert!(peer.far().ended);
+        }
+        script.server.config_mut().timeouts.lifetime = Some(SECOND);
+        script.tymist = Tymist::new();
+        script.server.wind(script.tymist.tymth());
+        assert_eq!(script.ticks(2), []);
+        assert_eq!(script.server.wake(), Wake::At(Tyme::ZERO + 5 * SECOND), "{alert_leaves}");
+        let events = script.tick_after(5 * SECOND);
+        assert!(matches!(&events[..], [event] if is_failure(event)), "{events:?}");
+    }
 }
 
 /// That the alert finds nobody is not why the handshake failed.
