@@ -94,17 +94,22 @@ fn clients_without_a_name_are_told_apart_by_id() {
     }
 }
 
+/// A server at `s`, and how it is dialled under the name `client`.
+fn named(dir: &Dir) -> (Rig, OsNet, Dial) {
+    let path = dir.path("s");
+    let mut dial = Dial::new(path.as_path());
+    dial.local = Some(addr(&dir.path("client")));
+    (Rig::new(&path), OsNet::new(), dial)
+}
+
 #[test]
 fn a_dialled_stream_with_a_name_of_its_own_is_found_by_it() {
     let dir = Dir::new();
-    let (path, own) = (dir.path("s"), dir.path("client"));
-    let mut rig = Rig::new(&path);
-    let mut net = OsNet::new();
-    let mut dial = Dial::new(path.as_path());
-    dial.local = Some(addr(&own));
+    let (mut rig, mut net, dial) = named(&dir);
+    let own = dir.path("client");
     let mut stream = net.connect(&dial).unwrap();
     assert!(stream.connected().unwrap());
-    assert_eq!((stream.local_addr(), stream.peer_addr()), (&addr(&own), &addr(&path)));
+    assert_eq!((stream.local_addr(), stream.peer_addr()), (&addr(&own), &addr(&dir.path("s"))));
     let id = rig.accepted();
     assert_eq!(rig.server.remoter(id).unwrap().peer_addr(), &addr(&own));
     assert_eq!(rig.server.at(&addr(&own)), Some(id));
@@ -120,11 +125,8 @@ fn a_dialled_stream_with_a_name_of_its_own_is_found_by_it() {
 #[test]
 fn regression_who_has_the_name_of_another_does_not_replace_it() {
     let dir = Dir::new();
-    let (path, own) = (dir.path("s"), dir.path("client"));
-    let mut rig = Rig::new(&path);
-    let mut net = OsNet::new();
-    let mut dial = Dial::new(path.as_path());
-    dial.local = Some(addr(&own));
+    let (mut rig, mut net, dial) = named(&dir);
+    let own = dir.path("client");
     let mut first = net.connect(&dial).unwrap();
     let one = rig.accepted();
     std::fs::remove_file(&own).unwrap();
