@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 use std::io::{self, ErrorKind};
+use std::net::Shutdown;
 
 use crate::tls_support::wire::{End, duplex};
 use crate::tls_support::{drive, failures, live, pki, read_error, transfer};
@@ -416,7 +417,7 @@ fn a_broken_connection_is_shut_without_a_close_notify() {
         tap.far.send(&record(23, &[7; 40]));
         read_error(&mut server);
         assert!(!tap.far.receive().is_empty(), "the alert");
-        server.shutdown(std::net::Shutdown::Write).unwrap();
+        server.shutdown(Shutdown::Write).unwrap();
         assert_eq!((server.held(), tap.far.receive().len()), (0, 0), "{version}");
     }
 }
@@ -425,10 +426,30 @@ fn a_broken_connection_is_shut_without_a_close_notify() {
 fn garbage_after_our_close_is_an_error_and_no_panic() {
     for version in VERSIONS {
         let (client, mut server, mut tap) = tapped(version);
-        server.shutdown(std::net::Shutdown::Write).unwrap();
+        server.shutdown(Shutdown::Write).unwrap();
         tap.far.send(b"\x17\x03\x03\x00\x20 this was never sealed by anyone");
         assert!(TlsError::of(&read_error(&mut server)).is_some());
         drop(client);
+    }
+}
+
+/// Once both halves are over, so that no reset destroys what we have sent; a tick is not held up by who sends without end.
+#[test]
+fn what_comes_behind_the_peers_close_is_thrown_away_within_bounds() {
+    const MOST: usize = 256 * 1024;
+    for version in VERSIONS {
+        for (behind, left) in [(MOST - 1, 0), (MOST, 0), (MOST + 1, 1)] {
+            let (mut client, mut server, mut tap) = tapped(version);
+            client.shutdown(Shutdown::Write).unwrap();
+            let farewell = tap.near.receive();
+            tap.far.send(&farewell);
+            assert_eq!(server.read(&mut [0; 64]).unwrap(), 0);
+            tap.far.tx.lock().unwrap().capacity = usize::MAX;
+            tap.far.send(&vec![7; behind]);
+            assert_eq!(tap.far.tx.lock().unwrap().len(), behind);
+            server.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(tap.far.tx.lock().unwrap().len(), left, "{version}");
+        }
     }
 }
 
