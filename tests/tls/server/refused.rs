@@ -1,4 +1,4 @@
-//! A handshake that fails while the network takes nothing: the alert leaves as soon as there is room, and nobody waits for that for ever.
+//! A handshake that comes to nothing: the alert of one that fails leaves as soon as there is room, and nobody waits for that for ever.
 
 use std::time::Duration;
 
@@ -13,8 +13,12 @@ use crate::util::script::{Accept, Peer, Read, Script, Write};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A server whose network takes nothing of the alert, and the peer that has talked nonsense.
-fn refused(linger: Option<Duration>, write_stall: Option<Duration>) -> (Script, Peer) {
+/// A server, and a peer of it that shakes hands and has sent `bytes`.
+fn shaking(
+    bytes: &[u8],
+    linger: Option<Duration>,
+    write_stall: Option<Duration>,
+) -> (Script, Peer) {
     let mut script = Script::with(|config| {
         config.timeouts.linger = linger;
         config.timeouts.write_stall = write_stall;
@@ -23,9 +27,15 @@ fn refused(linger: Option<Duration>, write_stall: Option<Duration>) -> (Script, 
     let time = TlsTime::simulated(script.tymist.tymth(), Duration::from_secs(EPOCH));
     let tls = ServerTls::new(ServerTlsConfig::new(identity).with_time(time)).unwrap();
     script.server.listen_tls(([192, 0, 2, 9], 0), &tls).unwrap();
-    let nonsense = Read::Bytes(b"GET / HTTP/1.0\r\n\r\n".to_vec());
-    let peer = Peer::new(1, [nonsense]).writing([Write::Never]);
+    let peer = Peer::new(1, [Read::Bytes(bytes.to_vec())]);
     peer.far().handshake.push_back(Ok(Stage::Live));
+    (script, peer)
+}
+
+/// A server whose network takes nothing of the alert, and the peer that has talked nonsense.
+fn refused(linger: Option<Duration>, write_stall: Option<Duration>) -> (Script, Peer) {
+    let (mut script, peer) = shaking(b"GET / HTTP/1.0\r\n\r\n", linger, write_stall);
+    let peer = peer.writing([Write::Never]);
     script.accepts([Accept::Peer(peer.clone())]);
     assert_eq!(script.ticks(5), []);
     assert_eq!(peer.far().written.len(), 0);
@@ -98,4 +108,16 @@ fn a_reset_that_the_alert_meets_ends_it_at_once_and_is_not_told_as_the_reason() 
     let events = script.tick();
     assert!(matches!(&events[..], [event] if is_failure(event)), "{events:?}");
     assert!(peer.far().dropped);
+}
+
+/// There is nothing yet that a close_notify could end.
+#[test]
+fn who_shakes_hands_while_the_server_closes_is_sent_no_farewell() {
+    let (mut script, peer) = shaking(&[22, 3, 1], None, None);
+    script.accepts([Accept::Peer(peer.clone())]);
+    assert_eq!(script.ticks(3), []);
+    assert_eq!(script.server.cxes(), 1);
+    script.server.close();
+    let far = peer.far();
+    assert_eq!((far.dropped, far.ended, &far.written[..]), (true, false, &b""[..]));
 }
