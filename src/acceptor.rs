@@ -245,7 +245,24 @@ impl Acceptor {
             && self.resting_until.is_none_or(|until| until.has_come(now))
     }
 
+    /// Whether it wants nothing before the network has something for it.
+    #[inline]
+    pub(crate) fn is_calm(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.watch.is_some() {
+            return false;
+        }
+        !self.has_some()
+    }
+
+    /// Whether there is anything to accept or to admit.
+    #[inline]
+    pub(crate) fn has_some(&self) -> bool {
+        self.ready || !self.axes.is_empty()
+    }
+
     /// When it goes on by itself.
+    #[inline]
     pub(crate) fn next_deadline(&self, deque: usize) -> Option<Tyme> {
         let waits = self.ready && self.listener.is_some() && self.axes.len() < deque;
         self.resting_until.filter(|_| waits)

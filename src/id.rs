@@ -18,6 +18,7 @@ impl Token {
     pub(crate) const ID_BITS: u32 = usize::BITS - 2;
     pub(crate) const ID_MASK: usize = (1 << Self::ID_BITS) - 1;
 
+    #[inline]
     pub(crate) const fn kind(self) -> usize {
         self.0 >> Self::ID_BITS
     }
@@ -29,6 +30,7 @@ pub struct AcceptorId(pub(crate) u32);
 
 impl AcceptorId {
     /// What the poller reports for this acceptor.
+    #[inline]
     pub(crate) fn token(self) -> Token {
         Token((self.0 as usize & Token::ID_MASK) | (usize::from(ACCEPTOR) << Token::ID_BITS))
     }
@@ -73,6 +75,7 @@ impl Id {
     /// After all others.
     pub(crate) const MAX: Id = Id(NonZeroU64::MAX);
 
+    #[inline]
     fn new(index: usize, generation: u64) -> Option<Id> {
         let index = u64::try_from(index).ok().filter(|&index| index <= INDEX_MASK)?;
         NonZeroU64::new((generation & GENERATION_MASK) << INDEX_BITS | index).map(Id)
@@ -81,6 +84,7 @@ impl Id {
     /// The place in the slab: small, dense, and given to another connection once this one is gone. Good for
     /// indexing a side table that is cleared at `Closed`.
     #[must_use]
+    #[inline]
     pub const fn index(self) -> usize {
         (self.0.get() & INDEX_MASK) as usize
     }
@@ -99,6 +103,7 @@ impl Id {
 
     /// What the poller reports for this connection. Where `usize` has 32 bits the generation is cut to six; a
     /// false match then costs one spare look at a socket, since readiness is only ever a hint.
+    #[inline]
     pub(crate) const fn token(self, kind: u8) -> Token {
         #[allow(clippy::cast_possible_truncation, reason = "the cut is meant, see above")]
         let low = self.0.get() as usize;
@@ -127,10 +132,12 @@ pub(crate) struct Slots<T> {
 }
 
 impl<T> Slots<T> {
+    #[inline]
     pub(crate) fn new() -> Self {
         Slots { slab: Slab::new(), generation: 0 }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }
@@ -148,18 +155,28 @@ impl<T> Slots<T> {
         self.slab.insert((id, item));
     }
 
+    #[inline]
     pub(crate) fn get(&self, id: Id) -> Option<&T> {
         self.slab.get(id.index()).filter(|(at, _)| *at == id).map(|(_, item)| item)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
         self.slab.get_mut(id.index()).filter(|(at, _)| *at == id).map(|(_, item)| item)
     }
 
     /// The id that a token of `kind` was made from, if it is still there.
+    #[inline]
     pub(crate) fn by_token(&self, token: Token, kind: u8) -> Option<Id> {
         let id = self.slab.get(token.0 & TOKEN_INDEX_MASK)?.0;
         (id.token(kind) == token).then_some(id)
+    }
+
+    /// The same, with what is there.
+    #[inline]
+    pub(crate) fn by_token_mut(&mut self, token: Token, kind: u8) -> Option<(Id, &mut T)> {
+        let (id, item) = self.slab.get_mut(token.0 & TOKEN_INDEX_MASK)?;
+        (id.token(kind) == token).then_some((*id, item))
     }
 
     pub(crate) fn remove(&mut self, id: Id) -> Option<T> {
@@ -226,7 +243,7 @@ mod tests {
     /// What was put in under each id ever given out, `None` once it is out again.
     type Model = Vec<(Id, Option<u32>)>;
 
-    fn check(slots: &Slots<u32>, model: &Model) -> Result<(), TestCaseError> {
+    fn check(slots: &mut Slots<u32>, model: &Model) -> Result<(), TestCaseError> {
         let mut live: Vec<(Id, u32)> =
             model.iter().filter_map(|(id, item)| Some((*id, (*item)?))).collect();
         live.sort_by_key(|(id, _)| id.index());
@@ -243,6 +260,8 @@ mod tests {
             prop_assert_eq!(slots.get(*id), item.as_ref(), "{}", id);
             for kind in 0..3 {
                 prop_assert_eq!(slots.by_token(id.token(kind), kind), item.map(|_| *id));
+                let found = slots.by_token_mut(id.token(kind), kind).map(|(id, item)| (id, *item));
+                prop_assert_eq!(found, item.map(|item| (*id, item)));
                 prop_assert_eq!(slots.by_token(id.token(kind), kind ^ 3), None, "another kind's");
             }
         }
@@ -285,7 +304,7 @@ mod tests {
                 Op::Remove(_) | Op::RemoveLive(_) | Op::Change(_) => {}
                 Op::Shrink => slots.shrink_if_empty(),
             }
-            check(&slots, &model)?;
+            check(&mut slots, &model)?;
         }
         for item in slots.iter_mut() {
             *item += 5;
@@ -293,7 +312,7 @@ mod tests {
         for (_, item) in &mut model {
             *item = item.map(|item| item + 5);
         }
-        check(&slots, &model)
+        check(&mut slots, &model)
     }
 
     proptest! {

@@ -29,6 +29,7 @@ fn shelf(size: usize) -> Option<usize> {
 
 impl Pool {
     /// A buffer with a copy of `data`.
+    #[inline]
     pub(crate) fn copy(&mut self, data: &[u8]) -> BytesMut {
         if !(SMALLEST..=LARGEST).contains(&data.len()) {
             return BytesMut::from(data);
@@ -57,6 +58,7 @@ impl Pool {
     }
 
     /// Takes back what is of use: nobody else has a part of it, and its size is one of ours.
+    #[inline]
     pub(crate) fn put_back(&mut self, bytes: Bytes) {
         if bytes.len() > SMALLEST / 2
             && let Ok(buf) = bytes.try_into_mut()

@@ -21,10 +21,12 @@ pub(crate) struct RxQueue {
 const SMALL: usize = 4096;
 
 impl RxQueue {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -33,6 +35,7 @@ impl RxQueue {
         &self.bytes
     }
 
+    #[inline]
     fn push(&mut self, data: &[u8], pool: &mut Pool) {
         if self.bytes.is_empty() {
             self.adopt(pool.copy(data));
@@ -44,6 +47,7 @@ impl RxQueue {
 
     /// Takes in the first `count` bytes of `scratch`: a copy; or the buffer itself, where nothing is unread, it is at least half filled, and the pool has
     /// another one to go on with.
+    #[inline]
     pub(crate) fn take_in(&mut self, scratch: &mut BytesMut, count: usize, pool: &mut Pool) {
         let size = scratch.len();
         let worth_keeping = self.is_empty() && count >= size / 2;
@@ -58,12 +62,14 @@ impl RxQueue {
     }
 
     /// Takes a filled buffer as it is; there must be nothing unread.
+    #[inline]
     fn adopt(&mut self, buf: BytesMut) {
         debug_assert!(self.is_empty(), "unread bytes would be lost");
         self.bytes = buf;
         self.note_whole();
     }
 
+    #[inline]
     fn note_whole(&mut self) {
         self.whole = u32::try_from(self.bytes.capacity()).unwrap_or(u32::MAX);
     }
@@ -101,6 +107,7 @@ impl RxQueue {
     }
 
     /// Takes all, without copying.
+    #[inline]
     pub(crate) fn take(&mut self) -> Bytes {
         mem::take(&mut self.bytes).freeze()
     }

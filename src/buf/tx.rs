@@ -29,10 +29,12 @@ pub(crate) struct TxQueue {
 }
 
 impl TxQueue {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -54,6 +56,7 @@ impl TxQueue {
     }
 
     /// Queues `data` itself, except where copying it next to its neighbour is cheaper.
+    #[inline]
     pub(crate) fn push_bytes(&mut self, data: Bytes) {
         if data.is_empty() {
             return;
@@ -87,6 +90,7 @@ impl TxQueue {
     }
 
     /// The bytes, where they are one piece, as they mostly are.
+    #[inline]
     pub(crate) fn only(&self) -> Option<&[u8]> {
         if self.middle.is_some() {
             None
@@ -118,6 +122,7 @@ impl TxQueue {
     }
 
     /// Drops the first `count` bytes, which must not be more than there are: what was sent. Buffers that are done go to the pool.
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize, pool: &mut Pool) {
         debug_assert!(count <= self.len, "{count} bytes sent of {}", self.len);
         let mut left = count.min(self.len);

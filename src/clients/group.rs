@@ -163,6 +163,7 @@ impl Clients {
     }
 
     /// Takes the next event of those that have not been taken, oldest first.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.engine.poll_event()
     }
@@ -175,7 +176,7 @@ impl Clients {
     /// When they want to be serviced next; see [`Server::wake`](crate::Server::wake).
     #[must_use]
     pub fn wake(&self) -> Wake {
-        self.engine.wake(false, None)
+        self.engine.wake(false, Tyme::NEVER)
     }
 
     /// Sleeps until there is something to do, at most so long; see [`Server::wait`](crate::Server::wait). Dials and sends what is asked for

@@ -184,6 +184,7 @@ impl Engine {
         if self.shaking.is_empty() && !self.has_upgrades() { 0 } else { self.shake_hands() }
     }
 
+    #[inline(never)]
     fn shake_hands(&mut self) -> usize {
         #[cfg(feature = "tls")]
         self.go_over();

@@ -28,6 +28,7 @@ impl Remoter {
 
     /// What comes after a pass: takes the steps towards its end that can be taken, and gets in line again if there is more to do.
     /// Returns whether it is to be released.
+    #[inline]
     pub(super) fn after_pass(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
         if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
             return false;
@@ -167,6 +168,7 @@ impl Drop for Engine {
 
 impl Engine {
     /// Sees after a pass what became of a connection: released, in line again, or at rest.
+    #[inline]
     pub(super) fn after_pass(&mut self, id: Id) {
         if let Some(remoter) = self.slots.get_mut(id)
             && remoter.after_pass(&mut self.core, &mut self.ready)

@@ -103,7 +103,13 @@ impl Core {
         }
     }
 
+    #[inline(never)]
+    pub(super) fn refit_scratch(&mut self, size: usize) {
+        self.scratch = self.pool.scratch(size);
+    }
+
     /// Fills the budgets for another tick.
+    #[inline]
     pub(super) fn begin_tick(&mut self) {
         let limits = &self.config.limits;
         self.tick = self.tick.wrapping_add(1);
@@ -117,6 +123,7 @@ impl Core {
     }
 
     /// Cuts the budgets down to those of a tick that a wait has begun.
+    #[inline]
     pub(super) fn begin_burst(&mut self) {
         let limits = &self.config.limits;
         let bytes = limits.burst_bytes.max(1);

@@ -14,6 +14,7 @@ use crate::id::Id;
 use crate::remoter::{HalfOpen, Phase, Remoter, SLOTS, Slot};
 use crate::tyme::{Tyme, nanos};
 
+#[inline]
 fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
     let duration = match slot {
         Slot::Handshake => timeouts.handshake,
@@ -31,6 +32,7 @@ fn duration_of(timeouts: &Timeouts, slot: Slot) -> Option<Duration> {
 }
 
 impl Remoter {
+    #[inline]
     pub(super) fn duration(&self, core: &Core, slot: Slot) -> Option<Duration> {
         if let (Slot::Dial, Some(dial)) = (slot, &self.dial) {
             return Some(dial.pause).filter(|pause| !pause.is_zero());
@@ -59,6 +61,7 @@ impl Remoter {
     }
 
     /// Sees that the wheel fires no later than the earliest deadline.
+    #[inline(never)]
     pub(super) fn arm_wheel(&mut self, core: &mut Core) {
         let earliest = self.deadlines.iter().copied().min().unwrap_or(Tyme::NEVER);
         if earliest == Tyme::NEVER {
@@ -83,6 +86,7 @@ impl Remoter {
     }
 
     /// There was traffic: the silence begins anew. The wheel is not touched, unless the timeout has become shorter meanwhile.
+    #[inline]
     pub(super) fn refresh_idle(&mut self, core: &mut Core) {
         let old = self.deadlines[Slot::Idle as usize];
         if !self.state.refreshable || old == Tyme::NEVER {
@@ -188,6 +192,7 @@ impl Remoter {
     }
 
     /// Does what is due, the earliest first.
+    #[inline]
     fn expire(&mut self, core: &mut Core) {
         loop {
             let first = Slot::ALL.into_iter().min_by_key(|slot| self.deadlines[*slot as usize]);
@@ -265,6 +270,7 @@ impl Remoter {
 
 impl Engine {
     /// Expires what is due at this tick's tyme.
+    #[inline]
     pub(crate) fn expire(&mut self) {
         self.core.wheel.advance(self.core.now, &mut self.due);
         if self.due.is_empty() {
@@ -277,6 +283,7 @@ impl Engine {
         self.due = due;
     }
 
+    #[inline(never)]
     fn expire_one(&mut self, id: Id) {
         let Some(remoter) = self.slots.get_mut(id) else { return };
         remoter.timer = None;

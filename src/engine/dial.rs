@@ -147,6 +147,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn dial_due(&mut self) {
         if self.names.is_used() {
             self.take_answers();
@@ -239,6 +240,7 @@ impl Engine {
         if self.dials_latched.is_empty() { 0 } else { self.poll_latched() }
     }
 
+    #[inline(never)]
     fn poll_latched(&mut self) -> usize {
         let mut opened = 0;
         let budget = self.core.config.limits.connects_per_tick.max(1);

@@ -15,6 +15,7 @@ pub(crate) struct Events {
 const KEEP: usize = 1024;
 
 impl Events {
+    #[inline]
     pub(crate) fn push(&mut self, event: Event) {
         self.queue.push_back(event);
     }
@@ -35,6 +36,15 @@ impl Events {
         Some(event)
     }
 
+    /// The next one, where that says that a connection has received something, as most do.
+    #[inline]
+    pub(crate) fn next_received(&self) -> Option<Id> {
+        match self.queue.front() {
+            Some(Event::Received(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
     /// Those that have come in and were not told.
     pub(crate) fn accepted(&self) -> impl Iterator<Item = Id> {
         self.queue.iter().filter_map(|event| match event {
@@ -43,10 +53,12 @@ impl Events {
         })
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

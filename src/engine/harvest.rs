@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use super::{Engine, REMOTER};
 use crate::event::Event;
-use crate::id::Id;
 use crate::net::Readiness;
 use crate::remoter::Phase;
 use crate::tyme::Tyme;
@@ -23,6 +22,7 @@ pub(super) struct Sweep {
 impl Engine {
     /// Asks the network who is ready, unless the wait just before has done so. Where a deadline has come since then, so may have what it waits
     /// for, and it is asked once more.
+    #[inline]
     pub(crate) fn harvest_once(&mut self) {
         let is_due = || self.next_deadline().is_some_and(|next| next <= self.core.now);
         if !self.fresh || is_due() {
@@ -36,6 +36,7 @@ impl Engine {
     }
 
     /// Asks the network who is ready.
+    #[inline]
     pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
         let before = self.harvested.len();
         if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
@@ -52,6 +53,7 @@ impl Engine {
     }
 
     /// There was more than one harvest takes.
+    #[inline(never)]
     fn sweep_on(&mut self, taken: usize) {
         self.core.counters.budget.harvests += 1;
         self.core.serviced.more = true;
@@ -66,21 +68,23 @@ impl Engine {
     }
 
     /// Sets the latches of those who became ready; what is not a connection's goes to `other`.
+    #[inline]
     pub(crate) fn latch(&mut self, mut other: impl FnMut(Readiness)) {
         self.fresh = false;
-        let mut harvested = core::mem::take(&mut self.harvested);
-        for readiness in harvested.drain(..) {
-            if readiness.token.kind() != usize::from(REMOTER) {
+        for at in 0..self.harvested.len() {
+            let readiness = self.harvested[at];
+            if readiness.token.kind() == usize::from(REMOTER) {
+                self.latch_one(readiness);
+            } else {
                 other(readiness);
-            } else if let Some(id) = self.slots.by_token(readiness.token, REMOTER) {
-                self.latch_one(id, readiness);
             }
         }
-        self.harvested = harvested;
+        self.harvested.clear();
     }
 
-    fn latch_one(&mut self, id: Id, readiness: Readiness) {
-        let Some(remoter) = self.slots.get_mut(id) else { return };
+    #[inline]
+    fn latch_one(&mut self, readiness: Readiness) {
+        let Some((id, remoter)) = self.slots.by_token_mut(readiness.token, REMOTER) else { return };
         remoter.state.readable |= readiness.readable;
         remoter.state.writable |= readiness.writable;
         remoter.state.ending |= readiness.ending;

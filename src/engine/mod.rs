@@ -115,6 +115,7 @@ impl Engine {
     }
 
     /// Reads the clock, once per tick.
+    #[inline]
     pub(crate) fn sample(&mut self) -> Tyme {
         let now = match &self.tymth {
             Some(tymth) => tymth.tyme(),
@@ -166,6 +167,7 @@ impl Engine {
     // Ticks.
 
     /// Begins a tick, or goes on with the one that a wait has begun: reads the clock, fills the budgets.
+    #[inline]
     pub(crate) fn begin_tick(&mut self) {
         self.sample();
         let limit = self.core.config.limits.buffered.max(1);
@@ -180,12 +182,14 @@ impl Engine {
     }
 
     /// Ends a tick; what was done in it.
+    #[inline]
     pub(crate) fn end_tick(&mut self) -> Serviced {
         self.begun = false;
         self.core.serviced
     }
 
     /// Forgets the connections whose `Closed` was taken.
+    #[inline]
     pub(crate) fn forget_closed(&mut self) {
         while let Some(id) = self.to_forget.pop() {
             self.forget(id);
@@ -193,10 +197,11 @@ impl Engine {
     }
 
     /// Makes the read buffer as large as configured. There is none while there is no connection.
+    #[inline]
     fn fit_scratch(&mut self) {
         let size = self.core.config.limits.scratch.clamp(1, SCRATCH_MOST);
         if self.core.scratch.len() != size {
-            self.core.scratch = self.core.pool.scratch(size);
+            self.core.refit_scratch(size);
         }
     }
 
@@ -214,34 +219,37 @@ impl Engine {
         let left = self.core.tick_left_out;
         let kept = if self.behind { left - left / 2 } else { 0 };
         self.core.tick_left_out = left - kept;
-        let mut touched = core::mem::take(&mut self.touched);
-        for id in touched.drain(..) {
-            if let Some(remoter) = self.slots.get_mut(id) {
-                if self.core.filtered && remoter.has_raw_out() {
-                    self.touched.push(id); // Once the filters have seen it.
-                    continue;
+        // Those that are flushed while this goes on come behind.
+        let count = self.touched.len();
+        let mut stay = 0;
+        for at in 0..count {
+            let id = self.touched[at];
+            let Some(remoter) = self.slots.get_mut(id) else { continue };
+            if self.core.filtered && remoter.has_raw_out() {
+                self.touched[stay] = id; // Until the filters have seen it.
+                stay += 1;
+                continue;
+            }
+            remoter.state.touched = false;
+            if remoter.state.changed {
+                if remoter.is_renamed() {
+                    self.index.rename(remoter);
                 }
-                remoter.state.touched = false;
-                if remoter.state.changed {
-                    if remoter.is_renamed() {
-                        self.index.rename(remoter);
-                    }
-                    if remoter.has_new_timeouts() {
-                        remoter.restart_deadlines(&mut self.core, false);
-                    }
-                }
-                remoter.send(&mut self.core);
-                if remoter.after_pass(&mut self.core, &mut self.ready) {
-                    self.release(id);
+                if remoter.has_new_timeouts() {
+                    remoter.restart_deadlines(&mut self.core, false);
                 }
             }
+            remoter.send(&mut self.core);
+            if remoter.after_pass(&mut self.core, &mut self.ready) {
+                self.release(id);
+            }
         }
-        touched.append(&mut self.touched);
-        self.touched = touched;
+        self.touched.drain(stay..count);
         self.core.tick_left_out += kept;
     }
 
     /// Puts it in the line it belongs to if it has something to do and is in none yet.
+    #[inline]
     fn enqueue(&mut self, id: Id) {
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.enqueue(&self.core, &mut self.ready, &mut self.shaking);
@@ -254,6 +262,7 @@ impl Engine {
         false
     }
 
+    #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {
         self.core.wheel.next()
     }
@@ -284,6 +293,7 @@ impl Engine {
     }
 
     /// The connection, which counts as touched from now on.
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut Remoter> {
         let remoter = self.slots.get_mut(id)?;
         if !remoter.is_known() {
@@ -327,14 +337,29 @@ impl Engine {
     }
 
     /// Takes the next event, and does what its being taken means.
+    #[inline]
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        if self.core.events.is_empty() {
+            None
+        } else {
+            self.poll_received().or_else(|| self.poll_other())
+        }
+    }
+
+    /// The same, where it says that a connection has received something.
+    #[inline]
+    pub(crate) fn poll_received(&mut self) -> Option<Event> {
+        let id = self.core.events.next_received()?;
+        if let Some(remoter) = self.slots.get_mut(id) {
+            remoter.state.received = false;
+        }
+        self.core.events.pop()
+    }
+
+    #[inline(never)]
+    fn poll_other(&mut self) -> Option<Event> {
         let event = self.core.events.pop()?;
         match event {
-            Event::Received(id) => {
-                if let Some(remoter) = self.slots.get_mut(id) {
-                    remoter.state.received = false;
-                }
-            }
             Event::Eof(id) => {
                 if let Some(remoter) = self.get_mut(id) {
                     remoter.state.eof_told = true;

@@ -65,6 +65,7 @@ impl Remoter {
     }
 
     /// Reads what nobody wants, and lets go of the descriptors that came along.
+    #[inline(never)]
     fn read_away(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         #[cfg(all(unix, feature = "uds"))]
         let kept = self.stream.files().map_or(0, |files| files.inbox.len());
@@ -78,6 +79,7 @@ impl Remoter {
     }
 
     /// Asks whether the connection is lost, where no read tells it: after the peer's end they all say just that.
+    #[inline]
     fn look_for_loss(&mut self) {
         if self.may_be_lost() {
             self.state.ending = false;
@@ -88,13 +90,22 @@ impl Remoter {
     }
 
     /// Takes note of what the stream keeps back after a call that was no write: what waits now has its deadline, and what has left is told.
+    #[inline]
     pub(super) fn note_held_anew(&mut self, core: &mut Core) {
         self.note_held_since(self.state.holding, core);
     }
 
     /// The same where it was looked at meanwhile; `before` is whether it kept something back before the call.
+    #[inline]
     pub(super) fn note_held_since(&mut self, before: bool, core: &mut Core) {
         self.note_held();
+        if before || self.state.holding {
+            self.go_by_held(before, core);
+        }
+    }
+
+    #[inline(never)]
+    fn go_by_held(&mut self, before: bool, core: &mut Core) {
         if !self.is_live() || self.state.doomed {
             return; // What it may have held is gone.
         }
@@ -105,6 +116,7 @@ impl Remoter {
         }
     }
 
+    #[inline]
     fn on_bytes(&mut self, core: &mut Core, count: usize, want: usize, thrown_away: bool) {
         if count < want && self.state.short_read_drains && !self.state.ending {
             self.state.readable = false;
@@ -130,6 +142,7 @@ impl Remoter {
         }
     }
 
+    #[inline(never)]
     fn on_eof(&mut self, core: &mut Core) {
         self.state.readable = false;
         if self.state.eof_untrusted {

@@ -12,11 +12,17 @@ const PIECES: usize = 16;
 
 impl Remoter {
     /// Writes what is queued until nothing is left, the network takes no more, or the budget ends.
+    #[inline]
     pub(super) fn send(&mut self, core: &mut Core) {
         // The usual case first: nothing to send, and nothing owed.
         if self.tx.is_empty() && !self.state.backlogged && !self.state.holding {
             return;
         }
+        self.send_queued(core);
+    }
+
+    #[inline(never)]
+    fn send_queued(&mut self, core: &mut Core) {
         if self.state.doomed {
             return;
         }
@@ -79,6 +85,7 @@ impl Remoter {
         self.after_send(core, moved);
     }
 
+    #[inline]
     fn on_written(&mut self, core: &mut Core, count: usize) {
         self.tx.consume(count, &mut core.pool);
         core.shared.sub(count);
@@ -90,6 +97,7 @@ impl Remoter {
     }
 
     /// Lets the stream send what it still holds.
+    #[inline]
     pub(super) fn flush_held(&mut self, core: &mut Core) {
         if self.state.writable && self.state.holding {
             let flushed = self.stream.flush();
@@ -101,6 +109,7 @@ impl Remoter {
     }
 
     /// Takes note of why a write did nothing.
+    #[inline(never)]
     fn on_write_error(&mut self, core: &mut Core, error: &io::Error) {
         match error.kind() {
             io::ErrorKind::WouldBlock => self.state.writable = false,
@@ -112,6 +121,7 @@ impl Remoter {
         }
     }
 
+    #[inline]
     pub(super) fn after_send(&mut self, core: &mut Core, moved: usize) {
         if moved > 0 {
             self.refresh_idle(core);

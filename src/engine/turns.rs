@@ -20,6 +20,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn tell_owed(&mut self, room: bool) {
         let Core { drained_owed, owes_ended, events, .. } = &mut self.core;
         *owes_ended = false;
@@ -112,6 +113,7 @@ impl Engine {
     }
 
     /// Whether it is last in line with some of its own budget left.
+    #[inline(never)]
     fn was_cut_short(&self, id: Id) -> bool {
         self.ready.back() == Some(&id)
             && self.slots.get(id).is_some_and(|remoter| remoter.has_budget(&self.core))
@@ -169,6 +171,7 @@ impl Engine {
         !nobody && self.is_turn_possible()
     }
 
+    #[inline(never)]
     fn is_turn_possible(&self) -> bool {
         let limit = self.core.config.limits.buffered.max(1);
         let buffered = self.will_be_buffered();

@@ -8,6 +8,7 @@ use crate::tyme::Tyme;
 
 impl Engine {
     /// The first part of a tick, up to the harvest.
+    #[inline]
     pub(crate) fn before_harvest(&mut self) {
         self.core.counters.ticks += 1;
         self.forget_closed();
@@ -17,6 +18,7 @@ impl Engine {
     }
 
     /// What is done for connections once they are latched and let in.
+    #[inline]
     pub(crate) fn serve_connections(&mut self) {
         self.poll_dials();
         self.shake();
@@ -24,6 +26,7 @@ impl Engine {
     }
 
     /// What time has brought, after all that has arrived.
+    #[inline]
     pub(crate) fn expire_and_dial(&mut self) {
         self.expire();
         self.dial();
@@ -36,17 +39,20 @@ impl Engine {
         self.end_tick();
     }
 
-    /// Whether it wants to be called at once, at a tyme, or when the network has something. `pending` and `deadline` are those of the owner.
-    pub(crate) fn wake(&self, pending: bool, deadline: Option<Tyme>) -> Wake {
+    /// Whether it wants to be called at once, at a tyme, or when the network has something. `pending` and `deadline` are those of the owner; its
+    /// `NEVER` is none.
+    #[inline]
+    pub(crate) fn wake(&self, pending: bool, deadline: Tyme) -> Wake {
         if pending || self.is_pending() {
             return Wake::Now;
         }
-        let net = self.net.due_in().map(|time| self.core.now + time);
-        let next = self.next_deadline().into_iter().chain(deadline).chain(net).min();
-        Wake::by(next, self.core.now)
+        let net = self.net.due_in().map_or(Tyme::NEVER, |time| self.core.now + time);
+        let own = self.next_deadline().unwrap_or(Tyme::NEVER);
+        Wake::by(own.min(deadline).min(net), self.core.now)
     }
 
     /// What is done before a wait: what the caller has asked for goes out.
+    #[inline]
     pub(crate) fn before_wait(&mut self) {
         self.begin_tick();
         self.core.begin_burst();
@@ -55,6 +61,7 @@ impl Engine {
     }
 
     /// Sleeps until `wake`, `limit`, or the network; not at all where `wake` is now.
+    #[inline]
     pub(crate) fn sleep(&mut self, wake: Wake, limit: Option<Duration>) {
         if wake != Wake::Now {
             let timeout = wake.timeout(self.core.now);

@@ -14,6 +14,7 @@ pub(super) const TOO_MUCH: CloseReason =
 
 impl Remoter {
     /// Whether reading may go on: somebody wants the bytes, or they are thrown away.
+    #[inline]
     pub(super) fn may_read(&self, core: &Core) -> bool {
         if self.state.eof || self.state.doomed {
             return false;
@@ -35,26 +36,31 @@ impl Remoter {
     }
 
     /// Whether what comes in is wanted by nobody.
+    #[inline]
     pub(super) fn throws_away(&self) -> bool {
         self.state.receive_shut || self.state.phase != Phase::Live
     }
 
     /// Whether bytes wait to go out, here or in the stream.
+    #[inline]
     pub(crate) fn has_output(&self) -> bool {
         !self.tx.is_empty() || self.state.holding
     }
 
     /// Takes note of whether the stream keeps bytes back. Asked once after its calls, since asking is a virtual call.
+    #[inline]
     pub(super) fn note_held(&mut self) {
         self.state.holding = self.stream.held() > 0;
     }
 
     /// Whether a turn would do something with the latches as they are.
+    #[inline]
     pub(super) fn has_work(&self, core: &Core) -> bool {
         self.can_go_on(core, Room::All)
     }
 
     /// The same where there may be no room for everybody's bytes.
+    #[inline]
     pub(super) fn can_go_on(&self, core: &Core, room: Room) -> bool {
         match self.state.phase {
             Phase::Dialling => return false,
@@ -69,11 +75,13 @@ impl Remoter {
     }
 
     /// Whether it may hold more where there is room for so many.
+    #[inline]
     fn has_room(&self, room: Room) -> bool {
         room == Room::All || (room == Room::InNeed && self.rx.is_empty() && self.tx.is_empty())
     }
 
     /// Whether something ended after the peer's half had: all that can is the rest of the connection.
+    #[inline]
     pub(super) fn may_be_lost(&self) -> bool {
         let open = matches!(self.state.phase, Phase::Live | Phase::Flushing);
         open && self.state.eof && self.state.ending && self.state.fin != Fin::Sent
@@ -81,6 +89,7 @@ impl Remoter {
 
     /// Whether it is in line and the last pass over that, in the tick `pass`, ended before its turn. A step is a tick of its own, so that may
     /// have been some ticks ago.
+    #[inline]
     fn is_passed_over(&self, pass: u32) -> bool {
         match self.state.queued {
             Queued::No => false,
@@ -90,6 +99,7 @@ impl Remoter {
     }
 
     /// Takes note that it had its turn, where it is in line for another.
+    #[inline]
     pub(super) fn had_turn(&mut self) {
         if self.state.queued == Queued::Waiting {
             self.state.queued = Queued::Again;
@@ -122,6 +132,7 @@ impl Remoter {
     }
 
     /// Whether the tick's budget ended before its own while it was sending.
+    #[inline]
     pub(super) fn is_cut_out(&self, core: &Core) -> bool {
         core.tick_left_out == 0
             && self.state.writable
@@ -130,11 +141,13 @@ impl Remoter {
     }
 
     /// Whether what is read is not kept, so that it needs no room.
+    #[inline]
     fn keeps_nothing(&self) -> bool {
         self.throws_away() || self.rx.len() >= self.rx_limit()
     }
 
     /// What it may hold more of, for all that the engine holds.
+    #[inline]
     pub(super) fn room_to_read(&self, core: &Core) -> usize {
         let room = core.shared.room_to_read();
         if room == 0 && self.rx.is_empty() && self.tx.is_empty() {
@@ -144,6 +157,7 @@ impl Remoter {
     }
 
     /// Whether it has something to read for which there is no room in the whole engine.
+    #[inline]
     pub(super) fn waits_for_room(&self, core: &Core) -> bool {
         self.room_to_read(core) == 0
             && self.state.readable
@@ -152,6 +166,7 @@ impl Remoter {
     }
 
     /// Gets in the line it belongs to if it has something to do and is in none yet.
+    #[inline]
     pub(super) fn enqueue(
         &mut self,
         core: &Core,
@@ -203,6 +218,7 @@ impl Remoter {
             && !self.is_upgrading()
     }
 
+    #[inline]
     pub(super) fn begin_tick(&mut self, core: &Core) {
         if self.state.spent_at != core.tick {
             self.state.spent_at = core.tick;
@@ -216,10 +232,12 @@ impl Remoter {
     }
 
     /// What is left of a budget of which `spent` is gone.
+    #[inline]
     pub(super) fn budget_left(core: &Core, spent: u32) -> usize {
         core.config.limits.remoter_tick_bytes.max(1).saturating_sub(spent as usize)
     }
 
+    #[inline]
     pub(super) fn has_budget(&self, core: &Core) -> bool {
         Self::budget_left(core, self.state.spent_in) > 0
     }
@@ -234,6 +252,7 @@ impl Remoter {
 }
 
 /// A count as the budgets keep it. More than there can be is as good as all.
+#[inline]
 pub(super) fn count_u32(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -282,6 +282,7 @@ impl Wake {
     /// assert_eq!(Wake::OnIo.timeout(now), None);
     /// ```
     #[must_use]
+    #[inline]
     pub fn timeout(self, now: Tyme) -> Option<Duration> {
         match self {
             Wake::Now => Some(Duration::ZERO),
@@ -291,12 +292,13 @@ impl Wake {
         }
     }
 
-    /// What somebody wants at `now` who has nothing to do before `deadline`.
-    pub(crate) fn by(deadline: Option<Tyme>, now: Tyme) -> Wake {
+    /// What somebody wants at `now` who has nothing to do before `deadline`; `NEVER`: at all.
+    #[inline]
+    pub(crate) fn by(deadline: Tyme, now: Tyme) -> Wake {
         match deadline {
-            None | Some(Tyme::NEVER) => Wake::OnIo,
-            Some(tyme) if tyme <= now => Wake::Now,
-            Some(tyme) => Wake::At(tyme),
+            Tyme::NEVER => Wake::OnIo,
+            tyme if tyme <= now => Wake::Now,
+            tyme => Wake::At(tyme),
         }
     }
 }
@@ -309,10 +311,10 @@ mod tests {
     fn what_is_due_is_wanted_now_from_its_very_tyme_on() {
         let now = Tyme::from_secs(5);
         let next = Tyme::from_nanos(now.as_nanos() + 1);
-        assert_eq!(Wake::by(Some(now), now), Wake::Now);
-        assert_eq!(Wake::by(Some(next), now), Wake::At(next));
-        assert_eq!(Wake::by(Some(Tyme::NEVER), Tyme::NEVER), Wake::OnIo, "never is never due");
-        assert_eq!(Wake::by(None, now), Wake::OnIo);
+        assert_eq!(Wake::by(now, now), Wake::Now);
+        assert_eq!(Wake::by(next, now), Wake::At(next));
+        assert_eq!(Wake::by(Tyme::NEVER, now), Wake::OnIo);
+        assert_eq!(Wake::by(Tyme::NEVER, Tyme::NEVER), Wake::OnIo, "never is never due");
     }
 
     #[test]

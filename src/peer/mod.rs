@@ -269,7 +269,8 @@ impl Peer {
             return Wake::Now;
         }
         let net = self.net.due_in().map(|time| self.now + time);
-        Wake::by(endpoint.next_deadline().into_iter().chain(net).min(), self.now)
+        let next = endpoint.next_deadline().into_iter().chain(net).min();
+        Wake::by(next.unwrap_or(Tyme::NEVER), self.now)
     }
 
     /// Sends what was queued, then sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal

@@ -23,6 +23,7 @@ impl Remoter {
     }
 
     /// Takes all unread bytes, without copying them.
+    #[inline]
     pub fn take(&mut self) -> Bytes {
         self.shared.sub(self.rx.len());
         self.rx.take()

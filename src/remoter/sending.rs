@@ -28,6 +28,7 @@ impl Remoter {
     ///
     /// # Errors
     /// As [`tx`](Remoter::tx); `data` is then as it was.
+    #[inline]
     pub fn tx_bytes(&mut self, data: &mut Bytes) -> Result<usize, TxError> {
         let count = self.admit(data.len())?;
         self.tx.push_bytes(if count == data.len() {
@@ -83,6 +84,7 @@ impl Remoter {
     }
 
     /// How many of `wanted` bytes may be queued; they are counted as queued.
+    #[inline]
     fn admit(&mut self, wanted: usize) -> Result<usize, TxError> {
         if self.is_upgrading() {
             return Err(TxError::Upgrading);

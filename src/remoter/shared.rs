@@ -22,6 +22,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    #[inline]
     pub(crate) fn room(&self) -> usize {
         let limit = self.buffered_limit.load(Ordering::Relaxed);
         limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
@@ -29,6 +30,7 @@ impl Shared {
 
     /// Room for bytes that come in: an eighth of all is kept for those that go out. Else unread bytes could fill everything, and who must
     /// send before it takes more would wait for ever.
+    #[inline]
     pub(crate) fn room_to_read(&self) -> usize {
         let limit = Self::readable(self.buffered_limit.load(Ordering::Relaxed));
         limit.saturating_sub(self.buffered.load(Ordering::Relaxed))
@@ -41,11 +43,13 @@ impl Shared {
         limit.saturating_sub(self.buffered.load(Ordering::Relaxed)).min(IN_NEED)
     }
 
+    #[inline]
     fn readable_in_need(limit: usize) -> usize {
         if limit < 16 { 0 } else { limit - limit / 16 }
     }
 
     /// For whom there is room below `limit` where so much is `buffered`.
+    #[inline]
     pub(crate) fn room_below(limit: usize, buffered: usize) -> Room {
         if buffered < Self::readable(limit) {
             Room::All
@@ -56,12 +60,14 @@ impl Shared {
         }
     }
 
+    #[inline]
     pub(crate) fn room_now(&self) -> Room {
         let limit = self.buffered_limit.load(Ordering::Relaxed);
         Self::room_below(limit, self.buffered.load(Ordering::Relaxed))
     }
 
     /// How much of a limit unread bytes may fill; of a limit of 1 all, or nothing would ever come in.
+    #[inline]
     fn readable(limit: usize) -> usize {
         if limit < 2 { limit } else { limit - (limit / 8).max(1) }
     }
@@ -69,11 +75,13 @@ impl Shared {
     // Load and store instead of a locked instruction: whoever has a connection in hand has its engine borrowed, so there is only
     // one at a time.
 
+    #[inline]
     pub(crate) fn add(&self, bytes: usize) {
         let buffered = self.buffered.load(Ordering::Relaxed);
         self.buffered.store(buffered.wrapping_add(bytes), Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn sub(&self, bytes: usize) {
         let buffered = self.buffered.load(Ordering::Relaxed);
         self.buffered.store(buffered.wrapping_sub(bytes), Ordering::Relaxed);

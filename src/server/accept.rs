@@ -8,24 +8,35 @@ use crate::event::Event;
 
 impl Server {
     /// How many more events may wait, and so connections come in: each has one event at least.
+    #[inline]
     fn event_room(&self) -> usize {
         let core = &self.engine.core;
         core.config.limits.events.max(1).saturating_sub(core.events.len())
     }
 
     /// How many accepted connections each acceptor may hold.
+    #[inline]
     pub(super) fn deque(&self) -> usize {
         self.engine.core.config.limits.accept_deque.max(1)
     }
 
     /// Whether one could be accepted or admitted now.
+    #[inline]
     pub(super) fn can_accept_now(&self) -> bool {
         let (now, deque) = (self.engine.core.now, self.deque());
-        let has_some = |acceptor: &Acceptor| acceptor.ready || !acceptor.axes.is_empty();
-        self.acceptors.iter().any(has_some)
+        self.acceptors.iter().any(Acceptor::has_some)
             && self.event_room() > 0
             && (0..self.acceptors.len())
                 .any(|at| self.acceptors[at].can_accept(now, deque) || self.may_admit(at))
+    }
+
+    /// Accepts and admits.
+    #[inline]
+    pub(super) fn take_in(&mut self) {
+        if self.acceptors.iter().any(Acceptor::has_some) {
+            self.accept_pass();
+            self.admit_pass();
+        }
     }
 
     /// Accepts round robin over the acceptors, starting with another one each tick, within the budget.
@@ -36,6 +47,7 @@ impl Server {
         }
     }
 
+    #[inline(never)]
     fn accept_ready(&mut self) {
         let (room, deque) = (self.event_room(), self.deque());
         let core = &mut self.engine.core;
@@ -94,6 +106,7 @@ impl Server {
         if none { 0 } else { self.admit_axes() }
     }
 
+    #[inline(never)]
     fn admit_axes(&mut self) -> usize {
         let mut opened = 0;
         while self.event_room() > 0

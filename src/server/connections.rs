@@ -14,6 +14,7 @@ impl Server {
     }
 
     /// The connection of this id, to do something with.
+    #[inline]
     pub fn remoter_mut(&mut self, id: Id) -> Option<&mut Remoter> {
         self.engine.get_mut(id)
     }

@@ -74,6 +74,7 @@ impl Server {
     }
 
     /// Whether the next tick has something to tell of it.
+    #[inline]
     pub(super) fn drain_is_pending(&self) -> bool {
         self.draining.as_ref().is_some_and(|state| {
             let left = self.left();
@@ -89,6 +90,7 @@ impl Server {
         }
     }
 
+    #[inline(never)]
     fn go_on_draining(&mut self) {
         let left = self.left();
         let now = self.engine.core.now;

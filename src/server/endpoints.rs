@@ -63,6 +63,7 @@ impl Endpoints {
         }
     }
 
+    #[inline(never)]
     fn flush_touched(&mut self, core: &mut Core) {
         let mut touched = core::mem::take(&mut self.touched);
         for id in touched.drain(..) {
@@ -84,6 +85,7 @@ impl Endpoints {
         }
     }
 
+    #[inline(never)]
     fn serve_line(&mut self, core: &mut Core) {
         self.wake_rested(core);
         for _ in 0..self.ready.len() {
@@ -128,15 +130,27 @@ impl Endpoints {
         self.enqueue(id);
     }
 
+    /// Whether they want nothing before the network has something for them.
+    #[inline]
+    pub(super) fn are_calm(&self) -> bool {
+        self.ready.is_empty() && self.touched.is_empty() && self.resting.is_empty()
+    }
+
     /// Whether there is work that needs no news from the network.
+    #[inline]
     pub(super) fn is_pending(&self) -> bool {
         let works = |id: &Id| self.get(*id).is_some_and(Endpoint::has_work);
         !self.ready.is_empty() || self.touched.iter().any(works)
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Tyme> {
+    #[inline]
+    pub(super) fn next_deadline(&self) -> Tyme {
+        if self.resting.is_empty() && self.touched.is_empty() {
+            return Tyme::NEVER;
+        }
         let ids = self.resting.iter().chain(&self.touched);
-        ids.filter_map(|id| self.get(*id)?.next_deadline()).min()
+        let next = ids.filter_map(|id| self.get(*id)?.next_deadline()).min();
+        next.unwrap_or(Tyme::NEVER)
     }
 
     pub(super) fn rebase(&mut self, now: Tyme) {

@@ -119,6 +119,7 @@ impl Server {
     }
 
     /// Sets latches from what was harvested.
+    #[inline]
     pub(super) fn latch(&mut self) {
         let (acceptors, endpoints) = (&mut self.acceptors, &mut self.endpoints);
         self.engine.latch(|readiness| {

@@ -4,7 +4,10 @@ use core::time::Duration;
 use std::io;
 
 use super::{Server, drain};
+use crate::acceptor::Acceptor;
 use crate::event::{Serviced, Wake};
+#[cfg(feature = "tls")]
+use crate::net::tls::Watch;
 use crate::net::{Descriptor, Waker};
 use crate::tyme::Tyme;
 
@@ -29,8 +32,7 @@ impl Server {
         self.endpoints.flush(&mut self.engine.core);
         self.engine.harvest_once();
         self.latch();
-        self.accept_pass();
-        self.admit_pass();
+        self.take_in();
         self.engine.serve_connections();
         self.endpoints.turns(&mut self.engine.core);
         self.engine.expire_and_dial();
@@ -44,12 +46,13 @@ impl Server {
     ///
     /// An event that was not taken counts as pending, so a loop that takes only some each round is not put to sleep over the rest.
     #[must_use]
+    #[inline]
     pub fn wake(&self) -> Wake {
-        let pending =
-            self.endpoints.is_pending() || self.can_accept_now() || self.drain_is_pending();
-        #[cfg(feature = "tls")]
-        let pending = pending || self.tls_is_pending();
-        self.engine.wake(pending, self.next_deadline())
+        let calm = self.endpoints.are_calm()
+            && self.draining.is_none()
+            && self.acceptors.iter().all(Acceptor::is_calm);
+        let (pending, deadline) = if calm { (false, Tyme::NEVER) } else { self.look_closer() };
+        self.engine.wake(pending, deadline)
     }
 
     /// Sleeps until the server wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal comes.
@@ -90,13 +93,30 @@ impl Server {
 }
 
 impl Server {
-    fn next_deadline(&self) -> Option<Tyme> {
-        let deque = self.deque();
-        let resting = self.acceptors.iter().filter_map(|acceptor| acceptor.next_deadline(deque));
-        let draining = self.draining.as_ref().map(drain::State::deadline);
-        let rest = resting.chain(self.endpoints.next_deadline()).chain(draining);
+    /// Whether anything but connections is pending, and when something will be.
+    #[inline(never)]
+    fn look_closer(&self) -> (bool, Tyme) {
+        let pending =
+            self.endpoints.is_pending() || self.can_accept_now() || self.drain_is_pending();
         #[cfg(feature = "tls")]
-        let rest = rest.chain(self.next_tls_look());
-        rest.min()
+        let pending = pending || self.tls_is_pending();
+        (pending, self.next_deadline())
+    }
+
+    /// `NEVER`: there is none.
+    #[inline]
+    fn next_deadline(&self) -> Tyme {
+        let deque = self.deque();
+        let mut next = self.endpoints.next_deadline();
+        let mut sooner = |deadline: Option<Tyme>| {
+            next = next.min(deadline.unwrap_or(Tyme::NEVER));
+        };
+        for acceptor in &self.acceptors {
+            sooner(acceptor.next_deadline(deque));
+            #[cfg(feature = "tls")]
+            sooner(acceptor.watch.as_ref().map(Watch::next_look));
+        }
+        sooner(self.draining.as_ref().map(drain::State::deadline));
+        next
     }
 }

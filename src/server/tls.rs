@@ -7,7 +7,6 @@ use crate::event::Event;
 use crate::id::AcceptorId;
 use crate::net::Listen;
 use crate::net::tls::{News, ServerTls, Watch};
-use crate::tyme::Tyme;
 
 /// # TLS
 impl Server {
@@ -45,6 +44,7 @@ impl Server {
     }
 
     /// Tells what is new about certificates.
+    #[inline]
     pub(super) fn tls_pass(&mut self) {
         let core = &mut self.engine.core;
         let counters = &mut core.counters.tls;
@@ -70,13 +70,8 @@ impl Server {
     }
 
     /// Whether a reload waits to be told.
+    #[inline]
     pub(super) fn tls_is_pending(&self) -> bool {
         self.acceptors.iter().filter_map(|acceptor| acceptor.watch.as_ref()).any(Watch::is_pending)
-    }
-
-    /// When to look at certificates again.
-    pub(super) fn next_tls_look(&self) -> Option<Tyme> {
-        let watches = self.acceptors.iter().filter_map(|acceptor| acceptor.watch.as_ref());
-        watches.map(Watch::next_look).min()
     }
 }

@@ -67,6 +67,7 @@ impl Tyme {
     }
 
     /// Whether it has come at `now`. What is never has not, at the end of all time either.
+    #[inline]
     pub(crate) fn has_come(self, now: Tyme) -> bool {
         self <= now && self != Tyme::NEVER
     }
@@ -79,6 +80,7 @@ impl Tyme {
 }
 
 /// Nanoseconds of `duration`, saturating at 584 years.
+#[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     let secs = duration.as_secs().saturating_mul(1_000_000_000);
     secs.saturating_add(u64::from(duration.subsec_nanos()))
@@ -86,6 +88,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 
 impl Add<Duration> for Tyme {
     type Output = Tyme;
+    #[inline]
     fn add(self, duration: Duration) -> Tyme {
         Tyme(self.0.saturating_add(nanos(duration)))
     }
@@ -100,6 +103,7 @@ impl AddAssign<Duration> for Tyme {
 /// Time between two points, zero if the left one is the earlier.
 impl Sub for Tyme {
     type Output = Duration;
+    #[inline]
     fn sub(self, earlier: Tyme) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -76,7 +76,12 @@ pub struct Wheel<T> {
     occupied: [u64; LEVELS],
     /// The lists whose deadlines ascend, so that the first is the earliest; of no meaning where a list is empty.
     ascending: [u64; LEVELS + 1],
+    /// Where the digits of the deadlines are seen from: the last moment at which something was to be done.
     elapsed: Tyme,
+    /// The latest moment advanced to.
+    now: Tyme,
+    /// Before this moment an advance has nothing to do: no slot begins, and nothing is due. It may be too early.
+    quiet_until: Tyme,
     orders: u64,
     /// The earliest deadline, `None` when it must be looked for.
     earliest: Cell<Option<Tyme>>,
@@ -96,6 +101,8 @@ impl<T: Copy> Wheel<T> {
             occupied: [0; LEVELS],
             ascending: [0; LEVELS + 1],
             elapsed: now,
+            now,
+            quiet_until: Tyme::NEVER,
             orders: 0,
             earliest: Cell::new(None),
             #[cfg(test)]
@@ -172,11 +179,14 @@ impl<T: Copy> Wheel<T> {
 
     /// The earliest armed deadline, exactly; it may already have passed.
     #[must_use]
+    #[inline]
     pub fn next(&self) -> Option<Tyme> {
-        if self.entries.is_empty() {
-            return None;
-        }
-        if self.earliest.get().is_none() {
+        self.earliest.get().or_else(|| self.look_for_earliest())
+    }
+
+    #[inline(never)]
+    fn look_for_earliest(&self) -> Option<Tyme> {
+        if !self.entries.is_empty() {
             self.earliest.set(self.find_earliest());
         }
         self.earliest.get()
@@ -184,22 +194,27 @@ impl<T: Copy> Wheel<T> {
 
     /// Fires all deadlines up to and including `now`: appends them to `due`, ordered by deadline and, where
     /// equal, by when they were armed. An earlier `now` than before counts as the same.
+    #[inline]
     pub fn advance(&mut self, now: Tyme, due: &mut Vec<(Tyme, T)>) {
-        let now = now.max(self.elapsed);
-        if self.next().is_none_or(|next| next > now) {
-            // Even so the slots on the way must be split, or the invariant would not hold from here.
-            if self.first_slot().is_none_or(|(_, start)| start > now) {
-                self.elapsed = now;
-                return;
-            }
+        self.now = now.max(self.now);
+        if self.now >= self.quiet_until {
+            self.go_on(due);
         }
+    }
+
+    /// Fires what is due by now, and splits the slots on the way, or the invariant would not hold from there.
+    #[inline(never)]
+    fn go_on(&mut self, due: &mut Vec<(Tyme, T)>) {
+        let now = self.now;
         let mut fired: Vec<(Tyme, u64, T)> = Vec::new();
+        self.quiet_until = Tyme::NEVER;
         self.empty_list(LATE, now, &mut fired);
         while let Some((list, start)) = self.first_slot().filter(|&(_, start)| start <= now) {
             self.elapsed = start;
             self.empty_list(list, now, &mut fired);
         }
         self.elapsed = now;
+        self.quiet_until = self.first_slot().map_or(Tyme::NEVER, |(_, start)| start);
         if !fired.is_empty() {
             self.earliest.set(None);
         }
@@ -277,20 +292,23 @@ impl<T: Copy> Wheel<T> {
         self.orders
     }
 
-    fn list_of(&self, deadline: Tyme) -> usize {
+    /// The list where the deadline belongs, and when there is something to do about it.
+    fn list_of(&self, deadline: Tyme) -> (usize, Tyme) {
         if deadline <= self.elapsed {
-            return LATE;
+            return (LATE, Tyme::ZERO);
         }
         let differ = deadline.as_nanos() ^ self.elapsed.as_nanos();
         let level = differ.ilog2() / BITS;
-        let slot = ((deadline.as_nanos() >> (level * BITS)) & SLOT_MASK) as usize;
-        level as usize * SLOTS + slot
+        let slots = deadline.as_nanos() >> (level * BITS);
+        let start = Tyme::from_nanos(slots << (level * BITS));
+        (level as usize * SLOTS + (slots & SLOT_MASK) as usize, start)
     }
 
     /// Appends the entry to the list where its deadline belongs.
     fn link(&mut self, index: u32) {
         let deadline = self.entries[index as usize].deadline;
-        let list = self.list_of(deadline);
+        let (list, start) = self.list_of(deadline);
+        self.quiet_until = self.quiet_until.min(start);
         let tail = self.tails[list];
         let entry = &mut self.entries[index as usize];
         entry.list = u16::try_from(list).unwrap_or(u16::MAX);
@@ -337,7 +355,7 @@ impl<T> fmt::Debug for Wheel<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wheel")
             .field("len", &self.entries.len())
-            .field("elapsed", &self.elapsed)
+            .field("now", &self.now)
             .finish_non_exhaustive()
     }
 }

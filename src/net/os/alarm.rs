@@ -7,7 +7,6 @@
 use core::time::Duration;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::time::Instant;
 
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -16,7 +15,8 @@ use rustix::time::{
     timerfd_settime,
 };
 
-use super::clock;
+use super::clock::Clock;
+use crate::tyme::Tyme;
 
 /// What its reports are called; no source gets this token.
 pub(super) const ALARM: mio::Token = mio::Token(usize::MAX - 1);
@@ -28,14 +28,14 @@ const FAR: Duration = Duration::from_millis(100);
 /// It takes its descriptor with the poller, not with the first far deadline, so that a program at work holds as many as one that has yet to begin. Where the
 /// system has none to give, waits end by themselves as ever.
 pub(super) enum Alarm {
-    /// With the time it is set for, until it has rung.
-    Open(OwnedFd, Option<Instant>),
+    /// With the time it is set for, until it has rung; then that is never.
+    Open(OwnedFd, Tyme),
     Refused,
 }
 
 impl Alarm {
     pub(super) fn open(registry: &mio::Registry) -> Self {
-        new_timer(registry).map_or(Alarm::Refused, |timer| Alarm::Open(timer, None))
+        new_timer(registry).map_or(Alarm::Refused, |timer| Alarm::Open(timer, Tyme::NEVER))
     }
 
     /// The time-out of the poll that is to wait for `wait`, until it is `due`: none where this rings by then. It may ring earlier, for what was due in an
@@ -44,15 +44,18 @@ impl Alarm {
     pub(super) fn poll_timeout(
         &mut self,
         wait: Option<Duration>,
-        due: Option<Instant>,
+        due: Tyme,
+        clock: Clock,
     ) -> Option<Duration> {
-        let Some(due) = due.filter(|_| wait >= Some(FAR)) else { return wait };
+        if due == Tyme::NEVER || wait < Some(FAR) {
+            return wait;
+        }
         let Alarm::Open(timer, set) = self else { return wait };
-        if set.is_none_or(|set| set > due) {
-            if set_timer(timer, due).is_err() {
+        if *set > due {
+            if set_timer(timer, due - clock.now()).is_err() {
                 return wait;
             }
-            *set = Some(due);
+            *set = due;
         }
         None
     }
@@ -60,7 +63,7 @@ impl Alarm {
     /// It has rung. Nothing is read from it: it is reported once, and anew when it is set anew.
     pub(super) fn rang(&mut self) {
         if let Alarm::Open(_, set) = self {
-            *set = None;
+            *set = Tyme::NEVER;
         }
     }
 }
@@ -74,9 +77,9 @@ fn new_timer(registry: &mio::Registry) -> io::Result<OwnedFd> {
 }
 
 #[cold]
-fn set_timer(timer: &OwnedFd, due: Instant) -> io::Result<()> {
+fn set_timer(timer: &OwnedFd, time: Duration) -> io::Result<()> {
     // A time of zero would unset it.
-    let time = due.saturating_duration_since(clock()).max(Duration::from_nanos(1));
+    let time = time.max(Duration::from_nanos(1));
     let it_value = Timespec::try_from(time).map_err(|_| io::ErrorKind::InvalidInput)?;
     let time = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
     timerfd_settime(timer, TimerfdTimerFlags::empty(), &time)?;

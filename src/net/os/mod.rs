@@ -7,6 +7,7 @@
 mod alarm;
 #[cfg(target_os = "linux")]
 mod batch;
+mod clock;
 mod datagram;
 mod listener;
 mod lookups;
@@ -26,8 +27,8 @@ use core::time::Duration;
 use std::hash::RandomState;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
+use self::clock::Clock;
 use self::datagram::OsDatagram;
 use self::listener::OsListener;
 use self::lookups::Lookups;
@@ -53,9 +54,9 @@ const REST: Duration = Duration::from_millis(10);
 /// Takes descriptors only once something is opened or waited for: the poller, a handle to it and on Linux a timer for waits, and one for the first
 /// waker. Names are looked up by helper threads: none before the first name, four at most.
 pub struct OsNet {
-    origin: Instant,
+    clock: Clock,
     /// What the clock said when it was asked last, since the last harvest.
-    read: Option<Instant>,
+    read: Option<Tyme>,
     poller: Option<Poller>,
     /// From the first name on.
     lookups: Option<Lookups>,
@@ -65,13 +66,14 @@ impl OsNet {
     /// A network with nothing open, whose clock starts now.
     #[must_use]
     pub fn new() -> Self {
-        OsNet { origin: clock(), read: None, poller: None, lookups: None }
+        OsNet { clock: Clock::new(), read: None, poller: None, lookups: None }
     }
 
+    #[inline]
     fn poller(&mut self) -> io::Result<&mut Poller> {
         match &mut self.poller {
             Some(poller) => Ok(poller),
-            none => Ok(none.insert(Poller::open()?)),
+            none => open(none, self.clock),
         }
     }
 
@@ -80,15 +82,15 @@ impl OsNet {
     }
 }
 
+#[cold]
+fn open(place: &mut Option<Poller>, clock: Clock) -> io::Result<&mut Poller> {
+    Ok(place.insert(Poller::open(clock)?))
+}
+
 /// Instead of the wait that a dead poller cannot do: a loop around it must not spin.
 #[expect(clippy::disallowed_methods, reason = "this room may sleep")]
 fn rest(wait: Option<Duration>) {
     std::thread::sleep(wait.unwrap_or(REST).min(REST)); // house: sleep, there is nothing to wait on
-}
-
-#[expect(clippy::disallowed_methods, reason = "this room is where real time comes from")]
-fn clock() -> Instant {
-    Instant::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this room is where chance comes from")]
@@ -110,9 +112,9 @@ impl fmt::Debug for OsNet {
 
 impl Net for OsNet {
     fn now(&mut self) -> Tyme {
-        let now = clock();
+        let now = self.clock.now();
         self.read = Some(now);
-        Tyme::ZERO + now.duration_since(self.origin)
+        now
     }
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {

@@ -1,7 +1,9 @@
 //! Where waits end by themselves.
 
 use core::time::Duration;
-use std::time::Instant;
+
+use super::clock::Clock;
+use crate::tyme::Tyme;
 
 /// Nothing is ever called so here.
 pub(super) const ALARM: mio::Token = mio::Token(usize::MAX - 1);
@@ -19,7 +21,8 @@ impl Alarm {
     pub(super) fn poll_timeout(
         &self,
         wait: Option<Duration>,
-        _: Option<Instant>,
+        _: Tyme,
+        _: Clock,
     ) -> Option<Duration> {
         wait
     }

@@ -3,11 +3,11 @@
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::alarm::{ALARM, Alarm};
-use super::clock;
+use super::clock::Clock;
 use crate::net::{Readiness, Token, Waker};
+use crate::tyme::Tyme;
 
 /// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
 const EVENTS: usize = 1024;
@@ -15,6 +15,7 @@ const EVENTS: usize = 1024;
 const WAKE: mio::Token = mio::Token(usize::MAX);
 
 pub(super) struct Poller {
+    clock: Clock,
     poll: mio::Poll,
     pub(super) registry: Arc<mio::Registry>,
     events: mio::Events,
@@ -27,10 +28,11 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(clock: Clock) -> io::Result<Self> {
         let poll = mio::Poll::new()?;
         let registry = Arc::new(poll.registry().try_clone()?);
         Ok(Poller {
+            clock,
             poll,
             alarm: Alarm::open(&registry),
             registry,
@@ -42,6 +44,7 @@ impl Poller {
     }
 
     /// Whether more may be ready than was taken.
+    #[inline]
     pub(super) fn left_more(&self) -> bool {
         self.full
     }
@@ -57,10 +60,11 @@ impl Poller {
     }
 
     /// Takes what is ready; waits for it as long as is said. `read`: what the clock said when that was made up, if it is known.
+    #[inline]
     pub(super) fn harvest(
         &mut self,
         wait: Option<Duration>,
-        read: Option<Instant>,
+        read: Option<Tyme>,
         ready: &mut Vec<Readiness>,
     ) -> io::Result<()> {
         let waits = wait != Some(Duration::ZERO);
@@ -68,22 +72,36 @@ impl Poller {
             return self.poll(Some(Duration::ZERO), waits, ready).map(drop);
         }
         // Later than can be said is never.
-        let due = wait.and_then(|wait| read.unwrap_or_else(clock).checked_add(wait));
-        let mut left = wait;
+        let due = wait.map_or(Tyme::NEVER, |wait| read.unwrap_or_else(|| self.clock.now()) + wait);
+        let timeout = self.alarm.poll_timeout(wait, due, self.clock);
+        match self.poll(timeout, true, ready)? {
+            Polled::AlarmOnly => self.go_on_waiting(wait, due, ready),
+            Polled::Others => Ok(()),
+        }
+    }
+
+    /// The alarm has rung. It may have been set for another wait, before.
+    #[cold]
+    fn go_on_waiting(
+        &mut self,
+        wait: Option<Duration>,
+        due: Tyme,
+        ready: &mut Vec<Readiness>,
+    ) -> io::Result<()> {
         loop {
-            let timeout = self.alarm.poll_timeout(left, due);
-            if self.poll(timeout, true, ready)? != Polled::AlarmOnly {
+            let left = if due == Tyme::NEVER { wait } else { Some(due - self.clock.now()) };
+            if left == Some(Duration::ZERO) {
                 return Ok(());
             }
-            // It may have been set for another wait, before.
-            left = due.map(|due| due.saturating_duration_since(clock()));
-            if left == Some(Duration::ZERO) {
+            let timeout = self.alarm.poll_timeout(left, due, self.clock);
+            if self.poll(timeout, true, ready)? != Polled::AlarmOnly {
                 return Ok(());
             }
         }
     }
 
     /// One system call.
+    #[inline]
     fn poll(
         &mut self,
         timeout: Option<Duration>,
