@@ -125,6 +125,20 @@ impl TxQueue {
     #[inline]
     pub(crate) fn consume(&mut self, count: usize, pool: &mut Pool) {
         debug_assert!(count <= self.len, "{count} bytes sent of {}", self.len);
+        if count < self.len || self.middle.is_some() {
+            return self.consume_pieces(count, pool);
+        }
+        (self.len, self.sent) = (0, 0);
+        if !self.front.is_empty() {
+            pool.put_back(core::mem::take(&mut self.front));
+        }
+        if self.tail.capacity() > 0 {
+            pool.put_back_mut(core::mem::take(&mut self.tail));
+        }
+    }
+
+    #[inline(never)]
+    fn consume_pieces(&mut self, count: usize, pool: &mut Pool) {
         let mut left = count.min(self.len);
         self.len -= left;
         while left > 0 {

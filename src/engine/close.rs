@@ -30,6 +30,20 @@ impl Remoter {
     /// Returns whether it is to be released.
     #[inline]
     pub(super) fn after_pass(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
+        let going_on = self.state.phase == Phase::Live && self.state.fin == Fin::No;
+        // The usual case first: no end in sight.
+        if !going_on || self.state.eof || self.is_upgrading() {
+            return self.after_pass_of_some(core, ready);
+        }
+        if self.state.queued == Queued::No && self.moves_on(core) {
+            self.state.queued = Queued::Waiting;
+            ready.push_back(self.id);
+        }
+        false
+    }
+
+    #[inline(never)]
+    fn after_pass_of_some(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
         if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
             return false;
         }

@@ -30,10 +30,15 @@ impl Events {
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Event> {
         let event = self.queue.pop_front()?;
+        self.fit();
+        Some(event)
+    }
+
+    #[inline]
+    fn fit(&mut self) {
         if self.queue.is_empty() && self.queue.capacity() > KEEP {
             self.queue = VecDeque::new();
         }
-        Some(event)
     }
 
     /// The next one, where that says that a connection has received something, as most do.
@@ -43,6 +48,14 @@ impl Events {
             Some(Event::Received(id)) => Some(*id),
             _ => None,
         }
+    }
+
+    /// Drops that one, which holds nothing, without a look at it.
+    #[inline]
+    pub(crate) fn drop_received(&mut self) {
+        debug_assert!(self.next_received().is_some(), "something else would be lost");
+        core::mem::forget(self.queue.pop_front());
+        self.fit();
     }
 
     /// Those that have come in and were not told.

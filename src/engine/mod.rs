@@ -353,7 +353,8 @@ impl Engine {
         if let Some(remoter) = self.slots.get_mut(id) {
             remoter.state.received = false;
         }
-        self.core.events.pop()
+        self.core.events.drop_received();
+        Some(Event::Received(id))
     }
 
     #[inline(never)]

@@ -52,12 +52,7 @@ impl Remoter {
                     let piece = &piece[..piece.len().min(budget)];
                     (piece.len(), self.stream.write(&[IoSlice::new(piece)]))
                 }
-                None => {
-                    let mut pieces = [IoSlice::new(&[]); PIECES];
-                    let count = self.tx.slices(&mut pieces, budget);
-                    let pieces = &pieces[..count];
-                    (pieces.iter().map(|piece| piece.len()).sum(), self.stream.write(pieces))
-                }
+                None => self.write_pieces(budget),
             };
             match written {
                 Ok(0) => {
@@ -83,6 +78,14 @@ impl Remoter {
             self.flush_held(core);
         }
         self.after_send(core, moved);
+    }
+
+    #[inline(never)]
+    fn write_pieces(&mut self, budget: usize) -> (usize, io::Result<usize>) {
+        let mut pieces = [IoSlice::new(&[]); PIECES];
+        let count = self.tx.slices(&mut pieces, budget);
+        let pieces = &pieces[..count];
+        (pieces.iter().map(|piece| piece.len()).sum(), self.stream.write(pieces))
     }
 
     #[inline]

@@ -74,6 +74,12 @@ impl Remoter {
             || self.may_be_lost()
     }
 
+    /// Whether one with no end in sight has something to read or to send.
+    #[inline]
+    pub(super) fn moves_on(&self, core: &Core) -> bool {
+        (self.state.readable && self.may_read(core)) || (self.state.writable && self.has_output())
+    }
+
     /// Whether it may hold more where there is room for so many.
     #[inline]
     fn has_room(&self, room: Room) -> bool {
@@ -84,7 +90,7 @@ impl Remoter {
     #[inline]
     pub(super) fn may_be_lost(&self) -> bool {
         let open = matches!(self.state.phase, Phase::Live | Phase::Flushing);
-        open && self.state.eof && self.state.ending && self.state.fin != Fin::Sent
+        self.state.ending && self.state.eof && open && self.state.fin != Fin::Sent
     }
 
     /// Whether it is in line and the last pass over that, in the tick `pass`, ended before its turn. A step is a tick of its own, so that may

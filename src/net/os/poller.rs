@@ -68,33 +68,23 @@ impl Poller {
         ready: &mut Vec<Readiness>,
     ) -> io::Result<()> {
         let waits = wait != Some(Duration::ZERO);
-        if !waits || core::mem::take(&mut self.woken) {
-            return self.poll(Some(Duration::ZERO), waits, ready).map(drop);
-        }
+        let sleeps = waits && !core::mem::take(&mut self.woken);
+        let mut left = if sleeps { wait } else { Some(Duration::ZERO) };
         // Later than can be said is never.
-        let due = wait.map_or(Tyme::NEVER, |wait| read.unwrap_or_else(|| self.clock.now()) + wait);
-        let timeout = self.alarm.poll_timeout(wait, due, self.clock);
-        match self.poll(timeout, true, ready)? {
-            Polled::AlarmOnly => self.go_on_waiting(wait, due, ready),
-            Polled::Others => Ok(()),
-        }
-    }
-
-    /// The alarm has rung. It may have been set for another wait, before.
-    #[cold]
-    fn go_on_waiting(
-        &mut self,
-        wait: Option<Duration>,
-        due: Tyme,
-        ready: &mut Vec<Readiness>,
-    ) -> io::Result<()> {
+        let due = match left {
+            Some(left) if sleeps => read.unwrap_or_else(|| self.clock.now()) + left,
+            _ => Tyme::NEVER,
+        };
         loop {
-            let left = if due == Tyme::NEVER { wait } else { Some(due - self.clock.now()) };
-            if left == Some(Duration::ZERO) {
+            let timeout = self.alarm.poll_timeout(left, due, self.clock);
+            if self.poll(timeout, waits, ready)? == Polled::Others || !sleeps {
                 return Ok(());
             }
-            let timeout = self.alarm.poll_timeout(left, due, self.clock);
-            if self.poll(timeout, true, ready)? != Polled::AlarmOnly {
+            // The alarm has rung. It may have been set for another wait, before.
+            if due != Tyme::NEVER {
+                left = Some(due - self.clock.now());
+            }
+            if left == Some(Duration::ZERO) {
                 return Ok(());
             }
         }
@@ -117,13 +107,13 @@ impl Poller {
         let mut polled = Polled::Others;
         for event in &self.events {
             count += 1;
-            if event.token() == WAKE {
-                self.woken |= !is_wait;
-                continue;
-            }
-            if event.token() == ALARM {
-                self.alarm.rang();
-                polled = Polled::AlarmOnly;
+            if event.token() >= ALARM {
+                if event.token() == WAKE {
+                    self.woken |= !is_wait;
+                } else {
+                    self.alarm.rang();
+                    polled = Polled::AlarmOnly;
+                }
                 continue;
             }
             let failed = event.is_error() || event.is_write_closed();
