@@ -214,6 +214,7 @@ impl Engine {
         self.tell_drained();
     }
 
+    #[inline]
     fn flush_touched(&mut self) {
         // Half of it is for those who wait in line since the last tick, whatever the caller queues for others.
         let left = self.core.tick_left_out;

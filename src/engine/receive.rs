@@ -10,6 +10,7 @@ use crate::remoter::{HalfOpen, Phase, Remoter, Slot};
 
 impl Remoter {
     /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
+    #[inline]
     pub(super) fn receive(&mut self, core: &mut Core, once: bool) {
         self.begin_tick(core);
         self.look_for_loss();

@@ -21,7 +21,7 @@ impl Remoter {
         self.send_queued(core);
     }
 
-    #[inline(never)]
+    #[inline]
     fn send_queued(&mut self, core: &mut Core) {
         if self.state.doomed {
             return;

@@ -43,6 +43,7 @@ impl Engine {
 
     /// Gives everybody in line one turn: send, then receive, each within its budget. Who has more to do goes to the back of the line.
     /// Who lacked room to read, or budget to send, is first the next time.
+    #[inline]
     pub(crate) fn turns(&mut self) {
         let mut denied = None;
         let mut cut_out = None;

@@ -111,10 +111,33 @@ impl fmt::Debug for OsNet {
 }
 
 impl Net for OsNet {
+    // What each tick calls comes first, so that it is next to one another in memory, too.
+
     fn now(&mut self) -> Tyme {
         let now = self.clock.now();
         self.read = Some(now);
         now
+    }
+
+    fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        let waits = wait != Some(Duration::ZERO);
+        if self.poller.is_none() && !waits {
+            return Ok(()); // Nothing is open, and nothing is taken for that.
+        }
+        let read = self.read.take();
+        let harvested = self.poller().and_then(|poller| poller.harvest(wait, read, ready));
+        if harvested.is_err() && waits {
+            rest(wait);
+        }
+        harvested
+    }
+
+    fn left_more(&self) -> bool {
+        self.poller.as_ref().is_some_and(Poller::left_more)
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        None
     }
 
     fn listen(&mut self, spec: &Listen) -> io::Result<Box<dyn Listener>> {
@@ -210,23 +233,6 @@ impl Net for OsNet {
             ))),
             Err(error) => Err((error, stream)),
         }
-    }
-
-    fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        let waits = wait != Some(Duration::ZERO);
-        if self.poller.is_none() && !waits {
-            return Ok(()); // Nothing is open, and nothing is taken for that.
-        }
-        let read = self.read.take();
-        let harvested = self.poller().and_then(|poller| poller.harvest(wait, read, ready));
-        if harvested.is_err() && waits {
-            rest(wait);
-        }
-        harvested
-    }
-
-    fn left_more(&self) -> bool {
-        self.poller.as_ref().is_some_and(Poller::left_more)
     }
 
     fn waker(&mut self) -> io::Result<Waker> {

@@ -91,6 +91,23 @@ fn write_many(stream: &mut mio::net::TcpStream, bufs: &[IoSlice<'_>]) -> io::Res
 }
 
 impl Stream for OsStream {
+    // What each message calls comes first, so that it is next to one another in memory, too.
+
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buf)
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match bufs {
+            [one] => self.inner.write(one),
+            many => write_many(&mut self.inner, many),
+        }
+    }
+
+    fn held(&self) -> usize {
+        0
+    }
+
     fn register(&mut self, token: Token) -> io::Result<()> {
         let both = mio::Interest::READABLE | mio::Interest::WRITABLE;
         // Of urgent data, at which a read stops short of what is behind it.
@@ -115,20 +132,9 @@ impl Stream for OsStream {
         }
     }
 
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf)
-    }
-
     fn short_read_drains(&self) -> bool {
         // Only where urgent data is told of; kqueue does not, and on Windows mio re-arms on `WouldBlock`.
         cfg!(any(target_os = "linux", target_os = "android"))
-    }
-
-    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match bufs {
-            [one] => self.inner.write(one),
-            many => write_many(&mut self.inner, many),
-        }
     }
 
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
