@@ -1,28 +1,62 @@
 //! The clock of the operating system's network.
 
-use std::time::Instant;
-
 use crate::tyme::Tyme;
 
 /// The monotonic clock, counted from a moment of its own.
 #[derive(Copy, Clone)]
 pub(super) struct Clock {
-    origin: Instant,
+    origin: imp::Moment,
 }
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Clock { origin: instant() }
+        Clock { origin: imp::now() }
     }
 
     #[inline]
     pub(super) fn now(self) -> Tyme {
-        Tyme::ZERO + instant().duration_since(self.origin)
+        imp::since(self.origin)
     }
 }
 
-#[inline]
+/// As the number it is: a tick reads it twice, and `Instant` with its differences is three times the work.
+#[cfg(target_os = "linux")]
+mod imp {
+    use nix::time::{ClockId, clock_gettime};
+
+    use crate::tyme::Tyme;
+
+    /// Nanoseconds since the machine began.
+    pub(super) type Moment = u64;
+
+    #[inline]
+    pub(super) fn now() -> Moment {
+        // There is such a clock, and `TimeSpec` is a good place for what it says: nothing is left that could fail.
+        let Ok(time) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return 0 };
+        // Neither is negative, and there are 584 years before the sum is too large.
+        time.tv_sec().unsigned_abs() * 1_000_000_000 + time.tv_nsec().unsigned_abs()
+    }
+
+    #[inline]
+    pub(super) fn since(origin: Moment) -> Tyme {
+        Tyme::from_nanos(now().saturating_sub(origin))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
 #[expect(clippy::disallowed_methods, reason = "this room is where real time comes from")]
-fn instant() -> Instant {
-    Instant::now()
+mod imp {
+    use std::time::Instant;
+
+    use crate::tyme::Tyme;
+
+    pub(super) type Moment = Instant;
+
+    pub(super) fn now() -> Moment {
+        Instant::now()
+    }
+
+    pub(super) fn since(origin: Moment) -> Tyme {
+        Tyme::ZERO + now().duration_since(origin)
+    }
 }
