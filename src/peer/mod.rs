@@ -154,6 +154,7 @@ impl Peer {
         self.now
     }
 
+    #[inline]
     fn sample(&mut self) {
         let now = match &self.tymth {
             Some(tymth) => tymth.tyme(),
@@ -199,15 +200,18 @@ impl Peer {
     }
 
     /// Takes the next event of those that have not been taken, oldest first.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<GramEvent> {
         self.endpoint.outbox.take()
     }
 
     /// Takes all events and drops them, for programs that only [take](Endpoint::take) datagrams.
+    #[inline]
     pub fn clear_events(&mut self) {
         while self.poll_event().is_some() {}
     }
 
+    #[inline]
     fn begin(&mut self) {
         self.sample();
         if !core::mem::replace(&mut self.begun, true) {
@@ -218,6 +222,7 @@ impl Peer {
         self.endpoint.begin(self.now, self.tick);
     }
 
+    #[inline]
     fn harvest_once(&mut self) {
         if !self.fresh {
             self.harvest(Some(Duration::ZERO));
@@ -225,6 +230,7 @@ impl Peer {
         self.latch();
     }
 
+    #[inline]
     fn latch(&mut self) {
         self.fresh = false;
         for readiness in self.harvested.drain(..) {
@@ -234,6 +240,7 @@ impl Peer {
         }
     }
 
+    #[inline]
     fn harvest(&mut self, wait: Option<Duration>) {
         if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
             let event = GramEvent::NetFailed { error: (&error).into() };
@@ -244,6 +251,7 @@ impl Peer {
         self.fresh = true;
     }
 
+    #[inline]
     fn service_pass(&mut self) {
         if self.endpoint.backlogged {
             self.endpoint.send(&mut self.serviced);
@@ -252,6 +260,7 @@ impl Peer {
         self.receive();
     }
 
+    #[inline]
     fn receive(&mut self) {
         let burst = self.endpoint.config.burst_grams.max(1);
         let mut left = if self.waited { burst } else { usize::MAX };
@@ -263,6 +272,7 @@ impl Peer {
 impl Peer {
     /// When it wants to be serviced next. An event that was not taken counts as pending.
     #[must_use]
+    #[inline]
     pub fn wake(&self) -> Wake {
         let endpoint = &self.endpoint;
         if endpoint.outbox.waiting() > 0 || !self.harvested.is_empty() || endpoint.has_work() {

@@ -25,6 +25,7 @@ struct Awaited {
 
 impl Awaited {
     /// Whether one of this event's kind is; `None` for those that may be left out.
+    #[inline]
     fn kind_of(&mut self, event: &GramEvent) -> Option<&mut bool> {
         match event {
             GramEvent::Received => Some(&mut self.received),
@@ -38,6 +39,7 @@ impl Awaited {
 
 impl Outbox {
     /// Tells it, unless `most` wait already. Returns false where it gets lost.
+    #[inline]
     pub(super) fn push(&mut self, event: GramEvent, most: usize) -> bool {
         if let Some(told) = self.awaited.kind_of(&event) {
             if core::mem::replace(told, true) {
@@ -62,6 +64,7 @@ impl Outbox {
     }
 
     /// Gives the oldest to whoever takes it.
+    #[inline]
     pub(super) fn take(&mut self) -> Option<GramEvent> {
         let event = self.queue.pop_front()?;
         self.taken(&event);
@@ -69,6 +72,7 @@ impl Outbox {
     }
 
     /// One that was handed on was taken.
+    #[inline]
     pub(super) fn taken(&mut self, event: &GramEvent) {
         self.waiting = self.waiting.saturating_sub(1);
         if let Some(told) = self.awaited.kind_of(event) {
@@ -89,6 +93,7 @@ impl Outbox {
     }
 
     /// How many were not taken.
+    #[inline]
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }

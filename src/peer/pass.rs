@@ -9,6 +9,7 @@ use crate::tyme::Tyme;
 
 impl Endpoint {
     /// Begins a tick, once: fills the budgets.
+    #[inline]
     pub(crate) fn begin(&mut self, now: Tyme, tick: u32) {
         self.now = now;
         if self.tick != tick {
@@ -32,16 +33,19 @@ impl Endpoint {
     }
 
     /// Whether a pass would do something with the latches as they are.
+    #[inline]
     pub(crate) fn has_work(&self) -> bool {
         self.can_receive() || self.can_send()
     }
 
+    #[inline]
     pub(crate) fn latch(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;
         self.writable |= writable;
     }
 
     /// The end of a pass, for which the socket was taken out.
+    #[inline]
     pub(super) fn put_back(&mut self, socket: Box<dyn Datagram>) {
         if self.dead {
             self.close();
@@ -57,11 +61,13 @@ impl Endpoint {
     }
 
     /// When a rest, or a wait for room, is over; the earliest.
+    #[inline]
     pub(crate) fn next_deadline(&self) -> Option<Tyme> {
         let tx_rest = self.tx_rest.filter(|_| self.tx.len() > 0);
         [self.stall_due(), tx_rest, self.rx_rest].into_iter().flatten().min()
     }
 
+    #[inline]
     pub(super) fn tell(&mut self, event: GramEvent) {
         let told = self.outbox.push(event, self.config.events.max(1));
         self.counters.events_dropped += u64::from(!told);

@@ -21,11 +21,13 @@ pub(super) struct TxGram {
 
 impl TxGram {
     #[cfg(all(unix, feature = "uds"))]
+    #[inline]
     pub(super) fn has_files(&self) -> bool {
         !self.files.is_empty()
     }
 
     #[cfg(not(all(unix, feature = "uds")))]
+    #[inline]
     pub(super) fn has_files(&self) -> bool {
         false
     }
@@ -36,12 +38,14 @@ pub(super) trait Item {
 }
 
 impl Item for RxGram {
+    #[inline]
     fn bytes(&self) -> usize {
         self.data.len()
     }
 }
 
 impl Item for TxGram {
+    #[inline]
     fn bytes(&self) -> usize {
         self.data.len()
     }
@@ -59,39 +63,47 @@ impl<T: Item> Queue<T> {
         Queue { items: VecDeque::new(), bytes: 0 }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }
 
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Whether `len` more bytes fit under these limits. Into an empty queue everything does.
+    #[inline]
     pub(super) fn fits(&self, len: usize, grams: usize, bytes: usize) -> bool {
         self.items.is_empty()
             || (self.items.len() < grams && self.bytes.saturating_add(len) <= bytes)
     }
 
+    #[inline]
     pub(super) fn push(&mut self, item: T) {
         self.bytes += item.bytes();
         self.items.push_back(item);
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<T> {
         self.remove(0)
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, at: usize) -> Option<T> {
         let item = if at == 0 { self.items.pop_front() } else { self.items.remove(at) }?;
         self.bytes -= item.bytes();
         Some(item)
     }
 
+    #[inline]
     pub(super) fn get(&self, at: usize) -> Option<&T> {
         self.items.get(at)
     }
 
+    #[inline]
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
         self.items.iter()
     }

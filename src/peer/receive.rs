@@ -20,12 +20,14 @@ const ERRORS: u32 = 4096;
 const UNKNOWN_WEIGHT: u32 = 256;
 
 impl Endpoint {
+    #[inline]
     pub(super) fn can_receive(&self) -> bool {
         let rested = self.rx_rest.is_none_or(|until| until.has_come(self.now));
         self.readable && self.socket.is_some() && rested
     }
 
     /// Receives until there is no more or a budget ends; `left` is what the whole tick may still take.
+    #[inline]
     pub(crate) fn receive(
         &mut self,
         scratch: &mut Vec<u8>,
@@ -67,6 +69,7 @@ impl Endpoint {
         self.put_back(socket);
     }
 
+    #[inline]
     fn receive_one(
         &mut self,
         socket: &mut dyn Datagram,
@@ -116,6 +119,7 @@ impl Endpoint {
     }
 
     /// Makes room for one more datagram, or not, as configured.
+    #[inline]
     fn make_room(&mut self, len: usize) -> bool {
         let (grams, bytes) = (self.config.rx_grams, self.config.rx_bytes);
         while !self.rx.fits(len, grams, bytes) {

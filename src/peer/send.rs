@@ -33,27 +33,30 @@ enum Sent {
 }
 
 impl Endpoint {
+    #[inline]
     pub(super) fn can_send(&self) -> bool {
         self.writable && self.tx.len() > 0 && self.socket.is_some() && self.may_send_on()
     }
 
     /// Sends what is queued until nothing is left, the network takes no more, or a budget ends.
+    #[inline]
     pub(crate) fn send(&mut self, serviced: &mut Serviced) {
-        self.send_within(serviced, false);
+        // The usual case first: nothing to send, and nothing owed.
+        if self.tx.len() > 0 || self.backlogged {
+            self.send_within(serviced, false);
+        }
     }
 
     /// Gives all that is queued its one try before the socket is closed: whatever the budgets, since there is no next tick for it and the queue is a bound of
     /// its own; and whether or not the network has told of room, since there may be some by now.
     pub(crate) fn send_last(&mut self, serviced: &mut Serviced) {
-        (self.tx_rest, self.tx_from, self.writable) = (None, 0, true);
-        self.send_within(serviced, true);
+        if self.tx.len() > 0 || self.backlogged {
+            (self.tx_rest, self.tx_from, self.writable) = (None, 0, true);
+            self.send_within(serviced, true);
+        }
     }
 
     fn send_within(&mut self, serviced: &mut Serviced, all: bool) {
-        // The usual case first: nothing to send, and nothing owed.
-        if self.tx.len() == 0 && !self.backlogged {
-            return;
-        }
         let Some(mut socket) = self.socket.take() else { return };
         let mut held = Held::default();
         if self.may_send_on() {
@@ -62,7 +65,7 @@ impl Endpoint {
             let from = core::mem::take(&mut self.tx_from);
             let from = if self.is_stalled() { 0 } else { from.min(self.tx.len()) };
             let (mut at, before) = (from, self.tx.len());
-            held.blocked.extend(self.tx.iter().take(at).map(|gram| gram.to.clone()));
+            self.tx.iter().take(at).for_each(|gram| held.block(&gram.to));
             while self.writable && at < self.tx.len() {
                 let full = self.spent.grams_out >= self.config.tick_grams.max(1)
                     || self.spent.bytes_out >= self.config.tick_bytes.max(1);
@@ -81,7 +84,7 @@ impl Endpoint {
                 }
             }
         }
-        if !held.blocked.is_empty() && self.tx_rest.is_none() {
+        if held.has_blocked() && self.tx_rest.is_none() {
             self.tx_rest = Some(self.now + RETRY); // Those that were passed over.
         }
         self.note_held(&held);
@@ -90,6 +93,7 @@ impl Endpoint {
     }
 
     /// Sees after a pass whether `Drained` is owed, or due.
+    #[inline]
     pub(super) fn note_backlog(&mut self) {
         if self.tx.len() > 0 {
             self.backlogged = true;
@@ -99,6 +103,7 @@ impl Endpoint {
     }
 
     /// Whether sending does not rest.
+    #[inline]
     fn may_send_on(&self) -> bool {
         self.tx_rest.is_none_or(|until| until.has_come(self.now))
     }
@@ -111,7 +116,7 @@ impl Endpoint {
         serviced: &mut Serviced,
     ) -> Sent {
         let Some(gram) = self.tx.get(at) else { return Sent::Stop };
-        if held.blocked.contains(&gram.to) {
+        if held.is_blocked(&gram.to) {
             return Sent::Blocked;
         }
         let sent = if at == 0 && self.met.is_none() && self.tx.len() > 1 {
@@ -134,7 +139,7 @@ impl Endpoint {
             Trouble::Interrupted => Sent::Stop,
             // The receiver's queue, not ours: others can be sent to.
             Trouble::None if gram.to.inet().is_none() => {
-                held.blocked.insert(gram.to.clone());
+                held.block(&gram.to);
                 self.rest_sending();
                 Sent::Blocked
             }
@@ -196,6 +201,7 @@ impl Endpoint {
         self.counters.tx_blocked += 1;
     }
 
+    #[inline]
     fn on_sent(&mut self, at: usize, held: &mut Held, serviced: &mut Serviced) {
         let Some(gram) = self.tx.remove(at) else { return };
         held.let_go(&gram);
@@ -212,6 +218,7 @@ impl Endpoint {
     }
 
     /// A report that was met by the datagram at hand was not about that.
+    #[inline]
     pub(super) fn tell_met(&mut self) {
         if let Some(error) = self.met.take() {
             self.counters.unreachable += 1;
@@ -235,6 +242,7 @@ impl Endpoint {
     }
 }
 
+#[inline]
 fn transmit(socket: &mut dyn Datagram, gram: &TxGram) -> io::Result<()> {
     #[cfg(all(unix, feature = "uds"))]
     if gram.has_files() {

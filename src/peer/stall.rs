@@ -14,17 +14,41 @@ use crate::tyme::Tyme;
 /// What a pass has found out about who takes datagrams.
 #[derive(Default)]
 pub(super) struct Held {
-    /// Receivers that take none: Unix sockets, each with a queue of its own.
-    pub(super) blocked: BTreeSet<Addr>,
+    /// Made with the first receiver that is not the network: two sets to let go of are felt where a datagram comes alone.
+    receivers: Option<Box<Receivers>>,
     /// The network takes none, whoever is to get it.
     pub(super) stopped: bool,
-    /// Those receivers that have taken one which they had held up.
-    freed: BTreeSet<Addr>,
-    /// The network has, of IP.
+    /// It has taken one, of IP, which it had held up.
     freed_net: bool,
 }
 
+/// Unix sockets, each with a queue of its own.
+#[derive(Default)]
+struct Receivers {
+    /// Those that take none.
+    blocked: BTreeSet<Addr>,
+    /// Those that have taken one which they had held up.
+    freed: BTreeSet<Addr>,
+}
+
 impl Held {
+    /// That one takes none.
+    #[cold]
+    pub(super) fn block(&mut self, to: &Addr) {
+        self.receivers.get_or_insert_default().blocked.insert(to.clone());
+    }
+
+    #[inline]
+    pub(super) fn is_blocked(&self, to: &Addr) -> bool {
+        self.receivers.as_ref().is_some_and(|receivers| receivers.blocked.contains(to))
+    }
+
+    /// Whether any receiver takes none.
+    #[inline]
+    pub(super) fn has_blocked(&self) -> bool {
+        self.receivers.as_ref().is_some_and(|receivers| !receivers.blocked.is_empty())
+    }
+
     /// One leaves the line.
     pub(super) fn let_go(&mut self, gram: &TxGram) {
         if gram.held_since != Tyme::NEVER {
@@ -37,12 +61,13 @@ impl Held {
         if to.inet().is_some() {
             self.freed_net = true;
         } else {
-            self.freed.insert(to.clone());
+            self.receivers.get_or_insert_default().freed.insert(to.clone());
         }
     }
 
     fn has_freed(&self, to: &Addr) -> bool {
-        if to.inet().is_some() { self.freed_net } else { self.freed.contains(to) }
+        let freed = || self.receivers.as_ref().is_some_and(|them| them.freed.contains(to));
+        if to.inet().is_some() { self.freed_net } else { freed() }
     }
 }
 
@@ -52,11 +77,16 @@ impl Endpoint {
     }
 
     /// When the one that was held up longest has waited too long.
+    #[inline]
     pub(super) fn stall_due(&self) -> Option<Tyme> {
+        if self.held_since == Tyme::NEVER {
+            return None;
+        }
         Some(self.held_since + self.stall()?).filter(|due| *due != Tyme::NEVER)
     }
 
     /// Whether a datagram has waited too long. Before it is dropped the network is asked once more.
+    #[inline]
     pub(crate) fn is_stalled(&self) -> bool {
         self.stall_due().is_some_and(|due| due <= self.now)
     }
@@ -65,7 +95,7 @@ impl Endpoint {
     pub(super) fn note_held(&mut self, held: &Held) {
         let now = self.now;
         let stopped = held.stopped || !self.writable;
-        if held.blocked.is_empty() && held.freed.is_empty() && !held.freed_net {
+        if held.receivers.is_none() && !held.freed_net {
             if stopped {
                 // All others were met by a pass before.
                 let fresh = self.tx.iter_mut().rev();
@@ -81,7 +111,7 @@ impl Endpoint {
             if held.has_freed(&gram.to) {
                 gram.held_since = Tyme::NEVER;
             }
-            if stopped || held.blocked.contains(&gram.to) {
+            if stopped || held.is_blocked(&gram.to) {
                 gram.held_since = gram.held_since.min(now);
             }
             self.held_since = self.held_since.min(gram.held_since);
@@ -89,7 +119,16 @@ impl Endpoint {
     }
 
     /// Drops those that were held up too long. To be called once the network was asked what it has to say in this tick.
+    #[inline]
     pub(crate) fn drop_stalled(&mut self) {
+        // The usual case first: none is held up.
+        if self.held_since != Tyme::NEVER {
+            self.drop_held();
+        }
+    }
+
+    #[inline(never)]
+    fn drop_held(&mut self) {
         let Some(stall) = self.stall().filter(|_| self.is_stalled()) else { return };
         self.held_since = Tyme::NEVER;
         let (now, from) = (self.now, self.tx_from);

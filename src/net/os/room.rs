@@ -44,6 +44,7 @@ impl Room {
     }
 
     /// Takes note of how a call to send went.
+    #[inline]
     pub(super) fn after<T>(
         &mut self,
         socket: &mut impl Source,
