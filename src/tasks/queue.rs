@@ -3,7 +3,7 @@
 //! Wakers may be used from any thread, so this is the one part that is shared between threads. The order is that in which wakers were called; as long as only
 //! the owner's thread calls them, it is the same in each run.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
@@ -46,6 +46,8 @@ struct Lines {
 /// Who was woken, and whether the owner has gone to sleep over it.
 pub(super) struct Queue {
     lines: Mutex<Lines>,
+    /// How many are in both lines: who finds none need not lock them. Changed only by who has them locked.
+    waiting: AtomicUsize,
     running: AtomicU64,
     /// The owner believes that there is nothing to do: the next waking must tell it.
     idle: AtomicBool,
@@ -57,6 +59,7 @@ impl Queue {
     pub(super) fn new() -> Self {
         Queue {
             lines: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             running: AtomicU64::new(Key::NONE.0),
             idle: AtomicBool::new(false),
             nudge: OnceLock::new(),
@@ -75,8 +78,14 @@ impl Queue {
         } else {
             lines.ready.push_back(key);
         }
+        self.count(&lines);
         drop(lines);
         self.tell_owner();
+    }
+
+    /// To be called before the lines are unlocked.
+    fn count(&self, lines: &Lines) {
+        self.waiting.store(lines.ready.len() + lines.again.len(), Ordering::SeqCst);
     }
 
     /// Ends the owner's sleep, if it has gone to sleep.
@@ -95,14 +104,16 @@ impl Queue {
 
     /// Takes all that is ready, if there is nothing in `line`.
     pub(super) fn fill(&self, line: &mut VecDeque<Key>) {
-        if line.is_empty() {
-            core::mem::swap(&mut self.lines().ready, line);
+        if line.is_empty() && !self.is_empty() {
+            let mut lines = self.lines();
+            core::mem::swap(&mut lines.ready, line);
+            self.count(&lines);
         }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        let lines = self.lines();
-        lines.ready.is_empty() && lines.again.is_empty()
+        self.waiting.load(Ordering::SeqCst) == 0
     }
 
     /// A task begins to run, or none does any more.
@@ -122,10 +133,11 @@ impl Queue {
 
     /// A tick is over: who woke itself gets in line, and from now on the owner must be told.
     pub(super) fn rest(&self) {
-        let mut lines = self.lines();
-        let Lines { ready, again } = &mut *lines;
-        ready.append(again);
-        drop(lines);
+        if !self.is_empty() {
+            let mut lines = self.lines();
+            let Lines { ready, again } = &mut *lines;
+            ready.append(again);
+        }
         self.idle.store(true, Ordering::SeqCst);
     }
 

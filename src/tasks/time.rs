@@ -25,12 +25,17 @@ pub(super) struct Timers {
     own: AtomicU64,
     /// What the clock shows beyond that, modulo 2^64. One of the two changes at a time, so whoever reads both has a tyme that was shown.
     shift: AtomicU64,
+    /// The earliest deadline, or [`UNKNOWN`]: who finds that it has not come need not lock the rest. Changed only by who has that locked.
+    earliest: AtomicU64,
     state: Mutex<State>,
     queue: Arc<Queue>,
     /// The clock itself, of tasks that are wound to one.
     #[cfg(feature = "hyper")]
     clock: Mutex<Option<Tymth>>,
 }
+
+/// The earliest deadline is to be looked for.
+const UNKNOWN: u64 = 0;
 
 struct State {
     wheel: Wheel<usize>,
@@ -53,6 +58,7 @@ impl Timers {
         Timers {
             own,
             shift,
+            earliest: AtomicU64::new(Tyme::NEVER.as_nanos()),
             state: Mutex::new(state),
             queue,
             #[cfg(feature = "hyper")]
@@ -112,8 +118,22 @@ impl Timers {
 
     /// The earliest deadline, as the clock will show it.
     pub(super) fn next(&self) -> Option<Tyme> {
-        let next = self.state().wheel.next();
-        next.filter(|due| *due != Tyme::NEVER).map(|due| self.shown(due))
+        let next = self.earliest();
+        (next != Tyme::NEVER).then(|| self.shown(next))
+    }
+
+    /// The earliest deadline, `NEVER` if there is none.
+    fn earliest(&self) -> Tyme {
+        match self.earliest.load(Ordering::SeqCst) {
+            UNKNOWN => self.look_for_earliest(&self.state()),
+            earliest => Tyme::from_nanos(earliest),
+        }
+    }
+
+    fn look_for_earliest(&self, state: &State) -> Tyme {
+        let earliest = state.wheel.next().unwrap_or(Tyme::NEVER);
+        self.earliest.store(earliest.as_nanos(), Ordering::SeqCst);
+        earliest
     }
 
     /// It is `now`: wakes whose deadline has come, in the order of deadlines. An earlier tyme than
@@ -125,12 +145,13 @@ impl Timers {
         let (own, before) = self.both();
         let own = own + (now - before);
         self.own.store(own.as_nanos(), Ordering::Release);
-        let mut state = self.state();
-        let State { wheel, slots, due, woken } = &mut *state;
-        if wheel.next().is_none_or(|next| next > own) {
+        if self.earliest() > own {
             return;
         }
+        let mut state = self.state();
+        let State { wheel, slots, due, woken } = &mut *state;
         wheel.advance(own, due);
+        self.earliest.store(UNKNOWN, Ordering::SeqCst);
         for (_, index) in due.drain(..) {
             if let Some(slot) = slots.get_mut(index) {
                 slot.timer = None;
@@ -155,6 +176,9 @@ impl Timers {
         let index = state.slots.insert(Slot { timer: None, waker: Some(waker.clone()) });
         let timer = state.wheel.arm(due, index);
         state.slots[index].timer = Some(timer);
+        // `UNKNOWN` stays so: it is the least.
+        let earliest = self.earliest.load(Ordering::SeqCst);
+        self.earliest.store(earliest.min(due.as_nanos()), Ordering::SeqCst);
         drop(state);
         self.queue.tell_owner();
         index
@@ -180,6 +204,7 @@ impl Timers {
         let Some(slot) = state.slots.try_remove(index) else { return };
         if let Some(timer) = slot.timer {
             state.wheel.cancel(timer);
+            self.earliest.store(UNKNOWN, Ordering::SeqCst);
         }
         if state.slots.is_empty() {
             state.slots.shrink_to_fit();
