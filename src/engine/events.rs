@@ -54,7 +54,7 @@ impl Events {
     #[inline]
     pub(crate) fn drop_received(&mut self) {
         debug_assert!(self.next_received().is_some(), "something else would be lost");
-        core::mem::forget(self.queue.pop_front());
+        let _ = core::mem::ManuallyDrop::new(self.queue.pop_front());
         self.fit();
     }
 
