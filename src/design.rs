@@ -73,7 +73,7 @@
 //!
 //! System calls are most of it, and a tick makes no more of them than a loop by hand does. The rest shows where one message comes at a time and the core has
 //! slept in between: by then little of the code is in any cache, and each line of it that is touched, and more so each page, is fetched anew. (A C server that
-//! ran 300 more lines of code a message took 4 % longer where they lay in 5 pages, and 10 % where they lay in 43.) So:
+//! ran 300 more lines of code a message took 3 % longer where they lay in 5 pages, and 10 % where they lay in 43.) So:
 //!
 //! * Steps of a tick are `#[inline]`: they are compiled where the tick is, and lie next to it in memory, not each where its module happens to be put. What is
 //!   called through a trait object stands first in its `impl`, for the same reason.
