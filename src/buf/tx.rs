@@ -133,7 +133,7 @@ impl TxQueue {
             pool.put_back(core::mem::take(&mut self.front));
         }
         if self.tail.capacity() > 0 {
-            pool.put_back_mut(core::mem::take(&mut self.tail));
+            self.tail = BytesMut::new(); // Others may have a part of it, so it is not for the pool.
         }
     }
 
