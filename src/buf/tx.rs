@@ -361,6 +361,20 @@ mod tests {
         assert_eq!(tx.only(), Some(&b"front"[..]));
     }
 
+    /// Of a tail a piece may have been taken out again: its buffer is not the queue's alone.
+    #[test]
+    fn a_tail_that_was_sent_is_not_for_the_pool() {
+        for taken_out in [0, 12_000] {
+            let (mut tx, mut pool) = (TxQueue::default(), Pool::default());
+            tx.push_slice(&[1; 2048]);
+            tx.push_slice(&vec![1; taken_out]);
+            tx.take_last(taken_out, &mut Vec::new());
+            tx.consume(2048, &mut pool);
+            assert!(tx.is_empty() && tx.tail.capacity() == 0);
+            assert!(pool.spare(2048).is_none(), "{taken_out} bytes taken out before");
+        }
+    }
+
     #[test]
     fn a_large_piece_is_not_copied() {
         let piece = Bytes::from(vec![1; 100_000]);
