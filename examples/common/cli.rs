@@ -81,9 +81,15 @@ pub(crate) fn told_to_end() -> Result<Arc<AtomicBool>> {
 #[cfg(unix)]
 fn has_room() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::Errno;
     let stderr = std::io::stderr();
     let mut polled = [PollFd::new(&stderr, PollFlags::OUT)];
-    !matches!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
+    loop {
+        match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Err(Errno::INTR) => {} // A signal has come, which says nothing of room.
+            asked => return asked.is_ok_and(|ready| ready > 0),
+        }
+    }
 }
 
 #[cfg(not(unix))]
