@@ -165,7 +165,7 @@ impl Clients {
     /// Takes the next event of those that have not been taken, oldest first.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.engine.poll_event()
+        self.engine.poll_event(|_, _| {})
     }
 
     /// Takes all events and drops them, for programs that look at [`remoters`](Clients::remoters) instead.

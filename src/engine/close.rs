@@ -11,7 +11,7 @@ use crate::buf::Pool;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::id::Id;
-use crate::remoter::{Detached, Fin, HalfOpen, Phase, Queued, Remoter, Slot};
+use crate::remoter::{Detached, Fin, HalfOpen, Phase, Remoter, Slot};
 
 impl Remoter {
     /// Whether both halves are over and everything was taken and sent. Whoever waits for `Drained` has more to send.
@@ -31,32 +31,34 @@ impl Remoter {
     #[inline]
     pub(super) fn after_pass(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
         let going_on = self.state.phase == Phase::Live && self.state.fin == Fin::No;
+        let settled = going_on && !self.state.eof;
         // The usual case first: no end in sight.
-        if !going_on || self.state.eof || self.is_upgrading() {
-            return self.after_pass_of_some(core, ready);
+        if !settled || self.is_upgrading() {
+            return self.after_pass_of_some(settled, core, ready);
         }
-        if self.state.queued == Queued::No && self.moves_on(core) {
-            self.state.queued = Queued::Waiting;
-            ready.push_back(self.id);
+        if self.moves_on(core) {
+            self.line_up(ready);
         }
         false
     }
 
     #[inline(never)]
-    fn after_pass_of_some(&mut self, core: &mut Core, ready: &mut VecDeque<Id>) -> bool {
+    fn after_pass_of_some(
+        &mut self,
+        settled: bool,
+        core: &mut Core,
+        ready: &mut VecDeque<Id>,
+    ) -> bool {
         if matches!(self.state.phase, Phase::Dialling | Phase::Handshaking | Phase::Closed) {
             return false;
         }
         #[cfg(feature = "tls")]
         self.enqueue_upgrade(core);
-        let going_on = self.state.phase == Phase::Live && self.state.fin == Fin::No;
-        let settled = going_on && !self.state.eof;
         if !settled && self.step_to_end(core) {
             return true;
         }
-        if self.state.queued == Queued::No && self.has_work(core) {
-            self.state.queued = Queued::Waiting;
-            ready.push_back(self.id);
+        if self.has_work(core) {
+            self.line_up(ready);
         }
         false
     }
@@ -319,7 +321,7 @@ mod tests {
         engine.core.pool.put_back_mut(BytesMut::with_capacity(4096));
         for (id, left) in ids.into_iter().zip([1, 0]) {
             engine.cut(id, CloseReason::Local);
-            while engine.poll_event().is_some() {}
+            while engine.poll_event(|_, _| {}).is_some() {}
             engine.forget_closed();
             assert_eq!(engine.slots.len(), left);
             assert_eq!(engine.core.scratch.capacity() > 0, left > 0);

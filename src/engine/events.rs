@@ -1,9 +1,10 @@
-//! The queue of events.
+//! The queue of events, and what is done as they are taken.
 
 use std::collections::VecDeque;
 
-use crate::event::Event;
-use crate::id::Id;
+use super::Engine;
+use crate::event::{Event, GramEvent};
+use crate::id::{EndpointId, Id};
 
 /// Events in the order they happened. Holds no memory beyond a small queue once emptied.
 #[derive(Debug, Default)]
@@ -74,5 +75,53 @@ impl Events {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+}
+
+impl Engine {
+    /// Takes the next event, and does what its being taken means; `gram` is told of those of endpoints.
+    #[inline]
+    pub(crate) fn poll_event(
+        &mut self,
+        gram: impl FnOnce(EndpointId, &GramEvent),
+    ) -> Option<Event> {
+        if self.core.events.is_empty() {
+            None
+        } else {
+            self.poll_received().or_else(|| self.poll_other(gram))
+        }
+    }
+
+    /// The same, where it says that a connection has received something.
+    #[inline]
+    fn poll_received(&mut self) -> Option<Event> {
+        let id = self.core.events.next_received()?;
+        if let Some(remoter) = self.slots.get_mut(id) {
+            remoter.state.received = false;
+        }
+        self.core.events.drop_received();
+        Some(Event::Received(id))
+    }
+
+    #[inline(never)]
+    fn poll_other(&mut self, gram: impl FnOnce(EndpointId, &GramEvent)) -> Option<Event> {
+        let event = self.core.events.pop()?;
+        match event {
+            Event::Gram(id, ref event) => gram(id, event),
+            Event::Eof(id) => {
+                if let Some(remoter) = self.get_mut(id) {
+                    remoter.state.eof_told = true;
+                }
+            }
+            Event::Drained(id) => {
+                if let Some(remoter) = self.get_mut(id) {
+                    remoter.state.drained_owed = false;
+                }
+            }
+            Event::Closed(id, _) => self.closed_taken(id),
+            Event::Disconnected { id, .. } => self.disconnected_taken(id),
+            _ => {}
+        }
+        Some(event)
     }
 }

@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use crate::config::Config;
-use crate::event::{Event, Serviced};
+use crate::event::Serviced;
 use crate::id::{Id, REMOTER, Slots};
 use crate::net::{Net, Readiness};
 use crate::remoter::{Phase, Remoter};
@@ -335,47 +335,5 @@ impl Engine {
     /// Unread and unsent bytes of all.
     pub(crate) fn buffered(&self) -> usize {
         self.core.shared.buffered.load(Ordering::Relaxed)
-    }
-
-    /// Takes the next event, and does what its being taken means.
-    #[inline]
-    pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        if self.core.events.is_empty() {
-            None
-        } else {
-            self.poll_received().or_else(|| self.poll_other())
-        }
-    }
-
-    /// The same, where it says that a connection has received something.
-    #[inline]
-    pub(crate) fn poll_received(&mut self) -> Option<Event> {
-        let id = self.core.events.next_received()?;
-        if let Some(remoter) = self.slots.get_mut(id) {
-            remoter.state.received = false;
-        }
-        self.core.events.drop_received();
-        Some(Event::Received(id))
-    }
-
-    #[inline(never)]
-    fn poll_other(&mut self) -> Option<Event> {
-        let event = self.core.events.pop()?;
-        match event {
-            Event::Eof(id) => {
-                if let Some(remoter) = self.get_mut(id) {
-                    remoter.state.eof_told = true;
-                }
-            }
-            Event::Drained(id) => {
-                if let Some(remoter) = self.get_mut(id) {
-                    remoter.state.drained_owed = false;
-                }
-            }
-            Event::Closed(id, _) => self.closed_taken(id),
-            Event::Disconnected { id, .. } => self.disconnected_taken(id),
-            _ => {}
-        }
-        Some(event)
     }
 }

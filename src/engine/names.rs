@@ -317,7 +317,7 @@ mod tests {
             for id in ids {
                 engine.cut(id, CloseReason::Local);
             }
-            while engine.poll_event().is_some() {}
+            while engine.poll_event(|_, _| {}).is_some() {}
             engine.forget_closed();
             assert!(engine.names.waiting.len() <= 3, "{round}: {}", engine.names.waiting.len());
             assert_eq!(kept.lock().unwrap().len(), 2);

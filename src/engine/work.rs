@@ -179,15 +179,19 @@ impl Remoter {
         ready: &mut VecDeque<Id>,
         shaking: &mut VecDeque<Id>,
     ) {
-        if self.state.queued != Queued::No {
-            return;
-        }
         if self.state.phase == Phase::Handshaking {
-            self.state.queued = Queued::Waiting;
-            shaking.push_back(self.id);
+            self.line_up(shaking);
         } else if self.has_work(core) {
+            self.line_up(ready);
+        }
+    }
+
+    /// Gets in a line, unless it is in one.
+    #[inline]
+    pub(super) fn line_up(&mut self, line: &mut VecDeque<Id>) {
+        if self.state.queued == Queued::No {
             self.state.queued = Queued::Waiting;
-            ready.push_back(self.id);
+            line.push_back(self.id);
         }
     }
 

@@ -38,11 +38,17 @@ impl Endpoint {
         self.writable && self.tx.len() > 0 && self.socket.is_some() && self.may_send_on()
     }
 
+    /// Whether anything is to be sent, or owed.
+    #[inline]
+    fn has_to_send(&self) -> bool {
+        self.tx.len() > 0 || self.backlogged
+    }
+
     /// Sends what is queued until nothing is left, the network takes no more, or a budget ends.
     #[inline]
     pub(crate) fn send(&mut self, serviced: &mut Serviced) {
-        // The usual case first: nothing to send, and nothing owed.
-        if self.tx.len() > 0 || self.backlogged {
+        // Mostly not.
+        if self.has_to_send() {
             self.send_within(serviced, false);
         }
     }
@@ -50,7 +56,7 @@ impl Endpoint {
     /// Gives all that is queued its one try before the socket is closed: whatever the budgets, since there is no next tick for it and the queue is a bound of
     /// its own; and whether or not the network has told of room, since there may be some by now.
     pub(crate) fn send_last(&mut self, serviced: &mut Serviced) {
-        if self.tx.len() > 0 || self.backlogged {
+        if self.has_to_send() {
             (self.tx_rest, self.tx_from, self.writable) = (None, 0, true);
             self.send_within(serviced, true);
         }

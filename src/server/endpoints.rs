@@ -157,6 +157,7 @@ impl Endpoints {
         self.slots.iter_mut().for_each(|endpoint| endpoint.rebase(now));
     }
 
+    #[inline(never)]
     pub(super) fn taken(&mut self, id: EndpointId, event: &GramEvent) {
         if let Some(endpoint) = self.slots.get_mut(id.0) {
             endpoint.taken(event);

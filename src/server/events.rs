@@ -8,20 +8,7 @@ impl Server {
     /// Takes the next event of those that have not been taken, oldest first.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        if self.engine.core.events.is_empty() {
-            None
-        } else {
-            self.engine.poll_received().or_else(|| self.poll_other())
-        }
-    }
-
-    #[inline(never)]
-    fn poll_other(&mut self) -> Option<Event> {
-        let event = self.engine.poll_event()?;
-        if let Event::Gram(id, event) = &event {
-            self.endpoints.taken(*id, event);
-        }
-        Some(event)
+        self.engine.poll_event(|id, event| self.endpoints.taken(id, event))
     }
 
     /// Takes all events and drops them, for programs that look at [`remoters`](Server::remoters) instead.

@@ -78,13 +78,13 @@ impl Queue {
         } else {
             lines.ready.push_back(key);
         }
-        self.count(&lines);
+        self.note_waiting(&lines);
         drop(lines);
         self.tell_owner();
     }
 
     /// To be called before the lines are unlocked.
-    fn count(&self, lines: &Lines) {
+    fn note_waiting(&self, lines: &Lines) {
         self.waiting.store(lines.ready.len() + lines.again.len(), Ordering::SeqCst);
     }
 
@@ -107,7 +107,7 @@ impl Queue {
         if line.is_empty() && !self.is_empty() {
             let mut lines = self.lines();
             core::mem::swap(&mut lines.ready, line);
-            self.count(&lines);
+            self.note_waiting(&lines);
         }
     }
 
