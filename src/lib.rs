@@ -99,6 +99,7 @@ mod server;
 mod service;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod spin;
 pub mod tasks;
 pub mod tyme;
 pub mod wire;

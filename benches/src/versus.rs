@@ -31,7 +31,7 @@ Parts: all (default), check, control, echo64, bulk, churn, hyper, udp, clients, 
        forward, threads, restart
     --rounds N      rounds that count, per case (default 5)
     --millis N      length of one measurement (default 1500)
-    --servers LIST  of mio, mio-again, mio-timed, tokio, tymist, tasks, threads-1, threads-2 (default mio,tokio,tymist,tasks)
+    --servers LIST  of mio, mio-again, mio-timed, tokio, tymist, tymist-asleep, tasks, threads-1, threads-2 (default mio,tokio,tymist,tasks)
     --here          stay in this network namespace instead of entering a new one";
 
 /// What the user asked for.

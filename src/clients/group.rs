@@ -13,6 +13,7 @@ use crate::event::{Event, Refusal, Serviced, Wake};
 use crate::id::Id;
 use crate::net::{Descriptor, Lookup, Net, Waker};
 use crate::remoter::{Detached, Remoter};
+use crate::spin::Work;
 use crate::tyme::{Tyme, Tymth};
 use crate::wire::WireLog;
 
@@ -184,7 +185,7 @@ impl Clients {
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.engine.before_wait();
         let wake = self.wake();
-        self.engine.sleep(wake, limit);
+        self.engine.sleep(wake, limit, &Work::default());
     }
 
     /// A handle that ends [`wait`](Clients::wait) from any thread. Takes one descriptor, once.

@@ -1,6 +1,7 @@
 //! Who is ready: asked of the network, and set as latches.
 
 use core::time::Duration;
+use std::io;
 
 use super::{Engine, REMOTER};
 use crate::event::Event;
@@ -39,7 +40,21 @@ impl Engine {
     #[inline]
     pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
         let before = self.harvested.len();
-        if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
+        let harvested = self.net.harvest(wait, &mut self.harvested);
+        self.harvested(harvested, before);
+    }
+
+    /// The same, where the network is to look for so long before it sleeps.
+    #[inline(never)]
+    pub(super) fn look(&mut self, wait: Option<Duration>, look: Duration) {
+        let before = self.harvested.len();
+        let harvested = self.net.harvest_looking(wait, look, &mut self.harvested);
+        self.harvested(harvested, before);
+    }
+
+    #[inline]
+    fn harvested(&mut self, harvested: io::Result<()>, before: usize) {
+        if let Err(error) = harvested {
             let event = Event::NetFailed { error: (&error).into() };
             self.core.events.push_once(event);
         }

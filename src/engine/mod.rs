@@ -38,6 +38,7 @@ use crate::event::Serviced;
 use crate::id::{Id, REMOTER, Slots};
 use crate::net::{Net, Readiness};
 use crate::remoter::{Phase, Remoter};
+use crate::spin::Spin;
 use crate::tyme::{Tyme, Tymth, Wheel};
 
 pub(crate) use admit::Origin;
@@ -75,6 +76,7 @@ pub(crate) struct Engine {
     /// `harvested` is from that wait.
     fresh: bool,
     sweep: Option<harvest::Sweep>,
+    spin: Spin,
     due: Vec<(Tyme, Id)>,
 }
 
@@ -104,6 +106,7 @@ impl Engine {
             begun: false,
             fresh: false,
             sweep: None,
+            spin: Spin::new(),
             due: Vec::new(),
         }
     }

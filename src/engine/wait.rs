@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::Engine;
 use crate::event::Wake;
+use crate::spin::{Sample, Work};
 use crate::tyme::Tyme;
 
 impl Engine {
@@ -60,12 +61,26 @@ impl Engine {
         self.dial();
     }
 
-    /// Sleeps until `wake`, `limit`, or the network; not at all where `wake` is now.
+    /// Sleeps until `wake`, `limit`, or the network; not at all where `wake` is now. `others`: what the owner has got done beside the connections.
     #[inline]
-    pub(crate) fn sleep(&mut self, wake: Wake, limit: Option<Duration>) {
-        if wake != Wake::Now {
-            let timeout = wake.timeout(self.core.now);
-            self.harvest(timeout.into_iter().chain(limit).min());
+    pub(crate) fn sleep(&mut self, wake: Wake, limit: Option<Duration>, others: &Work) {
+        if wake == Wake::Now {
+            return;
+        }
+        let timeout = wake.timeout(self.core.now).into_iter().chain(limit).min();
+        let (net, counters) = (&self.net, &self.core.counters);
+        let look = self.core.config.spin;
+        let looks = self.spin.begin(self.core.now, look, || {
+            let work = Work {
+                calls: counters.reads + others.calls,
+                bytes: counters.bytes_in + others.bytes,
+            };
+            Some(Sample::new(net.cpu_time()?, work))
+        });
+        if looks {
+            self.look(timeout, look);
+        } else {
+            self.harvest(timeout);
         }
     }
 }

@@ -226,6 +226,26 @@ pub trait Net: Send {
     /// Only where the network as a whole has failed; what happens to one socket, that socket tells.
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
 
+    /// The same, but looks again and again for up to `look` before it sleeps. Engines ask for that where it has lately taken less CPU time than to
+    /// sleep; see [`Config::spin`](crate::Config::spin). By default it does not look.
+    ///
+    /// # Errors
+    /// As [`harvest`](Net::harvest).
+    fn harvest_looking(
+        &mut self,
+        wait: Option<Duration>,
+        look: Duration,
+        ready: &mut Vec<Readiness>,
+    ) -> io::Result<()> {
+        let _ = look;
+        self.harvest(wait, ready)
+    }
+
+    /// The CPU time that the calling thread has taken, by which engines learn whether to look; `None`, the default, if nobody is to look.
+    fn cpu_time(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether the last [`harvest`](Net::harvest) may have left something for the next. The engine then does not sleep, nor take those for silent
     /// whose reports may be among it. A network that takes all there is, as by default, says no.
     fn left_more(&self) -> bool {

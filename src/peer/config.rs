@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::config::Config;
+
 /// All settings of an [`Endpoint`](super::Endpoint): public fields, changed one by one from [`GramConfig::new`].
 ///
 /// ```
@@ -44,6 +46,9 @@ pub struct GramConfig {
     pub stall: Option<Duration>,
     /// How long receiving rests where only errors come. Default 100 ms; zero counts as 1 ms.
     pub pause: Duration,
+    /// How long the `wait` of a [`Peer`](super::Peer) looks before it sleeps; see [`Config::spin`](crate::Config::spin), which is that of a server's endpoints.
+    /// Default 100 µs.
+    pub spin: Duration,
     /// Sizes the kernel's buffers: raised to so many of [`max_gram`](GramConfig::max_gram), both ways (hio's `bc`), unless [`Bind`](crate::net::Bind) asks
     /// for more. Default 0: as the system has them.
     pub buffer_grams: usize,
@@ -66,6 +71,7 @@ impl GramConfig {
             events: 256,
             stall: Some(Duration::from_secs(1)),
             pause: Duration::from_millis(100),
+            spin: Config::SPIN,
             buffer_grams: 0,
         }
     }

@@ -21,6 +21,7 @@ use std::io;
 use crate::error::ListenError;
 use crate::event::{Serviced, Wake};
 use crate::net::{Addr, Bind, Descriptor, Net, Readiness, Token, Waker};
+use crate::spin::{Sample, Spin, Work};
 use crate::tyme::{Tyme, Tymth};
 
 pub use crate::event::{GramCounters, GramError, GramEvent, RxGram};
@@ -64,6 +65,7 @@ pub struct Peer {
     waited: bool,
     /// `harvested` is from that wait.
     fresh: bool,
+    spin: Spin,
     harvested: Vec<Readiness>,
     scratch: Vec<u8>,
     serviced: Serviced,
@@ -90,6 +92,7 @@ impl Peer {
             begun: false,
             waited: false,
             fresh: false,
+            spin: Spin::new(),
             harvested: Vec::new(),
             scratch: Vec::new(),
             serviced: Serviced::default(),
@@ -242,7 +245,15 @@ impl Peer {
 
     #[inline]
     fn harvest(&mut self, wait: Option<Duration>) {
-        if let Err(error) = self.net.harvest(wait, &mut self.harvested) {
+        self.harvest_by(|net, ready| net.harvest(wait, ready));
+    }
+
+    #[inline]
+    fn harvest_by(
+        &mut self,
+        ask: impl FnOnce(&mut dyn Net, &mut Vec<Readiness>) -> io::Result<()>,
+    ) {
+        if let Err(error) = ask(&mut *self.net, &mut self.harvested) {
             let event = GramEvent::NetFailed { error: (&error).into() };
             if self.endpoint.outbox.last() != Some(&event) {
                 self.endpoint.tell(event);
@@ -290,9 +301,20 @@ impl Peer {
         self.waited = true;
         self.endpoint.send(&mut self.serviced);
         let wake = self.wake();
-        if wake != Wake::Now {
-            let timeout = wake.timeout(self.now);
-            self.harvest(timeout.into_iter().chain(limit).min());
+        if wake == Wake::Now {
+            return;
+        }
+        let timeout = wake.timeout(self.now).into_iter().chain(limit).min();
+        let (net, counters) = (&self.net, &self.endpoint.counters);
+        let look = self.endpoint.config.spin;
+        let looks = self.spin.begin(self.now, look, || {
+            let work = Work { calls: counters.grams_in, bytes: counters.bytes_in };
+            Some(Sample::new(net.cpu_time()?, work))
+        });
+        if looks {
+            self.harvest_by(|net, ready| net.harvest_looking(timeout, look, ready));
+        } else {
+            self.harvest(timeout);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::id::{ENDPOINT, EndpointId, Id, Slots};
 use crate::net::{Addr, Bind, Net, Readiness};
 use crate::peer::{Endpoint, GramConfig, GramEvent};
+use crate::spin::Work;
 use crate::tyme::Tyme;
 
 /// A server's endpoints. A tick costs what its lists hold, not what exists.
@@ -22,6 +23,8 @@ pub(super) struct Endpoints {
     resting: Vec<Id>,
     /// All datagrams come in through it.
     scratch: Vec<u8>,
+    /// What came in so far.
+    work: Work,
 }
 
 impl Endpoints {
@@ -32,11 +35,18 @@ impl Endpoints {
             ready: VecDeque::new(),
             resting: Vec::new(),
             scratch: Vec::new(),
+            work: Work::default(),
         }
     }
 
     fn get(&self, id: Id) -> Option<&Endpoint> {
         self.slots.get(id).map(|endpoint| &**endpoint)
+    }
+
+    /// What came in so far.
+    #[inline]
+    pub(super) fn work(&self) -> &Work {
+        &self.work
     }
 
     pub(super) fn latch(&mut self, readiness: Readiness) {
@@ -88,6 +98,7 @@ impl Endpoints {
     #[inline(never)]
     fn serve_line(&mut self, core: &mut Core) {
         self.wake_rested(core);
+        let (grams, bytes) = (core.serviced.grams_in, core.serviced.bytes_in);
         for _ in 0..self.ready.len() {
             if core.grams_left == 0 {
                 break;
@@ -100,6 +111,8 @@ impl Endpoints {
             endpoint.receive(&mut self.scratch, &mut core.grams_left, &mut core.serviced);
             self.after_pass(id, core);
         }
+        self.work.calls += (core.serviced.grams_in - grams) as u64;
+        self.work.bytes += core.serviced.bytes_in - bytes;
         let cut = core.grams_left == 0 && !self.ready.is_empty();
         core.counters.budget.grams += u64::from(cut && !core.burst.grams);
         core.serviced.more |= !self.ready.is_empty();

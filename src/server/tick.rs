@@ -65,7 +65,7 @@ impl Server {
         self.engine.before_wait();
         self.endpoints.flush(&mut self.engine.core);
         let wake = self.wake();
-        self.engine.sleep(wake, limit);
+        self.engine.sleep(wake, limit, self.endpoints.work());
     }
 
     /// A handle that ends [`wait`](Server::wait) from any thread. Takes one descriptor, once.

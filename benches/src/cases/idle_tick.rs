@@ -18,7 +18,7 @@ use crate::process::{Helper, read_figures};
 use crate::report::{Goal, Report};
 use crate::rounds::median;
 use crate::servers::mio_echo::MioEcho;
-use crate::servers::tymist_echo::TymistEcho;
+use crate::servers::tymist_echo::{TymistEcho, config};
 use crate::servers::{Kind, announce};
 use crate::{Options, Outcome};
 
@@ -161,7 +161,7 @@ pub fn tick_main(arguments: &[OsString]) -> Outcome<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     let mut server: Box<dyn Ticks> = match kind {
         Kind::Mio | Kind::MioAgain | Kind::MioTimed => Box::new(MioEcho::new()?),
-        Kind::Tymist => Box::new(TymistEcho::new()?),
+        Kind::Tymist => Box::new(TymistEcho::new(config())?),
         other => return Err(format!("no idle ticks of {other}").into()),
     };
     announce(server.port()?);

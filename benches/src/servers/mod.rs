@@ -41,6 +41,8 @@ pub enum Kind {
     Tokio,
     /// Ours, with every limit, timeout and counter on.
     Tymist,
+    /// Ours, sleeping in each wait without a look before: its ratio to the one above tells what looking is worth.
+    TymistAsleep,
     /// Ours with a task per connection, as async code.
     Tasks,
     /// hyper on current-thread tokio.
@@ -55,12 +57,13 @@ pub enum Kind {
     TymistUdp,
 }
 
-const NAMES: [(Kind, &str); 12] = [
+const NAMES: [(Kind, &str); 13] = [
     (Kind::Mio, "mio"),
     (Kind::MioAgain, "mio-again"),
     (Kind::MioTimed, "mio-timed"),
     (Kind::Tokio, "tokio"),
     (Kind::Tymist, "tymist"),
+    (Kind::TymistAsleep, "tymist-asleep"),
     (Kind::Tasks, "tasks"),
     (Kind::HyperTokio, "hyper-tokio"),
     (Kind::HyperTasks, "hyper-tasks"),
@@ -104,7 +107,8 @@ pub fn main(arguments: &[OsString]) -> Outcome<()> {
         Kind::Mio | Kind::MioAgain => mio_echo::run(None),
         Kind::MioTimed => mio_echo::run(Some(Duration::from_secs(3600))),
         Kind::Tokio => tokio_echo::run(),
-        Kind::Tymist => tymist_echo::run(),
+        Kind::Tymist => tymist_echo::run(tymist_echo::config()),
+        Kind::TymistAsleep => tymist_echo::run(tymist_echo::asleep()),
         Kind::Tasks => tasks_echo::run(),
         Kind::HyperTokio => hyper_hello::run_on_tokio(),
         Kind::HyperTasks => hyper_hello::run_on_tasks(),

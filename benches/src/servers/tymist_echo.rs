@@ -16,8 +16,8 @@ pub struct TymistEcho {
 }
 
 /// Runs until killed.
-pub fn run() -> Outcome<()> {
-    let mut echo = TymistEcho::new()?;
+pub fn run(config: Config) -> Outcome<()> {
+    let mut echo = TymistEcho::new(config)?;
     announce(echo.port()?);
     loop {
         echo.server.wait(None);
@@ -75,9 +75,16 @@ pub fn config() -> Config {
     config
 }
 
+/// The same without a look before sleep.
+pub fn asleep() -> Config {
+    let mut config = config();
+    config.spin = Duration::ZERO;
+    config
+}
+
 impl TymistEcho {
-    pub fn new() -> Outcome<Self> {
-        let mut server = Server::new(config());
+    pub fn new(config: Config) -> Outcome<Self> {
+        let mut server = Server::new(config);
         let acceptor = server.listen(listen()?)?;
         Ok(TymistEcho { server, acceptor })
     }

@@ -1,5 +1,7 @@
 //! The clock of the operating system's network.
 
+use core::time::Duration;
+
 use crate::tyme::Tyme;
 
 /// The monotonic clock, counted from a moment of its own.
@@ -17,11 +19,18 @@ impl Clock {
     pub(super) fn now(self) -> Tyme {
         imp::since(self.origin)
     }
+
+    /// What the calling thread has taken of its core, where that is known.
+    pub(super) fn cpu_time() -> Option<Duration> {
+        imp::cpu_time()
+    }
 }
 
 /// As the number it is: a tick reads it twice, and `Instant` with its differences is three times the work.
 #[cfg(target_os = "linux")]
 mod imp {
+    use core::time::Duration;
+
     use nix::sys::time::TimeValLike as _;
     use nix::time::{ClockId, clock_gettime};
 
@@ -42,11 +51,16 @@ mod imp {
     pub(super) fn since(origin: Moment) -> Tyme {
         Tyme::from_nanos(now().saturating_sub(origin))
     }
+
+    pub(super) fn cpu_time() -> Option<Duration> {
+        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok().map(Duration::from)
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::disallowed_methods, reason = "this room is where real time comes from")]
 mod imp {
+    use core::time::Duration;
     use std::time::Instant;
 
     use crate::tyme::Tyme;
@@ -59,5 +73,9 @@ mod imp {
 
     pub(super) fn since(origin: Moment) -> Tyme {
         Tyme::ZERO + now().duration_since(origin)
+    }
+
+    pub(super) fn cpu_time() -> Option<Duration> {
+        None
     }
 }

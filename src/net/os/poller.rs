@@ -59,11 +59,12 @@ impl Poller {
         Ok(Waker::new(move || waker.wake()))
     }
 
-    /// Takes what is ready; waits for it as long as is said. `read`: what the clock said when that was made up, if it is known.
+    /// Takes what is ready; waits for it as long as is said, at first by looking again and again for up to `look`. `read`: what the clock said when that was made up, if it is known.
     #[inline]
     pub(super) fn harvest(
         &mut self,
         wait: Option<Duration>,
+        look: Duration,
         read: Option<Tyme>,
         ready: &mut Vec<Readiness>,
     ) -> io::Result<()> {
@@ -75,9 +76,12 @@ impl Poller {
             Some(left) if sleeps => read.unwrap_or_else(|| self.clock.now()) + left,
             _ => Tyme::NEVER,
         };
+        if sleeps && look > Duration::ZERO && self.look(due.min(self.clock.now() + look), ready)? {
+            return Ok(());
+        }
         loop {
             let timeout = self.alarm.poll_timeout(left, due, self.clock);
-            if self.poll(timeout, waits, ready)? == Polled::Others || !sleeps {
+            if self.poll(timeout, waits, ready)? != Polled::AlarmOnly || !sleeps {
                 return Ok(());
             }
             // The alarm has rung. It may have been set for another wait, before.
@@ -90,8 +94,22 @@ impl Poller {
         }
     }
 
+    /// Looks until there is something, or the end; whether there was.
+    #[inline(never)]
+    fn look(&mut self, end: Tyme, ready: &mut Vec<Readiness>) -> io::Result<bool> {
+        loop {
+            if self.poll(Some(Duration::ZERO), true, ready)? == Polled::Others {
+                return Ok(true);
+            }
+            if self.clock.now() >= end {
+                return Ok(false);
+            }
+            core::hint::spin_loop();
+        }
+    }
+
     /// One system call.
-    #[inline]
+    #[inline(always)]
     fn poll(
         &mut self,
         timeout: Option<Duration>,
@@ -127,7 +145,11 @@ impl Poller {
             });
         }
         self.full = count == EVENTS;
-        Ok(if count == 1 { polled } else { Polled::Others })
+        Ok(match count {
+            0 => Polled::Nothing,
+            1 => polled,
+            _ => Polled::Others,
+        })
     }
 }
 
@@ -136,6 +158,8 @@ impl Poller {
 enum Polled {
     /// Nothing but the alarm.
     AlarmOnly,
-    /// Something else, the wait's own end, or a signal.
+    /// The wait's own end.
+    Nothing,
+    /// Something else, or a signal.
     Others,
 }

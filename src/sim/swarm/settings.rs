@@ -21,6 +21,7 @@ pub fn draw_config(rng: &mut Rng) -> Config {
         rx_full,
         tx_full,
         over_limit,
+        spin: _, // Nothing of it happens in a world.
         seed,
     } = &mut config;
     draw_limits(rng, limits);
@@ -133,6 +134,7 @@ pub fn draw_gram_config(rng: &mut Rng) -> GramConfig {
         events,
         stall,
         pause,
+        spin: _,
         buffer_grams,
     } = &mut config;
     for (limit, bits) in [
