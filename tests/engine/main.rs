@@ -16,6 +16,7 @@ mod echo;
 mod ending;
 mod held;
 mod limits;
+mod looking;
 #[cfg(feature = "os")]
 mod renamed;
 #[cfg(feature = "os")]

@@ -7,6 +7,7 @@
 
 mod adopting;
 mod ending;
+mod looking;
 mod opening;
 // Linux has all of them, and hands them down.
 #[cfg(target_os = "linux")]

@@ -76,22 +76,27 @@ impl Poller {
             Some(left) if sleeps => read.unwrap_or_else(|| self.clock.now()) + left,
             _ => Tyme::NEVER,
         };
-        if sleeps && look > Duration::ZERO && self.look(due.min(self.clock.now() + look), ready)? {
-            return Ok(());
+        if sleeps && look > Duration::ZERO {
+            if self.look(due.min(self.clock.now() + look), ready)? {
+                return Ok(());
+            }
+            left = self.left_until(due);
         }
-        loop {
+        while !sleeps || left != Some(Duration::ZERO) {
             let timeout = self.alarm.poll_timeout(left, due, self.clock);
             if self.poll(timeout, waits, ready)? != Polled::AlarmOnly || !sleeps {
-                return Ok(());
+                break;
             }
             // The alarm has rung. It may have been set for another wait, before.
-            if due != Tyme::NEVER {
-                left = Some(due - self.clock.now());
-            }
-            if left == Some(Duration::ZERO) {
-                return Ok(());
-            }
+            left = self.left_until(due);
         }
+        Ok(())
+    }
+
+    /// `None`: for ever.
+    #[inline(never)]
+    fn left_until(&self, due: Tyme) -> Option<Duration> {
+        (due != Tyme::NEVER).then(|| due - self.clock.now())
     }
 
     /// Looks until there is something, or the end; whether there was.
