@@ -59,7 +59,8 @@ impl Poller {
         Ok(Waker::new(move || waker.wake()))
     }
 
-    /// Takes what is ready; waits for it as long as is said, at first by looking again and again for up to `look`. `read`: what the clock said when that was made up, if it is known.
+    /// Takes what is ready; waits for it as long as is said, at first by looking again and again for up to `look`. `read`: what the clock said when that
+    /// was made up, if it is known.
     #[inline]
     pub(super) fn harvest(
         &mut self,
