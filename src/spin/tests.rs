@@ -1,4 +1,5 @@
 use super::*;
+use crate::random::SplitMix;
 
 /// A machine and a peer, by what they take, in microseconds.
 #[derive(Copy, Clone)]
@@ -129,19 +130,41 @@ fn it_learns_anew_where_the_pace_changes() {
     assert!(run.looks - looked > 60_000, "{} looks once they pay again", run.looks - looked);
 }
 
-#[test]
-fn a_pause_is_looked_into_only_once() {
+/// So many answers at once, then a pause, and so on; the looks of 100,000 waits.
+fn bursts(of: u64) -> u64 {
     let mut run = Run::new(MOST);
     run.waits(10_000, AT_ONCE);
     let looked = run.looks;
-    // Twenty answers, then a pause, and so on.
-    for _ in 0..1000 {
-        run.waits(19, AT_ONCE);
+    for _ in 0..100_000 / of {
+        run.waits(of - 1, AT_ONCE);
         run.waits(1, Pace { asleep: 1_000, asleep_cpu: 40, looking: 1_000, bytes: 64 });
     }
-    // Of each twenty, eight sleep after the pause.
-    let looks = run.looks - looked;
-    assert!(looks < 12_500, "{looks} looks in 20,000 waits, 1,000 of them long");
+    run.looks - looked
+}
+
+#[test]
+fn a_pause_now_and_then_is_no_reason_to_stop() {
+    // Eight of each hundred sleep, after the pause.
+    let looks = bursts(100);
+    assert!((85_000..93_000).contains(&looks), "{looks} looks");
+}
+
+#[test]
+fn where_pauses_cost_as_much_as_is_won_nobody_looks() {
+    let looks = bursts(20);
+    assert!(looks < 2_000, "{looks} looks");
+}
+
+#[test]
+fn chance_makes_next_to_nobody_look() {
+    // As dear as sleeping, give or take three tenths.
+    let mut run = Run::new(MOST);
+    let mut chance = SplitMix::new(7);
+    for _ in 0..10_000 {
+        let looking = 70 + chance.up_to(60);
+        run.waits(100, Pace { asleep: 150, asleep_cpu: 100, looking, bytes: 64 });
+    }
+    assert!(run.looks < 2500, "{} looks in a million waits", run.looks);
 }
 
 #[test]
