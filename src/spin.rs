@@ -2,8 +2,9 @@
 //!
 //! To sleep until a message comes may cost more than to look for it: the core goes idle and must be woken, its caches have gone cold, and the peer waits for
 //! all that. How much more depends on the machine and on the peer, so it is measured: a run of waits that sleep, then one of waits that look, each by the
-//! thread's CPU time for what got done. Who looks goes on as long as that takes less; where it does not, the next try is four times as far away. So looking
-//! costs no CPU time in the long run, and a wait that is not soon followed by another one never looks at all.
+//! thread's CPU time for what got done. Who looks goes on as long as that takes less. A try that does not pay is over once it has taken what sleeping would
+//! have, and the next one is twice as far away. So where looking does not pay it costs some thousandths, and a wait that is not soon followed by another
+//! one never looks at all.
 
 use core::time::Duration;
 
@@ -13,19 +14,22 @@ use crate::tyme::{Tyme, nanos};
 const REACH: u64 = 3;
 /// Short waits in a row before the first look after one that was not.
 const SHY: u32 = 8;
-/// Short waits that are measured together.
+/// Short waits that are measured together, and the least that must have come in by then: what else wakes an engine says nothing about the cost of that.
 const WINDOW: u32 = 128;
+const CALLS: u64 = 32;
 /// Looks before those that are measured: both sides get used to the pace.
 const WARM: u32 = 16;
 /// Looks that find nothing, in one window, after which it is not worth going on.
 const VAIN: u32 = 8;
-/// Windows in a row that cost more than sleeping; a single one may be somebody else's doing.
-const DEAR: u32 = 2;
+/// Windows in a row that cost more than sleeping; a single one, or what it is cut into, may be somebody else's doing.
+const DEAR: u32 = 3;
 /// Windows of looking before what sleeping costs is measured again.
 const RUN: u32 = 64;
 /// Short waits without a try after one that failed, at first and at most.
 const REST: u32 = 256;
 const REST_MOST: u32 = 65_536;
+/// The longest look, whatever is asked for.
+const LONGEST: u64 = 1_000_000;
 
 /// What an engine has got done.
 #[derive(Copy, Clone, Debug, Default)]
@@ -48,7 +52,7 @@ impl Sample {
         Sample { cpu: nanos(cpu), work }
     }
 
-    /// What was done since `earlier`. An engine that went to another thread in between has a wrong time once.
+    /// What was done since `earlier`. An engine that went to another thread in between has a wrong time in that window.
     fn since(self, earlier: Sample) -> Self {
         Sample {
             cpu: self.cpu.saturating_sub(earlier.cpu),
@@ -57,6 +61,12 @@ impl Sample {
                 bytes: self.work.bytes.saturating_sub(earlier.work.bytes),
             },
         }
+    }
+
+    /// Whether each call took less.
+    fn takes_less_for_a_call(self, other: Sample) -> bool {
+        u128::from(self.cpu) * u128::from(other.work.calls)
+            < u128::from(other.cpu) * u128::from(self.work.calls)
     }
 
     /// Whether it took clearly less, an eighth at least, for each call, and for each byte: who looks takes what comes in smaller pieces.
@@ -96,9 +106,13 @@ pub(crate) struct Spin {
     vain: u32,
     dear: u32,
     windows: u32,
+    /// The time of all looks in the window.
+    spent: u64,
     /// Where the window began.
     began: Sample,
-    /// What one of sleeping took.
+    /// What the last window of sleeping took, and what is held against looking: the cheaper one of the last two. In one of them there may have been
+    /// requests that were dear for other reasons, maybe on purpose.
+    slept: Sample,
     asleep: Sample,
 }
 
@@ -114,50 +128,53 @@ impl Spin {
             vain: 0,
             dear: 0,
             windows: 0,
+            spent: 0,
             began: Sample::default(),
+            slept: Sample::default(),
             asleep: Sample::default(),
         }
     }
 
-    /// Whether the wait that begins now is to look first, for at most `most`. `measure` is asked once a window; where it says nothing, nobody looks.
+    /// How long the wait that begins now is to look first, at most `most`; zero: not at all. `measure` is asked once a window; where it says nothing, nobody
+    /// looks.
     #[inline]
     pub(crate) fn begin(
         &mut self,
         now: Tyme,
         most: Duration,
         measure: impl FnOnce() -> Option<Sample>,
-    ) -> bool {
+    ) -> Duration {
         let since = now.as_nanos().saturating_sub(self.last.as_nanos());
         self.last = now;
-        let most = nanos(most);
-        if since > most.saturating_mul(REACH) || most == 0 {
+        let most = nanos(most).min(LONGEST);
+        if since > most * REACH || most == 0 {
             self.shy = SHY;
         }
-        let vain = core::mem::take(&mut self.looked) && since > most;
-        if vain && self.is_in_vain() {
-            return false;
+        if core::mem::take(&mut self.looked) {
+            self.looked_for(since, most);
         }
         if self.shy > 0 {
             self.shy -= 1;
-            return false;
+            return Duration::ZERO;
         }
         self.left -= 1;
         if self.left == 0 {
             self.turn_over(measure());
         }
         self.looked = matches!(self.phase, Phase::Warming | Phase::Looking);
-        self.looked
+        if self.looked { Duration::from_nanos(most) } else { Duration::ZERO }
     }
 
-    /// Counts one that found nothing; whether it was one too many.
+    /// Takes note of how a look went.
     #[inline(never)]
-    fn is_in_vain(&mut self) -> bool {
-        self.vain += 1;
-        let gives_up = self.vain == VAIN;
-        if gives_up {
+    fn looked_for(&mut self, since: u64, most: u64) {
+        self.vain += u32::from(since > most);
+        self.spent += since.min(most);
+        if self.vain == VAIN {
             self.give_up();
+        } else if self.spent > self.asleep.cpu {
+            self.left = 1; // Sleeping takes no more for all of the window.
         }
-        gives_up
     }
 
     /// The phase, or its window, is over.
@@ -168,13 +185,20 @@ impl Spin {
             return;
         };
         let took = sample.since(self.began);
-        (self.began, self.vain) = (sample, 0);
+        let overspent = self.spent > self.asleep.cpu;
+        (self.began, self.vain, self.spent) = (sample, 0, 0);
         match self.phase {
             Phase::Resting => (self.phase, self.left) = (Phase::Asleep, WINDOW),
             Phase::Asleep => {
-                self.asleep = took;
+                let before = core::mem::replace(&mut self.slept, took);
+                if took.work.calls < CALLS {
+                    return self.give_up();
+                }
+                let was_less = before.work.calls >= CALLS && before.takes_less_for_a_call(took);
+                self.asleep = if was_less { before } else { took };
                 (self.phase, self.left) = (Phase::Warming, WARM);
             }
+            Phase::Warming if overspent => self.give_up(),
             Phase::Warming => {
                 (self.phase, self.left) = (Phase::Looking, WINDOW);
                 (self.dear, self.windows) = (0, 0);
@@ -182,7 +206,7 @@ impl Spin {
             Phase::Looking => {
                 self.left = WINDOW;
                 self.windows += 1;
-                let pays = took.is_cheaper_than(self.asleep);
+                let pays = took.work.calls > 0 && took.is_cheaper_than(self.asleep);
                 if pays {
                     self.dear = 0;
                     self.rest = (self.rest / 2).max(REST);
@@ -201,7 +225,7 @@ impl Spin {
 
     fn give_up(&mut self) {
         (self.phase, self.left) = (Phase::Resting, self.rest);
-        self.rest = self.rest.saturating_mul(4).min(REST_MOST);
+        self.rest = (self.rest * 2).min(REST_MOST);
         self.vain = 0;
     }
 }

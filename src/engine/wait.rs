@@ -69,18 +69,17 @@ impl Engine {
         }
         let timeout = wake.timeout(self.core.now).into_iter().chain(limit).min();
         let (net, counters) = (&self.net, &self.core.counters);
-        let look = self.core.config.spin;
-        let looks = self.spin.begin(self.core.now, look, || {
+        let look = self.spin.begin(self.core.now, self.core.config.spin, || {
             let work = Work {
                 calls: counters.reads + others.calls,
                 bytes: counters.bytes_in + others.bytes,
             };
             Some(Sample::new(net.cpu_time()?, work))
         });
-        if looks {
-            self.look(timeout, look);
-        } else {
+        if look == Duration::ZERO {
             self.harvest(timeout);
+        } else {
+            self.look(timeout, look);
         }
     }
 }

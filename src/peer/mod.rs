@@ -306,15 +306,14 @@ impl Peer {
         }
         let timeout = wake.timeout(self.now).into_iter().chain(limit).min();
         let (net, counters) = (&self.net, &self.endpoint.counters);
-        let look = self.endpoint.config.spin;
-        let looks = self.spin.begin(self.now, look, || {
+        let look = self.spin.begin(self.now, self.endpoint.config.spin, || {
             let work = Work { calls: counters.grams_in, bytes: counters.bytes_in };
             Some(Sample::new(net.cpu_time()?, work))
         });
-        if looks {
-            self.harvest_by(|net, ready| net.harvest_looking(timeout, look, ready));
-        } else {
+        if look == Duration::ZERO {
             self.harvest(timeout);
+        } else {
+            self.harvest_by(|net, ready| net.harvest_looking(timeout, look, ready));
         }
     }
 
