@@ -40,8 +40,13 @@ pub struct Config {
     /// How long `wait` looks for something to do before it sleeps, at most, where waits are short and looking has lately taken less CPU time than sleeping,
     /// as it may where a peer answers at once: to sleep and be woken costs a core more than it seems. Default 100 µs; zero: it always sleeps.
     ///
-    /// An engine measures both, a hundred waits at a time, and tries again ever more rarely where it did not pay. So it costs no CPU time in the long run,
-    /// and shortens the way to an answer by what it takes to wake a thread, which on virtual machines is most of it. On Linux; elsewhere it always sleeps.
+    /// An engine measures both, a hundred waits at a time, and tries again ever more rarely where it did not pay; such tries cost some thousandths. Where it
+    /// pays, the way to an answer is shorter by what it takes to wake a thread, which on virtual machines is most of it, and the thread is busy as long as
+    /// the peer goes on like that. More than 1 ms counts as that. A signal that comes while it looks does not end the wait: let its handler call a
+    /// [`Waker`](crate::net::Waker).
+    ///
+    /// On Linux; elsewhere it always sleeps. There the clock of the thread's CPU time is asked, which is a system call (`clock_gettime`), once in a hundred
+    /// short waits.
     pub spin: Duration,
     /// What the jitter of [`Backoff`](crate::Backoff) is drawn from: the same seed, the same waits. Default `None`: the
     /// network gives one, which on the operating system is a random number, so that no two programs wait alike.

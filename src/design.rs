@@ -82,12 +82,15 @@
 //!   something, the tasks whether anybody was woken.
 //!
 //! *A wait looks for a moment before it sleeps, where that takes less CPU time* ([`Config::spin`](crate::Config::spin)). Where a peer answers at once most of
-//! what a message costs is to go to sleep and be woken, on a virtual machine some 30 of 40 us (beside 9 us where both ends share a core). But on a machine that wakes a thread in 3 us, looking for 40 us is a waste, and neither the machine nor the peer can be known beforehand. So it
-//! is measured, by the clock that counts what matters: a hundred waits asleep, a hundred that look, the thread's CPU time for each read and for each byte (who
-//! looks takes what comes in smaller pieces, so the second is needed for bulk). It must take an eighth less, else noise would decide. Each try that fails puts
-//! the next one four times as far off, up to 65,536 waits; a wait that is not followed by another one in 300 us never looks. So it never costs more than some
-//! thousandths in the long run, and is on by default. Engines ask for it and networks do it (`Net::harvest_looking`, `Net::cpu_time`): a world has no
-//! CPU time, so nothing of this is in a simulated run; and middleware that knows nothing of it just sleeps.
+//! what a message costs is to go to sleep and be woken: on a virtual machine some 30 of 40 us (it is 9 us where both ends share a core). But on a machine that
+//! wakes a thread in 3 us, looking for 40 us is a waste, and neither the machine nor the peer can be known beforehand. So it is measured, by the clock that
+//! counts what matters: a hundred waits asleep, a hundred that look, the thread's CPU time for each read and for each byte (who looks takes what comes in
+//! smaller pieces, so bulk needs the second). Looking must take an eighth less, else noise would decide, and less than the cheaper of the last two measurements
+//! of sleeping, so that nobody makes it look by a moment of dear requests. A try ends once it has taken what a hundred waits asleep would have, and the next
+//! one is twice as far off, up to 65,536 waits; a wait that is not followed by another one in 300 us never looks. So it costs some thousandths where it does not
+//! pay, and is on by default. What it decides by is the cost of this thread alone: where the cores are busy, the CPU time that it takes is time that others
+//! do not have. Engines ask for it and networks do it (`Net::harvest_looking`, `Net::cpu_time`): a world has no CPU time, so nothing of this is in a simulated
+//! run, and middleware that knows nothing of it just sleeps.
 //!
 //! # Defaults
 //!

@@ -61,8 +61,8 @@ impl Server {
     /// A deadline that is a tyme is slept for as if the clock went at real speed; who drives the clock by hand gives a limit of one tick. The
     /// operating system rounds up to whole milliseconds. What readiness it finds is kept for the [`service`](Server::service) that follows, so a loop of both
     /// makes one such system call a round. Where answers come so fast that it has measured sleep to take more CPU time, it looks for a moment before
-    /// it sleeps, with such a call every microsecond or less ([`Config::spin`](crate::Config::spin)). A signal that comes just before it sleeps does not keep
-    /// it awake: let the handler call a [`Waker`]. Trouble of the poller comes as an event.
+    /// it sleeps, with such a call every microsecond or less ([`Config::spin`](crate::Config::spin)). A signal that comes while it looks, or just before it
+    /// sleeps, does not keep it awake: let the handler call a [`Waker`]. Trouble of the poller comes as an event.
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.engine.before_wait();
         self.endpoints.flush(&mut self.engine.core);
