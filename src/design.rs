@@ -87,10 +87,10 @@
 //! counts what matters: a hundred waits asleep, a hundred that look, the thread's CPU time for each read and for each byte (who looks takes what comes in
 //! smaller pieces, so bulk needs the second). Looking must take an eighth less, else noise would decide, and less than the cheaper of the last two measurements
 //! of sleeping, so that nobody makes it look by a moment of dear requests. A try ends once it has taken what a hundred waits asleep would have, and the next
-//! one is twice as far off, up to 65,536 waits; a wait that is not followed by another one in 300 us never looks. So it costs some thousandths where it does not
-//! pay, and is on by default. What it decides by is the cost of this thread alone: where the cores are busy, the CPU time that it takes is time that others
-//! do not have. Engines ask for it and networks do it (`Net::harvest_looking`, `Net::cpu_time`): a world has no CPU time, so nothing of this is in a simulated
-//! run, and middleware that knows nothing of it just sleeps.
+//! one is twice as far off, up to 65,536 waits; a wait that is not followed by another one in 300 us never looks. So it costs some thousandths where it
+//! does not pay, and is on by default. What it decides by is the cost of this thread alone: where the cores are busy, the CPU time that it takes is time
+//! that others do not have. Engines ask for it and networks do it (`Net::harvest_looking`, `Net::cpu_time`): a world has no CPU time, so nothing of this is
+//! in a simulated run, and middleware that knows nothing of it just sleeps.
 //!
 //! # Defaults
 //!
