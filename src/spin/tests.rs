@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test says so by failing")]
+
 use super::*;
 use crate::random::SplitMix;
 

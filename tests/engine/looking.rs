@@ -2,6 +2,7 @@
 
 #![cfg(feature = "os")]
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
+#![allow(clippy::disallowed_methods, reason = "the far ends are plain sockets")]
 
 use std::io;
 use std::io::{Read as _, Write as _};
@@ -37,7 +38,7 @@ struct Paced {
 }
 
 impl Paced {
-    fn new(costs: Option<Costs>, seen: &Seen) -> Box<dyn Net> {
+    fn net(costs: Option<Costs>, seen: &Seen) -> Box<dyn Net> {
         let (inner, seen) = (OsNet::new(), seen.clone());
         Box::new(Paced { inner, costs, seen, now: Tyme::ZERO, cpu: 0 })
     }
@@ -97,7 +98,7 @@ impl Net for Paced {
 /// A message after the other through an echo server, so many waits long; how many of them were to look.
 fn stream(config: Config, costs: Option<Costs>) -> u64 {
     let seen = Seen::default();
-    let mut server = Server::with_net(config, Paced::new(costs, &seen));
+    let mut server = Server::with_net(config, Paced::net(costs, &seen));
     let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
     let addr = server.local_addr(acceptor).unwrap().inet().unwrap();
     let mut client = TcpStream::connect(addr).unwrap();
@@ -125,7 +126,7 @@ fn stream(config: Config, costs: Option<Costs>) -> u64 {
 /// The same with datagrams, through a peer.
 fn grams(config: GramConfig, costs: Option<Costs>) -> u64 {
     let seen = Seen::default();
-    let mut peer = Peer::with_net(config, Paced::new(costs, &seen));
+    let mut peer = Peer::with_net(config, Paced::net(costs, &seen));
     peer.open(([127, 0, 0, 1], 0)).unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(peer.local_addr().inet().unwrap()).unwrap();
@@ -149,7 +150,7 @@ fn grams(config: GramConfig, costs: Option<Costs>) -> u64 {
 /// And through an endpoint of a server's.
 fn endpoint_grams(config: Config, costs: Option<Costs>) -> u64 {
     let seen = Seen::default();
-    let mut server = Server::with_net(config, Paced::new(costs, &seen));
+    let mut server = Server::with_net(config, Paced::net(costs, &seen));
     let id = server.bind(([127, 0, 0, 1], 0), GramConfig::new()).unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(server.endpoint(id).unwrap().local_addr().inet().unwrap()).unwrap();
@@ -207,7 +208,7 @@ fn nor_where_it_is_off_or_the_network_knows_no_cpu_time() {
 #[test]
 fn it_can_be_turned_off_on_the_way() {
     let seen = Seen::default();
-    let mut server = Server::with_net(Config::new(), Paced::new(PAYS, &seen));
+    let mut server = Server::with_net(Config::new(), Paced::net(PAYS, &seen));
     let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
     let addr = server.local_addr(acceptor).unwrap().inet().unwrap();
     let mut client = TcpStream::connect(addr).unwrap();
