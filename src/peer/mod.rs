@@ -295,7 +295,7 @@ impl Peer {
     }
 
     /// Sends what was queued, then sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal
-    /// comes. Never sleeps while something is pending, nor on a simulated network.
+    /// comes (but see [`GramConfig::spin`]). Never sleeps while something is pending, nor on a simulated network.
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.begin();
         self.waited = true;
