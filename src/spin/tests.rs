@@ -110,6 +110,9 @@ fn a_wait_that_is_not_soon_followed_by_another_never_looks() {
         run.waits(10_000, Pace { asleep, ..AT_ONCE });
         assert_eq!((run.looks, run.measured), (0, 0), "{asleep} us");
     }
+    let mut run = Run::new(MOST);
+    run.waits(10_000, Pace { asleep: 300, ..AT_ONCE });
+    assert!(run.looks > 9_000, "{} looks where it just is", run.looks);
 }
 
 #[test]
