@@ -42,11 +42,10 @@ pub struct Config {
     ///
     /// An engine measures both, a hundred waits at a time, and tries again ever more rarely where it did not pay; such tries cost some thousandths. Where it
     /// pays, the way to an answer is shorter by what it takes to wake a thread, which on virtual machines is most of it, and the thread is busy as long as
-    /// the peer goes on like that. More than 1 ms counts as that. A signal that comes while it looks does not end the wait: let its handler call a
+    /// the peer goes on like that. More than 1 ms counts as 1 ms. A signal that comes while it looks does not end the wait: let its handler call a
     /// [`Waker`](crate::net::Waker).
     ///
-    /// On Linux; elsewhere it always sleeps. There the clock of the thread's CPU time is asked, which is a system call (`clock_gettime`), once in a hundred
-    /// short waits.
+    /// On Linux, where it asks for the thread's CPU time once in some hundred short waits (`clock_gettime`, a system call there); elsewhere it always sleeps.
     pub spin: Duration,
     /// What the jitter of [`Backoff`](crate::Backoff) is drawn from: the same seed, the same waits. Default `None`: the
     /// network gives one, which on the operating system is a random number, so that no two programs wait alike.

@@ -69,7 +69,8 @@ impl Sample {
             < u128::from(other.cpu) * u128::from(self.work.calls)
     }
 
-    /// Whether it took clearly less, an eighth at least, for each call, and for each byte: who looks takes what comes in smaller pieces.
+    /// Whether it took clearly less, an eighth at least, for each call, and for each byte: who looks takes what comes in smaller pieces. Who
+    /// got nothing done never did.
     fn is_cheaper_than(self, other: Sample) -> bool {
         let less = |mine: u64, others: u64| {
             let (mine, others) = (u128::from(mine), u128::from(others));
@@ -206,7 +207,7 @@ impl Spin {
             Phase::Looking => {
                 self.left = WINDOW;
                 self.windows += 1;
-                let pays = took.work.calls > 0 && took.is_cheaper_than(self.asleep);
+                let pays = took.is_cheaper_than(self.asleep);
                 if pays {
                     self.dear = 0;
                     self.rest = (self.rest / 2).max(REST);
@@ -226,7 +227,6 @@ impl Spin {
     fn give_up(&mut self) {
         (self.phase, self.left) = (Phase::Resting, self.rest);
         self.rest = (self.rest * 2).min(REST_MOST);
-        self.vain = 0;
     }
 }
 

@@ -41,7 +41,7 @@ impl Engine {
     pub(crate) fn harvest(&mut self, wait: Option<Duration>) {
         let before = self.harvested.len();
         let harvested = self.net.harvest(wait, &mut self.harvested);
-        self.harvested(harvested, before);
+        self.after_harvest(harvested, before);
     }
 
     /// The same, where the network is to look for so long before it sleeps.
@@ -49,11 +49,11 @@ impl Engine {
     pub(super) fn look(&mut self, wait: Option<Duration>, look: Duration) {
         let before = self.harvested.len();
         let harvested = self.net.harvest_looking(wait, look, &mut self.harvested);
-        self.harvested(harvested, before);
+        self.after_harvest(harvested, before);
     }
 
     #[inline]
-    fn harvested(&mut self, harvested: io::Result<()>, before: usize) {
+    fn after_harvest(&mut self, harvested: io::Result<()>, before: usize) {
         if let Err(error) = harvested {
             let event = Event::NetFailed { error: (&error).into() };
             self.core.events.push_once(event);

@@ -8,7 +8,7 @@ use std::io;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tymist::net::os::OsNet;
@@ -27,6 +27,8 @@ struct Costs {
 struct Seen {
     looks: Arc<AtomicU64>,
     waits: Arc<AtomicU64>,
+    /// Whether looks fail.
+    fails: Arc<AtomicBool>,
 }
 
 struct Paced {
@@ -87,6 +89,9 @@ impl Net for Paced {
         assert!(look > Duration::ZERO);
         self.seen.looks.fetch_add(1, Relaxed);
         self.take(wait, |costs| costs.looking);
+        if self.seen.fails.load(Relaxed) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         self.inner.harvest_looking(wait, look, ready)
     }
 
@@ -206,7 +211,7 @@ fn nor_where_it_is_off_or_the_network_knows_no_cpu_time() {
 }
 
 #[test]
-fn it_can_be_turned_off_on_the_way() {
+fn it_can_be_turned_off_on_the_way_and_a_poller_that_fails_in_a_look_is_told_of() {
     let seen = Seen::default();
     let mut server = Server::with_net(Config::new(), Paced::net(PAYS, &seen));
     let acceptor = server.listen(([127, 0, 0, 1], 0)).unwrap();
@@ -230,6 +235,13 @@ fn it_can_be_turned_off_on_the_way() {
     while seen.looks.load(Relaxed) < 100 {
         message(&mut server);
     }
+    seen.fails.store(true, Relaxed);
+    server.service();
+    server.clear_events();
+    server.wait(None);
+    assert!(matches!(server.poll_event(), Some(Event::NetFailed { .. })));
+    assert_eq!(server.poll_event(), None);
+    seen.fails.store(false, Relaxed);
     server.config_mut().spin = Duration::ZERO;
     let looks = seen.looks.load(Relaxed);
     for _ in 0..100 {

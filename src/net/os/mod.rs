@@ -77,25 +77,6 @@ impl OsNet {
         }
     }
 
-    #[inline]
-    fn harvest_within(
-        &mut self,
-        wait: Option<Duration>,
-        look: Duration,
-        ready: &mut Vec<Readiness>,
-    ) -> io::Result<()> {
-        let waits = wait != Some(Duration::ZERO);
-        if self.poller.is_none() && !waits {
-            return Ok(()); // Nothing is open, and nothing is taken for that.
-        }
-        let read = self.read.take();
-        let harvested = self.poller().and_then(|poller| poller.harvest(wait, look, read, ready));
-        if harvested.is_err() && waits {
-            rest(wait);
-        }
-        harvested
-    }
-
     fn registry(&mut self) -> io::Result<Arc<mio::Registry>> {
         self.poller().map(|poller| Arc::clone(&poller.registry))
     }
@@ -139,7 +120,7 @@ impl Net for OsNet {
     }
 
     fn harvest(&mut self, wait: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        self.harvest_within(wait, Duration::ZERO, ready)
+        self.harvest_looking(wait, Duration::ZERO, ready)
     }
 
     fn left_more(&self) -> bool {
@@ -150,13 +131,23 @@ impl Net for OsNet {
         None
     }
 
+    #[inline]
     fn harvest_looking(
         &mut self,
         wait: Option<Duration>,
         look: Duration,
         ready: &mut Vec<Readiness>,
     ) -> io::Result<()> {
-        self.harvest_within(wait, look, ready)
+        let waits = wait != Some(Duration::ZERO);
+        if self.poller.is_none() && !waits {
+            return Ok(()); // Nothing is open, and nothing is taken for that.
+        }
+        let read = self.read.take();
+        let harvested = self.poller().and_then(|poller| poller.harvest(wait, look, read, ready));
+        if harvested.is_err() && waits {
+            rest(wait);
+        }
+        harvested
     }
 
     fn cpu_time(&self) -> Option<Duration> {
