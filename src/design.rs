@@ -81,16 +81,17 @@
 //! * What is mostly absent is asked with one comparison: the wheel knows until when it has nothing to do, a server whether anything but its connections wants
 //!   something, the tasks whether anybody was woken.
 //!
-//! *A wait looks for a moment before it sleeps, where that takes less CPU time* ([`Config::spin`](crate::Config::spin)). Where a peer answers at once most of
-//! what a message costs is to go to sleep and be woken: on a virtual machine some 30 of 40 us (it is 9 us where both ends share a core). But on a machine that
-//! wakes a thread in 3 us, looking for 40 us is a waste, and neither the machine nor the peer can be known beforehand. So it is measured, by the clock that
-//! counts what matters: a hundred waits asleep, a hundred that look, the thread's CPU time for each read and for each byte (who looks takes what comes in
-//! smaller pieces, so bulk needs the second). Looking must take an eighth less, else noise would decide, and less than the cheaper of the last two measurements
-//! of sleeping, so that nobody makes it look by a moment of dear requests. A try ends once it has taken what a hundred waits asleep would have, and the next
-//! one is twice as far off, up to 65,536 waits; a wait that is not followed by another one in 300 us never looks. So it costs some thousandths where it
-//! does not pay, and is on by default. What it decides by is the cost of this thread alone: where the cores are busy, the CPU time that it takes is time
-//! that others do not have. Engines ask for it and networks do it (`Net::harvest_looking`, `Net::cpu_time`): a world has no CPU time, so nothing of this is
-//! in a simulated run, and middleware that knows nothing of it just sleeps.
+//! *A wait looks for a moment before it sleeps, where that takes less CPU time* ([`Config::spin`](crate::Config::spin)). Where a peer answers at once most
+//! of what a message costs is to go to sleep and be woken: on a virtual machine a third of all its CPU time went with that
+//! (`--servers tymist,tymist-asleep echo64` in `benches/`). But on a machine that wakes a thread in 3 us, looking for 40 us is a waste, and neither
+//! the machine nor the peer can be known beforehand. So it is measured, by the clock that counts what matters: a hundred waits asleep, a hundred that look,
+//! the thread's CPU time for each read and for each byte (who looks takes what comes in smaller pieces, so bulk needs the second). Looking must take an
+//! eighth less, else noise would decide, and less than the cheaper of the last two measurements of sleeping, so that nobody makes it look by a moment of
+//! dear requests. A try ends once it has taken what a hundred waits asleep would have, and the next one is twice as far off, up to 65,536 waits; a wait
+//! that is not followed by another one in 300 us never looks. So it costs some thousandths where it does not pay, and is on by default. What it decides by
+//! is the cost of this thread alone: where the cores are busy, the CPU time that it takes is time that others do not have. Engines ask for it and networks
+//! do it (`Net::harvest_looking`, `Net::cpu_time`): a world has no CPU time, so nothing of this is in a simulated run, and middleware that knows nothing of
+//! it just sleeps.
 //!
 //! # Defaults
 //!
@@ -121,8 +122,8 @@
 //!   peer that does nothing. `idle`, `first_byte` and `lifetime` are off, because silence is legitimate in many protocols; hio's servers thought they had
 //!   1 s and had none.
 //! * `no_delay` on: the engine coalesces what is queued in a tick, so Nagle's wait only adds latency.
-//! * `spin` 100 us: a thread that sleeps on a virtual machine takes the first answer to one that looks some 60 us, and 27 us the later ones, since it is hardly
-//!   asleep by then.
+//! * `spin` 100 us: on a virtual machine looks of 50 us found nothing and so never began to pay, since the peer sleeps, too, until the first few have found
+//!   it awake.
 //! * `backlog` 1024: hio's 128 overflows in a burst, and a dropped SYN costs the peer a second.
 //!
 //! * `connect` 10 s: three lost SYNs (after 1, 3 and 7 s) and a little. It covers a whole round, the look-up included, since that is what a user waits for.
