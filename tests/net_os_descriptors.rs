@@ -64,7 +64,8 @@ fn unix_round(net: &mut OsNet) {
     use std::io::IoSlice;
     use tymist::net::Bind;
 
-    let path = std::env::temp_dir().join(format!("tymist-fds-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
     let mut listen = Listen::new(path.as_path());
     listen.socket.files = 1;
     let mut listener = net.listen(&listen).unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tempfile::TempPath;
 use tymist::net::Addr;
 use tymist::net::tls::{ClientAuth, ClientTrust, Identity, Material, ServerTls, ServerTlsConfig};
 use tymist::{AcceptorId, Event, Server};
@@ -19,7 +20,7 @@ pub(crate) struct Tls {
     client_ca: Option<PathBuf>,
     alpn: Vec<String>,
     /// The certificate that was made here, for clients to trust; gone with this.
-    made: Option<PathBuf>,
+    made: Option<TempPath>,
 }
 
 impl Tls {
@@ -88,16 +89,12 @@ impl Tls {
             names.push(host);
         }
         let cert = DevCert::new(names, &TlsTime::system())?;
-        let path = std::env::temp_dir().join(format!("tymist-dev-{}.pem", std::process::id()));
-        let failed = |error| {
-            format!("{}: cannot write the certificate made for --tls: {error}", path.display())
-        };
-        // One that is there is somebody else's, or left by a process that was killed and had our number.
-        let mut file = std::fs::OpenOptions::new();
-        let mut file = file.write(true).create_new(true).open(&path).map_err(failed)?;
-        let written = file.write_all(cert.cert_pem().as_bytes()).map_err(failed);
-        self.made = Some(path);
-        written?;
+        let failed = |error| format!("cannot write the certificate made for --tls: {error}");
+        // A name that nobody has: those who were killed have left theirs behind.
+        let mut file = tempfile::Builder::new();
+        let mut file = file.prefix("tymist-dev-").suffix(".pem").tempfile().map_err(failed)?;
+        file.write_all(cert.cert_pem().as_bytes()).map_err(failed)?;
+        self.made = Some(file.into_temp_path());
         Ok(cert.server_config())
     }
 
@@ -127,15 +124,6 @@ fn tell_of(path: &Path, addr: &Addr) {
         say(format_args!("  openssl s_client {to} -CAfile {path} -verify_return_error"));
     }
     say(format_args!("  curl --cacert {path} {curl}"));
-}
-
-impl Drop for Tls {
-    fn drop(&mut self) {
-        if let Some(path) = &self.made {
-            // It stays behind if even that fails.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 /// Says what became of certificates.

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,19 +62,10 @@ pub(crate) struct Bed {
     pub(crate) world: Option<World>,
     tls: Option<(ClientTls, ServerTls)>,
     tokens: usize,
-    /// Where the names of Unix sockets are, if these are what it is about.
-    pub(crate) dir: Option<Dir>,
+    /// Where the names of Unix sockets are, if these are what it is about; in a world just a name.
+    pub(crate) dir: Option<tempfile::TempDir>,
     pub(crate) near_ready: Vec<Readiness>,
     pub(crate) far_ready: Vec<Readiness>,
-}
-
-/// A directory of the test's own, removed with all that is in it; in a world just a name.
-pub(crate) struct Dir(pub(crate) PathBuf);
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A stream with its handshake.
@@ -222,7 +212,7 @@ impl Bed {
 
     pub(crate) fn listen_on(&mut self, port: u16, backlog: u32) -> io::Result<Box<dyn Listener>> {
         let mut spec = match &self.dir {
-            Some(dir) => Listen::new(dir.0.join(format!("listener-{}", self.tokens))),
+            Some(dir) => Listen::new(dir.path().join(format!("listener-{}", self.tokens))),
             None => Listen::new((self.far_ip, port)),
         };
         spec.backlog = backlog;

@@ -2,30 +2,24 @@
 
 use std::io::ErrorKind;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tymist::net::{Addr, Bind, Dial, Listen, Net, Stream};
 use tymist::sim::Errno;
 
-use super::bed::{Bed, Dir, Told, as_told, told};
+use super::bed::{Bed, Told, as_told, told};
 
 impl Bed {
     /// The same bed with Unix sockets: both sides are on one host then.
     pub(crate) fn on_unix(mut self) -> Bed {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tymist-contract-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        match &self.world {
-            Some(world) => self.near = world.host(world.find("far").unwrap()).net(),
-            None => std::fs::create_dir(&path).unwrap(),
+        if let Some(world) = &self.world {
+            self.near = world.host(world.find("far").unwrap()).net();
         }
-        self.dir = Some(Dir(path));
+        self.dir = Some(tempfile::tempdir().unwrap());
         self
     }
 
     pub(crate) fn path(&self, name: &str) -> Addr {
-        Addr::from(self.dir.as_ref().unwrap().0.join(name))
+        Addr::from(self.dir.as_ref().unwrap().path().join(name))
     }
 }
 

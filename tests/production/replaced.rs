@@ -89,7 +89,7 @@ impl Load {
 #[test]
 fn a_program_is_replaced_under_load_and_not_one_request_is_lost() {
     let dir = Dir::new();
-    let (mut program, addr, mut process) = start(&dir.0);
+    let (mut program, addr, mut process) = start(dir.0.path());
     let service = dir.path("service");
     let load = Load::default();
     let mut accepted = 0;
@@ -105,7 +105,7 @@ fn a_program_is_replaced_under_load_and_not_one_request_is_lost() {
             let mut old_friend = connect(addr).unwrap();
             // Whichever it is: it began with this one, and this one goes on with it.
             let friend = ask(&mut old_friend, 1).unwrap();
-            let (next, next_addr, next_process) = start(&dir.0);
+            let (next, next_addr, next_process) = start(dir.0.path());
             assert_eq!(next_addr, addr, "the same socket");
             assert_eq!(ask(&mut old_friend, 2).unwrap(), friend);
             drop(old_friend);

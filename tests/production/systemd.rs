@@ -337,7 +337,7 @@ impl Succession {
 
     fn begin(&self, watchdog: &[(&str, OsString)]) -> crate::Program {
         let socket = self.dir.path("notify");
-        let told = [(TAKEOVER, self.dir.0.clone().into()), ("NOTIFY_SOCKET", socket.into())];
+        let told = [(TAKEOVER, self.dir.0.path().into()), ("NOTIFY_SOCKET", socket.into())];
         let mut command = child("systemd::a_program_that_succeeds_another", &told);
         command.envs(watchdog.iter().map(|(name, value)| (*name, value)));
         let mut program = crate::Program::start(command);

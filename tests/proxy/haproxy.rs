@@ -3,9 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tymist::net::proxy::{ProxyHeader, ProxyVersion};
@@ -19,7 +17,7 @@ use crate::util::{ROUNDS, Rig, connect, receive_while, send};
 /// A HAProxy with one frontend and one backend; ends with the test.
 struct Balancer {
     child: Child,
-    dir: PathBuf,
+    _dir: tempfile::TempDir,
     addr: SocketAddr,
 }
 
@@ -27,7 +25,6 @@ impl Drop for Balancer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -47,16 +44,12 @@ impl Balancer {
     /// where somebody else was faster.
     #[track_caller]
     fn new(to: SocketAddr, options: &str) -> Balancer {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         for _ in 0..20 {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let dir =
-                std::env::temp_dir().join(format!("tymist-ha-{}-{number}", std::process::id()));
-            fs::create_dir_all(&dir).unwrap();
+            let dir = tempfile::tempdir().unwrap();
             let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = free.local_addr().unwrap();
             drop(free);
-            let config = dir.join("haproxy.cfg");
+            let config = dir.path().join("haproxy.cfg");
             let text = format!(
                 "global\n  maxconn 100\ndefaults\n  mode tcp\n  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n\
                  frontend f\n  bind {addr}\n  default_backend b\nbackend b\n  server s {to} {options}\n"
@@ -65,7 +58,7 @@ impl Balancer {
             let mut command = Command::new("haproxy");
             command.arg("-db").arg("-f").arg(&config);
             let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let mut balancer = Balancer { child, dir, addr };
+            let mut balancer = Balancer { child, _dir: dir, addr };
             if balancer.listens() {
                 return balancer;
             }

@@ -1,7 +1,5 @@
 //! The same calls on a simulated host and on the Linux that the test runs on: each is answered alike, and the same is reported ready.
 
-use std::path::PathBuf;
-
 use crate::sim_util::lab::{Call, Kinds, Lab, draw};
 use crate::sim_util::*;
 use tymist::net::Net;
@@ -12,25 +10,18 @@ struct Both {
     world: World,
     sim: Lab,
     os: Lab,
-    dir: PathBuf,
+    _dir: tempfile::TempDir,
     log: Vec<String>,
-}
-
-impl Drop for Both {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
 }
 
 impl Both {
     fn new(seed: u64, kinds: Kinds) -> Self {
         let mut world = World::new(seed);
         let host = world.add_host(HostSpec::new("host"));
-        let dir = std::env::temp_dir().join(format!("tymist-lab-{}-{seed}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let sim = Lab::new(world.host(host).net(), "/lab", kinds, false);
-        let os = Lab::new(Box::new(OsNet::new()), &dir, kinds, true);
-        Both { world, sim, os, dir, log: Vec::new() }
+        let os = Lab::new(Box::new(OsNet::new()), dir.path(), kinds, true);
+        Both { world, sim, os, _dir: dir, log: Vec::new() }
     }
 
     fn step(&mut self, call: &Call) -> (String, String) {

@@ -247,15 +247,14 @@ mod real {
     #[test]
     fn unix_sockets_without_rules_can_all_that_bare_ones_can() {
         use tymist::net::{Dial, Listen};
-        let dir = std::env::temp_dir().join(format!("tymist-chaos-{}", std::process::id()));
-        std::fs::create_dir(&dir).unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let mut net = chaos(&Faults::new(1));
-        let mut listener = net.listen(&Listen::new(dir.join("s").as_path())).unwrap();
+        let mut listener = net.listen(&Listen::new(dir.path().join("s").as_path())).unwrap();
         let mut dialled = net.connect(&Dial::new(listener.local_addr().clone())).unwrap();
         let accepted = listener.accept().unwrap();
         assert!(dialled.files().is_some());
         assert!(accepted.peer_credentials().is_ok());
-        let mut bind = Bind::new(Addr::from(dir.join("d").as_path()));
+        let mut bind = Bind::new(Addr::from(dir.path().join("d").as_path()));
         bind.files = 1;
         let mut socket = net.bind(&bind).unwrap();
         let to = socket.local_addr().clone();
@@ -265,6 +264,5 @@ mod real {
         socket.receive_files(&mut [0; 4], &mut files).unwrap();
         assert_eq!(files.len(), 1);
         drop((listener, socket));
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

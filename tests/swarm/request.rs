@@ -58,9 +58,8 @@ fn what_fails_is_printed_with_the_command_that_shows_it_again() {
 
 #[test]
 fn what_happened_is_written_down_where_it_was_asked_for() {
-    let folder = std::env::temp_dir().join(format!("tymist swarm {}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let folder = tempfile::Builder::new().prefix("with blanks ").tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (trace, page, packets) = (path("trace"), path("page"), path("packets"));
     let args = ["--seed", "1", "--trace", &trace, "--timeline", &page, "--pcap", &packets];
     let (text, kept) = live(&args, Bug::None);
@@ -71,7 +70,6 @@ fn what_happened_is_written_down_where_it_was_asked_for() {
     assert!(String::from_utf8(read(&trace)).unwrap().lines().count() > 100);
     assert!(String::from_utf8(read(&page)).unwrap().contains("<svg"));
     assert_eq!(&read(&packets)[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
-    std::fs::remove_dir_all(folder).unwrap();
     let request = Request::parse(["--seed", "1", "--trace", "/nowhere/at all"]).unwrap();
     let wrong =
         request.live(PROGRAM, &Shape::default(), || Scene::play(Bug::None), &mut Vec::new());
@@ -146,9 +144,8 @@ fn kept(seed: u64, alone: bool) -> String {
 /// With each of the files that may be asked for alone: what is told, and what is in them.
 #[test]
 fn what_was_lived_alone_or_failed_is_told_and_written_down() {
-    let folder = std::env::temp_dir().join(format!("tymist asked {}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("file");
+    let folder = tempfile::Builder::new().prefix("with blanks ").tempdir().unwrap();
+    let file = folder.path().join("file");
     let shape = Shape::default();
     let clients = |seed: &u64| Plan::draw(*seed, &shape).kept(Role::Client).len();
     let fine = (0..1000).find(|seed| clients(seed) == 1).unwrap();
@@ -188,7 +185,6 @@ fn what_was_lived_alone_or_failed_is_told_and_written_down() {
             assert_eq!(String::from_utf8(out).unwrap(), told, "{args:?}");
         }
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// Where a file could not be written nobody heard that the plan had failed.

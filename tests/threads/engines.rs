@@ -195,7 +195,8 @@ fn a_server_listens_on_all_sockets_it_inherits_or_says_which_it_cannot() {
 #[test]
 fn engines_share_one_unix_socket() {
     use std::io::{Read, Write};
-    let path = std::env::temp_dir().join(format!("tymist-threads-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
     let mut manager = Manager::new(Config::new(), echo);
     manager.threads(2).listen(path.as_path());
     manager.start().unwrap();

@@ -133,7 +133,8 @@ fn a_service_may_give_up_and_say_why() {
 #[cfg(all(unix, feature = "uds"))]
 #[test]
 fn regression_a_start_after_one_that_failed_listens_where_it_can_be_found() {
-    let path = std::env::temp_dir().join(format!("tymist-again-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
     let fails = Arc::new(AtomicUsize::new(1));
     let once = Arc::clone(&fails);
     let mut manager = Manager::new(Config::new(), move |server, seat: Seat| {
@@ -155,7 +156,8 @@ fn regression_a_start_after_one_that_failed_listens_where_it_can_be_found() {
 #[cfg(all(unix, feature = "uds"))]
 #[test]
 fn regression_an_inherited_socket_keeps_its_file_over_a_start_that_fails() {
-    let path = std::env::temp_dir().join(format!("tymist-kept-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
     let fails = Arc::new(AtomicUsize::new(1));
     let once = Arc::clone(&fails);
     let mut manager = Manager::new(Config::new(), move |server, seat: Seat| {
@@ -182,7 +184,8 @@ fn regression_a_shared_unix_socket_is_found_until_the_last_engine_has_ended() {
     use std::os::unix::net::{UnixListener, UnixStream};
     use tymist::run::{Inherited, Mailbox};
 
-    let path = std::env::temp_dir().join(format!("tymist-outlives-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
     for inherits in [false, true] {
         let mut manager =
             Manager::with_mail(1, Config::new(), |_: &mut Server, seat| Ok(Told(seat)));

@@ -19,28 +19,17 @@ use tymist::net::tls::{
 };
 
 /// A directory of this test alone, gone with it.
-struct Dir(PathBuf);
+struct Dir(tempfile::TempDir);
 
 impl Dir {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("tymist-tls-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Dir(path)
+        Dir(tempfile::tempdir().unwrap())
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         fs::write(&path, bytes).unwrap();
         path
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -249,7 +238,7 @@ fn a_reload_is_all_or_nothing() {
         assert!(server.reload().is_err(), "a key cut at {cut}");
         assert_eq!(serial(&server), [1], "the old one goes on");
     }
-    fs::remove_file(dir.0.join("key.pem")).unwrap();
+    fs::remove_file(dir.0.path().join("key.pem")).unwrap();
     assert!(matches!(server.reload().unwrap_err().problem(), Problem::Read(_)));
     assert_eq!(serial(&server), [1]);
     assert_eq!(server.generation(), 0);
@@ -270,7 +259,7 @@ fn pipes_are_read_at_first_and_never_by_a_reload() {
     let dir = Dir::new();
     let identity = pki::Authority::new("authority").issue(&pki::server());
     let chain = dir.write("chain.pem", &identity.cert);
-    let pipe = dir.0.join("key.pem");
+    let pipe = dir.0.path().join("key.pem");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
     std::thread::scope(|scope| {

@@ -7,7 +7,6 @@ use std::io::{self, BufRead, BufReader, ErrorKind, IoSlice, Write};
 use std::net::Shutdown;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::tls_support::pki::{self, Authority};
@@ -24,31 +23,20 @@ use tymist::tyme::Tyme;
 /// Longer than any of these takes; ends a test that would hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Dir(PathBuf);
+struct Dir(tempfile::TempDir);
 
 impl Dir {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("tymist-openssl-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Dir(path)
+        Dir(tempfile::tempdir().unwrap())
     }
 
     fn write(&self, name: &str, text: &str) -> String {
-        fs::write(self.0.join(name), text).unwrap();
+        fs::write(self.0.path().join(name), text).unwrap();
         self.path(name)
     }
 
     fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        self.0.path().join(name).to_str().unwrap().to_owned()
     }
 }
 

@@ -101,7 +101,7 @@ fn a_missing_or_dead_receiver_is_an_event_and_the_next_datagram_goes() {
     drop(plain(&dead));
     let receiver = plain(&path);
     let mut peer = open(Addr::Unnamed);
-    for to in [&missing, &dead, &dir.0, &path] {
+    for to in [&missing, &dead, &dir.0.path().to_owned(), &path] {
         peer.tx(b"hello", to.as_path()).unwrap();
     }
     peer.tx(b"hello", ([127, 0, 0, 1], 0)).unwrap();
@@ -117,7 +117,7 @@ fn a_missing_or_dead_receiver_is_an_event_and_the_next_datagram_goes() {
         [
             (addr(&missing), ErrorKind::NotFound),
             (addr(&dead), ErrorKind::ConnectionRefused),
-            (addr(&dir.0), ErrorKind::ConnectionRefused),
+            (addr(dir.0.path()), ErrorKind::ConnectionRefused),
         ]
     );
     assert_eq!(told.len(), 4, "and what is no Unix address");

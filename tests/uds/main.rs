@@ -14,7 +14,6 @@ mod tls_support;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tymist::net::{Addr, Listen};
@@ -25,19 +24,15 @@ const ROUNDS: usize = 4000;
 const ROUND: Duration = Duration::from_millis(5);
 
 /// A directory of the test's own, removed with all that is in it.
-struct Dir(PathBuf);
+struct Dir(tempfile::TempDir);
 
 impl Dir {
     fn new() -> Dir {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("tymist-uds-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        Dir(path)
+        Dir(tempfile::tempdir().unwrap())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path().join(name)
     }
 
     fn names(&self) -> Vec<String> {
@@ -46,12 +41,6 @@ impl Dir {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -17,7 +17,7 @@ const LONGEST: usize =
 #[test]
 fn a_path_that_is_too_long_is_an_error_that_says_so() {
     let dir = Dir::new();
-    let room = LONGEST - dir.0.as_os_str().len() - 1;
+    let room = LONGEST - dir.0.path().as_os_str().len() - 1;
     let fits = dir.path(&"x".repeat(room));
     assert_eq!(fits.as_os_str().len(), LONGEST);
     let rig = Rig::new(&fits);
@@ -182,7 +182,7 @@ fn a_dead_servers_file_is_replaced_only_on_request() {
 #[test]
 fn what_is_no_socket_is_left_alone() {
     let dir = Dir::new();
-    let mut listen = Listen::new(dir.0.as_path());
+    let mut listen = Listen::new(dir.0.path());
     listen.file.replace_stale = true;
     assert_eq!(refused(listen.clone()).0, ErrorKind::IsADirectory);
     let file = dir.path("file");
@@ -205,7 +205,7 @@ fn what_is_no_socket_is_left_alone() {
 #[cfg(target_os = "linux")]
 fn brim(dir: &Dir, name: &str, kind: rustix::net::SocketType) -> (std::os::fd::OwnedFd, Addr) {
     use rustix::net::{AddressFamily, SocketAddrUnix, bind, socket};
-    let room = LONGEST + 1 - dir.0.as_os_str().len() - 1 - name.len();
+    let room = LONGEST + 1 - dir.0.path().as_os_str().len() - 1 - name.len();
     let path = dir.path(&(name.to_owned() + &"x".repeat(room)));
     assert_eq!(path.as_os_str().len(), LONGEST + 1);
     let socket = socket(AddressFamily::UNIX, kind, None).unwrap();

@@ -154,7 +154,7 @@ fn dialling_in_vain_is_an_error_at_once() {
     assert_eq!(dial(addr(&path)), Some(ErrorKind::NotFound));
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert_eq!(dial(addr(&path)), Some(ErrorKind::ConnectionRefused));
-    assert_eq!(dial(addr(&dir.0)), Some(ErrorKind::ConnectionRefused), "a directory");
+    assert_eq!(dial(addr(dir.0.path())), Some(ErrorKind::ConnectionRefused), "a directory");
     assert_eq!(dial(addr(&dir.path(&"x".repeat(200)))), Some(ErrorKind::InvalidFilename));
     assert_eq!(dial(Addr::Unnamed), Some(ErrorKind::Unsupported));
 }

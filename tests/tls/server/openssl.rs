@@ -3,9 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::KeyPair;
 use tymist::net::tls::rustls::CipherSuite;
@@ -26,15 +24,9 @@ fn server() -> pki::Ask {
 
 struct Real {
     rig: TlsRig,
-    dir: PathBuf,
+    dir: tempfile::TempDir,
     /// Connections that have answered; each answers its first line once.
     answered: Vec<tymist::Id>,
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
 }
 
 /// A process that does not outlive its test.
@@ -55,10 +47,7 @@ impl Process {
 
 impl Real {
     fn new(tls: impl FnOnce(&Authority, ServerTlsConfig) -> ServerTlsConfig) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("tymist-real-{}-{number}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let rig = TlsRig::with(
             |_| {},
             |authority, mut config| {
@@ -66,12 +55,12 @@ impl Real {
                 tls(authority, config)
             },
         );
-        fs::write(dir.join("ca.pem"), rig.authority.cert.pem()).unwrap();
+        fs::write(dir.path().join("ca.pem"), rig.authority.cert.pem()).unwrap();
         Real { rig, dir, answered: Vec::new() }
     }
 
     fn path(&self, name: &str) -> String {
-        self.dir.join(name).to_str().unwrap().to_owned()
+        self.dir.path().join(name).to_str().unwrap().to_owned()
     }
 
     fn spawn(&self, program: &str, args: &[&str]) -> Process {
@@ -142,8 +131,8 @@ impl Real {
 
     /// A certificate of OpenSSL's liking: it does not read Ed25519 keys as rcgen writes them.
     fn files(&self, issued: &pki::Issued) -> (String, String) {
-        fs::write(self.dir.join("client.pem"), &issued.cert).unwrap();
-        fs::write(self.dir.join("client.key"), &issued.key).unwrap();
+        fs::write(self.dir.path().join("client.pem"), &issued.cert).unwrap();
+        fs::write(self.dir.path().join("client.key"), &issued.key).unwrap();
         (self.path("client.pem"), self.path("client.key"))
     }
 }

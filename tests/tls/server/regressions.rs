@@ -107,9 +107,8 @@ fn b20_close_notify_is_sent_and_a_truncation_is_not_accepted() {
 /// Hio reads certificate, key and roots from disk at each accept, and an accept while they are being replaced ends the loop.
 #[test]
 fn b31_files_are_read_once_and_may_be_gone_afterwards() {
-    let dir = std::env::temp_dir().join(format!("tymist-b31-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
     let mut rig = TlsRig::with(
         |_| {},
         |authority, mut tls| {
@@ -120,7 +119,7 @@ fn b31_files_are_read_once_and_may_be_gone_afterwards() {
             tls
         },
     );
-    fs::remove_dir_all(&dir).unwrap();
+    dir.close().unwrap();
     for _ in 0..20 {
         let (mut peer, id) = rig.live();
         rig.echoes(&mut peer, id, b"no disk");

@@ -1,7 +1,6 @@
 //! Certificates that are replaced while the server runs, and those that expire.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tymist::net::tls::{Identity, ServerTls, ServerTlsConfig, TlsTime};
@@ -13,29 +12,20 @@ use super::rig::TlsRig;
 use crate::tls_support::EPOCH;
 use crate::tls_support::pki::{self, Authority, DAY, Issued};
 
-struct Files(PathBuf);
+struct Files(tempfile::TempDir);
 
 impl Files {
-    fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("tymist-reload-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Files(path)
+    fn new() -> Self {
+        Files(tempfile::tempdir().unwrap())
     }
 
     fn write(&self, issued: &Issued) {
-        fs::write(self.0.join("cert.pem"), &issued.cert).unwrap();
-        fs::write(self.0.join("key.pem"), &issued.key).unwrap();
+        fs::write(self.0.path().join("cert.pem"), &issued.cert).unwrap();
+        fs::write(self.0.path().join("key.pem"), &issued.key).unwrap();
     }
 
     fn identity(&self) -> Identity {
-        Identity::new(&*self.0.join("cert.pem"), &*self.0.join("key.pem"))
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        Identity::new(&*self.0.path().join("cert.pem"), &*self.0.path().join("key.pem"))
     }
 }
 
@@ -66,7 +56,7 @@ fn shown(rig: &mut TlsRig) -> Vec<u8> {
 
 #[test]
 fn a_bad_set_changes_nothing_and_an_event_says_why_then_a_good_one_counts() {
-    let files = Files::new("bad");
+    let files = Files::new();
     let mut rig = rig(&files);
     let acceptor = rig.acceptor;
     let (mut old, old_id) = rig.live();
@@ -88,8 +78,8 @@ fn a_bad_set_changes_nothing_and_an_event_says_why_then_a_good_one_counts() {
     ];
     let failures = cases.len() as u64;
     for (cert, key, expected) in cases {
-        fs::write(files.0.join("cert.pem"), cert).unwrap();
-        fs::write(files.0.join("key.pem"), key).unwrap();
+        fs::write(files.0.path().join("cert.pem"), cert).unwrap();
+        fs::write(files.0.path().join("key.pem"), key).unwrap();
         assert!(!rig.server.reload_tls(acceptor));
         assert_eq!(rig.server.wake(), Wake::Now, "there is something to tell");
         let events = rig.tick_now();
@@ -114,7 +104,7 @@ fn a_bad_set_changes_nothing_and_an_event_says_why_then_a_good_one_counts() {
 
 #[test]
 fn a_reload_on_another_thread_is_told_here() {
-    let files = Files::new("thread");
+    let files = Files::new();
     let mut rig = rig(&files);
     rig.tick_now();
     files.write(&numbered(&rig.authority, 2));
@@ -129,7 +119,7 @@ fn a_reload_on_another_thread_is_told_here() {
 
 #[test]
 fn acceptors_reload_each_for_itself() {
-    let (one, two) = (Files::new("one"), Files::new("two"));
+    let (one, two) = (Files::new(), Files::new());
     let mut rig = rig(&one);
     two.write(&numbered(&rig.authority, 21));
     let time = TlsTime::simulated(rig.tymist.tymth(), Duration::from_secs(EPOCH));
@@ -155,7 +145,7 @@ fn acceptors_reload_each_for_itself() {
 
 #[test]
 fn a_reload_under_load_loses_no_connection() {
-    let files = Files::new("load");
+    let files = Files::new();
     let mut rig = rig(&files);
     let acceptor = rig.acceptor;
     let mut live: Vec<_> = (0..8).map(|_| rig.live()).collect();
@@ -200,7 +190,7 @@ fn a_reload_under_load_loses_no_connection() {
 
 #[test]
 fn expiry_is_warned_of_in_time_daily_and_until_it_is_replaced() {
-    let files = Files::new("expiry");
+    let files = Files::new();
     let mut rig = rig(&files);
     let acceptor = rig.acceptor;
     assert!(rig.tick_now().is_empty(), "a year is long");
