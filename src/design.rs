@@ -191,8 +191,7 @@
 //! KiB, and quinn-udp forbids datagrams larger than the path takes. GSO replies helped one kind of traffic only.
 //!
 //! *A tick that a wait has begun takes sixteen datagrams* (`burst_grams`): they are answered from the cache, and while the sender is still awake. With both an
-//! echo to 64 senders costs 1.02 to 1.05 of a loop that answers each datagram at once (benches, part `udp`); before it was 0.97 to 1.14. With one sender 16
-//! deep it is about 1.1 (it was 1.3 to 1.4): a reply at once keeps both sides busy at the same time, which a tick cannot.
+//! echo to 64 senders costs 1.00 to 1.01 of a loop that answers each datagram at once (benches, part `udp`), and one to a sender that has 16 under way 0.96.
 //!
 //! *`SO_REUSEPORT` is never set unasked*, nor `SO_REUSEADDR` for datagrams: two programs on one port are told.
 //!
