@@ -8,6 +8,9 @@ use crate::error::CloseReason;
 use crate::event::Event;
 use crate::remoter::{HalfOpen, Phase, Remoter, Slot};
 
+/// What a read after the first of a turn counts as at least: where it is dear to find out whether there is more, a peer must not make it many.
+const AGAIN: usize = 1024;
+
 impl Remoter {
     /// Reads until there is no more, a budget ends, or the cap of unread bytes is reached; `once`: one read at the most.
     #[inline]
@@ -16,6 +19,7 @@ impl Remoter {
         self.look_for_loss();
         // At the cap when this turn began, not only by what it reads.
         self.state.at_rx_cap &= self.rx.len() >= self.rx_limit();
+        let mut again = false;
         while self.state.readable && self.may_read(core) {
             let thrown_away = self.throws_away();
             let mut want = core.scratch.len().min(core.tick_left);
@@ -37,6 +41,10 @@ impl Remoter {
             core.counters.reads += 1;
             let buf = &mut core.scratch[..want];
             let read = if thrown_away { self.read_away(buf) } else { self.stream.read(buf) };
+            let short = match &read {
+                Ok(count) if again => AGAIN.saturating_sub(*count),
+                _ => 0,
+            };
             match read {
                 Ok(0) => self.on_eof(core),
                 Ok(count) if count > want => self.doom(TOO_MUCH),
@@ -55,14 +63,26 @@ impl Remoter {
                 }
                 Err(error) => self.break_off(core, CloseReason::of(&error)),
             }
+            if !self.state.short_read_drains {
+                self.charge_overhead(core, short);
+            }
             if once {
                 break;
             }
+            again = true;
         }
         self.state.at_rx_cap = self.rx.len() >= self.rx_limit();
         self.look_for_loss();
         // A layer may have had to answer something, or have sent on what it held.
         self.note_held_anew(core);
+    }
+
+    /// Takes off the budgets what the last read cost beyond its bytes.
+    #[inline(never)]
+    fn charge_overhead(&mut self, core: &mut Core, short: usize) {
+        let overhead = self.stream.overhead().saturating_add(short);
+        core.tick_left = core.tick_left.saturating_sub(overhead);
+        self.state.spent_in = self.state.spent_in.saturating_add(count_u32(overhead));
     }
 
     /// Reads what nobody wants, and lets go of the descriptors that came along.

@@ -101,6 +101,13 @@ pub trait Stream: Any + Send {
         false
     }
 
+    /// What reads have cost since this was last asked beyond the bytes that came of them, as so many bytes of a plain read: records opened, bytes without
+    /// content. The engine asks after reads of a stream whose [short ones do not drain](Stream::short_read_drains) it, and takes it off the tick's budgets of
+    /// bytes, so that no peer makes a tick long with what is dear to read.
+    fn overhead(&mut self) -> usize {
+        self.below_mut().map_or(0, <dyn Stream>::overhead)
+    }
+
     /// Writes some of `bufs`, in order; returns how many bytes were taken, at least one.
     ///
     /// # Errors
@@ -237,6 +244,9 @@ mod tests {
         fn short_read_drains(&self) -> bool {
             true
         }
+        fn overhead(&mut self) -> usize {
+            7
+        }
         fn write(&mut self, _: &[io::IoSlice<'_>]) -> io::Result<usize> {
             Ok(3)
         }
@@ -301,6 +311,6 @@ mod tests {
         assert!(stream.says_goodbye());
         assert_eq!((stream.local_addr().port(), stream.peer_addr().port()), (Some(1), None));
         assert_eq!(stream.buffer_sizes().unwrap().send, 6);
-        assert!(!stream.short_read_drains());
+        assert_eq!((stream.overhead(), stream.short_read_drains()), (7, false));
     }
 }

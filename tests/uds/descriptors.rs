@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tymist::net::os::OsNet;
 use tymist::net::{Bind, Dial, Listen, Net, Stream};
-use tymist::{Event, GramConfig, GramError, GramEvent, Peer, Remoter, TxFull};
+use tymist::{Config, Event, GramConfig, GramError, GramEvent, Peer, Remoter, TxFull};
 
 use super::{Dir, Rig};
 
@@ -269,5 +269,30 @@ fn regression_credentials_that_nobody_wants_take_no_room_of_descriptors() {
         assert_eq!(accepted.read(&mut [0; 10]).unwrap(), 3);
         let came = accepted.files().unwrap();
         assert_eq!((came.inbox.len(), came.dropped), (MAX_FILES, 0));
+    }
+}
+
+/// Each ends a read, however little it came with: a peer could have a tick make as many of them as its budget has bytes.
+#[test]
+fn regression_descriptors_make_no_tick_long() {
+    let dir = Dir::new();
+    let (mut rig, mut stream, _net) = rig(&dir, 1);
+    let id = rig.accepted();
+    const ALL: u64 = 200;
+    for _ in 0..ALL {
+        send(&mut *stream, b"x", vec![pipe(b"")]);
+    }
+    let limits = Config::new().limits;
+    let mut came = 0;
+    while came < ALL {
+        rig.server.service();
+        let before =
+            core::mem::replace(&mut came, rig.server.remoter(id).unwrap().counters().reads);
+        let most = limits.remoter_tick_bytes.div_ceil(1024) + 1;
+        assert!(
+            (1..=most as u64).contains(&(came - before)),
+            "{} reads in one tick",
+            came - before
+        );
     }
 }

@@ -51,6 +51,7 @@ mod session;
 mod stream;
 #[cfg(feature = "tls-test-provider")]
 pub mod test_provider;
+mod tally;
 mod ticket;
 mod time;
 mod upgrade;

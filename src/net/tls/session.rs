@@ -7,6 +7,7 @@ use core::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
+use super::tally::Tally;
 use rustls::client::ClientConnection;
 use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -28,6 +29,7 @@ pub(super) struct Session {
     close_sent: bool,
     /// Records written so far.
     records: u64,
+    incoming: Tally,
 }
 
 impl Session {
@@ -35,13 +37,13 @@ impl Session {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<Self, rustls::Error> {
-        ClientConnection::new(config, name).map(|client| Self::new(client.into()))
+        ClientConnection::new(config, name).map(|client| Self::new(client.into(), Tally::default()))
     }
 
-    fn new(mut connection: Connection) -> Self {
+    fn new(mut connection: Connection, incoming: Tally) -> Self {
         connection.set_buffer_limit(Some(SEND_LIMIT));
         let connection = Box::new(connection);
-        Session { connection, closed_by_peer: false, close_sent: false, records: 0 }
+        Session { connection, closed_by_peer: false, close_sent: false, records: 0, incoming }
     }
 
     /// Takes some ciphertext, at most about 4 KiB of it, and works through it. Returns how much it took: everything
@@ -55,6 +57,7 @@ impl Session {
             .connection
             .read_tls(&mut rest)
             .map_err(|error| rustls::Error::General(error.to_string()))?;
+        self.incoming.add(&ciphertext[..taken]);
         self.digest()?;
         Ok(taken)
     }
@@ -72,15 +75,23 @@ impl Session {
             }
         }
         let mut asked = false;
+        let incoming = &mut self.incoming;
         let filled = self.connection.read_tls(&mut Source(|buf: &mut [u8]| {
             asked = true;
-            source(buf)
+            let count = source(buf)?;
+            incoming.add(buf.get(..count).unwrap_or_default());
+            Ok(count)
         }));
         match filled {
             // There is no room for what the peer sends in one message.
             Err(error) if !asked => Err(rustls::Error::General(error.to_string())),
             said => Ok(said),
         }
+    }
+
+    /// Records that have come since this was last asked.
+    pub(super) fn take_records(&mut self) -> usize {
+        core::mem::take(&mut self.incoming.records)
     }
 
     /// Works through the ciphertext that is inside.
@@ -240,7 +251,7 @@ impl Refusal {
 }
 
 /// A ClientHello that was read whole and waits for a configuration.
-pub(super) struct Greeting(Accepted);
+pub(super) struct Greeting(Accepted, Tally);
 
 impl Greeting {
     /// Parses what holds a whole ClientHello; also returns how many bytes it took.
@@ -253,7 +264,12 @@ impl Greeting {
                 alert: Vec::new(),
             })?;
             match acceptor.accept() {
-                Ok(Some(accepted)) => return Ok((Greeting(accepted), bytes.len() - rest.len())),
+                Ok(Some(accepted)) => {
+                    let taken = bytes.len() - rest.len();
+                    let mut incoming = Tally::default();
+                    incoming.add(&bytes[..taken]);
+                    return Ok((Greeting(accepted, incoming), taken));
+                }
                 Ok(None) => {}
                 Err((error, alert)) => return Err(Refusal::new(error, alert)),
             }
@@ -268,7 +284,7 @@ impl Greeting {
 
     pub(super) fn answer(self, config: Arc<ServerConfig>) -> Result<Session, Refusal> {
         match self.0.into_connection(config) {
-            Ok(server) => Ok(Session::new(server.into())),
+            Ok(server) => Ok(Session::new(server.into(), self.1)),
             Err((error, alert)) => Err(Refusal::new(error, alert)),
         }
     }

@@ -12,6 +12,8 @@ use crate::net::{Stage, Stream};
 
 /// Ciphertext that one read works through without any plaintext coming of it.
 pub(super) const BARREN_MAX: usize = 256 * 1024;
+/// Bytes that could be read plain in the time that it takes to open a record, whatever is in it.
+const OPENING: usize = 1024;
 
 /// A TLS connection: wraps a stream and is one.
 ///
@@ -31,6 +33,8 @@ pub struct TlsStream {
     pub(super) held: Held,
     pub(super) send: SendHalf,
     pub(super) receive: ReceiveHalf,
+    /// Ciphertext of which no plaintext came, since somebody asked.
+    empty: usize,
 }
 
 /// How far a connection has come.
@@ -68,6 +72,7 @@ impl TlsStream {
             held: Held::default(),
             send: SendHalf::Open,
             receive: ReceiveHalf::Open,
+            empty: 0,
         }
     }
 
@@ -126,7 +131,10 @@ impl Stream for TlsStream {
             }
             let in_place = buf.len() >= 2 * HEADROOM;
             match if in_place { self.read_in_place(buf) } else { self.read_chunk(buf) } {
-                Ok(Progress { plain: 0, got }) => barren += got,
+                Ok(Progress { plain: 0, got }) => {
+                    barren += got;
+                    self.empty = self.empty.saturating_add(got);
+                }
                 Ok(Progress { plain, .. }) => return Ok(plain),
                 Err(error) => {
                     if let Some(info) = &mut self.info
@@ -147,6 +155,12 @@ impl Stream for TlsStream {
     fn discard(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         // While it is live, its end must still be told from a truncation.
         if matches!(self.phase, Phase::Live) { self.read(buf) } else { self.inner.discard(buf) }
+    }
+
+    fn overhead(&mut self) -> usize {
+        let records = self.info.as_mut().map_or(0, |info| info.session.take_records());
+        let own = core::mem::take(&mut self.empty).saturating_add(records.saturating_mul(OPENING));
+        own.saturating_add(self.inner.overhead())
     }
 
     fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {

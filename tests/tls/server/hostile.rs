@@ -318,3 +318,34 @@ fn many_at_once_in_pieces_do_not_mix() {
     }
     assert!(told.lock().unwrap().len() >= 12);
 }
+
+/// The budgets of bytes count what it takes to open records, too: with a byte in each a tick took half a second.
+#[test]
+fn regression_records_of_a_byte_make_no_tick_long() {
+    const RECORDS: usize = 10_000;
+    for (remoter_tick_bytes, most) in [(128 * 1024, 128 * 1024 / 22), (4096, 4096 / 22)] {
+        let mut rig = TlsRig::with(
+            |config| config.limits.remoter_tick_bytes = remoter_tick_bytes,
+            |_, tls| tls,
+        );
+        let (mut peer, id) = rig.live();
+        let said: Vec<u8> = (0..=250).cycle().take(RECORDS).collect();
+        for bytes in said.chunks(1000) {
+            bytes.iter().for_each(|byte| peer.say(&[*byte]));
+            peer.send();
+        }
+        let mut heard = Vec::new();
+        let mut ticks = 0;
+        while heard.len() < RECORDS && ticks < RECORDS {
+            let before = rig.server.counters().bytes_in;
+            rig.tick();
+            peer.pump();
+            let came = rig.server.counters().bytes_in - before;
+            assert!(came <= most as u64, "{came} records in one tick");
+            ticks += 1;
+            heard.extend_from_slice(&rig.server.remoter_mut(id).unwrap().take());
+        }
+        assert_eq!(heard, said);
+        assert!(ticks >= RECORDS / most && rig.server.counters().budget.remoter_bytes > 0);
+    }
+}
