@@ -83,8 +83,8 @@ impl Default for Config {
 /// At the cap of unread bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum RxFull {
-    /// Stop reading until you take some: TCP then slows the peer down. The default. That the peer has ended its half is read behind its bytes, so it is told
-    /// once you have taken some, too. Who is paused when this is changed, stays so until it is next
+    /// Stop reading until you take some: TCP then slows the peer down. The default. That the peer has ended its half, or is gone, is read behind its bytes, so
+    /// it is told once you have taken some, too; [`Timeouts::idle`] ends who is never read again. Who is paused when this is changed, stays so until it is next
     /// had in hand or reported.
     Pause,
     /// Close with [`CloseReason::RxFull`](crate::CloseReason::RxFull) if a tick begins with the cap unread and more is there. Not where a
@@ -244,11 +244,12 @@ pub struct Timeouts {
     pub idle: Option<Duration>,
     /// From the start, whatever happens. Default never. Then: closed, whatever is still queued.
     pub lifetime: Option<Duration>,
-    /// With bytes queued and none accepted by the network. Default 30 s. Then: closed by reset.
+    /// With bytes queued and none accepted by the network, which takes more only once some of what it holds has been read at the other end (see
+    /// [`SocketOptions::unsent`](crate::net::SocketOptions::unsent)). Default 30 s. Then: closed by reset.
     pub write_stall: Option<Duration>,
-    /// After our end was sent in a graceful close, until the peer's end has come; and after the peer's end, until you have taken what it sent, which each byte
-    /// of an answer that goes out puts off. Default 5 s. Then: released. Zero or `None`: a close does not wait for the peer's end, and what a peer sent
-    /// before its end waits for you for ever.
+    /// After our end was sent in a graceful close, until the peer's end has come; and after the peer's end, until you have taken what it sent and its `Eof`,
+    /// which each byte of an answer that goes out puts off. Default 5 s. Then: released. Zero or `None`: a close does not wait for the peer's end, and what a
+    /// peer sent before its end waits for you for ever.
     pub linger: Option<Duration>,
     /// How long `drain` lets connections finish. Default 30 s. Then: cut. `None`: for ever, also where a `run::Manager` is dropped, which waits for its
     /// connections.

@@ -22,6 +22,7 @@ use crate::wire::WireLog;
 ///
 /// Making one opens nothing; [`reopen`](Client::reopen) does, the first time and after any end. Then call [`service`](Client::service) once per tick.
 /// With [`reconnectable`](Connect::reconnectable) it comes up again by itself, whatever happens, until you close it.
+/// To drop it is to give up, as with [`Clients`].
 ///
 /// ```
 /// use std::io::Write;

@@ -23,6 +23,8 @@ use crate::wire::WireLog;
 /// [reconnectable](Connect::reconnect), through all connections, until its `Closed`. A tick costs what there is to do: ten thousand silent
 /// clients cost nothing.
 ///
+/// To drop them is to give up: nothing more is tried, and who is still owed something is reset. [`close`](Clients::close) them first.
+///
 /// ```
 /// use std::io::{Read, Write};
 /// use std::net::TcpListener;

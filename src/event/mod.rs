@@ -18,7 +18,8 @@ pub use gram::{GramCounters, GramError, GramEvent, RxGram};
 /// For one connection they come in this order: `Accepted`, then any of `Received`, `Drained`, `Upgraded`, at most one `Eof`, at most one `Expired`,
 /// and last, always, one `Closed`.
 ///
-/// For one that was dialled: any of `ConnectFailed` and `Unresolved`, then `Connected` if it came up, and on as above. If it comes again by
+/// For one that was dialled: any of `ConnectFailed` and `Unresolved` (an `Expired` comes before them if the time to connect is up), then `Connected` if it came
+/// up, and on as above. If it comes again by
 /// itself (see [`Connect::reconnect`](crate::Connect::reconnect)), `Disconnected` stands in the place of `Closed`, and all begins anew.
 ///
 /// ```
@@ -85,7 +86,7 @@ pub enum Event {
     Drained(Id),
     /// The peer has ended its half: nothing more comes in, but you can still send.
     Eof(Id),
-    /// A deadline has passed; `Closed` or `Disconnected` follows.
+    /// A deadline has passed; `Closed` or `Disconnected` follows, behind what the end of a try to connect has to say.
     Expired(Id, Deadline),
     /// The connection is over. Until the next `service()` (or one of its steps) after you took this event you can still look at the remoter, its
     /// unread bytes, counters and data.

@@ -19,6 +19,11 @@ pub struct SocketOptions {
     pub recv_buffer: Option<usize>,
     /// Raise `SO_SNDBUF` to at least so many bytes. Default `None`, as above.
     pub send_buffer: Option<usize>,
+    /// `TCP_NOTSENT_LOWAT`: the system takes no more while so many bytes are unsent, and reports room once fewer than half of them are. Linux and Android
+    /// only, elsewhere without effect. Default 256 KiB; `None`, and zero: the system's, which is no bound. It sizes its send buffer at up to 4 MiB then and
+    /// reports room when a third of that is free: for a peer that reads 32 KiB a second after 40 seconds, in which no byte seems to move
+    /// (`write_stall`, `idle` and `min_rate` of `Timeouts`). Raise it with `Limits::remoter_tick_bytes`.
+    pub unsent: Option<usize>,
     /// Unix sockets: descriptors of the peer's that are held until they are taken; see `Remoter::take_files`. What comes beyond is
     /// closed and counted. Default 0: none is let in.
     pub files: usize,
@@ -34,6 +39,7 @@ impl SocketOptions {
             user_timeout: None,
             recv_buffer: None,
             send_buffer: None,
+            unsent: Some(256 * 1024),
             files: 0,
         }
     }

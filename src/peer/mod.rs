@@ -35,6 +35,7 @@ const SOCKET: Token = Token(0);
 ///
 /// It is an [`Endpoint`] (whose methods it has) with a network and a clock of its own. A program that has a [`Server`](crate::Server) too is better off with
 /// [`Server::bind`](crate::Server::bind): one tick, one wait and one queue of events for all.
+/// What is queued when it is dropped does not leave; [`close`](Peer::close) gives it one try.
 ///
 /// ```
 /// use tymist::{GramConfig, Peer};

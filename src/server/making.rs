@@ -45,7 +45,7 @@ impl Server {
     }
 
     /// Winds the server, with all its connections and deadlines, to a clock. Whatever runs starts anew there: `elapsed` is zero and
-    /// the full duration lies ahead. Without a clock it goes by its network's monotonic time.
+    /// the full duration lies ahead; only an acceptor's rest is over. Without a clock it goes by its network's monotonic time.
     pub fn wind(&mut self, tymth: Tymth) {
         let now = self.engine.wind(Some(tymth));
         self.acceptors.iter_mut().for_each(Acceptor::rebase);

@@ -43,6 +43,9 @@ pub use sending::Broadcast;
 /// [`service`](Server::service) once per tick and take the [events](Server::poll_event); between ticks [`wait`](Server::wait) sleeps until
 /// there is something to do, or do what you like instead.
 ///
+/// To drop it is to give up: nothing more is tried, and who is still owed something is reset. [`close`](Server::close) it first, which gives all that is queued
+/// one try, or [`drain`](Server::drain) it.
+///
 /// ```
 /// use std::net::TcpStream;
 /// use std::io::{Read, Write};

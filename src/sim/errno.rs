@@ -83,6 +83,8 @@ errnos! {
     Enetdown = 100 "ENETDOWN" NetworkDown;
     /// No route for addresses of this family.
     Enetunreach = 101 "ENETUNREACH" NetworkUnreachable;
+    /// The network was down for a time, and with it the connection.
+    Enetreset = 102 "ENETRESET" Other;
     /// The connection was given up before it was accepted.
     Econnaborted = 103 "ECONNABORTED" ConnectionAborted;
     /// The peer reset the connection.
@@ -95,6 +97,8 @@ errnos! {
     Etimedout = 110 "ETIMEDOUT" TimedOut;
     /// Nobody listens there.
     Econnrefused = 111 "ECONNREFUSED" ConnectionRefused;
+    /// The host is down.
+    Ehostdown = 112 "EHOSTDOWN" Other;
     /// No route to the host.
     Ehostunreach = 113 "EHOSTUNREACH" HostUnreachable;
 }

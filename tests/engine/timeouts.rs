@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says so by failing")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -100,7 +101,7 @@ fn stalled(rig: &mut Rig) -> (TcpStream, Id) {
 fn take_there(client: &mut TcpStream) {
     client.set_nonblocking(true).unwrap();
     let mut buf = vec![0; 1 << 20];
-    while matches!(std::io::Read::read(client, &mut buf), Ok(1..)) {}
+    while matches!(client.read(&mut buf), Ok(1..)) {}
 }
 
 #[test]
@@ -261,6 +262,30 @@ fn write_stall() {
     assert_eq!(rig.server.buffered(), 0);
     let error = rig.read_to_end(&mut client).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "cut short, and the peer knows");
+}
+
+/// Linux reports room once a third of what it may queue is free, 4 MiB where it has sized that itself: 40 seconds of such a peer.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn regression_who_reads_slowly_is_not_taken_for_one_who_does_not_read() {
+    let changes: [fn(&mut Timeouts); 3] = [
+        |timeouts| timeouts.write_stall = Some(30 * SECOND),
+        |timeouts| timeouts.idle = Some(30 * SECOND),
+        |timeouts| timeouts.min_rate = Some(MinRate { bytes: 10_000, window: 20 * SECOND }),
+    ];
+    for change in changes {
+        let mut rig = rig(change);
+        let (mut client, id) = stalled(&mut rig);
+        for second in 1..=90 {
+            client.read_exact(&mut [0; 32 << 10]).unwrap();
+            for _ in 0..3 {
+                rig.tick();
+            }
+            let events = rig.tick_at(Tyme::from_secs(second));
+            assert_eq!(closed(&events), None, "after {second} seconds");
+        }
+        assert!(rig.server.remoter(id).is_some_and(|remoter| remoter.tx_len() > 0));
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn options() -> SocketOptions {
     options.user_timeout = Some(Duration::from_millis(12_345));
     options.recv_buffer = Some(400_000);
     options.send_buffer = Some(300_000);
+    options.unsent = Some(70_000);
     options
 }
 
@@ -31,6 +32,7 @@ fn assert_options(stream: &dyn Stream) {
     assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(7));
     assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
     assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_millis(12_345)));
+    assert_eq!(socket.tcp_notsent_lowat().unwrap(), 70_000);
     let sizes = stream.buffer_sizes().unwrap();
     assert!(sizes.recv >= 400_000 && sizes.send >= 300_000, "{sizes:?}");
     assert_eq!(socket.recv_buffer_size().unwrap(), sizes.recv);

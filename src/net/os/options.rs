@@ -95,11 +95,16 @@ pub(super) fn apply(socket: &SockRef<'_>, options: &SocketOptions) -> io::Result
         let params = TcpKeepalive::new().with_time(keep.idle).with_interval(keep.interval);
         #[cfg(not(target_os = "windows"))]
         let params = params.with_retries(keep.retries);
-        socket.set_tcp_keepalive(&params)?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{keep:?}: {error}"));
+        socket.set_tcp_keepalive(&params).map_err(named)?;
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Some(limit) = options.user_timeout {
         socket.set_tcp_user_timeout(Some(in_millis(limit)))?;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(bytes) = options.unsent {
+        socket.set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))?;
     }
     raise_buffers(socket, options.recv_buffer, options.send_buffer)
 }
