@@ -26,7 +26,7 @@ pub(super) trait Work {
     /// Lets it run until it waits or is over.
     fn poll(&self) -> Poll<()>;
 
-    /// Drops its future. One that runs is marked, and false is returned.
+    /// Drops its future; false where there is none any more, since it has just ended, and where it runs, which is marked.
     fn stop(&self) -> bool;
 
     /// Whether it was to be stopped while it ran.
@@ -65,8 +65,7 @@ impl<F: Future> Work for Job<F> {
         };
         let over = place.take();
         drop(place);
-        drop(over);
-        true
+        over.is_some()
     }
 
     fn is_aborted(&self) -> bool {

@@ -5,14 +5,13 @@ use core::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 
 use bytes::Bytes;
 
 use super::config::{TaskConfig, TaskCounters};
 use super::desk::Desk;
 use super::queue::Queue;
-use super::table::{Table, resume};
+use super::table::{Table, resume, wake_all};
 use super::time::Timers;
 use super::waiting::Who;
 use crate::doing::drop_panic;
@@ -101,7 +100,7 @@ impl Shared {
         });
         self.counters.set(counters);
         let (serviced, now, mut woken) = done.ok()?;
-        woken.drain(..).for_each(Waker::wake);
+        wake_all(&mut woken);
         // Its memory is used again, unless somebody is at it.
         let _ = self.with_desk(|desk| desk.woken = woken);
         self.timers.advance(now);

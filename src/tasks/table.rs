@@ -2,7 +2,7 @@
 
 use core::any::Any;
 use core::future::Future;
-use core::task::Poll;
+use core::task::{Poll, Waker};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -137,8 +137,9 @@ impl Shared {
                 }
             }
             Ok(Poll::Ready(())) => {
-                self.table.borrow_mut().remove(key);
-                self.count(|counters| counters.finished += 1);
+                if self.table.borrow_mut().remove(key).is_some() {
+                    self.count(|counters| counters.finished += 1);
+                }
                 None
             }
             Err(payload) => self.met_panic(key, &*job, payload),
@@ -214,6 +215,18 @@ impl Shared {
 /// What its destructors panic with. All that is theirs is gone with it.
 fn stopped(job: &dyn Work) -> Result<bool, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(|| job.stop()))
+}
+
+/// Wakes all of them, whatever one of somebody else's does; its panic goes on after that.
+pub(super) fn wake_all(woken: &mut Vec<Waker>) {
+    let mut panicked = None;
+    for waker in woken.drain(..) {
+        let woke = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        keep_first(&mut panicked, woke.err());
+    }
+    if let Some(panic) = panicked {
+        resume(panic);
+    }
 }
 
 /// Goes on with a panic, unless there is one already: two end the process.

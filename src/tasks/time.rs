@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use slab::Slab;
 
 use super::queue::Queue;
+use super::table::wake_all;
 #[cfg(feature = "hyper")]
 use crate::tyme::Tymth;
 use crate::tyme::{Timer, Tyme, Wheel};
@@ -160,7 +161,7 @@ impl Timers {
         }
         let mut woken = core::mem::take(woken);
         drop(state);
-        woken.drain(..).for_each(Waker::wake);
+        wake_all(&mut woken);
         self.state().woken = woken;
     }
 

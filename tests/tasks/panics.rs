@@ -1,12 +1,14 @@
 //! Panics on top of panics: what a task leaves behind panics as well, and the rest goes on.
 
-use std::cell::Cell;
-use std::future::poll_fn;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use tymist::tasks::{Panics, TaskConfig};
+use tymist::tasks::{JoinHandle, Panics, TaskConfig};
 
 use super::bed::{Log, Rig};
 
@@ -152,4 +154,61 @@ fn regression_of_several_panics_in_a_tick_the_first_goes_on_whatever_the_others_
     let caught = catch_unwind(AssertUnwindSafe(|| tasks.service()));
     assert_eq!(words(&*caught.unwrap_err()), "first");
     assert!(went_on.get(), "the others have their turn in the same tick");
+}
+
+/// Aborts the task that it belongs to.
+struct AbortOnDrop(Rc<RefCell<Option<JoinHandle<()>>>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &*self.0.borrow() {
+            task.abort();
+        }
+    }
+}
+
+/// It was counted as finished and as aborted.
+#[test]
+fn regression_a_task_that_aborts_itself_as_it_is_dropped_has_finished() {
+    let mut rig = Rig::new();
+    let place = Rc::new(RefCell::new(None));
+    let guard = AbortOnDrop(Rc::clone(&place));
+    let task = rig.tasks.handle().spawn(poll_fn(move |_| {
+        let _ = &guard;
+        Poll::Ready(())
+    }));
+    *place.borrow_mut() = Some(task);
+    rig.tasks.service();
+    let counters = rig.tasks.counters();
+    assert_eq!((counters.spawned, counters.finished, counters.aborted), (1, 1, 0));
+    assert!(place.borrow().as_ref().is_some_and(JoinHandle::is_finished));
+}
+
+struct Panicking;
+
+impl Wake for Panicking {
+    fn wake(self: Arc<Self>) {
+        panic!("somebody else's waker");
+    }
+}
+
+/// Those behind it in the same tick slept for ever.
+#[test]
+fn regression_a_waker_that_panics_costs_nobody_else_its_waking() {
+    let Rig { mut tasks, mut tymist, .. } = Rig::new();
+    let handle = tasks.handle();
+    let second = Duration::from_secs(1);
+    let mut foreign = Box::pin(handle.sleep(second));
+    let waker = Waker::from(Arc::new(Panicking));
+    assert!(foreign.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let sleeper = handle.spawn({
+        let handle = handle.clone();
+        async move { handle.sleep(second).await }
+    });
+    tasks.service();
+    tymist.tick_by(second);
+    let caught = catch_unwind(AssertUnwindSafe(|| tasks.service())).unwrap_err();
+    assert_eq!(words(&*caught), "somebody else's waker");
+    tasks.service();
+    assert!(sleeper.is_finished());
 }

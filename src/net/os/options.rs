@@ -95,8 +95,7 @@ pub(super) fn apply(socket: &SockRef<'_>, options: &SocketOptions) -> io::Result
         let params = TcpKeepalive::new().with_time(keep.idle).with_interval(keep.interval);
         #[cfg(not(target_os = "windows"))]
         let params = params.with_retries(keep.retries);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{keep:?}: {error}"));
-        socket.set_tcp_keepalive(&params).map_err(named)?;
+        socket.set_tcp_keepalive(&params)?;
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Some(limit) = options.user_timeout {
