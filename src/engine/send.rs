@@ -9,6 +9,8 @@ use crate::remoter::{Fin, Phase, Remoter, Slot};
 
 /// Pieces handed to one write.
 const PIECES: usize = 16;
+/// What a system takes whole, as a rule. Of more it would report room too seldom again for who reads slowly.
+const LAST: usize = 1 << 20;
 
 impl Remoter {
     /// Writes what is queued until nothing is left, the network takes no more, or the budget ends.
@@ -115,13 +117,19 @@ impl Remoter {
     #[inline(never)]
     fn on_write_error(&mut self, core: &mut Core, error: &io::Error) {
         match error.kind() {
-            io::ErrorKind::WouldBlock => self.state.writable = false,
+            io::ErrorKind::WouldBlock => self.state.writable = self.finds_room_for_the_last(),
             io::ErrorKind::Interrupted => {}
             _ => {
                 self.last_words(core);
                 self.break_off(core, CloseReason::of(error));
             }
         }
+    }
+
+    /// Whether there may be room for more after all, as what is queued is the last.
+    pub(crate) fn finds_room_for_the_last(&mut self) -> bool {
+        let is_last = self.state.phase == Phase::Flushing && self.tx.len() <= LAST;
+        is_last && self.stream.lift_unsent()
     }
 
     #[inline]

@@ -23,6 +23,7 @@ pub struct SocketOptions {
     /// only, elsewhere without effect. Default 256 KiB; `None`, and zero: the system's, which is no bound. It sizes its send buffer at up to 4 MiB then and
     /// reports room when a third of that is free: for a peer that reads 32 KiB a second after 40 seconds, in which no byte seems to move
     /// (`write_stall`, `idle` and `min_rate` of `Timeouts`). Raise it with `Limits::remoter_tick_bytes`.
+    /// The last MiB of a connection that is being closed is handed over whole, if there is room.
     pub unsent: Option<usize>,
     /// Unix sockets: descriptors of the peer's that are held until they are taken; see `Remoter::take_files`. What comes beyond is
     /// closed and counted. Default 0: none is let in.

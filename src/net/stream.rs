@@ -128,6 +128,12 @@ pub trait Stream: Any + Send {
         self.below_mut().map_or(Ok(()), <dyn Stream>::flush)
     }
 
+    /// Lets the system take all that it has room for from now on, where [`SocketOptions::unsent`](super::SocketOptions::unsent) kept it from that; whether
+    /// there may be more room now, which is so once. Asked when nothing more will be queued: who is about to go need not stay for a slow peer then.
+    fn lift_unsent(&mut self) -> bool {
+        self.below_mut().is_some_and(<dyn Stream>::lift_unsent)
+    }
+
     /// Ends one half or both, in order: what was written before arrives before the end does.
     ///
     /// # Errors
@@ -250,6 +256,9 @@ mod tests {
         fn write(&mut self, _: &[io::IoSlice<'_>]) -> io::Result<usize> {
             Ok(3)
         }
+        fn lift_unsent(&mut self) -> bool {
+            true
+        }
         fn held(&self) -> usize {
             4
         }
@@ -308,7 +317,7 @@ mod tests {
         stream.shutdown(Shutdown::Write).unwrap();
         stream.set_abortive().unwrap();
         assert_eq!(stream.0.0, 6);
-        assert!(stream.says_goodbye());
+        assert!(stream.says_goodbye() && stream.lift_unsent());
         assert_eq!((stream.local_addr().port(), stream.peer_addr().port()), (Some(1), None));
         assert_eq!(stream.buffer_sizes().unwrap().send, 6);
         assert_eq!((stream.overhead(), stream.short_read_drains()), (7, false));

@@ -97,6 +97,9 @@ impl Remoter {
             // Nobody waits any more for its user, or for a first word of the peer: what still goes out must not be cut by either.
             self.disarm(Slot::FirstByte);
             self.disarm(Slot::Linger);
+            if !self.state.writable && self.has_output() {
+                self.state.writable = self.finds_room_for_the_last();
+            }
         }
     }
 

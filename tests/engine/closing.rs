@@ -352,6 +352,26 @@ fn a_drain_cuts_those_left_at_its_deadline() {
     assert_eq!((rig.server.buffered(), rig.server.timers(), rig.server.wake()), (0, 0, Wake::OnIo));
 }
 
+/// What fits into the system's send buffer need not wait until a slow peer has read the most of it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn a_peer_that_does_not_read_holds_up_no_close() {
+    for (queued, closes_first) in [(400 << 10, true), (900 << 10, true), (900 << 10, false)] {
+        let mut rig = Rig::new(Config::new());
+        let (mut client, id) = rig.client();
+        let data = pattern(queued);
+        queue(&mut rig, id, &data);
+        if !closes_first {
+            let mut ticks = 0..50;
+            rig.until_server(|_| ticks.next().is_none());
+            assert!(rig.server.remoter(id).unwrap().tx_len() > 0, "or this shows nothing");
+        }
+        rig.server.remoter_mut(id).unwrap().close();
+        rig.until_server(|server| server.remoter(id).is_none_or(|remoter| remoter.tx_len() == 0));
+        assert_eq!(rig.read_to_end(&mut client).unwrap(), data);
+    }
+}
+
 #[test]
 fn a_drain_of_nobody_is_over_at_once() {
     let mut rig = Rig::new(Config::new());

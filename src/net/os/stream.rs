@@ -137,6 +137,14 @@ impl Stream for OsStream {
         cfg!(any(target_os = "linux", target_os = "android"))
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn lift_unsent(&mut self) -> bool {
+        const NONE: u32 = u32::MAX;
+        let socket = socket2::SockRef::from(&self.inner);
+        let limited = socket.tcp_notsent_lowat().is_ok_and(|bytes| !matches!(bytes, 0 | NONE));
+        limited && socket.set_tcp_notsent_lowat(NONE).is_ok()
+    }
+
     fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
         self.inner.shutdown(how)
     }
