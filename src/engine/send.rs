@@ -128,8 +128,8 @@ impl Remoter {
 
     /// Whether there may be room for more after all, as what is queued is the last.
     pub(crate) fn finds_room_for_the_last(&mut self) -> bool {
-        let is_last = self.state.phase == Phase::Flushing && self.tx.len() <= LAST;
-        is_last && self.stream.lift_unsent()
+        let is_last = self.state.phase == Phase::Flushing && self.state.fin != Fin::Cut;
+        is_last && self.tx.len() <= LAST && self.stream.lift_unsent()
     }
 
     #[inline]

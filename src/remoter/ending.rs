@@ -25,8 +25,8 @@ impl Remoter {
         if !self.is_live() || !self.has_output() {
             return self.abort();
         }
+        self.state.fin = Fin::Cut; // First: what the system still holds is lost with the reset, so it is not given more than it asks for.
         self.begin_close(CloseReason::Aborted);
-        self.state.fin = Fin::Cut;
     }
 
     /// Ends it at once with a reset: what is queued is thrown away, and the peer sees an error, not an end. Touches the network now.
