@@ -150,8 +150,8 @@ pub struct Limits {
     pub turns_per_tick: usize,
     /// Bytes read, and bytes written, per connection and tick. Default 128 KiB, one read. Beyond it: the connection goes
     /// to the back of the line, for the next tick. Raise it where ticks are rare and connections few: at 60 a second it is 7.8 MB/s each way. What is dear to
-    /// read counts for more than its bytes, here and in the two limits for all: each TLS record for 1 KiB more; and behind TLS, or where descriptors may come
-    /// along, each read after the first one of a turn for at least that.
+    /// read counts for more than its bytes, here and in `tick_bytes` and `burst_bytes`: each TLS record for 1 KiB more and for its padding; and behind TLS, or
+    /// where descriptors may come along, each read after the first one of a turn for 1 KiB at least.
     pub remoter_tick_bytes: usize,
     /// Bytes read per tick, all connections together. Default 4 MiB, about 1 ms. Beyond it: the next tick goes on with
     /// whose turn it is.

@@ -125,8 +125,9 @@
 //!   32 KiB a second from a dead one by that. To try a write when the deadline has come, whatever was reported, was no way out: an acknowledgement that came
 //!   late makes room, too, so that who reads nothing got up to twice its time. Bulk throughput is the same with it and without.
 //! * A TLS record counts as 1 KiB against the budgets of bytes read (`Stream::overhead`): with its header, its key stream and its tag it takes about as long
-//!   as to read that much plain, whatever is in it, and a peer that puts a byte into each made a tick last 640 ms. So does a further read of a turn where reads
-//!   are cut short by something else, as by descriptors.
+//!   as to read that much plain, whatever is in it, and peers that put a byte into each made a tick open as many as `tick_bytes` has bytes,
+//!   four million. What no plaintext comes of, as padding, counts by the byte. A further read of a turn counts as 1 KiB at least, since reads may be cut short
+//!   by something else, as by descriptors.
 //! * `no_delay` on: the engine coalesces what is queued in a tick, so Nagle's wait only adds latency.
 //! * `spin` 100 us: on a virtual machine looks of 50 us found nothing and so never began to pay, since the peer sleeps, too, until the first few have found
 //!   it awake.

@@ -117,3 +117,41 @@ fn ticket_record(size: u16) -> Vec<u8> {
     record.push(22);
     record
 }
+
+/// Each record as 1 KiB, and what no plaintext came of byte by byte: padding and records that carry nothing are no cheap way to keep a tick busy.
+#[test]
+fn regression_what_a_read_costs_beyond_its_bytes_is_told_once() {
+    let mut world = pki::world();
+    let provider = null(1);
+    world.server = world.server.with_provider(Arc::clone(&provider));
+    world.client = world.client.with_provider(provider);
+    let (client, server) = world.ends();
+    let padded = |zeros: u16| {
+        let mut record = vec![23, 3, 3];
+        record.extend((zeros + 2).to_be_bytes());
+        record.extend([7, 23]);
+        record.resize(record.len() + usize::from(zeros), 0);
+        record
+    };
+    for buf in [64 << 10, 4096] {
+        for (record, plain) in [(padded(0), 1), (padded(16_000), 1), (ticket_record(4096), 0)] {
+            let (near, far) = duplex();
+            let to_client = Arc::clone(&far.tx);
+            to_client.lock().unwrap().capacity = 1 << 20;
+            let mut near = client.connect(Box::new(near), "server.test").unwrap();
+            let mut far = server.accept(Box::new(far));
+            assert!(drive(&mut near, &mut far).1.unwrap().is_ok());
+            assert_eq!(near.read(&mut [0; 64]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            near.overhead();
+            let mut forger = End::sending(to_client);
+            (0..3).for_each(|_| forger.send(&record));
+            let (mut got, mut buf) = (0, vec![0; buf]);
+            while let Ok(count) = near.read(&mut buf) {
+                got += count;
+            }
+            assert_eq!(got, 3 * plain);
+            assert_eq!(near.overhead(), 3 * (1024 + record.len() - plain), "{}", record.len());
+            assert_eq!(near.overhead(), 0, "told once");
+        }
+    }
+}

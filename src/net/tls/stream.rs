@@ -33,7 +33,7 @@ pub struct TlsStream {
     pub(super) held: Held,
     pub(super) send: SendHalf,
     pub(super) receive: ReceiveHalf,
-    /// Ciphertext of which no plaintext came, since somebody asked.
+    /// Ciphertext that no plaintext came of, since somebody asked: headers, tags, padding, all of a record without any.
     empty: usize,
 }
 
@@ -131,11 +131,13 @@ impl Stream for TlsStream {
             }
             let in_place = buf.len() >= 2 * HEADROOM;
             match if in_place { self.read_in_place(buf) } else { self.read_chunk(buf) } {
-                Ok(Progress { plain: 0, got }) => {
+                Ok(Progress { plain, got }) => {
+                    self.empty = self.empty.saturating_add(got.saturating_sub(plain));
+                    if plain > 0 {
+                        return Ok(plain);
+                    }
                     barren += got;
-                    self.empty = self.empty.saturating_add(got);
                 }
-                Ok(Progress { plain, .. }) => return Ok(plain),
                 Err(error) => {
                     if let Some(info) = &mut self.info
                         && error.kind() == io::ErrorKind::WouldBlock

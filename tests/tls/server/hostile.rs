@@ -319,7 +319,7 @@ fn many_at_once_in_pieces_do_not_mix() {
     assert!(told.lock().unwrap().len() >= 12);
 }
 
-/// The budgets of bytes count what it takes to open records, too: with a byte in each a tick took half a second.
+/// The budgets of bytes count what it takes to open records, too: with a byte in each a tick opened as many as it may read bytes.
 #[test]
 fn regression_records_of_a_byte_make_no_tick_long() {
     const RECORDS: usize = 10_000;
