@@ -137,9 +137,8 @@ impl Shared {
                 }
             }
             Ok(Poll::Ready(())) => {
-                if self.table.borrow_mut().remove(key).is_some() {
-                    self.count(|counters| counters.finished += 1);
-                }
+                self.table.borrow_mut().remove(key);
+                self.count(|counters| counters.finished += 1);
                 None
             }
             Err(payload) => self.met_panic(key, &*job, payload),

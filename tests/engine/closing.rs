@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::util::script::{Peer, Read as Reads, Script, Write as Writes};
 use crate::util::{Rig, connect, end, pattern, receive, reset, send};
-use tymist::{CloseReason, Config, Deadline, Event, Id, TxError, Wake};
+use tymist::{CloseReason, Config, Deadline, Event, Id, Remoter, TxError, Wake};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ECONNRESET: i32 = 104;
@@ -369,6 +369,35 @@ fn a_peer_that_does_not_read_holds_up_no_close() {
         rig.server.remoter_mut(id).unwrap().close();
         rig.until_server(|server| server.remoter(id).is_none_or(|remoter| remoter.tx_len() == 0));
         assert_eq!(rig.read_to_end(&mut client).unwrap(), data);
+    }
+}
+
+/// The edge of what is handed over whole, whether the network was full before the end was asked for or is found full after that; and what is behind
+/// it is a reset, with which all that the system holds is lost.
+#[test]
+fn only_the_last_mebibyte_is_handed_over_whole_and_only_before_an_end() {
+    let most = 1 << 20;
+    let ends: [(fn(&mut Remoter), bool); 3] = [
+        (Remoter::close, true),
+        (Remoter::abort_once_sent, false),
+        (Remoter::shutdown_send, false),
+    ];
+    for ((end, lifts), full_before) in ends.into_iter().flat_map(|it| [(it, true), (it, false)]) {
+        for (queued, fits) in [(most, true), (most + 1, false)] {
+            let mut script = Script::new(Config::new());
+            let peer = Peer::new(1, []).writing([Writes::Never]);
+            let id = script.admits(&peer);
+            script.tick();
+            let remoter = script.server.remoter_mut(id).unwrap();
+            remoter.set_tx_limit(queued);
+            remoter.tx(&vec![7; queued]).unwrap();
+            if full_before {
+                script.tick();
+            }
+            end(script.server.remoter_mut(id).unwrap());
+            script.ticks(3);
+            assert_eq!(peer.far().lifts > 0, lifts && fits, "{queued} bytes, {full_before}");
+        }
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct Far {
     pub(crate) end_fails: Option<io::ErrorKind>,
     pub(crate) abortive: bool,
     pub(crate) dropped: bool,
+    /// How often it was to take all that is left.
+    pub(crate) lifts: usize,
 }
 
 impl Far {
@@ -96,6 +98,7 @@ impl Peer {
             end_fails: None,
             abortive: false,
             dropped: false,
+            lifts: 0,
         })))
     }
 
@@ -466,6 +469,11 @@ impl Stream for ScriptStream {
         data.truncate(most);
         far.written.extend_from_slice(&data);
         Ok(data.len())
+    }
+
+    fn lift_unsent(&mut self) -> bool {
+        self.far.far().lifts += 1;
+        false
     }
 
     fn shutdown(&mut self, _: Shutdown) -> io::Result<()> {
