@@ -377,7 +377,8 @@ fn a_peer_that_does_not_read_holds_up_no_close() {
 #[test]
 fn only_the_last_mebibyte_is_handed_over_whole_and_only_before_an_end() {
     let most = 1 << 20;
-    let ends: [(fn(&mut Remoter), bool); 3] = [
+    type End = fn(&mut Remoter);
+    let ends: [(End, bool); 3] = [
         (Remoter::close, true),
         (Remoter::abort_once_sent, false),
         (Remoter::shutdown_send, false),
