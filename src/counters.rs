@@ -118,7 +118,8 @@ pub struct BudgetCounters {
     pub tick_bytes_out: u64,
     /// `Limits::grams_per_tick`.
     pub grams: u64,
-    /// More had become ready than the network reports at once, 1024 on the operating system; the rest came in the next tick.
+    /// More had become ready than the network reports at once, on the operating system 1024, or 64 to a loop that is back at once; the rest came in
+    /// the next tick.
     pub harvests: u64,
     /// Ticks in which reading stood still because of `Limits::buffered`.
     pub buffered: u64,

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tymist::net::os::OsNet;
 use tymist::net::{Bind, Net, Stream, Token};
@@ -77,6 +77,54 @@ fn what_one_harvest_leaves_is_told_and_comes_with_the_next() {
         net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
         assert_eq!((net.left_more(), ready.len()), (false, sockets.len()));
     }
+}
+
+/// Who is back at once is told of few, so that what is read is soon answered; who was away in between, as to draw a frame, of all.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_is_back_at_once_is_told_of_a_few_and_who_was_away_of_all() {
+    const COUNT: usize = 200;
+    let mut net = OsNet::new();
+    let far = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let sockets: Vec<_> = (0..COUNT)
+        .map(|number| {
+            let mut socket = net.bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+            socket.register(Token(number)).unwrap();
+            socket
+        })
+        .collect();
+    let addrs: Vec<_> = sockets.iter().map(|it| it.local_addr().inet().unwrap()).collect();
+    let wake_all = || {
+        for addr in &addrs {
+            far.send_to(b"", addr).unwrap();
+        }
+    };
+    // Whoever holds the processor for a while makes us late: then once more.
+    for _ in 0..1000 {
+        wake_all();
+        let away = Instant::now();
+        while away.elapsed() < Duration::from_millis(5) {
+            core::hint::spin_loop();
+        }
+        let mut ready = Vec::new();
+        net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
+        assert_eq!((net.left_more(), ready.len()), (false, COUNT));
+
+        wake_all();
+        ready.clear();
+        net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
+        if ready.len() < COUNT {
+            assert_eq!((net.left_more(), ready.len()), (true, 64));
+            while net.left_more() {
+                net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
+            }
+            let mut tokens: Vec<_> = ready.iter().map(|report| report.token.0).collect();
+            tokens.sort_unstable();
+            assert!(tokens.into_iter().eq(0..COUNT));
+            return;
+        }
+    }
+    panic!("never told of a few");
 }
 
 #[test]

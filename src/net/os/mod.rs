@@ -1,7 +1,8 @@
 //! The operating system's network, on mio and socket2: the only room that names them.
 //!
 //! One poller, edge-triggered. A socket is registered once, for its whole life; of those that would tell of room all the time (`room`) only what comes in is
-//! watched, and room while there is none. A stream is written at once and never waited for first. `harvest` takes up to 1024 reports a call.
+//! watched, and room while there is none. A stream is written at once and never waited for first. `harvest` takes up to 1024 reports
+//! a call, or 64 where the caller is back at once (`portion`).
 
 #[cfg_attr(not(target_os = "linux"), path = "no_alarm.rs")]
 mod alarm;
@@ -13,6 +14,7 @@ mod listener;
 mod lookups;
 mod options;
 mod poller;
+mod portion;
 mod room;
 mod sleeper;
 mod stream;

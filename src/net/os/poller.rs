@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use super::alarm::{ALARM, Alarm};
 use super::clock::Clock;
+use super::portion::{FEW, MANY, Portion};
 use crate::net::{Readiness, Token, Waker};
 use crate::tyme::Tyme;
 
-/// Reports taken per system call; more wait in the kernel for the next one. 12 KiB.
-const EVENTS: usize = 1024;
 /// What the waker's own events are called; no source gets this token.
 const WAKE: mio::Token = mio::Token(usize::MAX);
 
@@ -18,7 +17,9 @@ pub(super) struct Poller {
     clock: Clock,
     poll: mio::Poll,
     pub(super) registry: Arc<mio::Registry>,
-    events: mio::Events,
+    portion: Portion,
+    few: mio::Events,
+    many: mio::Events,
     waker: Option<Arc<mio::Waker>>,
     alarm: Alarm,
     /// The waker has called outside a wait: the next one is to return at once.
@@ -36,7 +37,9 @@ impl Poller {
             poll,
             alarm: Alarm::open(&registry),
             registry,
-            events: mio::Events::with_capacity(EVENTS),
+            portion: Portion::default(),
+            few: mio::Events::with_capacity(FEW),
+            many: mio::Events::with_capacity(MANY),
             waker: None,
             woken: false,
             full: false,
@@ -69,23 +72,40 @@ impl Poller {
         read: Option<Tyme>,
         ready: &mut Vec<Readiness>,
     ) -> io::Result<()> {
+        let now = read.unwrap_or_else(|| self.clock.now());
+        let (before, small) = (ready.len(), self.portion.is_small(now));
+        let harvested = self.harvest_from(now, wait, look, small, ready);
+        let ended = if wait == Some(Duration::ZERO) { now } else { self.clock.now() };
+        self.portion.took(ended, ready.len() - before);
+        harvested
+    }
+
+    #[inline(always)]
+    fn harvest_from(
+        &mut self,
+        now: Tyme,
+        wait: Option<Duration>,
+        look: Duration,
+        small: bool,
+        ready: &mut Vec<Readiness>,
+    ) -> io::Result<()> {
         let waits = wait != Some(Duration::ZERO);
         let sleeps = waits && !core::mem::take(&mut self.woken);
         let mut left = if sleeps { wait } else { Some(Duration::ZERO) };
         // Later than can be said is never.
         let due = match left {
-            Some(left) if sleeps => read.unwrap_or_else(|| self.clock.now()) + left,
+            Some(left) if sleeps => now + left,
             _ => Tyme::NEVER,
         };
         if sleeps && look > Duration::ZERO {
-            if self.look(due.min(self.clock.now() + look), ready)? {
+            if self.look(due.min(self.clock.now() + look), small, ready)? {
                 return Ok(());
             }
             left = self.left_until(due);
         }
         while !sleeps || left != Some(Duration::ZERO) {
             let timeout = self.alarm.poll_timeout(left, due, self.clock);
-            if self.poll(timeout, waits, ready)? != Polled::AlarmOnly || !sleeps {
+            if self.poll(timeout, waits, small, ready)? != Polled::AlarmOnly || !sleeps {
                 break;
             }
             // The alarm has rung. It may have been set for another wait, before.
@@ -102,9 +122,9 @@ impl Poller {
 
     /// Looks until there is something, or the end; whether there was.
     #[inline(never)]
-    fn look(&mut self, end: Tyme, ready: &mut Vec<Readiness>) -> io::Result<bool> {
+    fn look(&mut self, end: Tyme, small: bool, ready: &mut Vec<Readiness>) -> io::Result<bool> {
         loop {
-            if self.poll(Some(Duration::ZERO), true, ready)? == Polled::Others {
+            if self.poll(Some(Duration::ZERO), true, small, ready)? == Polled::Others {
                 return Ok(true);
             }
             if self.clock.now() >= end {
@@ -120,16 +140,18 @@ impl Poller {
         &mut self,
         timeout: Option<Duration>,
         is_wait: bool,
+        small: bool,
         ready: &mut Vec<Readiness>,
     ) -> io::Result<Polled> {
-        match self.poll.poll(&mut self.events, timeout) {
+        let (events, most) = if small { (&mut self.few, FEW) } else { (&mut self.many, MANY) };
+        match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Polled::Others),
             Err(error) => return Err(error),
         }
         let mut count = 0;
         let mut polled = Polled::Others;
-        for event in &self.events {
+        for event in &*events {
             count += 1;
             if event.token() >= ALARM {
                 if event.token() == WAKE {
@@ -150,7 +172,7 @@ impl Poller {
                 ending,
             });
         }
-        self.full = count == EVENTS;
+        self.full = count == most;
         Ok(match count {
             0 => Polled::Nothing,
             1 => polled,
