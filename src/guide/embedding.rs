@@ -105,8 +105,9 @@
 //! Five things to mind, with or without a [`Driver`](crate::run::Driver):
 //!
 //! * *Ask last.* What you do to an engine between its tick and the wait changes what it wants.
-//! * *By level.* One harvest takes at most 1024 reports, and 64 where the last one was just before; the rest stays, and the descriptor stays readable. A loop that only hears of edges (tokio's, epoll
-//!   with `EPOLLET`) must register anew before each wait, as the adapters do, or tick until the descriptor is not readable any more.
+//! * *By level.* One harvest takes at most 1024 reports, and 64 where the last one was just before; the rest stays, and the descriptor stays readable. A loop
+//!   that only hears of edges (tokio's, epoll with `EPOLLET`) must register anew before each wait, as the adapters do, or tick until the descriptor is not
+//!   readable any more.
 //! * *Budgets.* A loop that comes back at once does well with smaller ticks, as [`wait`](crate::Server::wait) makes them by itself
 //!   ([`burst_bytes`](crate::Limits::burst_bytes)). In other loops set [`tick_bytes`](crate::Limits::tick_bytes) to that, if streams are fat.
 //! * *Looking.* [`wait`](crate::Server::wait) looks for a moment before it sleeps, where that is cheaper
