@@ -121,7 +121,7 @@ impl Conn {
                 reason => Some(Err(error_of(reason))),
             }
         };
-        self.poll_with(act, |entry| entry.reader.wait(context))
+        self.poll_with(act, |entry| entry.reader.wait(self.shared.caller(context)))
     }
 
     /// Reads into `buf` what is there, as far as it fits.
@@ -152,7 +152,7 @@ impl Conn {
             return Poll::Ready(Ok(0));
         }
         let act = |remoter: &mut Remoter| written(remoter.tx(data), remoter);
-        self.poll_with(act, |entry| entry.writer.wait(context))
+        self.poll_with(act, |entry| entry.writer.wait(self.shared.caller(context)))
     }
 
     /// The same without a copy, off the front of `data`.
@@ -161,7 +161,7 @@ impl Conn {
             return Poll::Ready(Ok(0));
         }
         let act = |remoter: &mut Remoter| written(remoter.tx_bytes(data), remoter);
-        self.poll_with(act, |entry| entry.writer.wait(context))
+        self.poll_with(act, |entry| entry.writer.wait(self.shared.caller(context)))
     }
 
     /// Several pieces at once.
@@ -190,7 +190,7 @@ impl Conn {
             }
             (total > 0).then_some(Ok(total))
         };
-        self.poll_with(act, |entry| entry.writer.wait(context))
+        self.poll_with(act, |entry| entry.writer.wait(self.shared.caller(context)))
     }
 
     /// Whether it can still be written to.
@@ -214,7 +214,7 @@ impl Conn {
             }
             _ => Some(Ok(())),
         };
-        self.poll_with(act, |entry| entry.writer.wait(context))
+        self.poll_with(act, |entry| entry.writer.wait(self.shared.caller(context)))
     }
 
     /// Ends our half, and waits until all that was queued and that end have been handed to the network.
@@ -239,7 +239,7 @@ impl Conn {
         };
         let polled = self.poll_with(act, |entry| {
             entry.ends_behind = upgrades.get();
-            entry.writer.wait(context);
+            entry.writer.wait(self.shared.caller(context));
         });
         if begins.get() {
             // Of all polls that wait this is the one that leaves the server work to do.
@@ -267,7 +267,7 @@ impl Conn {
             if let Some(reason) = reason {
                 return Poll::Ready(Err(dial_error(reason, entry.unresolved.as_deref())));
             }
-            entry.reader.wait(context);
+            entry.reader.wait(self.shared.caller(context));
             Poll::Pending
         };
         self.shared.with_desk(look).unwrap_or_else(|error| Poll::Ready(Err(error)))
@@ -281,7 +281,7 @@ impl Conn {
             match reason {
                 Some(reason) if entry.is_told() => Poll::Ready(Ok(reason)),
                 _ => {
-                    entry.reader.wait(context);
+                    entry.reader.wait(self.shared.caller(context));
                     Poll::Pending
                 }
             }
@@ -297,7 +297,7 @@ impl Conn {
             None if remoter.is_upgrading() => None,
             None => Some(Ok(())),
         };
-        self.poll_with(act, |entry| entry.reader.wait(context))
+        self.poll_with(act, |entry| entry.reader.wait(self.shared.caller(context)))
     }
 }
 

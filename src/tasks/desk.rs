@@ -6,10 +6,11 @@
 //!   then its place in the engine stays taken (`Server::keep`), so nothing unread is lost, entries are found by the index of the id, and an id that is stale
 //!   meets an entry of another id.
 
-use core::task::{Context, Waker};
+use core::task::Waker;
 use std::collections::{BTreeSet, VecDeque};
 
 use super::errors::Unresolved;
+use super::queue::Key;
 use super::shared::Late;
 use super::waiting::Who;
 use crate::error::Cause;
@@ -18,24 +19,40 @@ use crate::id::{AcceptorId, EndpointId, Id};
 use crate::peer::Endpoint;
 use crate::server::Server;
 
+/// Who polls: a waker, and the task that runs if it is that one's.
+#[derive(Copy, Clone)]
+pub(super) struct Caller<'a> {
+    pub(super) waker: &'a Waker,
+    pub(super) task: Option<Key>,
+}
+
+/// Whom to wake.
+pub(super) enum Whom {
+    /// One of our tasks, whose waker need not be cloned and dropped for each message.
+    Task(Key),
+    Other(Waker),
+}
+
 /// Somebody who waits, or has waited and may again.
 #[derive(Default)]
 pub(super) struct Waiter {
-    waker: Option<Waker>,
+    whom: Option<Whom>,
     waiting: bool,
 }
 
 impl Waiter {
-    pub(super) fn wait(&mut self, context: &Context<'_>) {
-        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            self.waker = Some(context.waker().clone());
+    pub(super) fn wait(&mut self, caller: Caller<'_>) {
+        match (&self.whom, caller.task) {
+            (_, Some(key)) => self.whom = Some(Whom::Task(key)),
+            (Some(Whom::Other(waker)), None) if waker.will_wake(caller.waker) => {}
+            (_, None) => self.whom = Some(Whom::Other(caller.waker.clone())),
         }
         self.waiting = true;
     }
 
     /// Whom to wake, if anybody waits.
-    pub(super) fn wake(&mut self) -> Option<Waker> {
-        if core::mem::take(&mut self.waiting) { self.waker.take() } else { None }
+    pub(super) fn wake(&mut self) -> Option<Whom> {
+        if core::mem::take(&mut self.waiting) { self.whom.take() } else { None }
     }
 }
 
@@ -112,7 +129,7 @@ pub(super) struct Desk {
     /// Listeners and datagram sockets may have been closed without a word.
     pub(super) watch_sockets: bool,
     /// Whom this tick wakes, in order.
-    pub(super) woken: Vec<Waker>,
+    pub(super) woken: Vec<Whom>,
 }
 
 impl Desk {
@@ -156,9 +173,9 @@ impl Desk {
 
     /// Somebody waits until there is room for one more datagram, of `len` bytes. `Drained` is told only once nothing is queued, which it may be for ever for a
     /// receiver that takes none.
-    pub(super) fn wait_to_send(&mut self, endpoint: EndpointId, len: usize, context: &Context<'_>) {
+    pub(super) fn wait_to_send(&mut self, endpoint: EndpointId, len: usize, caller: Caller<'_>) {
         if let Some(socket) = self.socket(endpoint) {
-            socket.writer.wait(context);
+            socket.writer.wait(caller);
             socket.wanted = len;
             if !self.senders.contains(&endpoint) {
                 self.senders.push(endpoint);

@@ -26,6 +26,12 @@ pub(super) trait Work {
     /// Lets it run until it waits or is over.
     fn poll(&self) -> Poll<()>;
 
+    /// What wakes it.
+    fn waker(&self) -> &Waker;
+
+    /// Marks it as woken, for who puts it in line; false where it is.
+    fn mark(&self) -> bool;
+
     /// Drops its future; false where there is none any more, since it has just ended, and where it runs, which is marked.
     fn stop(&self) -> bool;
 
@@ -56,6 +62,14 @@ impl<F: Future> Work for Job<F> {
         drop(over);
         self.join.set(Ok(output));
         Poll::Ready(())
+    }
+
+    fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    fn mark(&self) -> bool {
+        self.ticket.mark()
     }
 
     fn stop(&self) -> bool {

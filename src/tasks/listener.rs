@@ -74,7 +74,7 @@ impl TaskListener {
             // Of those who have come in already the last may come to nothing without a word.
             desk.watch_sockets |= desk.server.acceptor(acceptor).is_some_and(|it| !it.opened());
             if let Some(listening) = desk.listening(acceptor) {
-                listening.waiter.wait(context);
+                listening.waiter.wait(self.shared.caller(context));
             }
             None
         });

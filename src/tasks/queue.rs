@@ -83,6 +83,16 @@ impl Queue {
         self.tell_owner();
     }
 
+    /// Puts all of them in line, of whom none runs, and takes them out of `keys`. Called by the owner, who need not be told.
+    pub(super) fn push_all(&self, keys: &mut Vec<Key>) {
+        if keys.is_empty() {
+            return;
+        }
+        let mut lines = self.lines();
+        lines.ready.extend(keys.drain(..));
+        self.note_waiting(&lines);
+    }
+
     /// To be called before the lines are unlocked.
     fn note_waiting(&self, lines: &Lines) {
         self.waiting.store(lines.ready.len() + lines.again.len(), Ordering::SeqCst);
@@ -162,6 +172,11 @@ impl Ticket {
         Arc::new(Ticket { queue: Arc::clone(queue), key, queued: AtomicBool::new(false) })
     }
 
+    /// Marks it as woken, for who puts it in line; false where it is.
+    pub(super) fn mark(&self) -> bool {
+        !self.queued.swap(true, Ordering::AcqRel)
+    }
+
     /// Its turn has come: from now on it can be woken again. Returns whether it was woken at all.
     pub(super) fn punch(&self) -> bool {
         // Acquire: what was done before a waking that changed nothing is seen, too.
@@ -175,7 +190,7 @@ impl Wake for Ticket {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::AcqRel) {
+        if self.mark() {
             self.queue.push(self.key);
         }
     }

@@ -2,6 +2,7 @@
 
 use core::any::Any;
 use core::cell::{Cell, RefCell};
+use core::task::{Context, RawWakerVTable, Waker};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::config::{TaskConfig, TaskCounters};
-use super::desk::Desk;
-use super::queue::Queue;
-use super::table::{Table, resume, wake_all};
+use super::desk::{Caller, Desk};
+use super::queue::{Key, Queue};
+use super::table::{Table, resume};
 use super::time::Timers;
 use super::waiting::Who;
 use crate::doing::drop_panic;
@@ -24,6 +25,10 @@ pub(super) struct Shared {
     desk: RefCell<Option<Box<Desk>>>,
     pub(super) table: RefCell<Table>,
     pub(super) queue: Arc<Queue>,
+    /// The task that runs, and what its waker is known by.
+    running: Cell<Option<(Key, *const (), &'static RawWakerVTable)>>,
+    /// Used again and again.
+    pub(super) marked: Cell<Vec<Key>>,
     pub(super) timers: Arc<Timers>,
     pub(super) config: Cell<TaskConfig>,
     counters: Cell<TaskCounters>,
@@ -56,6 +61,8 @@ impl Shared {
             desk: RefCell::new(Some(Box::new(Desk::new(server)))),
             table: RefCell::default(),
             queue,
+            running: Cell::new(None),
+            marked: Cell::default(),
             timers,
             config: Cell::new(config),
             counters: Cell::default(),
@@ -63,6 +70,23 @@ impl Shared {
             panics: RefCell::default(),
             failing: Cell::new(false),
         })
+    }
+
+    // Who runs.
+
+    /// A task begins to run, or none does any more.
+    pub(super) fn set_running(&self, task: Option<(Key, &Waker)>) {
+        self.queue.set_running(task.map(|(key, _)| key));
+        self.running.set(task.map(|(key, waker)| (key, waker.data(), waker.vtable())));
+    }
+
+    /// Who polls. What a task passes its own waker to is the task; what is polled with another one's, as in a set of futures, is not.
+    pub(super) fn caller<'a>(&self, context: &'a Context<'_>) -> Caller<'a> {
+        let waker = context.waker();
+        let task = self.running.get().and_then(|(key, data, vtable)| {
+            (waker.data() == data && core::ptr::eq(waker.vtable(), vtable)).then_some(key)
+        });
+        Caller { waker, task }
     }
 
     // The server.
@@ -100,7 +124,7 @@ impl Shared {
         });
         self.counters.set(counters);
         let (serviced, now, mut woken) = done.ok()?;
-        wake_all(&mut woken);
+        self.wake_whom(&mut woken);
         // Its memory is used again, unless somebody is at it.
         let _ = self.with_desk(|desk| desk.woken = woken);
         self.timers.advance(now);

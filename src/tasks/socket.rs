@@ -126,7 +126,7 @@ impl TaskSocket {
             if !opened {
                 return Some(Err(closed()));
             }
-            socket.reader.wait(context);
+            socket.reader.wait(self.shared.caller(context));
             None
         })
     }
@@ -157,7 +157,7 @@ impl TaskSocket {
                     Ok(()) => Some(Ok(())),
                     Err(GramError::Full) => {
                         there.want_drained();
-                        desk.wait_to_send(endpoint, data.len(), context);
+                        desk.wait_to_send(endpoint, data.len(), self.shared.caller(context));
                         None
                     }
                     Err(GramError::Closed) => Some(Err(closed())),

@@ -11,6 +11,7 @@ use std::task::Wake;
 use slab::Slab;
 
 use super::config::Panics;
+use super::desk::Whom;
 use super::job::{Job, Work};
 use super::join::{Join, JoinError, JoinHandle};
 use super::queue::{Key, Ticket};
@@ -124,10 +125,10 @@ impl Shared {
     /// Lets a task run; a panic that is to go on.
     pub(super) fn run(&self, key: Key) -> Option<Box<dyn Any + Send>> {
         let job = self.table.borrow().get(key).map(Rc::clone)?;
-        self.queue.set_running(Some(key));
+        self.set_running(Some((key, job.waker())));
         // What a panic leaves half done is the task's own, and that ends with it.
         let polled = catch_unwind(AssertUnwindSafe(|| job.poll()));
-        self.queue.set_running(None);
+        self.set_running(None);
         match polled {
             Ok(Poll::Pending) => {
                 if job.is_aborted() {
@@ -142,6 +143,30 @@ impl Shared {
                 None
             }
             Err(payload) => self.met_panic(key, &*job, payload),
+        }
+    }
+
+    /// As [`wake_all`], in the same order. Our own tasks get in line together.
+    pub(super) fn wake_whom(&self, woken: &mut Vec<Whom>) {
+        let mut tasks = self.marked.take();
+        let mut panicked = None;
+        for whom in woken.drain(..) {
+            match whom {
+                Whom::Task(key) => {
+                    if self.table.borrow().get(key).is_some_and(|job| job.mark()) {
+                        tasks.push(key);
+                    }
+                }
+                Whom::Other(waker) => {
+                    self.queue.push_all(&mut tasks);
+                    keep_first(&mut panicked, wake(waker));
+                }
+            }
+        }
+        self.queue.push_all(&mut tasks);
+        self.marked.set(tasks);
+        if let Some(panic) = panicked {
+            resume(panic);
         }
     }
 
@@ -220,12 +245,16 @@ fn stopped(job: &dyn Work) -> Result<bool, Box<dyn Any + Send>> {
 pub(super) fn wake_all(woken: &mut Vec<Waker>) {
     let mut panicked = None;
     for waker in woken.drain(..) {
-        let woke = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        keep_first(&mut panicked, woke.err());
+        keep_first(&mut panicked, wake(waker));
     }
     if let Some(panic) = panicked {
         resume(panic);
     }
+}
+
+/// Wakes somebody; what that panics with.
+fn wake(waker: Waker) -> Option<Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(|| waker.wake())).err()
 }
 
 /// Goes on with a panic, unless there is one already: two end the process.

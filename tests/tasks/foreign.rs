@@ -16,7 +16,7 @@ use tymist::tyme::Tyme;
 use super::bed::{Rig, millis};
 
 /// A stream of a rig's, and who is at its other end.
-fn connected(rig: &mut Rig) -> (TaskStream, std::net::TcpStream) {
+pub(super) fn connected(rig: &mut Rig) -> (TaskStream, std::net::TcpStream) {
     let mut listener = rig.tasks.handle().listen(([127, 0, 0, 1], 0)).unwrap();
     #[expect(clippy::disallowed_methods, reason = "the far end is a plain socket")]
     let far = std::net::TcpStream::connect(listener.local_addr().inet().unwrap()).unwrap();

@@ -18,3 +18,4 @@ mod tls;
 #[path = "../tls_support/mod.rs"]
 mod tls_support;
 mod traits;
+mod wakers;
