@@ -108,7 +108,7 @@
 //!   a loop is back at once, so it loses nothing by smaller ticks; what it reads is still in the processor's caches when it is answered, the kernel's part of
 //!   it too; and its peers have something to do meanwhile. With 1024 all of a thousand connections were read, then all answered, and so were their peers: an
 //!   echo to them cost 1.08 of a loop that answers each at once, and costs 1.00 to 1.02 now (benches, part `echo64`). To bound the turns of a tick instead
-//!   gained a tenth of that. It goes by the time between harvests and not by who has waited, so that a loop that waits, ticks and draws a frame gets all
+//!   gained little of that. It goes by the time between harvests and not by who has waited, so that a loop that waits, ticks and draws a frame gets all
 //!   there is.
 //! * `burst_bytes` 256 KiB: a loop that waits comes back at once, so it loses nothing by smaller ticks, and what it answers is still in the cache.
 //! * `remoter_tick_bytes` 128 KiB: one full read, which then *is* the rx buffer without a copy, and comes back to be used again when it was sent on.

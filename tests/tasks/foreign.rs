@@ -59,7 +59,7 @@ fn regression_what_a_dropped_read_gives_back_while_the_owner_has_the_server_is_n
 /// A future that is polled wherever its waker is called, as some executors do.
 struct Eager;
 
-type Reading = Pin<Box<dyn Future<Output = std::io::Result<bytes::Bytes>>>>;
+pub(super) type Reading = Pin<Box<dyn Future<Output = std::io::Result<bytes::Bytes>>>>;
 
 thread_local! {
     static READING: RefCell<Option<Reading>> = const { RefCell::new(None) };

@@ -1,18 +1,15 @@
 //! Whom a stream wakes: the task that polls it, or whose waker that task gave it.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::io::Write;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::bed::Rig;
-use super::foreign::connected;
-
-type Reading = Pin<Box<dyn Future<Output = std::io::Result<bytes::Bytes>>>>;
+use super::foreign::{Reading, connected};
 
 /// A task's waker in another one, which counts, as the members of a set of futures have.
 struct Counting {

@@ -77,14 +77,19 @@ fn keys_with_random_signatures_are_refused() {
     assert!(error.to_string().contains("Ed25519 only"), "{error}");
 }
 
-/// With the null cipher anything can be forged: here tickets, which carry nothing for the application and may come at any time.
-#[test]
-fn records_that_carry_nothing_are_not_read_for_ever() {
+/// Both ends, with the null cipher, by which anything can be forged.
+fn null_ends() -> (ClientTls, ServerTls) {
     let mut world = pki::world();
     let provider = null(1);
     world.server = world.server.with_provider(Arc::clone(&provider));
     world.client = world.client.with_provider(provider);
-    let (client, server) = world.ends();
+    world.ends()
+}
+
+/// Forged are tickets, which carry nothing for the application and may come at any time.
+#[test]
+fn records_that_carry_nothing_are_not_read_for_ever() {
+    let (client, server) = null_ends();
     for (tickets, cut_off) in [(60, false), (70, true)] {
         let (near, far) = duplex();
         let to_client = Arc::clone(&far.tx);
@@ -121,11 +126,7 @@ fn ticket_record(size: u16) -> Vec<u8> {
 /// Each record as 1 KiB, and what no plaintext came of byte by byte: padding and records that carry nothing are no cheap way to keep a tick busy.
 #[test]
 fn regression_what_a_read_costs_beyond_its_bytes_is_told_once() {
-    let mut world = pki::world();
-    let provider = null(1);
-    world.server = world.server.with_provider(Arc::clone(&provider));
-    world.client = world.client.with_provider(provider);
-    let (client, server) = world.ends();
+    let (client, server) = null_ends();
     let padded = |zeros: u16| {
         let mut record = vec![23, 3, 3];
         record.extend((zeros + 2).to_be_bytes());

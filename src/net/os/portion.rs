@@ -36,3 +36,21 @@ impl Portion {
         self.last = Some((at, taken));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_the_first_time_or_a_nanosecond_too_late_is_not_back_at_once() {
+        let at = Tyme::ZERO + Duration::from_secs(1);
+        assert!(!Portion::default().is_small(at));
+        for (taken, back) in [(0, 200), (1, 208), (64, 712), (1024, 8392)] {
+            let mut portion = Portion::default();
+            portion.took(at, taken);
+            let last = at + Duration::from_micros(back);
+            assert!(portion.is_small(at) && portion.is_small(last), "{taken}");
+            assert!(!portion.is_small(last + Duration::from_nanos(1)), "{taken}");
+        }
+    }
+}
