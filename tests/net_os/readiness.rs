@@ -94,15 +94,16 @@ fn crowd(count: usize) -> (OsNet, Vec<Box<dyn Listener>>) {
     (net, listeners)
 }
 
-/// Harvests until nothing is left, and checks that each of `count` was told of once.
+/// Harvests until nothing is left, and checks that each of the crowd was told of once. Who has come in is let go, so that the backlog never fills.
 #[cfg(target_os = "linux")]
-fn rest_of(net: &mut OsNet, mut ready: Vec<Readiness>, count: usize) {
+fn rest_of(net: &mut OsNet, mut ready: Vec<Readiness>, crowd: &mut [Box<dyn Listener>]) {
     while net.left_more() {
         net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
     }
     let mut tokens: Vec<_> = ready.iter().map(|report| report.token.0).collect();
     tokens.sort_unstable();
-    assert!(tokens.into_iter().eq(0..count));
+    assert!(tokens.into_iter().eq(0..crowd.len()));
+    while crowd[0].accept().is_ok() {}
 }
 
 /// Who is back at once is told of few, so that what is read is soon answered; who was away in between, as to draw a frame, of all.
@@ -110,10 +111,10 @@ fn rest_of(net: &mut OsNet, mut ready: Vec<Readiness>, count: usize) {
 #[test]
 fn who_is_back_at_once_is_told_of_a_few_and_who_was_away_of_all() {
     for count in [63, 64, 65, 200] {
-        let (mut net, listeners) = crowd(count);
+        let (mut net, mut listeners) = crowd(count);
         let mut was_told_of_few = false;
         // Whoever holds the processor for a while makes us late: then once more.
-        for _ in 0..1000 {
+        for _ in 0..200 {
             let _away = connect(listeners[0].local_addr());
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_millis(5) {
@@ -127,13 +128,9 @@ fn who_is_back_at_once_is_told_of_a_few_and_who_was_away_of_all() {
             ready.clear();
             net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
             was_told_of_few = net.left_more();
-            if was_told_of_few {
-                assert_eq!(ready.len(), 64);
-                rest_of(&mut net, ready, count);
-                break;
-            }
-            assert_eq!(ready.len(), count);
-            if count < 64 {
+            assert_eq!(ready.len(), if was_told_of_few { 64 } else { count });
+            rest_of(&mut net, ready, &mut listeners);
+            if was_told_of_few || count < 64 {
                 break;
             }
         }
@@ -145,14 +142,14 @@ fn who_is_back_at_once_is_told_of_a_few_and_who_was_away_of_all() {
 #[cfg(target_os = "linux")]
 #[test]
 fn regression_who_has_slept_in_the_wait_before_is_back_at_once() {
-    let (mut net, listeners) = crowd(200);
-    for _ in 0..1000 {
+    let (mut net, mut listeners) = crowd(200);
+    for _ in 0..200 {
         let mut ready = Vec::new();
         net.harvest(Some(Duration::from_millis(2)), &mut ready).unwrap();
         let _far = connect(listeners[0].local_addr());
         net.harvest(Some(Duration::ZERO), &mut ready).unwrap();
         let few = ready.len() == 64;
-        rest_of(&mut net, ready, 200);
+        rest_of(&mut net, ready, &mut listeners);
         if few {
             return;
         }
