@@ -204,7 +204,8 @@
 //! KiB, and quinn-udp forbids datagrams larger than the path takes. GSO replies helped one kind of traffic only.
 //!
 //! *A tick that a wait has begun takes sixteen datagrams* (`burst_grams`): they are answered from the cache, and while the sender is still awake. With both an
-//! echo to 64 senders costs 1.00 to 1.04 of a loop that answers each datagram at once (benches, part `udp`), and one to a sender that has 16 under way 0.96 to 1.10.
+//! echo to 64 senders costs 1.00 to 1.04 of a loop that answers each datagram at once (benches, part `udp`), and one to a sender that has 16 under way
+//! 0.96 to 1.10.
 //!
 //! *`SO_REUSEPORT` is never set unasked*, nor `SO_REUSEADDR` for datagrams: two programs on one port are told.
 //!
