@@ -66,7 +66,7 @@ impl GramConfig {
             tx_grams: 1024,
             tx_bytes: 1 << 20,
             tick_grams: 256,
-            burst_grams: 16,
+            burst_grams: 8,
             tick_bytes: 1 << 20,
             events: 256,
             stall: Some(Duration::from_secs(1)),

@@ -11,7 +11,7 @@ use super::queue::{Queue, TxGram};
 use super::receive::same_end;
 use super::{GramConfig, GramCounters, GramError, RxGram};
 use crate::error::Cause;
-use crate::net::{Addr, Bind, BufferSizes, Datagram, GramOption, Interface, Net, Token};
+use crate::net::{Addr, Bind, BufferSizes, Datagram, Gram, GramOption, Interface, Net, Token};
 use crate::tyme::Tyme;
 use crate::wire::WireLog;
 
@@ -46,6 +46,10 @@ pub struct Endpoint {
     pub(super) spent: Spent,
     pub(super) counters: GramCounters,
     pub(super) outbox: Outbox,
+    /// Whether the last pass brought many datagrams; and what they are put into, where several are taken at once.
+    pub(super) many: bool,
+    pub(super) last_taken: usize,
+    pub(super) batch: Vec<Gram>,
     /// Where in `tx` the next pass begins: the last one's budget ended there, with all before it blocked.
     pub(super) tx_from: usize,
     /// The earliest `held_since` of those in `tx`.
@@ -90,6 +94,9 @@ impl Endpoint {
             spent: Spent::default(),
             counters: GramCounters::default(),
             outbox: Outbox::default(),
+            many: false,
+            last_taken: 0,
+            batch: Vec::new(),
             tx_from: 0,
             held_since: Tyme::NEVER,
             wire_log: None,

@@ -228,7 +228,7 @@ impl Peer {
 
     #[inline]
     fn harvest_once(&mut self) {
-        if !self.fresh {
+        if !self.fresh && !self.endpoint.is_open_both_ways() {
             self.harvest(Some(Duration::ZERO));
         }
         self.latch();
@@ -276,7 +276,7 @@ impl Peer {
     fn receive(&mut self) {
         let burst = self.endpoint.config.burst_grams.max(1);
         let mut left = if self.waited { burst } else { usize::MAX };
-        self.endpoint.receive(&mut self.scratch, &mut left, &mut self.serviced);
+        self.endpoint.receive(&mut self.scratch, &mut left, self.waited, &mut self.serviced);
     }
 }
 

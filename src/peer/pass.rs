@@ -38,6 +38,12 @@ impl Endpoint {
         self.can_receive() || self.can_send()
     }
 
+    /// Whether a harvest would tell it nothing that it does not know.
+    #[inline]
+    pub(crate) fn is_open_both_ways(&self) -> bool {
+        self.readable && self.writable && self.socket.is_some()
+    }
+
     #[inline]
     pub(crate) fn latch(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;

@@ -18,6 +18,23 @@ const UNIX_SCRATCH: usize = 4 << 20;
 /// At this weight of errors in a row receiving rests. A report of an earlier datagram weighs 1: each is there once. What is unknown may stay for ever.
 const ERRORS: u32 = 4096;
 const UNKNOWN_WEIGHT: u32 = 256;
+/// Most datagrams taken from the network at once, where a pass brings as many as `MANY`: for a few it would cost more than it spares.
+const TOGETHER: usize = 8;
+const MANY: usize = 4;
+/// Between the buffers of those: at a distance of a power of two they would all have the same place in a cache.
+const STAGGER: usize = 64;
+
+/// The descriptors that came along with a datagram.
+#[cfg(all(unix, feature = "uds"))]
+type Files = Vec<std::os::fd::OwnedFd>;
+#[cfg(not(all(unix, feature = "uds")))]
+type Files = ();
+
+/// What one call has brought: so many datagrams, and whether it is known that there were no more.
+struct Received {
+    count: usize,
+    all: bool,
+}
 
 impl Endpoint {
     #[inline]
@@ -26,12 +43,14 @@ impl Endpoint {
         self.readable && self.socket.is_some() && rested
     }
 
-    /// Receives until there is no more or a budget ends; `left` is what the whole tick may still take.
+    /// Receives until there is no more or a budget ends; `left` is what the whole tick may still take. `at_once`: or until what has come by now is taken, to be
+    /// answered before the network is asked again.
     #[inline]
     pub(crate) fn receive(
         &mut self,
         scratch: &mut Vec<u8>,
         left: &mut usize,
+        at_once: bool,
         serviced: &mut Serviced,
     ) {
         if !self.can_receive() {
@@ -42,9 +61,7 @@ impl Endpoint {
         // No datagram is longer, whatever is asked for.
         let most = if self.local_addr().inet().is_some() { SCRATCH } else { UNIX_SCRATCH };
         let size = self.config.max_gram.saturating_add(1).clamp(SCRATCH, most);
-        if scratch.len() < size {
-            *scratch = vec![0; size];
-        }
+        let mut taken = 0;
         while self.readable && self.rx_rest.is_none() && !self.dead {
             let full = self.spent.grams_in >= self.config.tick_grams.max(1)
                 || self.spent.bytes_in >= self.config.tick_bytes.max(1);
@@ -55,10 +72,26 @@ impl Endpoint {
                 serviced.more = true;
                 break;
             }
-            self.spent.grams_in += 1;
-            *left -= 1;
-            match self.receive_one(&mut *socket, scratch, serviced) {
-                Ok(()) => self.errors = 0,
+            let most = self.together(taken, size).min(*left);
+            let received = if most > 1 {
+                self.receive_many(&mut *socket, scratch, (size, most), serviced)
+            } else {
+                self.receive_one(&mut *socket, scratch, size, serviced)
+            };
+            // An error counts as one.
+            let count = received.as_ref().map_or(1, |received| received.count);
+            self.spent.grams_in += count;
+            *left -= count;
+            match received {
+                Ok(Received { all, .. }) => {
+                    taken += count;
+                    self.errors = 0;
+                    // Who waits for an answer to these may send no more before.
+                    if at_once && all {
+                        serviced.more = true;
+                        break;
+                    }
+                }
                 Err(error) => {
                     if !self.on_receive_error(&error) {
                         break;
@@ -66,28 +99,88 @@ impl Endpoint {
                 }
             }
         }
+        self.many = taken + self.last_taken >= MANY;
+        self.last_taken = taken;
         self.put_back(socket);
+    }
+
+    /// How many may be asked for at once: no more than are sure to be within the budgets.
+    #[inline]
+    fn together(&self, taken: usize, size: usize) -> usize {
+        if !(self.many || taken >= MANY) || self.local_addr().inet().is_none() {
+            return 1;
+        }
+        let grams = self.config.tick_grams.max(1).saturating_sub(self.spent.grams_in);
+        let bytes = self.config.tick_bytes.max(1).saturating_sub(self.spent.bytes_in) / size;
+        grams.min(bytes).min(TOGETHER)
     }
 
     #[inline]
     fn receive_one(
         &mut self,
         socket: &mut dyn Datagram,
-        scratch: &mut [u8],
+        scratch: &mut Vec<u8>,
+        size: usize,
         serviced: &mut Serviced,
-    ) -> io::Result<()> {
-        #[cfg(all(unix, feature = "uds"))]
-        let mut files = Vec::new();
+    ) -> io::Result<Received> {
+        let scratch = at_least(scratch, size);
+        let mut files = Files::default();
         #[cfg(all(unix, feature = "uds"))]
         let gram = socket.receive_files(scratch, &mut files)?;
         #[cfg(not(all(unix, feature = "uds")))]
         let gram = socket.receive(scratch)?;
+        if self.received(gram, scratch, &mut files, socket, serviced) {
+            self.tell(GramEvent::Received);
+        }
+        Ok(Received { count: 1, all: false })
+    }
+
+    /// As many as there are of the `most`, each of at most `size` bytes.
+    #[inline]
+    fn receive_many(
+        &mut self,
+        socket: &mut dyn Datagram,
+        scratch: &mut Vec<u8>,
+        (size, most): (usize, usize),
+        serviced: &mut Serviced,
+    ) -> io::Result<Received> {
+        let stride = size + STAGGER;
+        let scratch = at_least(scratch, stride * TOGETHER);
+        let mut bufs = scratch.chunks_exact_mut(stride);
+        let mut bufs: [&mut [u8]; TOGETHER] =
+            core::array::from_fn(|_| bufs.next().map_or(&mut [][..], |buf| &mut buf[..size]));
+        let mut grams = core::mem::take(&mut self.batch);
+        let received = socket.receive_many(&mut bufs[..most], &mut grams);
+        let (mut count, mut kept) = (0, false);
+        for (gram, buf) in grams.drain(..).zip(&bufs[..most]) {
+            count += 1;
+            kept |= self.received(gram, buf, &mut Files::default(), socket, serviced);
+        }
+        if kept {
+            self.tell(GramEvent::Received);
+        }
+        self.batch = grams;
+        let all = received?;
+        // Whatever it claims, it has found none.
+        if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(Received { count, all }) }
+    }
+
+    /// Puts a datagram, which is in `scratch`, in line, unless it is not to be kept; returns whether it is.
+    #[inline]
+    fn received(
+        &mut self,
+        gram: Gram,
+        scratch: &[u8],
+        files: &mut Files,
+        socket: &dyn Datagram,
+        serviced: &mut Serviced,
+    ) -> bool {
         let Gram { len, truncated, mut from } = gram;
         // What came before the socket was connected is still in its queue.
         if let Some(peer) = &self.peer_addr {
             if !socket.refuses_strangers() && !same_end(peer, &from) {
                 self.counters.strangers += 1;
-                return Ok(());
+                return false;
             }
             from = peer.clone();
         }
@@ -104,18 +197,18 @@ impl Endpoint {
         if let Some(log) = &self.wire_log {
             log.record(Direction::Rx, &from, &[IoSlice::new(data)], kept);
         }
-        if self.make_room(kept) {
-            let data = Bytes::copy_from_slice(data);
-            self.rx.push(RxGram {
-                data,
-                from,
-                truncated,
-                #[cfg(all(unix, feature = "uds"))]
-                files,
-            });
-            self.tell(GramEvent::Received);
+        if !self.make_room(kept) {
+            return false;
         }
-        Ok(())
+        let (data, files) = (Bytes::copy_from_slice(data), core::mem::take(files));
+        self.rx.push(RxGram {
+            data,
+            from,
+            truncated,
+            #[cfg(all(unix, feature = "uds"))]
+            files,
+        });
+        true
     }
 
     /// Makes room for one more datagram, or not, as configured.
@@ -176,4 +269,13 @@ pub(super) fn same_end(peer: &Addr, from: &Addr) -> bool {
         (Some(_), Some(_)) => peer.ip() == from.ip() && peer.port() == from.port(),
         _ => peer == from,
     }
+}
+
+/// The first `size` bytes of a buffer that has as many.
+#[inline]
+fn at_least(scratch: &mut Vec<u8>, size: usize) -> &mut [u8] {
+    if scratch.len() < size {
+        *scratch = vec![0; size];
+    }
+    &mut scratch[..size]
 }

@@ -18,7 +18,7 @@ use crate::wire::Direction;
 /// When a datagram for which there was no room is tried again, if no tick comes before.
 const RETRY: Duration = Duration::from_millis(1);
 /// Most datagrams handed to the network at once.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 8;
 
 /// What became of the datagram at one place in the line.
 enum Sent {
@@ -135,7 +135,7 @@ impl Endpoint {
             Ok(0) => io::ErrorKind::OutOfMemory.into(),
             Ok(count) => {
                 self.spent.grams_out += count;
-                (0..count).for_each(|_| self.on_sent(at, held, serviced));
+                self.on_sent(at, count, held, serviced);
                 return Sent::Gone;
             }
             Err(error) => error,
@@ -207,20 +207,25 @@ impl Endpoint {
         self.counters.tx_blocked += 1;
     }
 
+    /// So many are gone, of those from `at` on.
     #[inline]
-    fn on_sent(&mut self, at: usize, held: &mut Held, serviced: &mut Serviced) {
-        let Some(gram) = self.tx.remove(at) else { return };
-        held.let_go(&gram);
+    fn on_sent(&mut self, at: usize, count: usize, held: &mut Held, serviced: &mut Serviced) {
         self.tell_met();
-        let len = gram.data.len();
-        self.spent.bytes_out = self.spent.bytes_out.saturating_add(len);
-        self.counters.grams_out += 1;
-        self.counters.bytes_out += len as u64;
-        serviced.grams_out += 1;
-        serviced.bytes_out += len as u64;
-        if let Some(log) = &self.wire_log {
-            log.record(Direction::Tx, &gram.to, &[IoSlice::new(&gram.data)], len);
+        let (mut grams, mut bytes) = (0, 0);
+        while grams < count {
+            let Some(gram) = self.tx.remove(at) else { break };
+            held.let_go(&gram);
+            grams += 1;
+            bytes += gram.data.len();
+            if let Some(log) = &self.wire_log {
+                log.record(Direction::Tx, &gram.to, &[IoSlice::new(&gram.data)], gram.data.len());
+            }
         }
+        self.spent.bytes_out = self.spent.bytes_out.saturating_add(bytes);
+        self.counters.grams_out += grams as u64;
+        self.counters.bytes_out += bytes as u64;
+        serviced.grams_out += grams;
+        serviced.bytes_out += bytes as u64;
     }
 
     /// A report that was met by the datagram at hand was not about that.

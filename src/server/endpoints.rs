@@ -108,7 +108,7 @@ impl Endpoints {
             endpoint.queued = false;
             endpoint.begin(core.now, core.tick);
             endpoint.send(&mut core.serviced);
-            endpoint.receive(&mut self.scratch, &mut core.grams_left, &mut core.serviced);
+            endpoint.receive(&mut self.scratch, &mut core.grams_left, false, &mut core.serviced);
             self.after_pass(id, core);
         }
         self.work.calls += (core.serviced.grams_in - grams) as u64;

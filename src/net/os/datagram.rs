@@ -18,6 +18,8 @@ pub(super) struct OsDatagram {
     reached: Option<(SocketAddr, Addr)>,
     registry: Arc<mio::Registry>,
     room: Room,
+    #[cfg(target_os = "linux")]
+    runs: super::runs::Runs,
 }
 
 /// A bound socket with its options, nonblocking, and connected if so wanted.
@@ -70,7 +72,16 @@ impl OsDatagram {
             Some(peer) if is_unspecified(peer) => Some((inner.peer_addr()?, peer.clone())),
             _ => None,
         };
-        Ok(OsDatagram { inner, local, connected, reached, registry, room: Room::given() })
+        Ok(OsDatagram {
+            inner,
+            local,
+            connected,
+            reached,
+            registry,
+            room: Room::given(),
+            #[cfg(target_os = "linux")]
+            runs: super::runs::Runs::new(),
+        })
     }
 
     fn is_v6(&self) -> bool {
@@ -117,6 +128,20 @@ impl Datagram for OsDatagram {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    fn receive_many(&mut self, bufs: &mut [&mut [u8]], grams: &mut Vec<Gram>) -> io::Result<bool> {
+        let before = grams.len();
+        let all = super::batch::receive(&self.inner, self.is_v6(), bufs, grams)?;
+        if self.reached.is_some() {
+            for gram in &mut grams[before..] {
+                if let Addr::Inet(from) = gram.from {
+                    gram.from = self.sender(from);
+                }
+            }
+        }
+        Ok(all)
+    }
+
     fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()> {
         let to = options::inet(to)?;
         // BSD refuses an address on a connected socket.
@@ -134,7 +159,7 @@ impl Datagram for OsDatagram {
                 self.send(data, to).map(|()| 1)
             }
             _ => {
-                let sent = super::batch::send(&self.inner, grams);
+                let sent = self.runs.send(&self.inner, grams);
                 self.room.after(&mut self.inner, &self.registry, sent)
             }
         }

@@ -16,6 +16,8 @@ mod options;
 mod poller;
 mod portion;
 mod room;
+#[cfg(target_os = "linux")]
+mod runs;
 mod sleeper;
 mod stream;
 #[cfg(all(unix, feature = "uds"))]
