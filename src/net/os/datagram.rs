@@ -159,7 +159,9 @@ impl Datagram for OsDatagram {
                 self.send(data, to).map(|()| 1)
             }
             _ => {
-                let sent = self.runs.send(&self.inner, grams);
+                let socket = &self.inner;
+                let each = |grams: &[(&[u8], &Addr)]| super::batch::send(socket, grams);
+                let sent = self.runs.send(grams, |run| run.send(socket), each);
                 self.room.after(&mut self.inner, &self.registry, sent)
             }
         }

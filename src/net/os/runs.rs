@@ -3,12 +3,11 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, sendmsg};
 
-use super::batch;
 use crate::net::Addr;
 
 /// Most datagrams of a run. They arrive all at once: while a longer one is made, a peer that has so many under way would have nothing to do.
@@ -16,9 +15,16 @@ const RUN: usize = 4;
 /// The longest datagrams of a run, which as a whole must be no longer than a packet may be.
 const LONGEST: u16 = 16_000;
 
-type Grams<'a> = [(&'a [u8], &'a Addr)];
+pub(super) type Grams<'a> = [(&'a [u8], &'a Addr)];
 
-/// What is known of the runs that can be sent by a socket. It must not be connected.
+/// Datagrams that can be sent as one: two at least.
+pub(super) struct Run<'a, 'b> {
+    grams: &'a Grams<'b>,
+    size: u16,
+    to: SocketAddr,
+}
+
+/// What is known of the runs that can be sent by a socket.
 pub(super) struct Runs {
     /// The longest datagrams of runs that the kernel has not refused. It does not take those that the path carries as fragments only, and none where neither
     /// it nor the interface sums them up.
@@ -30,58 +36,53 @@ impl Runs {
         Runs { longest: LONGEST }
     }
 
-    /// Sends the first of `grams`, which are not empty, and what else goes along with it.
+    /// Sends the first of `grams`, which are not empty, and what else goes along with it: by `send_run`, if they begin with a run, or else by `send_each`.
+    #[inline]
     pub(super) fn send(
         &mut self,
-        socket: &(impl AsFd + AsRawFd),
         grams: &Grams<'_>,
+        send_run: impl FnOnce(&Run<'_, '_>) -> Result<(), Errno>,
+        send_each: impl FnOnce(&Grams<'_>) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let Some(run) = self.first(grams) else {
-            return batch::send(socket, grams);
-        };
-        match run.send(socket) {
+        let Some(run) = self.first(grams) else { return send_each(grams) };
+        match send_run(&run) {
             Ok(()) => Ok(run.grams.len()),
             Err(Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
             // If it is not about the run, it is said again of the first one alone.
-            Err(error) => batch::send(socket, run.grams).inspect(|_| self.refused(&run, error)),
+            Err(error) => send_each(run.grams).inspect(|_| self.refused(run.size, error)),
         }
     }
 
     /// The run that they begin with.
     fn first<'a, 'b>(&self, grams: &'a Grams<'b>) -> Option<Run<'a, 'b>> {
         let [(first, to), rest @ ..] = grams else { return None };
-        let size =
-            u16::try_from(first.len()).ok().filter(|size| (1..=self.longest).contains(size))?;
-        // An empty one would be lost at the end.
-        let fits = |&&(data, other): &&(&[u8], &Addr)| {
-            (1..=first.len()).contains(&data.len()) && other == *to
-        };
-        let rest = &rest[..rest.len().min(RUN - 1)];
-        let same = rest.iter().take_while(fits).count();
-        let whole = rest[..same].iter().take_while(|(data, _)| data.len() == first.len()).count();
-        let count = 1 + same.min(whole + 1);
-        let to = to.inet()?;
-        (count > 1).then_some(Run { grams: &grams[..count], size, to })
+        let (next, _) = rest.first().filter(|(_, other)| other == to)?;
+        let size = u16::try_from(first.len()).ok().filter(|size| *size <= self.longest)?;
+        // An empty one would be lost at its end.
+        if next.is_empty() || next.len() > first.len() {
+            return None;
+        }
+        let whole = |(data, other): &&(&[u8], &Addr)| data.len() == first.len() && other == to;
+        let mut count = 1 + rest.iter().take(RUN - 1).take_while(whole).count();
+        if let Some((data, other)) = grams.get(count).filter(|_| count < RUN) {
+            count += usize::from((1..first.len()).contains(&data.len()) && other == to);
+        }
+        Some(Run { grams: &grams[..count], size, to: to.inet()? })
     }
 
     /// What the kernel did not take as a run it took one by one.
-    fn refused(&mut self, run: &Run<'_, '_>, error: Errno) {
+    fn refused(&mut self, size: u16, error: Errno) {
         match error {
-            Errno::EINVAL | Errno::EMSGSIZE => self.longest = run.size - 1,
+            Errno::EINVAL | Errno::EMSGSIZE => self.longest = self.longest.min(size - 1),
             Errno::EIO | Errno::EOPNOTSUPP => self.longest = 0,
             _ => {}
         }
     }
 }
 
-struct Run<'a, 'b> {
-    grams: &'a Grams<'b>,
-    size: u16,
-    to: SocketAddr,
-}
-
 impl Run<'_, '_> {
-    fn send(&self, socket: &impl AsRawFd) -> Result<(), Errno> {
+    /// By a socket that is not connected.
+    pub(super) fn send(&self, socket: &impl AsRawFd) -> Result<(), Errno> {
         let bufs: [IoSlice<'_>; RUN] = core::array::from_fn(|at| {
             IoSlice::new(self.grams.get(at).map_or(&[], |(data, _)| data))
         });
@@ -90,12 +91,95 @@ impl Run<'_, '_> {
         let (socket, flags) = (socket.as_raw_fd(), MsgFlags::empty());
         match self.to {
             SocketAddr::V4(to) => {
-                sendmsg(socket, bufs, &control, flags, Some(&SockaddrIn::from(to)))
+                sendmsg(socket, bufs, &control, flags, Some(&SockaddrIn::from(to)))?
             }
             SocketAddr::V6(to) => {
-                sendmsg(socket, bufs, &control, flags, Some(&SockaddrIn6::from(to)))
+                sendmsg(socket, bufs, &control, flags, Some(&SockaddrIn6::from(to)))?
             }
+        };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test says so by failing")]
+mod tests {
+    use super::*;
+
+    /// To one of several receivers, so many bytes each.
+    fn first_run(longest: u16, grams: &[(usize, u16)]) -> usize {
+        let bytes = vec![0; 70_000];
+        let addrs: Vec<Addr> = grams
+            .iter()
+            .map(|(_, port)| SocketAddr::from(([127, 0, 0, 1], *port)).into())
+            .collect();
+        let grams: Vec<_> =
+            grams.iter().zip(&addrs).map(|((len, _), to)| (&bytes[..*len], to)).collect();
+        Runs { longest }.first(&grams).map_or(0, |run| {
+            assert_eq!(usize::from(run.size), grams[0].0.len());
+            run.grams.len()
+        })
+    }
+
+    #[test]
+    fn a_run_is_for_one_receiver_and_of_one_length_but_for_its_end() {
+        let run = |grams: &[(usize, u16)]| first_run(LONGEST, grams);
+        assert_eq!(run(&[]), 0);
+        assert_eq!(run(&[(9, 1)]), 0);
+        assert_eq!(run(&[(9, 1), (9, 1)]), 2);
+        assert_eq!(run(&[(9, 1), (9, 2)]), 0);
+        assert_eq!(run(&[(9, 1), (9, 1), (9, 2), (9, 1)]), 2);
+        assert_eq!(run(&[(9, 1), (9, 1), (8, 2), (9, 1)]), 2);
+        assert_eq!(run(&[(9, 1), (8, 1), (9, 1)]), 2, "a shorter one ends it");
+        assert_eq!(run(&[(9, 1), (8, 1), (8, 1)]), 2);
+        assert_eq!(run(&[(9, 1), (9, 1), (9, 1), (1, 1), (9, 1)]), 4);
+        assert_eq!(run(&[(9, 1), (10, 1)]), 0, "a longer one is none of it");
+        assert_eq!(run(&[(9, 1), (9, 1), (10, 1)]), 2);
+        assert_eq!(run(&[(9, 1); 8]), RUN);
+        assert_eq!(run(&[(9, 1), (9, 1), (9, 1), (9, 1), (8, 1)]), RUN);
+        assert_eq!(run(&[(9, 1), (0, 1)]), 0, "an empty one would be lost");
+        assert_eq!(run(&[(9, 1), (9, 1), (0, 1)]), 2);
+        assert_eq!(run(&[(0, 1), (0, 1)]), 0);
+        let longest = usize::from(LONGEST);
+        assert_eq!(run(&[(longest, 1), (longest, 1)]), 2);
+        assert_eq!(run(&[(longest + 1, 1), (longest + 1, 1)]), 0);
+        assert_eq!(run(&[(66_000, 1), (66_000, 1)]), 0);
+        assert_eq!(first_run(0, &[(1, 1), (1, 1)]), 0);
+    }
+
+    const OTHERWISE: Errno = Errno::ENETUNREACH;
+
+    /// Two of ten bytes, where the kernel says this to runs, and to others; and what becomes of the longest.
+    fn told(run: Errno, each: io::Result<usize>) -> (io::Result<usize>, u16) {
+        let to = Addr::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let mut runs = Runs::new();
+        let sent = runs.send(&[(&[7; 10], &to), (&[8; 10], &to)], |_| Err(run), |_| each);
+        (sent, runs.longest)
+    }
+
+    #[test]
+    fn a_run_that_is_refused_goes_one_by_one_and_no_such_run_is_tried_again() {
+        for (error, longest) in
+            [(Errno::EINVAL, 9), (Errno::EMSGSIZE, 9), (Errno::EIO, 0), (Errno::EOPNOTSUPP, 0)]
+        {
+            let (sent, left) = told(error, Ok(1));
+            assert_eq!((sent.expect("it goes"), left), (1, longest), "{error}");
         }
-        .map(|_| ())
+        let (sent, left) = told(OTHERWISE, Ok(2));
+        assert_eq!((sent.expect("it goes"), left), (2, LONGEST), "not about runs");
+    }
+
+    #[test]
+    fn what_is_not_about_the_run_is_said_of_the_first_datagram() {
+        let (sent, left) = told(Errno::EINVAL, Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(sent.expect_err("it fails").kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(left, LONGEST);
+    }
+
+    #[test]
+    fn no_room_for_a_run_is_no_room() {
+        let (sent, left) = told(Errno::EAGAIN, Ok(1));
+        assert_eq!(sent.expect_err("no room").kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(left, LONGEST);
     }
 }
