@@ -46,6 +46,8 @@ pub struct Endpoint {
     pub(super) spent: Spent,
     pub(super) counters: GramCounters,
     pub(super) outbox: Outbox,
+    /// All that there was has been taken, but the network has not said so by `WouldBlock`: it is to be asked again before anybody sleeps.
+    pub(super) in_doubt: bool,
     /// Whether the last pass brought many datagrams; and what they are put into, where several are taken at once.
     pub(super) many: bool,
     pub(super) last_taken: usize,
@@ -94,6 +96,7 @@ impl Endpoint {
             spent: Spent::default(),
             counters: GramCounters::default(),
             outbox: Outbox::default(),
+            in_doubt: false,
             many: false,
             last_taken: 0,
             batch: Vec::new(),
@@ -195,6 +198,7 @@ impl Endpoint {
         self.socket = None;
         self.counters.unsent += self.tx.clear() as u64;
         (self.readable, self.backlogged, self.dead, self.met) = (false, false, false, None);
+        (self.in_doubt, self.many, self.last_taken) = (false, false, 0);
         (self.tx_rest, self.rx_rest, self.errors) = (None, None, 0);
         (self.tx_from, self.held_since) = (0, Tyme::NEVER);
     }

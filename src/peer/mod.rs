@@ -302,7 +302,7 @@ impl Peer {
         self.waited = true;
         self.endpoint.send(&mut self.serviced);
         let wake = self.wake();
-        if wake == Wake::Now {
+        if wake == Wake::Now || self.endpoint.in_doubt {
             return;
         }
         let timeout = wake.timeout(self.now).into_iter().chain(limit).min();

@@ -35,7 +35,7 @@ impl Endpoint {
     /// Whether a pass would do something with the latches as they are.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        self.can_receive() || self.can_send()
+        (self.can_receive() && !self.in_doubt) || self.can_send()
     }
 
     /// Whether a harvest would tell it nothing that it does not know.
@@ -47,6 +47,7 @@ impl Endpoint {
     #[inline]
     pub(crate) fn latch(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;
+        self.in_doubt &= !readable;
         self.writable |= writable;
     }
 

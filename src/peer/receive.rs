@@ -56,7 +56,7 @@ impl Endpoint {
         if !self.can_receive() {
             return;
         }
-        self.rx_rest = None;
+        (self.rx_rest, self.in_doubt) = (None, false);
         let Some(mut socket) = self.socket.take() else { return };
         // No datagram is longer, whatever is asked for.
         let most = if self.local_addr().inet().is_some() { SCRATCH } else { UNIX_SCRATCH };
@@ -88,7 +88,7 @@ impl Endpoint {
                     self.errors = 0;
                     // Who waits for an answer to these may send no more before.
                     if at_once && all {
-                        serviced.more = true;
+                        self.in_doubt = true;
                         break;
                     }
                 }

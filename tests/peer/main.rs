@@ -5,6 +5,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 #![allow(clippy::disallowed_methods, reason = "the far ends are plain sockets and threads")]
 
+mod batches;
 mod behaviours;
 mod broken;
 mod closing;

@@ -25,6 +25,13 @@ pub(super) struct State {
     pub(super) full: Vec<Addr>,
     /// What several sends at once claim to have taken, in place of taking any.
     pub(super) claims: VecDeque<usize>,
+    /// Receives of several at once bring several.
+    pub(super) together: bool,
+    /// What they claim beyond what there is: so many datagrams more than they were given buffers.
+    pub(super) too_many: usize,
+    /// How many buffers they were given, each time.
+    pub(super) asked: Vec<usize>,
+    pub(super) harvests: usize,
     /// What receives claim beyond what there is.
     pub(super) too_long: usize,
     pub(super) sent: Vec<(Vec<u8>, Addr)>,
@@ -64,7 +71,9 @@ impl Net for Script {
     }
 
     fn harvest(&mut self, _: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
-        ready.extend(self.lock().ready.drain(..));
+        let mut state = self.lock();
+        state.harvests += 1;
+        ready.extend(state.ready.drain(..));
         Ok(())
     }
 
@@ -92,6 +101,31 @@ impl Datagram for Socket {
         let len = data.len().min(buf.len());
         buf[..len].copy_from_slice(&data[..len]);
         Ok(Gram { len: len + state.too_long, truncated: len < data.len(), from })
+    }
+
+    fn receive_many(&mut self, bufs: &mut [&mut [u8]], grams: &mut Vec<Gram>) -> io::Result<bool> {
+        let together = {
+            let mut state = self.0.lock();
+            state.asked.push(bufs.len());
+            state.together
+        };
+        let most = if together { bufs.len() } else { 1 };
+        for (at, buf) in bufs.iter_mut().take(most).enumerate() {
+            match self.receive(buf) {
+                Ok(gram) => grams.push(gram),
+                Err(error) if at == 0 => return Err(error),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                // As the kernel does: it is kept for the next call.
+                Err(error) => {
+                    self.0.lock().receives.push_front(Err(error));
+                    return Ok(true);
+                }
+            }
+        }
+        for _ in 0..self.0.lock().too_many {
+            grams.push(Gram { len: 7, truncated: false, from: friend() });
+        }
+        Ok(false)
     }
 
     fn send(&mut self, data: &[u8], to: &Addr) -> io::Result<()> {

@@ -1,0 +1,266 @@
+//! Datagrams that are taken, or sent, several at a time.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+
+use tymist::net::{Addr, Bind};
+use tymist::{GramEvent, Wake};
+
+use super::scripted::{Script, friend, rig};
+use super::{Rig, plain, receive};
+
+/// Sends what `lens` says through each of `senders`, some at a time so that nothing is lost, and checks that all of it comes, in the order of each.
+#[track_caller]
+fn check_receiving(bind: &str, senders: &[(UdpSocket, Addr)], to: impl Fn(u16) -> Addr) {
+    const LENS: [usize; 9] = [1, 0, 1200, 64, 9000, 2, 1473, 0, 30_000];
+    let mut rig = Rig::on(bind.parse::<Bind>().unwrap(), |config| config.rx_grams = 10_000);
+    let to = to(rig.addr().port().unwrap()).inet().unwrap();
+    let (mut sent, mut got) = (HashMap::new(), HashMap::<Addr, Vec<Vec<u8>>>::new());
+    let mut count = 0;
+    for round in 0..6 {
+        for (nth, len) in LENS.iter().enumerate() {
+            for (number, (socket, addr)) in senders.iter().enumerate() {
+                let data = vec![(round * 50 + nth * 5 + number) as u8; *len];
+                socket.send_to(&data, to).unwrap();
+                sent.entry(addr.clone()).or_insert_with(Vec::new).push(data);
+                count += 1;
+            }
+            // Three of thirty thousand bytes are about what a small socket has room for.
+            if nth % 4 == 3 || *len > 10_000 {
+                rig.until(|peer| peer.counters().grams_in == count);
+            }
+        }
+        while let Some(gram) = rig.peer.take() {
+            assert!(!gram.truncated);
+            got.entry(gram.from).or_default().push(gram.data.to_vec());
+        }
+    }
+    assert_eq!(got.len(), senders.len());
+    for (from, grams) in &sent {
+        let lens = |grams: &[Vec<u8>]| grams.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lens(&got[from]), lens(grams), "from {from}");
+        assert!(got[from] == *grams, "from {from}");
+    }
+}
+
+#[test]
+fn many_datagrams_from_many_senders_come_whole_and_in_order() {
+    let senders: Vec<_> = (0..3).map(|_| plain()).collect();
+    check_receiving("127.0.0.1:0", &senders, |port| ([127, 0, 0, 1], port).into());
+}
+
+#[test]
+fn those_of_ipv6_too() {
+    let sender = || {
+        let socket = UdpSocket::bind("[::1]:0").unwrap();
+        let addr = socket.local_addr().unwrap().into();
+        (socket, addr)
+    };
+    let senders: Vec<_> = (0..3).map(|_| sender()).collect();
+    check_receiving("[::1]:0", &senders, |port| format!("[::1]:{port}").parse().unwrap());
+}
+
+/// What is to be sent to one receiver: runs, what ends them, and what is no run.
+const TO_ONE: [usize; 28] = [
+    100, 100, 100, 100, 100, 50, 100, 100, 0, 100, 100, 200, 200, 200, 1, 1, 1, 1, 1, 1, 16_000,
+    16_000, 16_000, 15_999, 16_001, 16_001, 0, 0,
+];
+
+/// Sends that from `bind`, and to another receiver in between, with so many between two of its kind.
+#[track_caller]
+fn check_sending(bind: &str, one: &(UdpSocket, Addr), other: &(UdpSocket, Addr), between: usize) {
+    let mut rig = Rig::on(bind.parse::<Bind>().unwrap(), |_| {});
+    for (nth, len) in TO_ONE.iter().enumerate() {
+        rig.peer.tx(&vec![nth as u8; *len], &one.1).unwrap();
+        if nth % (between + 1) == between {
+            rig.peer.tx(&[nth as u8; 100], &other.1).unwrap();
+        }
+        // Together they may be more than the receiver has room for.
+        if nth % 12 == 11 {
+            check_received(&mut rig, one, nth - 11, nth + 1);
+        }
+    }
+    check_received(&mut rig, one, TO_ONE.len() / 12 * 12, TO_ONE.len());
+    for nth in (0..TO_ONE.len()).filter(|nth| nth % (between + 1) == between) {
+        assert_eq!(receive(&other.0).0, [nth as u8; 100]);
+    }
+    let counters = rig.peer.counters();
+    assert_eq!(counters.grams_out as usize, TO_ONE.len() + TO_ONE.len() / (between + 1));
+    assert_eq!((counters.unsent, &rig.log[..]), (0, &[][..]));
+}
+
+#[track_caller]
+fn check_received(rig: &mut Rig, one: &(UdpSocket, Addr), from: usize, to: usize) {
+    rig.peer.service_sends();
+    assert_eq!(rig.peer.tx_grams(), 0);
+    for (nth, len) in TO_ONE.iter().enumerate().take(to).skip(from) {
+        let data = receive(&one.0).0;
+        assert_eq!(data.len(), *len, "the datagram number {nth}");
+        assert!(data.iter().all(|byte| usize::from(*byte) == nth), "{nth}");
+    }
+}
+
+#[test]
+fn many_datagrams_for_one_receiver_arrive_as_they_were_queued() {
+    for between in [100, 0, 1, 2, 4, 6] {
+        check_sending("127.0.0.1:0", &plain(), &plain(), between);
+    }
+}
+
+#[test]
+fn on_ipv6_too_and_to_ipv4_from_there() {
+    let v6 = || {
+        let socket = UdpSocket::bind("[::1]:0").unwrap();
+        let addr = Addr::from(socket.local_addr().unwrap());
+        (socket, addr)
+    };
+    check_sending("[::1]:0", &v6(), &v6(), 3);
+    let mapped = || {
+        let (socket, addr) = plain();
+        let addr = format!("[::ffff:127.0.0.1]:{}", addr.port().unwrap()).parse().unwrap();
+        (socket, addr)
+    };
+    check_sending("[::]:0", &mapped(), &v6(), 3);
+    check_sending("[::]:0", &v6(), &mapped(), 3);
+    #[cfg(target_os = "linux")]
+    check_sending("[::]:0", &plain(), &mapped(), 3);
+}
+
+#[test]
+fn what_is_too_long_is_cut_and_told_of_each_among_many() {
+    let mut rig = Rig::with(|config| config.max_gram = 100);
+    let (socket, _) = plain();
+    let lens = [99, 100, 101, 3000, 0, 101, 100, 99, 9000, 1, 100, 101];
+    for len in lens {
+        socket.send_to(&vec![len as u8; len], rig.addr().inet().unwrap()).unwrap();
+    }
+    rig.until(|peer| peer.rx().len() == lens.len());
+    for len in lens {
+        let gram = rig.peer.take().unwrap();
+        assert_eq!((gram.data.len(), gram.truncated), (len.min(100), len > 100));
+    }
+    assert_eq!(rig.peer.counters().truncated, lens.iter().filter(|len| **len > 100).count() as u64);
+}
+
+#[test]
+fn budgets_hold_where_many_are_taken_at_once() {
+    let count = |grams: usize, bytes: usize, len: usize, sent: usize| {
+        let mut bind = super::loopback();
+        bind.recv_buffer = Some(1 << 20);
+        let mut rig = Rig::on(bind, |config| {
+            (config.tick_grams, config.tick_bytes, config.rx_bytes) = (grams, bytes, 1 << 24);
+        });
+        let (socket, _) = plain();
+        for _ in 0..sent {
+            socket.send_to(&vec![0; len], rig.addr().inet().unwrap()).unwrap();
+        }
+        let mut taken = Vec::new();
+        for _ in 0..sent {
+            taken.push(rig.peer.service().grams_in);
+        }
+        taken.truncate(sent.min(taken.iter().rposition(|count| *count > 0).unwrap() + 1));
+        taken
+    };
+    assert_eq!(count(10, 1 << 20, 10, 35), [10, 10, 10, 5]);
+    assert_eq!(count(1, 1 << 20, 10, 3), [1, 1, 1]);
+    // A tick ends with the first datagram that reaches its bytes.
+    for bytes in [65_536, 66_000, 140_000, 300_000] {
+        let most = usize::div_ceil(bytes, 20_000);
+        assert_eq!(count(256, bytes, 20_000, 16)[..2], [most, (16 - most).min(most)], "{bytes}");
+    }
+}
+
+/// So many datagrams wait, and the socket has said so.
+fn waiting(count: usize) -> (Rig, Script) {
+    let (rig, script) = rig(|_| {});
+    {
+        let mut state = script.lock();
+        state.together = true;
+        state.receives.extend((0..count).map(|nth| Ok((vec![nth as u8], friend()))));
+    }
+    script.ready(true, false);
+    (rig, script)
+}
+
+fn taken(rig: &mut Rig) -> Vec<u8> {
+    std::iter::from_fn(|| rig.peer.take()).map(|gram| gram.data[0]).collect()
+}
+
+#[test]
+fn where_many_come_few_calls_are_made() {
+    let (mut rig, script) = waiting(100);
+    rig.tick_now();
+    assert_eq!(taken(&mut rig), (0..100).collect::<Vec<_>>());
+    let asked = script.lock().asked.clone();
+    assert!(asked.len() < 20 && asked.iter().all(|asked| (2..100).contains(asked)), "{asked:?}");
+    assert!(rig.log.iter().all(|event| *event == GramEvent::Received));
+}
+
+#[test]
+fn a_tick_that_a_wait_has_begun_hands_on_what_has_come_before_it_asks_again() {
+    let (mut rig, script) = waiting(8 + 5);
+    rig.tick();
+    assert_eq!(taken(&mut rig).len(), 8, "a burst");
+    rig.tick();
+    assert_eq!(taken(&mut rig).len(), 5);
+    assert_ne!(rig.peer.wake(), Wake::Now, "it has taken all there was");
+    script.lock().receives.push_back(Ok((vec![99], friend())));
+    let harvests = script.lock().harvests;
+    // Nothing will tell of that one: whoever slept now might sleep for ever.
+    rig.peer.wait(None);
+    assert_eq!(script.lock().harvests, harvests, "it slept");
+    rig.tick_now();
+    assert_eq!(taken(&mut rig), [99]);
+    rig.tick();
+    rig.peer.wait(None);
+    assert_eq!(script.lock().harvests, harvests + 1, "the network has said that there is no more");
+}
+
+#[test]
+fn an_error_among_many_is_told_and_what_follows_it_is_not_lost() {
+    let (mut rig, script) = waiting(6);
+    script.lock().receives.push_back(Err(ErrorKind::ConnectionRefused.into()));
+    script.lock().receives.extend((6..9).map(|nth| Ok((vec![nth], friend()))));
+    for _ in 0..4 {
+        rig.tick();
+    }
+    assert_eq!(taken(&mut rig), (0..9).collect::<Vec<_>>());
+    let reports = rig.log.iter().filter(|event| matches!(event, GramEvent::Unreachable { .. }));
+    assert_eq!(reports.count(), 1);
+}
+
+#[test]
+fn a_network_that_claims_more_than_it_was_asked_for_is_not_believed() {
+    let (mut rig, script) = waiting(20);
+    script.lock().too_many = 3;
+    rig.tick_now();
+    assert_eq!(taken(&mut rig), (0..20).collect::<Vec<_>>());
+    assert_eq!(rig.peer.counters().grams_in, 20);
+}
+
+#[test]
+fn who_knows_that_there_is_more_does_not_ask_the_poller() {
+    let (mut rig, script) = rig(|config| config.tick_grams = 2);
+    script.lock().receives.extend((0..5).map(|nth| Ok((vec![nth], friend()))));
+    script.ready(true, false);
+    for harvests in [1, 1, 1, 2] {
+        rig.tick_now();
+        assert_eq!(script.lock().harvests, harvests);
+    }
+    assert_eq!(taken(&mut rig), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn who_has_no_room_to_send_asks_the_poller_all_the_same() {
+    let (mut rig, script) = rig(|config| config.tick_grams = 1);
+    script.lock().receives.extend((0..5).map(|nth| Ok((vec![nth], friend()))));
+    script.lock().sends.push_back(ErrorKind::WouldBlock.into());
+    script.ready(true, false);
+    rig.peer.tx(b"waits", friend()).unwrap();
+    rig.tick_now();
+    script.ready(false, true);
+    rig.tick_now();
+    assert_eq!(script.lock().harvests, 2);
+    assert_eq!(rig.peer.tx_grams(), 0, "it was told of room");
+}
