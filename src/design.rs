@@ -199,13 +199,20 @@
 //! an edge-triggered echo server was woken twice for each question (602 waits for 300 datagrams 10 ms apart, counted by `strace`; 301 since). TCP tells of it
 //! only after a full buffer, and stays registered for both.
 //!
-//! *Sending is batched, receiving is not.* Sixteen replies at a time leave by one `sendmmsg` (Linux, unconnected sockets: on a connected one an error of an
-//! earlier datagram would be lost in the middle of a batch). `recvmmsg` by quinn-udp measured 1.00 to 1.26 of a loop of single calls, needs 32 buffers of 64
-//! KiB, and quinn-udp forbids datagrams larger than the path takes. GSO replies helped one kind of traffic only.
+//! *Datagrams are taken and sent eight at a time* on Linux: `recvmmsg` through nix, once two passes in a row have brought four (for one or two datagrams single
+//! calls cost less), and `sendmmsg` through rustix, which has no `recvmmsg` (and nix's `sendmmsg` cannot tell how many were sent). Only for unconnected sockets
+//! is sending batched: on a connected one an error of an earlier datagram would be lost in the middle of a batch. quinn-udp's `recvmmsg` measured 1.00 to 1.26
+//! of a loop of single calls, with 32 buffers and ancillary data for each, and it forbids datagrams larger than the path takes.
 //!
-//! *A tick that a wait has begun takes sixteen datagrams* (`burst_grams`): they are answered from the cache, and while the sender is still awake. With both an
-//! echo to 64 senders costs 1.00 to 1.04 of a loop that answers each datagram at once (benches, part `udp`), and one to a sender that has 16 under way
-//! 0.96 to 1.10.
+//! *Up to four datagrams of one length for one receiver go through the kernel as one* (`UDP_SEGMENT`). They arrive all at once: of longer ones
+//! a sender on another core that waits for its answers sleeps while they are made, and both pay for waking each other, so that with sixteen under way all in
+//! one run made the rate fall. Who gets them sees no difference, so nobody has to ask for it. `UDP_GRO`, the counterpart, would only matter where the sender does the same.
+//!
+//! *A tick that a wait has begun takes eight datagrams* (`burst_grams`), and no more than have come by the first call that finds fewer than it has buffers for:
+//! they are answered from the cache, and while the sender is still awake. Such a call is not taken for `WouldBlock`, since an error may have cut it short; so
+//! the next tick asks again, and no wait sleeps before. A [`Server`](crate::Server)'s endpoints take sixteen together: its tick costs more.
+//!
+//! *A peer whose last tick has left something to receive does not ask the poller*, which could tell it nothing new.
 //!
 //! *`SO_REUSEPORT` is never set unasked*, nor `SO_REUSEADDR` for datagrams: two programs on one port are told.
 //!

@@ -18,7 +18,8 @@ use crate::config::Config;
 pub struct GramConfig {
     /// Bytes of the largest datagram. Default 65,535, more than UDP can carry. A longer one that comes in is cut and
     /// [flagged](super::RxGram::truncated), a longer one to send is an error. An endpoint reads through a buffer of this size, which all of a server
-    /// share: 64 KiB for UDP, whatever is said here, and 64 KiB to 4 MiB for Unix sockets.
+    /// share: 64 KiB for UDP, whatever is said here, and 64 KiB to 4 MiB for Unix sockets. Eight of 64 KiB where many UDP datagrams come in at once, as far as
+    /// they fill them.
     pub max_gram: usize,
     /// Datagrams that wait to be taken. Default 1024; costs about 100 bytes each beside their own.
     pub rx_grams: usize,
@@ -32,7 +33,7 @@ pub struct GramConfig {
     pub tx_bytes: usize,
     /// Datagrams received, and datagrams sent, per tick. Default 256, under 1 ms. Beyond it: the next tick. A report of an error counts as one.
     pub tick_grams: usize,
-    /// Datagrams received in a tick of a [`Peer`](super::Peer) that its `wait` has begun, where that is less. Default 16: they are answered while they are in
+    /// Datagrams received in a tick of a [`Peer`](super::Peer) that its `wait` has begun, where that is less. Default 8: they are answered while they are in
     /// the processor's cache, and soon. Beyond it: the next `wait` does not sleep. (Endpoints of a server:
     /// [`Limits::burst_grams`](crate::Limits::burst_grams).)
     pub burst_grams: usize,

@@ -30,6 +30,8 @@ pub use endpoint::Endpoint;
 
 /// What its one socket is called.
 const SOCKET: Token = Token(0);
+/// Most datagrams taken from the network, or handed to it, in one call. More gain next to nothing.
+const TOGETHER: usize = 8;
 
 /// A nonblocking datagram endpoint (UDP, or a Unix socket) driven by ticks.
 ///
@@ -171,8 +173,8 @@ impl Peer {
 
 /// # The tick
 impl Peer {
-    /// Does one tick: read the clock; send what was queued; harvest readiness (one system call, none if [`wait`](Peer::wait) has just done it); send what
-    /// was blocked; receive. Never blocks, never fails because of what others send, and is bounded by `tick_grams` and `tick_bytes`.
+    /// Does one tick: read the clock; send what was queued; harvest readiness (one system call; none if [`wait`](Peer::wait) has just done it, or where the last
+    /// tick has left something to receive and nothing is blocked); send what was blocked; receive. Never blocks, never fails because of what others send, and is bounded by `tick_grams` and `tick_bytes`.
     pub fn service(&mut self) -> Serviced {
         self.begin();
         self.endpoint.send(&mut self.serviced);
@@ -296,7 +298,8 @@ impl Peer {
     }
 
     /// Sends what was queued, then sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal
-    /// comes (but see [`GramConfig::spin`]). Never sleeps while something is pending, nor on a simulated network.
+    /// comes (but see [`GramConfig::spin`]). Never sleeps while something is pending, nor on a simulated network, nor where the last tick has taken several
+    /// datagrams at once: the next one asks whether there are more.
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.begin();
         self.waited = true;

@@ -47,7 +47,6 @@ impl Endpoint {
     #[inline]
     pub(crate) fn latch(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;
-        self.in_doubt &= !readable;
         self.writable |= writable;
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use bytes::Bytes;
 
 use super::trouble::Trouble;
-use super::{Endpoint, GramEvent, GramsFull, RxGram};
+use super::{Endpoint, GramEvent, GramsFull, RxGram, TOGETHER};
 use crate::event::Serviced;
 use crate::net::{Addr, Datagram, Gram};
 use crate::wire::Direction;
@@ -18,8 +18,7 @@ const UNIX_SCRATCH: usize = 4 << 20;
 /// At this weight of errors in a row receiving rests. A report of an earlier datagram weighs 1: each is there once. What is unknown may stay for ever.
 const ERRORS: u32 = 4096;
 const UNKNOWN_WEIGHT: u32 = 256;
-/// Most datagrams taken from the network at once, where a pass brings as many as `MANY`: for a few it would cost more than it spares.
-const TOGETHER: usize = 8;
+/// Several are taken at once where two passes in a row bring so many: for fewer it would cost more than it spares.
 const MANY: usize = 4;
 /// Between the buffers of those: at a distance of a power of two they would all have the same place in a cache.
 const STAGGER: usize = 64;

@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use super::queue::TxGram;
 use super::stall::Held;
 use super::trouble::Trouble;
-use super::{Endpoint, GramEvent};
+use super::{Endpoint, GramEvent, TOGETHER};
 use crate::error::Cause;
 use crate::event::Serviced;
 use crate::net::{Addr, Datagram};
@@ -17,8 +17,6 @@ use crate::wire::Direction;
 
 /// When a datagram for which there was no room is tried again, if no tick comes before.
 const RETRY: Duration = Duration::from_millis(1);
-/// Most datagrams handed to the network at once.
-const TOGETHER: usize = 8;
 
 /// What became of the datagram at one place in the line.
 enum Sent {

@@ -218,6 +218,41 @@ fn a_tick_that_a_wait_has_begun_hands_on_what_has_come_before_it_asks_again() {
 }
 
 #[test]
+fn a_burst_of_many_is_taken_by_several_calls() {
+    let mut rig = Rig::with(|config| config.burst_grams = 40);
+    let (socket, _) = plain();
+    for nth in 0..45 {
+        socket.send_to(&[nth], rig.addr().inet().unwrap()).unwrap();
+    }
+    rig.tick();
+    assert_eq!(taken(&mut rig), (0..40).collect::<Vec<_>>());
+    assert_eq!(rig.peer.wake(), Wake::Now);
+    rig.tick();
+    assert_eq!(taken(&mut rig), (40..45).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_time_that_many_come_they_are_told() {
+    let (mut rig, script) = waiting(6);
+    for _ in 0..3 {
+        assert_eq!(rig.tick(), [GramEvent::Received]);
+        assert_eq!(taken(&mut rig), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(rig.tick(), []);
+        script.lock().receives.extend((0..6).map(|nth| Ok((vec![nth], friend()))));
+        script.ready(true, false);
+    }
+}
+
+#[test]
+fn a_tick_that_no_wait_has_begun_takes_all_there_is() {
+    let (mut rig, script) = waiting(6);
+    script.lock().receives.push_back(Err(ErrorKind::ConnectionRefused.into()));
+    script.lock().receives.extend((6..9).map(|nth| Ok((vec![nth], friend()))));
+    rig.tick_now();
+    assert_eq!(taken(&mut rig), (0..9).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_error_among_many_is_told_and_what_follows_it_is_not_lost() {
     let (mut rig, script) = waiting(6);
     script.lock().receives.push_back(Err(ErrorKind::ConnectionRefused.into()));

@@ -70,3 +70,46 @@ fn receive_from<S: SockaddrLike + Copy>(
     }));
     Ok(grams.len() - before < most)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test says so by failing")]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    /// Receives with so many buffers, of five bytes; what came, by its first byte and its length, and whether that was known to be all.
+    fn received(socket: &UdpSocket, bufs: usize) -> (Vec<(u8, usize, bool)>, bool) {
+        let mut bufs = vec![[0; 5]; bufs];
+        let mut places: Vec<&mut [u8]> = bufs.iter_mut().map(|buf| &mut buf[..]).collect();
+        let mut grams = Vec::new();
+        let all = receive(socket, false, &mut places, &mut grams).unwrap();
+        let own = socket.local_addr().unwrap();
+        assert!(grams.iter().all(|gram| gram.from == own.into()));
+        let heads = grams.iter().zip(&bufs).map(|(gram, buf)| (buf[0], gram.len, gram.truncated));
+        (heads.collect(), all)
+    }
+
+    #[test]
+    fn as_many_come_as_there_are_buffers_and_it_is_known_when_there_were_fewer() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let own = socket.local_addr().unwrap();
+        for len in [1, 2, 3, 4, 5, 6, 7, 1, 2, 3] {
+            socket.send_to(&vec![len; len.into()], own).unwrap();
+        }
+        let whole = |len: u8| (len, usize::from(len), false);
+        assert_eq!(received(&socket, 3), (vec![whole(1), whole(2), whole(3)], false));
+        let cut = [(6, 5, true), (7, 5, true)];
+        assert_eq!(
+            received(&socket, 4),
+            ([vec![whole(4), whole(5)], cut.to_vec()].concat(), false)
+        );
+        assert_eq!(received(&socket, 4), (vec![whole(1), whole(2), whole(3)], true));
+        for _ in 0..=BATCH {
+            socket.send_to(&[9], own).unwrap();
+        }
+        assert_eq!(received(&socket, BATCH + 5), (vec![(9, 1, false); BATCH], false));
+        assert_eq!(received(&socket, BATCH + 5), (vec![(9, 1, false)], true));
+    }
+}
