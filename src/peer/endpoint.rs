@@ -207,6 +207,7 @@ impl Endpoint {
 /// # Receiving
 impl Endpoint {
     /// Takes the next datagram that came in; `None` where there is none. An empty datagram is one, with no bytes and a sender.
+    #[inline]
     pub fn take(&mut self) -> Option<RxGram> {
         let gram = self.rx.pop();
         if self.rx.len() == 0 {
@@ -285,6 +286,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Why not.
+    #[inline]
     pub fn can_tx(&self, len: usize, to: &Addr) -> Result<(), GramError> {
         if self.socket.is_none() {
             return Err(GramError::Closed);
@@ -302,16 +304,19 @@ impl Endpoint {
     }
 
     /// Whether there is room in the queue for a datagram of `len` bytes.
+    #[inline]
     pub(crate) fn has_room(&self, len: usize) -> bool {
         self.tx.fits(len, self.config.tx_grams, self.config.tx_bytes)
     }
 
+    #[inline]
     fn may_queue(&mut self, len: usize, to: &Addr) -> Result<(), GramError> {
         self.can_tx(len, to).inspect_err(|error| {
             self.counters.tx_refused += u64::from(*error == GramError::Full);
         })
     }
 
+    #[inline]
     fn queue(&mut self, data: Bytes, to: Addr) {
         self.tx.push(TxGram {
             data,

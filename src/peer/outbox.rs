@@ -81,10 +81,14 @@ impl Outbox {
     }
 
     /// Nothing that was received is left: `Received` is taken back where it was not handed on yet, so that it keeps nobody awake who only takes datagrams.
+    #[inline]
     pub(super) fn retract_received(&mut self) {
-        if !self.awaited.received {
-            return;
+        if self.awaited.received {
+            self.retract();
         }
+    }
+
+    fn retract(&mut self) {
         let before = self.queue.len();
         self.queue.retain(|event| *event != GramEvent::Received);
         if self.queue.len() < before {

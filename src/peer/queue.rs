@@ -88,12 +88,17 @@ impl<T: Item> Queue<T> {
 
     #[inline]
     pub(super) fn pop(&mut self) -> Option<T> {
-        self.remove(0)
+        let item = self.items.pop_front()?;
+        self.bytes -= item.bytes();
+        Some(item)
     }
 
     #[inline]
     pub(super) fn remove(&mut self, at: usize) -> Option<T> {
-        let item = if at == 0 { self.items.pop_front() } else { self.items.remove(at) }?;
+        if at == 0 {
+            return self.pop();
+        }
+        let item = self.items.remove(at)?;
         self.bytes -= item.bytes();
         Some(item)
     }

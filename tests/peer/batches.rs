@@ -1,6 +1,6 @@
 //! Datagrams that are taken, or sent, several at a time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
@@ -16,7 +16,7 @@ fn check_receiving(bind: &str, senders: &[(UdpSocket, Addr)], to: impl Fn(u16) -
     const LENS: [usize; 9] = [1, 0, 1200, 64, 9000, 2, 1473, 0, 30_000];
     let mut rig = Rig::on(bind.parse::<Bind>().unwrap(), |config| config.rx_grams = 10_000);
     let to = to(rig.addr().port().unwrap()).inet().unwrap();
-    let (mut sent, mut got) = (HashMap::new(), HashMap::<Addr, Vec<Vec<u8>>>::new());
+    let (mut sent, mut got) = (BTreeMap::new(), BTreeMap::<Addr, Vec<Vec<u8>>>::new());
     let mut count = 0;
     for round in 0..6 {
         for (nth, len) in LENS.iter().enumerate() {
@@ -169,6 +169,45 @@ fn budgets_hold_where_many_are_taken_at_once() {
         let most = usize::div_ceil(bytes, 20_000);
         assert_eq!(count(256, bytes, 20_000, 16)[..2], [most, (16 - most).min(most)], "{bytes}");
     }
+}
+
+/// What is left of one while its thread ends is let go of in an order of its own.
+#[test]
+fn many_come_also_while_a_thread_ends() {
+    use std::cell::RefCell;
+    use std::sync::mpsc::{Sender, channel};
+
+    struct Last(Rig, Sender<Vec<u8>>);
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let Last(rig, told) = self;
+            rig.tick_now();
+            told.send(taken(rig)).unwrap();
+        }
+    }
+
+    thread_local!(static LAST: RefCell<Option<Last>> = const { RefCell::new(None) });
+
+    let (told, hears) = channel();
+    let thread = std::thread::spawn(move || {
+        // Before anything else of the thread is made, so that it goes last.
+        LAST.with_borrow_mut(|_| ());
+        let mut rig = Rig::new();
+        let (socket, _) = plain();
+        let send = |rig: &Rig| {
+            for nth in 0..20 {
+                socket.send_to(&[nth], rig.addr().inet().unwrap()).unwrap();
+            }
+        };
+        send(&rig);
+        rig.tick_now();
+        assert_eq!(taken(&mut rig).len(), 20);
+        send(&rig);
+        LAST.with_borrow_mut(|last| *last = Some(Last(rig, told)));
+    });
+    assert_eq!(hears.recv().unwrap(), (0..20).collect::<Vec<_>>());
+    thread.join().unwrap();
 }
 
 /// So many datagrams wait, and the socket has said so.

@@ -1,8 +1,10 @@
 //! Several datagrams in one system call: `recvmmsg(2)` and `sendmmsg(2)`.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::thread::LocalKey;
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
@@ -25,13 +27,23 @@ pub(super) fn send(socket: &impl AsFd, grams: &[(&[u8], &Addr)]) -> io::Result<u
     let bufs: [IoSlice<'_>; BATCH] =
         core::array::from_fn(|at| IoSlice::new(grams.get(at).map_or(&[], |(data, _)| data)));
     let mut control: [_; BATCH] = core::array::from_fn(|_| SendAncillaryBuffer::default());
-    let mut messages = Vec::with_capacity(grams.len().min(BATCH));
-    for ((buf, to), control) in
-        bufs.iter().zip(to.iter().map_while(Option::as_ref)).zip(&mut control)
-    {
-        messages.push(MMsgHdr::new_with_addr(to, core::slice::from_ref(buf), control));
-    }
-    Ok(rustix::net::sendmmsg(socket, &mut messages, SendFlags::empty())?)
+    let count = to.iter().take_while(|to| to.is_some()).count();
+    let mut places = to.iter().zip(&bufs);
+    let mut messages = control.each_mut().map(|control| match places.next() {
+        Some((Some(to), buf)) => MMsgHdr::new_with_addr(to, core::slice::from_ref(buf), control),
+        _ => MMsgHdr::new(&[], control),
+    });
+    Ok(rustix::net::sendmmsg(socket, &mut messages[..count], SendFlags::empty())?)
+}
+
+thread_local! {
+    // They cannot go along with a socket to another thread, and to make them for each call is felt.
+    static V4: RefCell<MultiHeaders<SockaddrIn>> = RefCell::new(headers());
+    static V6: RefCell<MultiHeaders<SockaddrIn6>> = RefCell::new(headers());
+}
+
+fn headers<S: SockaddrLike + Copy>() -> MultiHeaders<S> {
+    MultiHeaders::preallocate(BATCH, None)
 }
 
 /// Receives the next datagrams of a socket of IPv6, or IPv4, each into the buffer at its place: one at least, and as many more as there are. Returns whether
@@ -43,31 +55,36 @@ pub(super) fn receive(
     grams: &mut Vec<Gram>,
 ) -> io::Result<bool> {
     if v6 {
-        receive_from(socket, bufs, grams, |from: SockaddrIn6| SocketAddr::V6(from.into()))
+        receive_by(&V6, |from| SocketAddr::V6(from.into()), socket, bufs, grams)
     } else {
-        receive_from(socket, bufs, grams, |from: SockaddrIn| SocketAddr::V4(from.into()))
+        receive_by(&V4, |from| SocketAddr::V4(from.into()), socket, bufs, grams)
     }
 }
 
-fn receive_from<S: SockaddrLike + Copy>(
+fn receive_by<S: SockaddrLike + Copy>(
+    kept: &'static LocalKey<RefCell<MultiHeaders<S>>>,
+    addr: impl Fn(S) -> SocketAddr,
     socket: &impl AsRawFd,
     bufs: &mut [&mut [u8]],
     grams: &mut Vec<Gram>,
-    addr: impl Fn(S) -> SocketAddr,
 ) -> io::Result<bool> {
-    let most = bufs.len().min(BATCH);
-    let before = grams.len();
-    // Pointers that no other thread may have are in it, so it is of this call.
-    let mut headers = MultiHeaders::<S>::preallocate(most, None);
-    let mut bufs = bufs.iter_mut();
-    let mut places: [[IoSliceMut<'_>; 1]; BATCH] =
-        core::array::from_fn(|_| [IoSliceMut::new(bufs.next().map_or(&mut [], |buf| *buf))]);
-    let got = recvmmsg(socket.as_raw_fd(), &mut headers, &mut places, MsgFlags::empty(), None)?;
-    grams.extend(got.map(|message| Gram {
-        len: message.bytes,
-        truncated: message.flags.contains(MsgFlags::MSG_TRUNC),
-        from: message.address.map_or(Addr::Unnamed, |from| addr(from).into()),
-    }));
+    let (most, before) = (bufs.len().min(BATCH), grams.len());
+    let mut receive = |headers: &mut MultiHeaders<S>| {
+        let mut bufs = bufs.iter_mut();
+        let mut places: [[IoSliceMut<'_>; 1]; BATCH] =
+            core::array::from_fn(|_| [IoSliceMut::new(bufs.next().map_or(&mut [], |buf| *buf))]);
+        let (socket, flags) = (socket.as_raw_fd(), MsgFlags::empty());
+        let got = recvmmsg(socket, headers, &mut places[..most], flags, None)?;
+        grams.extend(got.map(|message| Gram {
+            len: message.bytes,
+            truncated: message.flags.contains(MsgFlags::MSG_TRUNC),
+            from: message.address.map_or(Addr::Unnamed, |from| addr(from).into()),
+        }));
+        io::Result::Ok(())
+    };
+    // A thread that is about to end may have let go of them.
+    kept.try_with(|kept| receive(&mut kept.borrow_mut()))
+        .unwrap_or_else(|_| receive(&mut headers()))?;
     Ok(grams.len() - before < most)
 }
 
