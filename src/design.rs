@@ -204,9 +204,9 @@
 //! is sending batched: on a connected one an error of an earlier datagram would be lost in the middle of a batch. quinn-udp's `recvmmsg` measured 1.00 to 1.26
 //! of a loop of single calls, with 32 buffers and ancillary data for each, and it forbids datagrams larger than the path takes.
 //!
-//! *Up to four datagrams of one length for one receiver go through the kernel as one* (`UDP_SEGMENT`). They arrive all at once: of longer ones
-//! a sender on another core that waits for its answers sleeps while they are made, and both pay for waking each other, so that with sixteen under way all in
-//! one run made the rate fall. Who gets them sees no difference, so nobody has to ask for it. `UDP_GRO`, the counterpart, would only matter where the sender does the same.
+//! *Up to four datagrams of one length for one receiver go through the kernel as one* (`UDP_SEGMENT`). They arrive all at once: of longer ones a sender on
+//! another core that waits for its answers sleeps while they are made, and both pay for waking each other, so that with sixteen under way all in one run made
+//! the rate fall. Who gets them sees no difference, so nobody has to ask for it. `UDP_GRO`, the counterpart, would matter only where the sender does the same.
 //!
 //! *A tick that a wait has begun takes eight datagrams* (`burst_grams`), and no more than have come by the first call that finds fewer than it has buffers for:
 //! they are answered from the cache, and while the sender is still awake. Such a call is not taken for `WouldBlock`, since an error may have cut it short; so

@@ -32,9 +32,9 @@ pub trait Datagram: Send {
     /// `WouldBlock` when there is none; otherwise what the network reports of an earlier send.
     fn receive(&mut self, buf: &mut [u8]) -> io::Result<Gram>;
 
-    /// Takes the next datagrams, each into the buffer at its place, and appends to `grams` what [`receive`](Datagram::receive) says of each: one at least, and as
-    /// many of the others as can be taken with it at no further cost. Returns whether it is known that there are no more by now. The default is a `receive`
-    /// into the first buffer.
+    /// Takes the next datagrams, each into the buffer at its place, and appends to `grams` what [`receive`](Datagram::receive) says of
+    /// each: one at least, and as many of the others as can be taken with it at no further cost. Returns whether it is known that
+    /// there are no more by now. The default is a `receive` into the first buffer.
     ///
     /// # Errors
     /// As [`receive`](Datagram::receive), of the first one; then there are none.

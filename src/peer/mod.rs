@@ -173,8 +173,9 @@ impl Peer {
 
 /// # The tick
 impl Peer {
-    /// Does one tick: read the clock; send what was queued; harvest readiness (one system call; none if [`wait`](Peer::wait) has just done it, or where the last
-    /// tick has left something to receive and nothing is blocked); send what was blocked; receive. Never blocks, never fails because of what others send, and is bounded by `tick_grams` and `tick_bytes`.
+    /// Does one tick: read the clock; send what was queued; harvest readiness (one system call; none if [`wait`](Peer::wait) has
+    /// just done it, or where the last tick has left something to receive and nothing is blocked); send what was blocked; receive.
+    /// Never blocks, never fails because of what others send, and is bounded by `tick_grams` and `tick_bytes`.
     pub fn service(&mut self) -> Serviced {
         self.begin();
         self.endpoint.send(&mut self.serviced);

@@ -103,6 +103,13 @@ impl<T: Item> Queue<T> {
         Some(item)
     }
 
+    /// The last in line.
+    #[cfg(all(unix, feature = "uds"))]
+    #[inline]
+    pub(super) fn newest(&mut self) -> Option<&mut T> {
+        self.items.back_mut()
+    }
+
     #[inline]
     pub(super) fn get(&self, at: usize) -> Option<&T> {
         self.items.get(at)

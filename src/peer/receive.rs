@@ -23,12 +23,6 @@ const MANY: usize = 4;
 /// Between the buffers of those: at a distance of a power of two they would all have the same place in a cache.
 const STAGGER: usize = 64;
 
-/// The descriptors that came along with a datagram.
-#[cfg(all(unix, feature = "uds"))]
-type Files = Vec<std::os::fd::OwnedFd>;
-#[cfg(not(all(unix, feature = "uds")))]
-type Files = ();
-
 /// What one call has brought: so many datagrams, and whether it is known that there were no more.
 struct Received {
     count: usize,
@@ -123,12 +117,17 @@ impl Endpoint {
         serviced: &mut Serviced,
     ) -> io::Result<Received> {
         let scratch = at_least(scratch, size);
-        let mut files = Files::default();
+        #[cfg(all(unix, feature = "uds"))]
+        let mut files = Vec::new();
         #[cfg(all(unix, feature = "uds"))]
         let gram = socket.receive_files(scratch, &mut files)?;
         #[cfg(not(all(unix, feature = "uds")))]
         let gram = socket.receive(scratch)?;
-        if self.received(gram, scratch, &mut files, socket, serviced) {
+        if self.received(gram, scratch, socket, serviced) {
+            #[cfg(all(unix, feature = "uds"))]
+            if let Some(gram) = self.rx.newest() {
+                gram.files = files;
+            }
             self.tell(GramEvent::Received);
         }
         Ok(Received { count: 1, all: false })
@@ -153,7 +152,7 @@ impl Endpoint {
         let (mut count, mut kept) = (0, false);
         for (gram, buf) in grams.drain(..).zip(&bufs[..most]) {
             count += 1;
-            kept |= self.received(gram, buf, &mut Files::default(), socket, serviced);
+            kept |= self.received(gram, buf, socket, serviced);
         }
         if kept {
             self.tell(GramEvent::Received);
@@ -170,7 +169,6 @@ impl Endpoint {
         &mut self,
         gram: Gram,
         scratch: &[u8],
-        files: &mut Files,
         socket: &dyn Datagram,
         serviced: &mut Serviced,
     ) -> bool {
@@ -199,13 +197,12 @@ impl Endpoint {
         if !self.make_room(kept) {
             return false;
         }
-        let (data, files) = (Bytes::copy_from_slice(data), core::mem::take(files));
         self.rx.push(RxGram {
-            data,
+            data: Bytes::copy_from_slice(data),
             from,
             truncated,
             #[cfg(all(unix, feature = "uds"))]
-            files,
+            files: Vec::new(),
         });
         true
     }

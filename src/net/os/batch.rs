@@ -91,7 +91,7 @@ fn receive_by<S: SockaddrLike + Copy>(
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test says so by failing")]
 mod tests {
-    use std::net::UdpSocket;
+    use mio::net::UdpSocket;
 
     use super::*;
 
@@ -109,8 +109,7 @@ mod tests {
 
     #[test]
     fn as_many_come_as_there_are_buffers_and_it_is_known_when_there_were_fewer() {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_nonblocking(true).unwrap();
+        let socket = UdpSocket::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let own = socket.local_addr().unwrap();
         for len in [1, 2, 3, 4, 5, 6, 7, 1, 2, 3] {
             socket.send_to(&vec![len; len.into()], own).unwrap();

@@ -1,5 +1,5 @@
-//! Runs of datagrams that go through the kernel as one (`UDP_SEGMENT` of `udp(7)`): for the same receiver, of the same length but for the last one, which may be
-//! shorter. They leave, and arrive, as if they had been sent one by one.
+//! Runs of datagrams that go through the kernel as one (`UDP_SEGMENT` of `udp(7)`): for the same receiver, of the same length but
+//! for the last one, which may be shorter. They leave, and arrive, as if they had been sent one by one.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
