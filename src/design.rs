@@ -207,12 +207,15 @@
 //! *Up to four datagrams of one length for one receiver go through the kernel as one* (`UDP_SEGMENT`). They arrive all at once: of longer ones a sender on
 //! another core that waits for its answers sleeps while they are made, and both pay for waking each other, so that with sixteen under way all in one run made
 //! the rate fall. Who gets them sees no difference, so nobody has to ask for it. `UDP_GRO`, the counterpart, would matter only where the sender does the same.
+//! An old kernel takes no note of what it does not know, and would send them as one datagram: before 4.18 none are sent. What is refused (an interface that
+//! sums nothing up, a path that carries less) goes one by one, and is tried again after a thousand sends.
 //!
 //! *A tick that a wait has begun takes eight datagrams* (`burst_grams`), and no more than have come by the first call that finds fewer than it has buffers for:
 //! they are answered from the cache, and while the sender is still awake. Such a call is not taken for `WouldBlock`, since an error may have cut it short; so
 //! the next tick asks again, and no wait sleeps before. A [`Server`](crate::Server)'s endpoints take sixteen together: its tick costs more.
 //!
-//! *A peer whose last tick has left something to receive does not ask the poller*, which could tell it nothing new.
+//! *A peer whose last tick has left something to receive does not ask the poller*, which could tell it nothing new; but only of the operating system, where
+//! what comes meanwhile wakes a sleeper all the same. A simulated network tells each thing once, and takes a harvest for having been heard.
 //!
 //! *`SO_REUSEPORT` is never set unasked*, nor `SO_REUSEADDR` for datagrams: two programs on one port are told.
 //!

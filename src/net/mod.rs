@@ -246,6 +246,12 @@ pub trait Net: Send {
         None
     }
 
+    /// Whether a harvest may be left out where what it could tell of is known already: what becomes ready meanwhile wakes whoever sleeps
+    /// or watches all the same, and is told by a later one. By default it may not, nor for middleware, which may have things of its own to do.
+    fn keeps_readiness(&self) -> bool {
+        false
+    }
+
     /// Whether the last [`harvest`](Net::harvest) may have left something for the next. The engine then does not sleep, nor take those for silent
     /// whose reports may be among it. A network that takes all there is, as by default, says no.
     fn left_more(&self) -> bool {

@@ -231,7 +231,8 @@ impl Peer {
 
     #[inline]
     fn harvest_once(&mut self) {
-        if !self.fresh && !self.endpoint.is_open_both_ways() {
+        let known = self.endpoint.knows_readiness() && self.net.keeps_readiness();
+        if !self.fresh && !known {
             self.harvest(Some(Duration::ZERO));
         }
         self.latch();
@@ -299,8 +300,8 @@ impl Peer {
     }
 
     /// Sends what was queued, then sleeps until it wants to be serviced, `limit` has passed (`None`: no limit), a [`Waker`] calls or a signal
-    /// comes (but see [`GramConfig::spin`]). Never sleeps while something is pending, nor on a simulated network, nor where the last tick has taken several
-    /// datagrams at once: the next one asks whether there are more.
+    /// comes (but see [`GramConfig::spin`]). Never sleeps while something is pending, nor on a simulated network, nor where the last tick found
+    /// by a call for several datagrams that there were no more: the next one asks whether there are some by now.
     pub fn wait(&mut self, limit: Option<Duration>) {
         self.begin();
         self.waited = true;

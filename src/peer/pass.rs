@@ -38,10 +38,10 @@ impl Endpoint {
         (self.can_receive() && !self.in_doubt) || self.can_send()
     }
 
-    /// Whether a harvest would tell it nothing that it does not know.
+    /// Whether a harvest would tell it nothing that it does not know. What cannot be received yet, it may know too, but somebody may be woken by it until then.
     #[inline]
-    pub(crate) fn is_open_both_ways(&self) -> bool {
-        self.readable && self.writable && self.socket.is_some()
+    pub(crate) fn knows_readiness(&self) -> bool {
+        self.can_receive() && self.writable
     }
 
     #[inline]

@@ -215,7 +215,7 @@ fn waiting(count: usize) -> (Rig, Script) {
     let (rig, script) = rig(|_| {});
     {
         let mut state = script.lock();
-        state.together = true;
+        (state.together, state.keeps_readiness) = (true, true);
         state.receives.extend((0..count).map(|nth| Ok((vec![nth as u8], friend()))));
     }
     script.ready(true, false);
@@ -315,21 +315,29 @@ fn a_network_that_claims_more_than_it_was_asked_for_is_not_believed() {
 
 #[test]
 fn who_knows_that_there_is_more_does_not_ask_the_poller() {
-    let (mut rig, script) = rig(|config| config.tick_grams = 2);
-    script.lock().receives.extend((0..5).map(|nth| Ok((vec![nth], friend()))));
-    script.ready(true, false);
-    for harvests in [1, 1, 1, 2] {
-        rig.tick_now();
-        assert_eq!(script.lock().harvests, harvests);
+    for keeps in [true, false] {
+        let (mut rig, script) = rig(|config| config.tick_grams = 2);
+        script.lock().keeps_readiness = keeps;
+        script.lock().receives.extend((0..5).map(|nth| Ok((vec![nth], friend()))));
+        script.ready(true, false);
+        let harvests = if keeps { [1, 1, 1, 2] } else { [1, 2, 3, 4] };
+        for harvests in harvests {
+            rig.tick_now();
+            assert_eq!(script.lock().harvests, harvests, "or where it must be asked: {keeps}");
+        }
+        assert_eq!(taken(&mut rig), [0, 1, 2, 3, 4]);
     }
-    assert_eq!(taken(&mut rig), [0, 1, 2, 3, 4]);
 }
 
 #[test]
 fn who_has_no_room_to_send_asks_the_poller_all_the_same() {
     let (mut rig, script) = rig(|config| config.tick_grams = 1);
-    script.lock().receives.extend((0..5).map(|nth| Ok((vec![nth], friend()))));
-    script.lock().sends.push_back(ErrorKind::WouldBlock.into());
+    {
+        let mut state = script.lock();
+        state.keeps_readiness = true;
+        state.receives.extend((0..5).map(|nth| Ok((vec![nth], friend()))));
+        state.sends.push_back(ErrorKind::WouldBlock.into());
+    }
     script.ready(true, false);
     rig.peer.tx(b"waits", friend()).unwrap();
     rig.tick_now();
@@ -337,4 +345,23 @@ fn who_has_no_room_to_send_asks_the_poller_all_the_same() {
     rig.tick_now();
     assert_eq!(script.lock().harvests, 2);
     assert_eq!(rig.peer.tx_grams(), 0, "it was told of room");
+}
+
+/// What the poller knows would wake whoever watches it, again and again.
+#[test]
+fn regression_while_receiving_rests_the_poller_is_asked() {
+    const EPROTO: i32 = if cfg!(target_os = "linux") { 71 } else { 100 };
+    let (mut rig, script) = rig(|_| {});
+    script.lock().keeps_readiness = true;
+    script.lock().for_ever = Some(EPROTO);
+    script.ready(true, false);
+    for _ in 0..100 {
+        rig.tick_now();
+    }
+    let harvests = script.lock().harvests;
+    assert_eq!(rig.peer.counters().pauses, 1);
+    for more in 1..4 {
+        rig.tick_now();
+        assert_eq!(script.lock().harvests, harvests + more);
+    }
 }

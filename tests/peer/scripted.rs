@@ -32,6 +32,8 @@ pub(super) struct State {
     /// How many buffers they were given, each time.
     pub(super) asked: Vec<usize>,
     pub(super) harvests: usize,
+    /// Whether a harvest may be left out.
+    pub(super) keeps_readiness: bool,
     /// What receives claim beyond what there is.
     pub(super) too_long: usize,
     pub(super) sent: Vec<(Vec<u8>, Addr)>,
@@ -75,6 +77,10 @@ impl Net for Script {
         state.harvests += 1;
         ready.extend(state.ready.drain(..));
         Ok(())
+    }
+
+    fn keeps_readiness(&self) -> bool {
+        self.lock().keeps_readiness
     }
 
     fn waker(&mut self) -> io::Result<Waker> {

@@ -192,3 +192,48 @@ fn regression_a_peer_named_by_the_unspecified_address_is_no_stranger() {
     let gram = peer.take().unwrap();
     assert_eq!((&gram.data[..], Some(&gram.from)), (&b"hello"[..], peer.peer_addr()));
 }
+
+/// Sends ten at a time, a microsecond apart, and then one each second.
+struct Bursts(Sender);
+
+impl Doer for Bursts {
+    fn recur(&mut self, now: Tyme) -> Result<Recur, DoError> {
+        let Bursts(Sender { peer, to, next, left, .. }) = self;
+        peer.service();
+        peer.clear_events();
+        if *left > 0 && now >= *next {
+            *left -= 1;
+            let many = *left >= 10;
+            *next = now + if many { Duration::from_micros(1) } else { Duration::from_secs(1) };
+            for _ in 0..if many { 10 } else { 1 } {
+                peer.tx(b"x", to.clone()).unwrap();
+            }
+            peer.service_sends();
+        }
+        Ok(Recur::Again)
+    }
+
+    fn wake(&self) -> Wake {
+        self.0.wake()
+    }
+}
+
+/// A tick that its budget had ended, followed by one that did not ask the network, was never followed by another: the network had told, and was not heard.
+#[test]
+fn regression_what_comes_after_a_tick_that_its_budget_has_ended_wakes_the_program() {
+    for tick_grams in [1, 2, 7, 256] {
+        let mut world = World::new(1);
+        let (sink, from) = (world.add_host("sink"), world.add_host("sender"));
+        let to = Addr::from((world.host(sink).addrs()[0], PORT));
+        world.start(sink, move |host| {
+            let mut peer = open(host, ([0, 0, 0, 0], PORT));
+            peer.config_mut().tick_grams = tick_grams;
+            Echo(peer)
+        });
+        world.start(from, move |host| Bursts(sender(host, &to, any(), 20)));
+        world.run_for(Duration::from_mins(1));
+        let sent = world.program::<Bursts>(from).unwrap().0.peer.counters().grams_out;
+        let came = world.program::<Echo>(sink).unwrap().0.counters().grams_in;
+        assert_eq!((sent, came), (110, 110), "{tick_grams} a tick");
+    }
+}

@@ -72,6 +72,8 @@ impl OsDatagram {
             Some(peer) if is_unspecified(peer) => Some((inner.peer_addr()?, peer.clone())),
             _ => None,
         };
+        #[cfg(target_os = "linux")]
+        let runs = super::runs::Runs::of(&inner);
         Ok(OsDatagram {
             inner,
             local,
@@ -80,7 +82,7 @@ impl OsDatagram {
             registry,
             room: Room::given(),
             #[cfg(target_os = "linux")]
-            runs: super::runs::Runs::new(),
+            runs,
         })
     }
 

@@ -127,6 +127,11 @@ impl Net for OsNet {
         self.harvest_looking(wait, Duration::ZERO, ready)
     }
 
+    /// Each system's poller does.
+    fn keeps_readiness(&self) -> bool {
+        self.due_in().is_none()
+    }
+
     fn left_more(&self) -> bool {
         self.poller.as_ref().is_some_and(Poller::left_more)
     }

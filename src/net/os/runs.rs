@@ -1,12 +1,17 @@
 //! Runs of datagrams that go through the kernel as one (`UDP_SEGMENT` of `udp(7)`): for the same receiver, of the same length but
-//! for the last one, which may be shorter. They leave, and arrive, as if they had been sent one by one.
+//! for the last one, which may be shorter. To sockets they are as if they had been sent one by one; who captures or filters packets on
+//! the machine sees one.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, sendmsg};
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, getsockopt, sendmsg, sockopt,
+};
+use rustix::system::uname;
 
 use crate::net::Addr;
 
@@ -14,6 +19,8 @@ use crate::net::Addr;
 const RUN: usize = 4;
 /// The longest datagrams of a run, which as a whole must be no longer than a packet may be.
 const LONGEST: u16 = 16_000;
+/// After so many sends what the kernel has refused is tried again.
+const AGAIN: u32 = 1024;
 
 pub(super) type Grams<'a> = [(&'a [u8], &'a Addr)];
 
@@ -26,14 +33,26 @@ pub(super) struct Run<'a, 'b> {
 
 /// What is known of the runs that can be sent by a socket.
 pub(super) struct Runs {
-    /// The longest datagrams of runs that the kernel has not refused. It does not take those that the path carries as fragments only, and none where neither
-    /// it nor the interface sums them up.
+    /// The longest datagrams of runs that the kernel may take, and of those that it has not refused lately. It does not take those that the path carries as
+    /// fragments only, and none where neither it nor the interface sums them up.
+    most: u16,
     longest: u16,
+    /// Sends until that may have been about another path.
+    left: u32,
 }
 
 impl Runs {
-    pub(super) const fn new() -> Self {
-        Runs { longest: LONGEST }
+    pub(super) fn of(socket: &impl AsFd) -> Self {
+        static TAKEN: OnceLock<bool> = OnceLock::new();
+        let taken = *TAKEN.get_or_init(|| {
+            let asked = || getsockopt(socket, sockopt::UdpGsoSegment).is_ok();
+            knows_runs(&uname().release().to_string_lossy()) && asked()
+        });
+        Runs::new(if taken { LONGEST } else { 0 })
+    }
+
+    const fn new(most: u16) -> Self {
+        Runs { most, longest: most, left: 0 }
     }
 
     /// Sends the first of `grams`, which are not empty, and what else goes along with it: by `send_run`, if they begin with a run, or else by `send_each`.
@@ -44,6 +63,12 @@ impl Runs {
         send_run: impl FnOnce(&Run<'_, '_>) -> Result<(), Errno>,
         send_each: impl FnOnce(&Grams<'_>) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        if self.longest < self.most {
+            self.left -= 1;
+            if self.left == 0 {
+                self.longest = self.most;
+            }
+        }
         let Some(run) = self.first(grams) else { return send_each(grams) };
         match send_run(&run) {
             Ok(()) => Ok(run.grams.len()),
@@ -72,12 +97,20 @@ impl Runs {
 
     /// What the kernel did not take as a run it took one by one.
     fn refused(&mut self, size: u16, error: Errno) {
-        match error {
-            Errno::EINVAL | Errno::EMSGSIZE => self.longest = self.longest.min(size - 1),
-            Errno::EIO | Errno::EOPNOTSUPP => self.longest = 0,
-            _ => {}
-        }
+        self.longest = match error {
+            Errno::EINVAL | Errno::EMSGSIZE => size - 1,
+            Errno::EIO | Errno::EOPNOTSUPP => 0,
+            _ => return,
+        };
+        self.left = AGAIN;
     }
+}
+
+/// Whether this release of Linux knows runs: 4.18 does. An older one would take no note, and send all of a run as one datagram.
+fn knows_runs(release: &str) -> bool {
+    let mut numbers = release.split(|other: char| !other.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|number| number.parse::<u32>().ok());
+    number().zip(number()).is_some_and(|version| version >= (4, 18))
 }
 
 impl Run<'_, '_> {
@@ -115,7 +148,7 @@ mod tests {
             .collect();
         let grams: Vec<_> =
             grams.iter().zip(&addrs).map(|((len, _), to)| (&bytes[..*len], to)).collect();
-        Runs { longest }.first(&grams).map_or(0, |run| {
+        Runs::new(longest).first(&grams).map_or(0, |run| {
             assert_eq!(usize::from(run.size), grams[0].0.len());
             run.grams.len()
         })
@@ -152,7 +185,7 @@ mod tests {
     /// Two of ten bytes, where the kernel says this to runs, and to others; and what becomes of the longest.
     fn told(run: Errno, each: io::Result<usize>) -> (io::Result<usize>, u16) {
         let to = Addr::from(SocketAddr::from(([127, 0, 0, 1], 1)));
-        let mut runs = Runs::new();
+        let mut runs = Runs::new(LONGEST);
         let sent = runs.send(&[(&[7; 10], &to), (&[8; 10], &to)], |_| Err(run), |_| each);
         (sent, runs.longest)
     }
@@ -181,5 +214,42 @@ mod tests {
         let (sent, left) = told(Errno::EAGAIN, Ok(1));
         assert_eq!(sent.expect_err("no room").kind(), io::ErrorKind::WouldBlock);
         assert_eq!(left, LONGEST);
+    }
+
+    #[test]
+    fn what_was_refused_is_tried_again_much_later() {
+        let to = Addr::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let grams: [(&[u8], &Addr); 2] = [(&[7; 10], &to), (&[8; 10], &to)];
+        let mut runs = Runs::new(LONGEST);
+        let mut tried = Vec::new();
+        for nth in 0..=2 * AGAIN {
+            let refused = |_: &Run<'_, '_>| {
+                tried.push(nth);
+                Err(Errno::EIO)
+            };
+            assert_eq!(runs.send(&grams, refused, |grams| Ok(grams.len())).expect("it goes"), 2);
+        }
+        assert_eq!(tried, [0, AGAIN, 2 * AGAIN]);
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_know_runs_is_given_none() {
+        for release in ["4.18.0", "4.18", "4.19.7-generic", "5.4.0-42", "6.18.44-fc", "10.0"] {
+            assert!(knows_runs(release), "{release}");
+        }
+        for release in
+            ["4.17.99", "3.10.0-1160.el7", "2.6.32", "4.4.0-19041-Microsoft", "", "x", "5"]
+        {
+            assert!(!knows_runs(release), "{release}");
+        }
+        let to = Addr::from(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let mut runs = Runs::new(0);
+        for _ in 0..2 * AGAIN {
+            let never = |_: &Run<'_, '_>| panic!("it would be sent as one datagram");
+            assert_eq!(
+                runs.send(&[(b"1", &to), (b"2", &to)], never, |_| Ok(2)).expect("it goes"),
+                2
+            );
+        }
     }
 }
