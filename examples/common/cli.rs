@@ -154,8 +154,9 @@ impl Args {
         if wanted <= limit {
             return Ok(());
         }
-        let why = format_args!("this program may open {limit} descriptors (ulimit -n)");
-        Err(self.refuse(format_args!("{option} {count}: {why}, and wants {wanted}")))
+        Err(self.refuse(format_args!(
+            "{option} {count}: this program may open {limit} descriptors (ulimit -n), and wants {wanted}"
+        )))
     }
 
     fn raw(&mut self) -> Result<OsString> {

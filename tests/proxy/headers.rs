@@ -308,8 +308,8 @@ proptest! {
         }
         let bytes = [header.as_bytes(), &behind].concat();
         let (told, rest) = read_in(&bytes, piece, 4096).unwrap().unwrap();
-        prop_assert_eq!(told.source(), Some(&as_told(&source, &destination)));
-        prop_assert_eq!(told.destination(), Some(&as_told(&destination, &source)));
+        prop_assert_eq!(told.source().cloned(), Some(as_told(&source, &destination)));
+        prop_assert_eq!(told.destination().cloned(), Some(as_told(&destination, &source)));
         prop_assert_eq!(told.version(), version);
         prop_assert_eq!(told.tlv(kind), second.then_some(&value[..]));
         prop_assert_eq!(rest, behind);

@@ -231,7 +231,7 @@ fn regression_what_comes_after_a_tick_that_its_budget_has_ended_wakes_the_progra
             Echo(peer)
         });
         world.start(from, move |host| Bursts(sender(host, &to, any(), 20)));
-        world.run_for(Duration::from_mins(1));
+        world.run_for(Duration::from_secs(60));
         let sent = world.program::<Bursts>(from).unwrap().0.peer.counters().grams_out;
         let came = world.program::<Echo>(sink).unwrap().0.counters().grams_in;
         assert_eq!((sent, came), (110, 110), "{tick_grams} a tick");
