@@ -48,9 +48,10 @@ pub struct Endpoint {
     pub(super) outbox: Outbox,
     /// All that there was has been taken, but the network has not said so by `WouldBlock`: it is to be asked again before anybody sleeps.
     pub(super) in_doubt: bool,
-    /// Whether the last pass brought many datagrams; and what they are put into, where several are taken at once.
+    /// Whether the last two passes brought many datagrams, and how many the last one.
     pub(super) many: bool,
     pub(super) last_taken: usize,
+    /// What is said of several that are taken at once, between calls empty; kept for its memory.
     pub(super) batch: Vec<Gram>,
     /// Where in `tx` the next pass begins: the last one's budget ended there, with all before it blocked.
     pub(super) tx_from: usize,

@@ -236,6 +236,42 @@ fn where_many_come_few_calls_are_made() {
     assert!(rig.log.iter().all(|event| *event == GramEvent::Received));
 }
 
+/// Who sent is said by the system's name for it, of each of several, too.
+#[test]
+fn many_of_a_peer_named_by_the_unspecified_address_are_its_own() {
+    for (here, any) in [("127.0.0.1:0", "0.0.0.0:0"), ("[::1]:0", "[::]:0")] {
+        let other = UdpSocket::bind(here).unwrap();
+        let mut peer: std::net::SocketAddr = any.parse().unwrap();
+        peer.set_port(other.local_addr().unwrap().port());
+        let mut bind: Bind = here.parse().unwrap();
+        bind.peer = Some(peer.into());
+        let mut rig = Rig::on(bind, |_| {});
+        for nth in 0..20 {
+            other.send_to(&[nth], rig.addr().inet().unwrap()).unwrap();
+        }
+        rig.until(|peer| peer.rx().len() == 20);
+        assert!(rig.peer.rx().all(|gram| gram.from == peer.into()), "{here}");
+        assert_eq!((taken(&mut rig), rig.peer.counters().strangers), ((0..20).collect(), 0));
+    }
+}
+
+/// For a few, single calls cost less.
+#[test]
+fn several_are_asked_for_once_two_ticks_have_brought_four() {
+    for (waves, asked) in
+        [(&[3][..], &[][..]), (&[4], &[8]), (&[2, 1, 2, 1], &[]), (&[2, 2, 1], &[8, 8])]
+    {
+        let (mut rig, script) = waiting(0);
+        for wave in waves {
+            script.lock().receives.extend((0..*wave).map(|nth| Ok((vec![nth], friend()))));
+            script.ready(true, false);
+            rig.tick_now();
+            assert_eq!(taken(&mut rig), (0..*wave).collect::<Vec<_>>());
+        }
+        assert_eq!(script.lock().asked, asked, "{waves:?}");
+    }
+}
+
 #[test]
 fn a_tick_that_a_wait_has_begun_hands_on_what_has_come_before_it_asks_again() {
     let (mut rig, script) = waiting(8 + 5);
