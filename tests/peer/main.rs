@@ -13,6 +13,7 @@ mod held;
 mod limits;
 mod multicast;
 mod regressions;
+mod runs;
 mod scripted;
 mod server;
 
